@@ -1,0 +1,48 @@
+"""Makes pip finish what the network interrupts.
+
+pip_retry_patch.pth imports this and calls `arm` when a process imports pip; no other process pays
+for it. `arm` puts this very module on `sys.meta_path`, as a finder that finds nothing but waits
+for pip's network session to be imported; trigger.py takes over then. So that `arm` may as well be
+called at every Python start (a `.start` entry, PEP 829), this file imports nothing but sys and
+leaves its annotations as strings.
+"""
+
+import sys
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+
+def arm() -> None:
+    """Wait for pip's network code. Safe to call again."""
+    if sys.modules[__name__] not in sys.meta_path:
+        sys.meta_path.insert(0, sys.modules[__name__])
+
+
+def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+    """Let pip's session module, also in a copy of pip that another package carries, tell us."""
+    if not name.endswith("pip._internal.network.session"):
+        return None
+    try:
+        from pip_retry_patch import trigger
+
+        return trigger.find_spec(name, path, target)
+    except Exception:
+        # Whatever is wrong here, the finders after this one import pip as ever.
+        return None
+
+
+def protect() -> None:
+    """Guard a program's own urllib3, and requests on top of it, as pip's is guarded.
+
+    Every streamed or preloaded GET through `urllib3.HTTPConnectionPool` of this process is
+    covered from now on, with the default settings. When patience ends the program sees the
+    error of the interruption itself, as urllib3 and requests raise it. Needs
+    `pip-retry-patch[requests]`; raises ImportError where urllib3 is missing.
+    """
+    from pip_retry_patch import hooks
+
+    hooks.protect()
