@@ -1,0 +1,1 @@
+"""The tests of pip-retry-patch."""
