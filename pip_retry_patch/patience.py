@@ -1,0 +1,99 @@
+"""When to try again, how long to wait first, and when to stop. Pure policy: no I/O, no clock.
+
+The defaults, and why:
+
+* The first retry comes at once. Most interruptions are a single dropped connection, and the
+  server is waiting; any delay would only be felt.
+* After that the wait is drawn evenly between 0 and a limit that doubles (1, 2, 4 … seconds, at
+  most 30): "full jitter". Ten thousand clients that lost the same server come back spread out,
+  not in step. 30 seconds is as long as a person at a terminal takes silence for work.
+* 8 attempts, for a server that answers but does not help. With the waits between them that is
+  about a minute and a half at most: long enough for a restart behind a load balancer, short enough
+  that a server which will never help is reported while someone still looks.
+* 120 seconds, for a server that cannot be reached: a router restart, a tunnel, wifi that moves.
+* Both budgets start anew after real progress, which is 64 KiB. Fewer bytes for each attempt would
+  let a server that hands out crumbs hold pip for ever; much more would punish a slow link.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import Callable, Mapping, NamedTuple
+
+
+class Patience(NamedTuple):
+    """The policy. Seconds and bytes; immutable."""
+
+    attempts: int = 8
+    seconds: float = 120.0
+    first_limit: float = 1.0
+    last_limit: float = 30.0
+    progress: int = 64 * 1024
+
+
+class Effort(NamedTuple):
+    """What was tried since the last real progress. Immutable: each outcome gives a new one.
+
+    `unhelpful` counts the attempts that a server answered without helping, `unreachable` those
+    that reached no server; `lost_at` is the clock's reading at the first of the latter.
+    """
+
+    unhelpful: int = 0
+    unreachable: int = 0
+    lost_at: float | None = None
+
+    def was_unhelpful(self) -> Effort:
+        return self._replace(unhelpful=self.unhelpful + 1)
+
+    def was_unreachable(self, now: float) -> Effort:
+        lost_at = now if self.lost_at is None else self.lost_at
+        return self._replace(unreachable=self.unreachable + 1, lost_at=lost_at)
+
+
+def next_wait(
+    patience: Patience,
+    effort: Effort,
+    now: float,
+    uniform: Callable[[float, float], float],
+    retry_after: float | None = None,
+) -> float | None:
+    """Return the seconds to wait before the next attempt, or None when patience has ended.
+
+    :param now: the reading, in seconds, of the clock that `effort` was made with.
+    :param uniform: draws a number between its two arguments, as `random.uniform` does.
+    :param retry_after: the seconds that the server asked for (RFC 9110 section 10.2.3). They are
+        waited for, up to `patience.seconds`, and the drawn wait comes on top: everyone else was
+        told the same moment.
+    """
+    if effort.unhelpful >= patience.attempts:
+        return None
+    failures = effort.unhelpful + effort.unreachable
+    wait = 0.0
+    if failures:
+        # Doubling a float a thousand times overflows; the limit is reached long before.
+        limit = patience.first_limit * 2 ** min(failures - 1, 32)
+        wait = uniform(0.0, min(limit, patience.last_limit))
+    if retry_after is not None:
+        wait += min(max(retry_after, 0.0), patience.seconds)
+    if effort.lost_at is None:
+        return wait
+    left = effort.lost_at + patience.seconds - now
+    if left <= 0:
+        return None
+    # The last attempt is made when the time is over, not somewhere before.
+    return min(wait, left)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After asks for (RFC 9110 section 10.2.3), None without one.
+
+    A date is read against the answer's own Date, so that a wrong clock here does not matter.
+    """
+    value = (headers.get("retry-after") or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        at, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date") or "")
+        return max((at - now).total_seconds(), 0.0)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None

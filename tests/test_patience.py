@@ -1,0 +1,142 @@
+"""When to try again, how long to wait, when to stop: with a clock that only tests wind."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pip_retry_patch.patience import Effort, Patience, next_wait, retry_after
+
+DEFAULT = Patience()
+
+
+def longest(_: float, limit: float) -> float:
+    return limit
+
+
+def test_the_first_retry_comes_at_once() -> None:
+    assert next_wait(DEFAULT, Effort(), 0.0, longest) == 0.0
+
+
+def test_the_limits_double_up_to_thirty_seconds_and_end_after_eight_attempts() -> None:
+    effort, waits = Effort(), []
+    while (wait := next_wait(DEFAULT, effort, 0.0, longest)) is not None:
+        waits.append(wait)
+        effort = effort.was_unhelpful()
+    assert waits == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_the_wait_is_drawn_from_all_of_zero_to_the_limit() -> None:
+    effort = Effort(unhelpful=6)
+    drawn = [next_wait(DEFAULT, effort, 0.0, random.Random(seed).uniform) for seed in range(400)]
+    waits = [wait for wait in drawn if wait is not None]
+    assert len(waits) == 400
+    assert 0 <= min(waits) < 3 and 27 < max(waits) <= 30
+    assert 13 < sum(waits) / len(waits) < 17
+
+
+def test_an_unreachable_server_is_waited_for_by_the_clock_and_tried_last_at_its_end() -> None:
+    now, effort = 1000.0, Effort()
+    attempts = []
+    while (wait := next_wait(DEFAULT, effort, now, longest)) is not None:
+        now += wait
+        attempts.append(now - 1000.0)
+        effort = effort.was_unreachable(now)
+    assert attempts == [0, 1, 3, 7, 15, 31, 61, 91, 120]
+
+
+def test_unreachable_attempts_do_not_use_up_the_attempts_of_a_server_that_answers() -> None:
+    effort = Effort()
+    for _ in range(20):
+        effort = effort.was_unreachable(5.0)
+    assert next_wait(DEFAULT, effort, 6.0, longest) is not None
+    for _ in range(8):
+        effort = effort.was_unhelpful()
+    assert next_wait(DEFAULT, effort, 6.0, longest) is None
+
+
+def test_retry_after_is_waited_for_and_spread_and_capped() -> None:
+    busy = Effort(unhelpful=1)
+    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=7.0) == 8.0
+    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=86400.0) == 121.0
+    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=-5.0) == 1.0
+
+
+@pytest.mark.parametrize("attempts", [0, 1, 3])
+def test_attempts_are_as_many_as_were_set(attempts: int) -> None:
+    policy = Patience(attempts=attempts)
+    assert next_wait(policy, Effort(unhelpful=attempts), 0.0, longest) is None
+    if attempts:
+        assert next_wait(policy, Effort(unhelpful=attempts - 1), 0.0, longest) is not None
+
+
+def test_no_seconds_means_one_try_at_once_and_no_waiting() -> None:
+    policy = Patience(seconds=0.0)
+    assert next_wait(policy, Effort(), 9.0, longest) == 0.0
+    assert next_wait(policy, Effort().was_unreachable(9.0), 9.0, longest) is None
+
+
+@given(
+    st.lists(st.booleans(), max_size=200),
+    st.floats(0, 1e6),
+    st.integers(0, 20),
+    st.floats(0, 1e4),
+    st.none() | st.floats(-10, 1e9),
+    st.randoms(use_true_random=False),
+)
+def test_patience_always_ends_and_never_waits_longer_than_it_says(
+    outcomes: list[bool],
+    start: float,
+    attempts: int,
+    seconds: float,
+    asked: float | None,
+    rng: random.Random,
+) -> None:
+    policy = Patience(attempts=attempts, seconds=seconds)
+    now, effort = start, Effort()
+    for reachable in outcomes:
+        wait = next_wait(policy, effort, now, rng.uniform, asked)
+        if wait is None:
+            assert effort.unhelpful >= attempts or (effort.lost_at or 0) + seconds <= now
+            return
+        assert 0 <= wait <= policy.last_limit + seconds
+        now += wait
+        effort = effort.was_unhelpful() if reachable else effort.was_unreachable(now)
+    assert effort.unhelpful <= attempts
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "9" * 100}, 999999999.0),
+        ({"retry-after": "-7"}, None),
+        ({"retry-after": "\u0667"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Tue, 01 Jul 2025 10:00:30 GMT"}, None),
+        (
+            {
+                "retry-after": "Tue, 01 Jul 2025 10:00:30 GMT",
+                "date": "Tue, 01 Jul 2025 10:00:00 GMT",
+            },
+            30.0,
+        ),
+        (
+            {
+                "retry-after": "Tue, 01 Jul 2025 09:00:00 GMT",
+                "date": "Tue, 01 Jul 2025 10:00:00 GMT",
+            },
+            0.0,
+        ),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_read_against_the_servers_own(
+    headers: dict[str, str], expected: float | None
+) -> None:
+    assert retry_after(headers) == expected
