@@ -1,0 +1,254 @@
+"""Every word a user reads, and the error that is raised when patience ends.
+
+Text is plain ASCII (terminals that are not UTF-8 get it whole), sizes are written as pip writes
+them, and whatever came from the network passes through `clean` first.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from typing import Iterator, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """Return `text` as one printable ASCII line of at most `limit` characters.
+
+    What a server sends may hold control characters, terminal escapes or a hundred kilobytes.
+    """
+    shown = "".join(c if " " <= c <= "~" else "?" for c in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def format_size(count: int) -> str:
+    """Return a number of bytes as pip's progress bar and log lines write it."""
+    if count > 1000 * 1000:
+        return f"{count / 1000.0 / 1000:.1f} MB"
+    if count > 10 * 1000:
+        return f"{count // 1000} kB"
+    if count > 1000:
+        return f"{count / 1000.0:.1f} kB"
+    return f"{count} bytes"
+
+
+def format_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
+
+
+def name_of(url: str) -> str:
+    """Return what a user would call the thing at `url`: a file's name, or an index page.
+
+    Neither credentials nor the query, which may hold a signature, are ever part of it.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    last = path.rstrip("/").rpartition("/")[2]
+    if last and not path.endswith("/") and "." in last:
+        return clean(last)
+    return clean(f"the page {parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}")
+
+
+class EarlyEnd(http.client.IncompleteRead):
+    """The body ended before its last byte, and no error said so (RFC 9112 section 8)."""
+
+    def __init__(self, missing: int | None) -> None:
+        super().__init__(b"", missing)
+
+
+class _Causes:
+    """Walks from an error to what it was raised from, wrapped around, or given as a reason."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[BaseException]:
+        seen = set()
+        waiting = [self._error]
+        while waiting:
+            error = waiting.pop(0)
+            if id(error) in seen:
+                continue
+            seen.add(id(error))
+            yield error
+            raised_from = error.__cause__ or error.__context__
+            inner = (*error.args, getattr(error, "reason", None), raised_from)
+            waiting.extend(e for e in inner if isinstance(e, BaseException))
+
+
+def is_certificate_error(error: BaseException) -> bool:
+    """Whether a certificate was refused: not the network's weather, so it is never retried."""
+    return any(
+        isinstance(e, ssl.SSLCertVerificationError) or type(e).__name__ == "CertificateError"
+        for e in _Causes(error)
+    )
+
+
+def reason(error: BaseException) -> str:
+    """Return in a few words what `error` means for a download."""
+    for e in _Causes(error):
+        if isinstance(e, ssl.SSLCertVerificationError):
+            return clean(f"the certificate was refused: {getattr(e, 'verify_message', '') or e}")
+        if isinstance(e, EarlyEnd):
+            return "the connection was closed early"
+        if isinstance(e, http.client.RemoteDisconnected):
+            return "the server closed the connection without an answer"
+        if isinstance(e, http.client.IncompleteRead):
+            return "the connection was closed early"
+        if isinstance(e, socket.timeout) or type(e).__name__ in _TIMEOUTS:
+            return _TIMEOUTS.get(type(e).__name__, "no data arrived in time")
+        if isinstance(e, socket.gaierror) or type(e).__name__ == "NameResolutionError":
+            return "the host name could not be resolved"
+        if isinstance(e, ssl.SSLError):
+            return clean(f"the encrypted stream was damaged: {getattr(e, 'reason', None) or e}")
+        if isinstance(e, OSError) and e.strerror:
+            return clean(e.strerror[0].lower() + e.strerror[1:])
+    return clean(str(error) or type(error).__name__)
+
+
+_TIMEOUTS = {
+    "ConnectTimeoutError": "the connection could not be made in time",
+    "ReadTimeoutError": "no data arrived in time",
+    "timeout": "no data arrived in time",
+    "TimeoutError": "no data arrived in time",
+}
+
+
+class Place(NamedTuple):
+    """Where a download was interrupted: how many bytes of how many, from which host."""
+
+    name: str
+    host: str
+    offset: int
+    total: int | None
+
+    def __str__(self) -> str:
+        if self.total is None:
+            return format_size(self.offset)
+        return f"{format_size(self.offset)} of {format_size(self.total)}"
+
+
+def resumed(place: Place, why: str) -> str:
+    return f"{place.name} was interrupted at {place} ({why}). Continuing from there."
+
+
+def replayed(place: Place, why: str) -> str:
+    return (
+        f"{place.name} was interrupted at {place} ({why}). The server cannot continue it: "
+        "reading it again up to there."
+    )
+
+
+def waiting(place: Place, why: str, trouble: str | None, left: str) -> str:
+    so_far = f"; so far, {trouble}" if trouble else ""
+    return f"{place.name} was interrupted at {place} ({why}). Trying to continue {left}{so_far}."
+
+
+def up_to_seconds(seconds: float) -> str:
+    return f"for up to {seconds:.0f} s"
+
+
+def up_to_attempts(attempts: int) -> str:
+    return f"up to {attempts} more times" if attempts != 1 else "once more"
+
+
+def busy(status: int) -> str:
+    return f"the server answers {status}"
+
+
+def useless(status: int, verdict: str) -> str:
+    return f"the server answered {status}, but {verdict}"
+
+
+class Failure(NamedTuple):
+    """Why a download ended, in the four parts of pip's diagnostic errors (pip 22.0)."""
+
+    message: str
+    context: str
+    note: str
+    hint: str
+
+    def __str__(self) -> str:
+        """All of it as plain text, for a pip without diagnostic errors and for log files."""
+        return "\n".join(
+            [self.message, f"  {self.context}", f"note: {self.note}", f"hint: {self.hint}"]
+        )
+
+
+def _stopped(place: Place, why: str, then: str, note: str, hint: str) -> Failure:
+    return Failure(
+        message=f"Downloading {place.name} stopped at {place}.",
+        context=f"The connection to {clean(place.host)} failed: {why}; {then}.",
+        note=note,
+        hint=hint,
+    )
+
+
+def gave_up(
+    place: Place,
+    why: str,
+    trouble: str | None,
+    attempts: int,
+    seconds: float,
+    *,
+    unreachable: bool,
+) -> Failure:
+    """Patience has ended: `why` is what interrupted the body, `trouble` the last attempt's.
+
+    `unreachable` tells which budget was spent: the seconds, or else the attempts.
+    """
+    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    then = f"{times} in {format_seconds(seconds)} brought nothing more"
+    if trouble:
+        then += f" (last: {trouble})"
+    setting = "retry-patch-patience 600" if unreachable else "retry-patch-attempts 50"
+    return _stopped(
+        place,
+        why,
+        then if attempts else "the settings allow no further attempt",
+        "The network failed. Nothing is wrong with the package itself.",
+        "Run the same command again when the connection is better. To make pip try longer: "
+        f"pip config set global.{setting}",
+    )
+
+
+def refused(place: Place, why: str, status: int) -> Failure:
+    """The server will not send the rest: an expired link, a file that is gone, a login."""
+    return _stopped(
+        place,
+        why,
+        f"asked for the rest, the server answered {status}",
+        "What had arrived was in order, but the server does not send the rest.",
+        "Run the same command again: it asks the index for a new link to the file.",
+    )
+
+
+def certificate(place: Place, why: str, trouble: str) -> Failure:
+    """Asked again, the host could not prove who it is. That is never tried until it passes."""
+    return _stopped(
+        place,
+        why,
+        f"then {trouble}",
+        "Something else answers in the place of that host. A network that wants a login first "
+        "(hotel, train, airport) does that.",
+        "Open a web page to log in to the network, then run the same command again.",
+    )
+
+
+def changed(place: Place, why: str) -> Failure:
+    """The server has another version now; the parts of two versions are never joined."""
+    return _stopped(
+        place,
+        why,
+        "asked for the rest, the server has another version of it",
+        "Parts of two versions were not joined. Nothing of them is used.",
+        "Run the same command again: it fetches the new version from the start.",
+    )
+
+
+def bad_setting(key: str, value: str, wanted: str, default: str) -> str:
+    return (
+        f"pip-retry-patch: the setting {clean(key)} must be {wanted}, not {clean(value, 60)!r}. "
+        f"Using {default}."
+    )

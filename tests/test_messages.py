@@ -1,0 +1,122 @@
+"""The words: whole, printable, and the same for the same trouble on every Python."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import socket
+import ssl
+
+import pytest
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pip_retry_patch import messages
+
+PLACE = messages.Place("demo-1.0.whl", "files.example", 22_800_000, 44_700_000)
+
+
+@given(st.text(), st.integers(4, 300))
+def test_whatever_the_network_says_becomes_one_short_printable_line(text: str, limit: int) -> None:
+    shown = messages.clean(text, limit)
+    assert len(shown) <= limit
+    assert all(" " <= c <= "~" for c in shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://h.example/a/demo-1.0-py3-none-any.whl", "demo-1.0-py3-none-any.whl"),
+        ("https://h.example/a/demo%2B1.tar.gz?sig=SECRET#sha256=1", "demo+1.tar.gz"),
+        ("https://me:SECRET@h.example/simple/demo/", "the page https://h.example/simple/demo/"),
+        ("https://h.example:8080/simple/demo", "the page https://h.example:8080/simple/demo"),
+        ("http://h.example/%1b%5b31mred.whl", "?[31mred.whl"),
+    ],
+)
+def test_a_thing_is_called_what_a_user_calls_it(url: str, name: str) -> None:
+    assert messages.name_of(url) == name
+
+
+def raised_from(outer: Exception, inner: BaseException) -> Exception:
+    try:
+        raise outer from inner
+    except Exception as error:
+        return error
+
+
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (messages.EarlyEnd(5), "the connection was closed early"),
+        (http.client.IncompleteRead(b"abc"), "the connection was closed early"),
+        (socket.timeout("timed out"), "no data arrived in time"),
+        (TimeoutError(), "no data arrived in time"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "connection reset"),
+        (socket.gaierror(-2, "Name or service not known"), "could not be resolved"),
+        (ssl.SSLError(1, "[SSL] bad record mac"), "the encrypted stream was damaged"),
+        (REFUSED, "connection refused"),
+        (
+            raised_from(urllib3.exceptions.NewConnectionError(None, "<object at 0x7>"), REFUSED),  # type: ignore[arg-type]
+            "connection refused",
+        ),
+        (
+            urllib3.exceptions.ProtocolError("Connection aborted.", REFUSED),
+            "connection refused",
+        ),
+        (
+            http.client.RemoteDisconnected("Remote end closed connection without response"),
+            "without an answer",
+        ),
+        (ValueError("odd\x1b[2J"), "odd?[2J"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_trouble_is_said_in_a_few_words(error: Exception, words: str) -> None:
+    said = messages.reason(error)
+    assert words in said
+    assert "0x" not in said
+
+
+def test_a_refused_certificate_is_known_however_deep_it_is_wrapped() -> None:
+    refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    wrapped = urllib3.exceptions.ProxyError("no proxy", urllib3.exceptions.SSLError(refused))
+    assert messages.is_certificate_error(wrapped)
+    assert messages.is_certificate_error(raised_from(OSError("x"), refused))
+    assert not messages.is_certificate_error(ssl.SSLError(1, "bad record mac"))
+
+
+def test_sizes_are_written_as_pip_writes_them() -> None:
+    sizes = [0, 999, 1001, 9_999, 10_001, 999_999, 1_000_001, 22_800_000]
+    assert [messages.format_size(s) for s in sizes] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 kB",
+        "10.0 kB",
+        "10 kB",
+        "999 kB",
+        "1.0 MB",
+        "22.8 MB",
+    ]
+
+
+def test_no_end_accuses_the_package_or_its_hash() -> None:
+    why = "connection reset by peer"
+    ends = [
+        messages.gave_up(PLACE, why, "connection refused", 8, 41.3, unreachable=True),
+        messages.gave_up(PLACE, why, None, 0, 0.0, unreachable=False),
+        messages.refused(PLACE, why, 403),
+        messages.certificate(PLACE, why, "the certificate was refused"),
+        messages.changed(PLACE, why),
+    ]
+    for end in ends:
+        text = str(end)
+        assert "demo-1.0.whl" in text and "22.8 MB of 44.7 MB" in text and "files.example" in text
+        assert why in text and "hint: " in text
+        assert "hash" not in text.lower() and "tamper" not in text.lower()
+        assert text.isascii()
+    assert "8 attempts in 41 s" in ends[0].context and "connection refused" in ends[0].context

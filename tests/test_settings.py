@@ -1,0 +1,64 @@
+"""What the values of the settings mean; how pip's own files and environment reach them is e2e."""
+
+from __future__ import annotations
+
+import pytest
+
+from pip_retry_patch.settings import Settings, flatten, read
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    assert read([]) == Settings(enabled=True, patience=120.0, attempts=8, complaints=())
+
+
+def test_environment_outranks_the_commands_section_outranks_global() -> None:
+    items = [
+        (":env:.retry-patch-attempts", "3"),
+        ("global.retry-patch-attempts", "1"),
+        ("download.retry-patch-attempts", "2"),
+        ("global.retry-patch-patience", "10"),
+        ("download.retry-patch-patience", "20.5"),
+        ("install.retry-patch-patience", "30"),
+        ("global.timeout", "5"),
+    ]
+    assert read(items, "download") == Settings(patience=20.5, attempts=3)
+    assert read(items, "install") == Settings(patience=30.0, attempts=3)
+    assert read(items) == Settings(patience=10.0, attempts=3)
+
+
+@pytest.mark.parametrize("word", ["0", "off", "no", "false", "Off", "N", " f "])
+def test_off_as_pip_spells_it(word: str) -> None:
+    assert read([("global.retry-patch", word)]) == Settings(enabled=False)
+
+
+@pytest.mark.parametrize("word", ["1", "on", "yes", "TRUE", "y", "t"])
+def test_on_as_pip_spells_it(word: str) -> None:
+    assert read([(":env:.retry-patch", word)]) == Settings()
+
+
+def test_an_empty_value_is_no_value() -> None:
+    assert read([(":env:.retry-patch", ""), (":env:.retry-patch-attempts", "")]) == Settings()
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "1e999", "1,5", "0x10"])
+def test_a_nonsense_number_is_one_clear_line_and_the_default(value: str) -> None:
+    for key, default in (("retry-patch-patience", "120"), ("retry-patch-attempts", "8")):
+        found = read([(f"global.{key}", value)])
+        assert found[:3] == Settings()[:3]
+        (line,) = found.complaints
+        assert key in line and value in line and default in line and "\n" not in line
+
+
+def test_a_nonsense_switch_and_a_broken_attempt_count_are_said() -> None:
+    found = read([("global.retry-patch", "maybe\x1b[31m"), ("global.retry-patch-attempts", "2.5")])
+    assert found[:3] == Settings()[:3]
+    switch, attempts = found.complaints
+    assert "retry-patch must be on or off" in switch and "\x1b" not in switch
+    assert "whole number" in attempts
+
+
+def test_newer_pips_give_one_mapping_for_each_file() -> None:
+    older = [("global.retry-patch", "off"), (":env:.retry-patch-attempts", "2")]
+    newer = [("/etc/pip.conf", {older[0][0]: older[0][1]}), (":env:", dict([older[1]]))]
+    assert list(flatten(older)) == older
+    assert list(flatten(newer)) == older
