@@ -1,0 +1,283 @@
+"""What the unreliable index (`lab`) serves and what goes wrong: packages, wheels, pages, faults."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import random
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Sequence, Tuple, Union
+
+Kind = Literal["artifact", "page", "metadata", "other"]
+HTML = "text/html; charset=utf-8"
+JSON = "application/vnd.pypi.simple.v1+json"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to spoil one response. Byte counts start at the first body byte of that response."""
+
+
+@dataclass(frozen=True)
+class Cut(Fault):
+    """FIN after `after` bytes, though all are promised; TLS: close_notify only with `notify`."""
+
+    after: int
+    notify: bool = False
+
+
+@dataclass(frozen=True)
+class Reset(Fault):
+    """RST after `after` bytes, once they have reached the peer."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class Stall(Fault):
+    """`after` bytes, then silence until the client goes away; after `seconds` the rest follows."""
+
+    after: int
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Garble(Fault):
+    """TLS only: after `after` bytes a record that does not decrypt, then FIN."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class Away(Fault):
+    """FIN after `after` bytes; every connection ends and new ones are refused for `seconds`."""
+
+    seconds: float
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Drop(Fault):
+    """FIN in place of an answer, without a status line; goes well with `Away`."""
+
+
+@dataclass(frozen=True)
+class Flip(Fault):
+    """All bits of the body byte `at` are inverted."""
+
+    at: int
+
+
+@dataclass(frozen=True)
+class Short(Fault):
+    """At most `length` bytes, with framing that agrees: a truncated file, a part of a range."""
+
+    length: int
+
+
+@dataclass(frozen=True)
+class Overstate(Fault):
+    """Content-Length (and a 206's total) announce `extra` bytes too many; FIN at the true end."""
+
+    extra: int
+
+
+@dataclass(frozen=True)
+class Unframed(Fault):
+    """Neither Content-Length nor chunks: the body ends where the connection does."""
+
+
+@dataclass(frozen=True)
+class Elsewhere(Fault):
+    """A 206 that starts `shift` bytes before the start that was asked for, and says so."""
+
+    shift: int
+
+
+@dataclass(frozen=True)
+class Unlabelled(Fault):
+    """A 206 without Content-Range that starts `shift` bytes before the start asked for."""
+
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class OtherTotal(Fault):
+    """A 206 whose Content-Range gives a total that is `delta` larger than the truth."""
+
+    delta: int
+
+
+@dataclass(frozen=True)
+class OtherETag(Fault):
+    """The true bytes with another validator, as from a second mirror; ignores If-Range."""
+
+
+@dataclass(frozen=True)
+class Changed(Fault):
+    """From this request on, the artifact is another one: other bytes, size, hash and validator."""
+
+
+@dataclass(frozen=True)
+class Whole(Fault):
+    """200 with everything, whatever range was asked for."""
+
+
+@dataclass(frozen=True)
+class Unsatisfiable(Fault):
+    """416, with the true total or with `total`."""
+
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Busy(Fault):
+    """`status` with a body of one line; `retry_after` in seconds, or a date as text."""
+
+    status: int = 503
+    retry_after: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Redirect(Fault):
+    """`status` to `location`; a relative one, `?signature=1`, leads to the same file again."""
+
+    location: str
+    status: int = 302
+
+
+# The faults that strike in mid-body: when `after` bytes were sent, or all of a shorter body.
+Ending = Union[Cut, Reset, Stall, Garble, Away]
+# An entry of a schedule. Faults in a tuple strike together; None is a clean response.
+Entry = Union[Fault, Tuple[Fault, ...], None]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A project with one wheel, `name`-1.0, and what goes wrong with it.
+
+    The i-th GET of the artifact meets `faults[i]`, a later one `forever`. The index page and the
+    PEP 658 metadata have schedules of their own. HEAD takes no entry and is always clean.
+    """
+
+    name: str
+    size: int = 200_000  # bytes of payload, not compressible; the wheel is about 1 KB larger
+    faults: Sequence[Entry] = ()
+    forever: Entry = None
+    page_faults: Sequence[Entry] = ()
+    metadata_faults: Sequence[Entry] = ()
+
+    # How the package is served: the same for artifact, page and metadata.
+    ranges: bool = True
+    # ETag and Last-Modified; W/ETag only; Last-Modified only, a year before Date; nothing.
+    validator: Literal["strong", "weak", "date", "none"] = "strong"
+    chunked: bool = False
+    gzip: bool = False  # Content-Encoding, for a client that accepts it
+    gzip_varies: bool = False  # the same, with other bytes and another ETag each time
+    max_age: int | None = None  # Cache-Control, but not of the page
+
+    # What the page says.
+    hashes: bool | str = True  # a str is announced in place of the true sha256
+    page_format: Literal["html", "json"] = "html"  # JSON (PEP 691) for a client that accepts it
+    metadata: bool = False  # PEP 658
+    requires: Sequence[str] = ()
+
+    VERSION: ClassVar[str] = "1.0"
+
+    @property
+    def normalized(self) -> str:
+        return normalize(self.name)
+
+    @property
+    def filename(self) -> str:
+        return f"{self.normalized.replace('-', '_')}-{self.VERSION}-py3-none-any.whl"
+
+    def schedules(self) -> dict[str, Sequence[Entry]]:
+        return {"artifact": self.faults, "page": self.page_faults, "metadata": self.metadata_faults}
+
+    def faults_of(self, kind: Kind, turn: int) -> tuple[Fault, ...]:
+        """What strikes the `turn`-th GET (from 0) of that kind."""
+        schedule = self.schedules().get(kind, ())
+        if turn < len(schedule):
+            return together(schedule[turn])
+        return together(self.forever) if kind == "artifact" else ()
+
+    def metadata_file(self) -> bytes:
+        lines = ["Metadata-Version: 2.1", f"Name: {self.name}", f"Version: {self.VERSION}"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in self.requires]
+        return "\n".join([*lines, ""]).encode()
+
+    def wheel(self, generation: int = 0) -> bytes:
+        """The wheel; each later generation (see `Changed`) has other bytes, and 1000 more."""
+        stem = self.normalized.replace("-", "_")
+        info = f"{stem}-{self.VERSION}.dist-info"
+        seed, size = f"{self.name}/{generation}", self.size + 1000 * generation
+        wheel = "Wheel-Version: 1.0\nGenerator: lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        files = {
+            f"{stem}/__init__.py": b"",
+            f"{stem}/payload.bin": payload(seed, size),
+            f"{info}/METADATA": self.metadata_file(),
+            f"{info}/WHEEL": wheel.encode(),
+        }
+        record = [f"{path},sha256={record_hash(data)},{len(data)}" for path, data in files.items()]
+        files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+            for path, data in files.items():
+                archive.writestr(zipfile.ZipInfo(path), data)  # its default date keeps it the same
+        return out.getvalue()
+
+    def page(self, wheel_sha256: str, as_json: bool) -> bytes:
+        """The project's page of the simple API, HTML (PEP 503) or JSON (PEP 691)."""
+        announced = self.hashes if isinstance(self.hashes, str) else wheel_sha256
+        if not self.hashes:
+            announced = ""
+        url = f"/files/{self.normalized}/{self.filename}"
+        core = hashlib.sha256(self.metadata_file()).hexdigest() if self.metadata else ""
+        if as_json:
+            file: dict[str, object] = {
+                "filename": self.filename,
+                "url": url,
+                "hashes": {"sha256": announced} if announced else {},
+            }
+            if core:
+                # Not said otherwise: pip 22.3 and 23.0 crash on a false "dist-info-metadata".
+                file["core-metadata"] = file["dist-info-metadata"] = {"sha256": core}
+            page = {"meta": {"api-version": "1.0"}, "name": self.normalized, "files": [file]}
+            return json.dumps(page, indent=1).encode()
+        fragment = f"#sha256={announced}" if announced else ""
+        attributes = ("data-core-metadata", "data-dist-info-metadata") if core else ()
+        extra = "".join(f' {attribute}="sha256={core}"' for attribute in attributes)
+        return (
+            f"<!DOCTYPE html>\n<html><head><title>Links for {self.name}</title></head><body>\n"
+            f'<a href="{url}{fragment}"{extra}>{self.filename}</a><br>\n</body></html>\n'
+        ).encode()
+
+
+def together(entry: Entry) -> tuple[Fault, ...]:
+    """The faults of one entry of a schedule."""
+    if entry is None:
+        return ()
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def normalize(name: str) -> str:
+    """A project's name as it stands in URLs (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def record_hash(data: bytes) -> str:
+    """A hash as RECORD writes it: URL-safe base64 without padding."""
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def payload(seed: str, size: int) -> bytes:
+    """Incompressible bytes, the same for the same seed: a random MiB, repeated behind a counter."""
+    block = random.Random(seed).getrandbits(8 * MIB).to_bytes(MIB, "little")[8:]
+    whole = b"".join(n.to_bytes(8, "big") + block for n in range(-(-size // MIB)))
+    return whole[:size]
