@@ -1,0 +1,166 @@
+"""The resumable body: one response's bytes, whole, over as many connections as it takes.
+
+A `Body` takes the place of the `http.client.HTTPResponse` that a urllib3 response reads from
+(`response._fp`). Everything above (urllib3, CacheControl, requests, pip) reads from it as before
+and sees one uninterrupted body, or one error. It knows neither pip nor urllib3: hooks.py hands it
+an `Origin` that can be asked again.
+
+It is a plain class and no proxy object: of the response it replaces it must show everything but
+one attribute, `fp`. Where that is missing urllib3 leaves the chunked coding to http.client,
+below this class, instead of reading the chunks from the socket around it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import Any
+
+from pip_retry_patch import messages
+from pip_retry_patch.ranges import Representation
+from pip_retry_patch.resume import INTERRUPTIONS, PIECE, GaveUpError, Origin, Part, Resumption
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+class Body:
+    """A readable that hands on exactly the bytes from `start` to `stop` of a representation.
+
+    :param part: the first answer, of which nothing has been read yet.
+    :param known: what its headers say of the representation.
+    :param start: position in the representation of the first byte of `part`.
+    :param stop: position after the last byte of it; None while no answer has told it (a chunked
+        body, or one that ends with the connection).
+    """
+
+    def __init__(
+        self, part: Part, origin: Origin, known: Representation, start: int, stop: int | None
+    ) -> None:
+        self._first = part.source
+        self._part: Part | None = part
+        self._origin = origin
+        self._offset = start
+        self._stop = stop
+        last = None if stop is None or stop == known.total else stop - 1
+        self._resumption = Resumption(origin, known, start, last)
+        self._interruption: Exception | None = None
+        self._error: Exception | None = None
+        # A strong validator vouches for what was handed on. Without one, a replay can only be
+        # compared, and a digest is what is kept to compare with.
+        self._digest = None if known.validators.strong is not None else hashlib.sha256()
+        self._closed = False
+
+    # What urllib3, CacheControl and requests ask of a body.
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "fp":  # see the module's docstring
+            raise AttributeError(name)
+        return getattr(self._first, name)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def isclosed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._end(reusable=False)
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Return the next `amt` bytes: fewer only before an interruption and at the end.
+
+        :raises Exception: what `Origin.error` made, when the download cannot go on.
+        """
+        if amt is None or amt < 0:
+            return b"".join(iter(lambda: self._read(PIECE), b""))
+        return self._read(amt)
+
+    def read1(self, amt: int | None = None) -> bytes:
+        """Return what one read of the connection brings, at most `amt` bytes."""
+        return self._read(PIECE if amt is None or amt < 0 else amt, once=True)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    # Reading.
+
+    def _read(self, amt: int, once: bool = False) -> bytes:
+        if self._error is not None:
+            # A reader that asks again after the error must not take silence for the end.
+            raise self._error
+        pieces: list[bytes] = []
+        missing = amt
+        while missing > 0 and not self._closed:
+            if self._interruption is None:
+                piece = self._take(missing)
+                if piece:
+                    pieces.append(piece)
+                    missing -= len(piece)
+            elif not pieces:
+                self._heal(self._interruption)
+            if pieces and (once or self._interruption is not None):
+                # What arrived is handed on before time is spent on what did not.
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take(self, most: int) -> bytes:
+        """Return the bytes of one read, and note whether an end or an interruption came."""
+        assert self._part is not None
+        source = self._part.source
+        if self._stop is not None:
+            most = min(most, self._stop - self._offset)
+        try:
+            # At most one system call: what it brings cannot be lost to an error of the next.
+            piece: bytes = source.read1(most)
+        except INTERRUPTIONS as error:
+            self._interruption = error
+            return b""
+        if piece:
+            self._offset += len(piece)
+            if self._digest is not None:
+                self._digest.update(piece)
+            if self._offset == self._stop:
+                # Only of a body with a length it is known that its connection holds no more.
+                self._end(reusable=source.length == 0)
+        elif self._stop is None:
+            self._end(reusable=source.isclosed())
+        else:
+            self._interruption = messages.EarlyEnd(self._stop - self._offset)
+        return piece
+
+    def _end(self, reusable: bool) -> None:
+        part, self._part = self._part, None
+        self._closed = True
+        if part is not None:
+            part.close(reusable)
+
+    # Healing.
+
+    def _heal(self, interruption: Exception) -> None:
+        """Get a part that goes on at the offset, or raise what ends the download."""
+        if self._part is not None:
+            self._part.close(False)
+            self._part = None
+        digest = None if self._digest is None else self._digest.digest()
+        try:
+            self._part = self._resumption.reopen(self._offset, interruption, digest)
+        except GaveUpError as end:
+            self._error = self._origin.error(end.failure, interruption)
+            raise self._error from interruption
+        except Exception:
+            # A mistake of ours must leave the reader with what it would have met without us:
+            # the error of the network, or, where there was none, an end like any other.
+            logger.debug("pip-retry-patch could not continue a download", exc_info=True)
+            if isinstance(interruption, messages.EarlyEnd):
+                self._end(reusable=False)
+                return
+            self._error = interruption
+            raise interruption from None
+        self._interruption = None
+        if self._stop is None:
+            self._stop = self._resumption.known.total
+        if self._part is None or self._offset == self._stop:
+            self._end(reusable=False)
