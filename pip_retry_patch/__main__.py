@@ -1,0 +1,7 @@
+"""`python -m pip_retry_patch` is `pip-retry-patch`."""
+
+import sys
+
+from pip_retry_patch.cli import main
+
+sys.exit(main())

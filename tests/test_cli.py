@@ -1,0 +1,133 @@
+"""The command line says what is the matter, in one line and without a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Callable, List
+
+import pytest
+
+import pip_retry_patch
+from pip_retry_patch import cli
+from pip_retry_patch.lab import Cut, Lab, Package
+
+Output = Callable[[List[str], Path], "subprocess.CompletedProcess[str]"]
+
+
+def answering(output: str, code: int = 0) -> Output:
+    return lambda command, _: subprocess.CompletedProcess(command, code, output)
+
+
+def test_help_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "selftest" in captured.err
+
+
+def test_version() -> None:
+    command = [sys.executable, "-m", "pip_retry_patch", "--version"]
+    root = str(Path(pip_retry_patch.__file__).parents[1])
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"pip-retry-patch {pip_retry_patch.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ('{"armed": false, "pip": "24.0", "wrapt": true}', "not armed"),
+        ('{"armed": true, "pip": null, "wrapt": true}', "no pip"),
+        ('{"armed": true, "pip": "24.0", "wrapt": false}', "wrapt"),
+        ("Fatal Python error", "Fatal Python error"),
+        ("", "does not start well"),
+    ],
+)
+def test_selftest_says_in_one_line_why_it_cannot_run(
+    output: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "run", answering(output))
+    assert cli.main(["selftest"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+
+
+def test_selftest_without_a_temporary_directory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(Path("/missing/directory")))
+    assert cli.main(["selftest"]) == 1
+    assert "TMPDIR" in capsys.readouterr().err
+
+
+def test_selftest_interrupted_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(command: list[str], directory: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupted)
+    assert cli.main(["selftest"]) == 130
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_the_file_is_compared_with_the_original(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = Package("p", 1000, [Cut(5)])
+    with Lab([package]) as lab:
+        monkeypatch.setattr(cli, "run", answering(""))
+        assert "No such file" in cli.download(lab, package, tmp_path).problem
+        file = tmp_path / "p" / lab.filename("p")
+        file.parent.mkdir()
+        file.write_bytes(lab.wheel("p")[:-1])
+        assert "differs" in cli.download(lab, package, tmp_path).problem
+        file.write_bytes(lab.wheel("p"))
+        assert cli.download(lab, package, tmp_path).problem == ""
+        monkeypatch.setattr(cli, "run", answering("", code=3))
+        assert cli.download(lab, package, tmp_path).problem == "exit 3"
+
+
+def test_pip_is_run_away_from_the_users_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spoilers = ("PIP_INDEX_URL", "http_proxy", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE", "PIP_RETRIES")
+    for name in spoilers:
+        monkeypatch.setenv(name, "spoiled")
+    done = cli.run([sys.executable, "-c", "import os; print(os.getcwd(), os.environ)"], tmp_path)
+    assert "spoiled" not in done.stdout
+    assert "PIP_CONFIG_FILE" in done.stdout
+    assert str(tmp_path.resolve()) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("Collecting p\nERROR: one\nERROR: two\nWARNING: more\n", "ERROR: two"),
+        (
+            "error: some-slug\n\n\u00d7 Download failed\nhint: x",
+            "error: some-slug: Download failed",
+        ),
+        ("Traceback:\n a.b.SomeError: text\n", "a.b.SomeError: text"),
+        ("only this\x1b[31m \u2713", "only this [31m ?"),
+        ("", ""),
+        ("ERROR: " + "x" * 200, "ERROR: " + "x" * 66 + "..."),
+    ],
+)
+def test_last_words(output: str, words: str) -> None:
+    assert cli.last_words(output) == words
