@@ -1,0 +1,106 @@
+"""Fixtures for every test, and the table of what really ran."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple
+
+import pytest
+import trustme
+from packaging.version import Version
+
+from tests import environments
+
+Factory = Callable[[str, str], environments.Environment]
+
+
+class Certificates(NamedTuple):
+    """A server's TLS context for loopback, and the authority that vouches for it."""
+
+    server: ssl.SSLContext
+    ca_pem: Path
+
+
+@pytest.fixture(scope="session")
+def sdist() -> Path:
+    """The sdist of this tree."""
+    return environments.product().sdist
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    """The wheel that is made from the sdist of this tree."""
+    return environments.product().wheel
+
+
+@pytest.fixture(scope="session")
+def armed() -> Factory:
+    """Give environments that have the product installed."""
+    return lambda pip, python: environments.environment(pip, python, armed=True)
+
+
+@pytest.fixture(scope="session")
+def bare() -> Factory:
+    """Give environments that have pip alone."""
+    return lambda pip, python: environments.environment(pip, python, armed=False)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate for 127.0.0.1 and localhost. In a chroot, too, pass `ca_pem` as a Path."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    ca_pem = tmp_path_factory.mktemp("certificates") / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_pem))
+    return Certificates(context, ca_pem)
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """Remove the directories that a test took from an environment."""
+    yield
+    environments.sweep()
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not is_worker(config):
+        environments.begin_run()
+
+
+def is_full_run(config: pytest.Config) -> bool:
+    option = config.option
+    chosen = option.keyword or option.markexpr or getattr(option, "lf", False) or option.deselect
+    by_default = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return by_default and not chosen and not option.collectonly
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if is_worker(config) or session.exitstatus or not is_full_run(config):
+        return
+    if environments.missing_pairs():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if is_worker(config):
+        return
+    for line in environments.figures():
+        terminalreporter.line(line)
+    rows = environments.what_ran().items()
+    if rows:
+        terminalreporter.section("pips and Pythons that ran")
+        terminalreporter.line(f"{'pip':10}{'Python':10}{'armed runs':>12}{'bare runs':>12}")
+    for (_, pip, python), runs in sorted(rows, key=lambda row: [*map(Version, row[0][1:])]):
+        terminalreporter.line(f"{pip:10}{python:10}{runs['armed']:>12}{runs['bare']:>12}")
+    if is_full_run(config):
+        for label in environments.missing_pairs():
+            terminalreporter.line(f"FAILED: {label} is in the matrix, but did not run", red=True)

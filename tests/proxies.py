@@ -1,0 +1,175 @@
+"""Proxies that cut connections: what a bad network does to real servers.
+
+Both forward bytes as they are, so that what is cut may well be TLS. One thread serves one
+connection, with select, because a reset only leaves a socket that no other thread is reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+import socket
+import socketserver
+import struct
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+CHUNK = 16 * 1024
+IDLE_SECONDS = 60  # a connection on which nothing happens is closed, so that no test hangs
+SETTLE_SECONDS = 0.2  # a reset throws away what is still under way: let it arrive first
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
+
+HOWS = {"fin": ("fin",), "rst": ("rst",), "alternate": ("fin", "rst")}
+
+
+class CuttingProxy:
+    """Forward each connection to one server, and cut it after so many bytes downstream.
+
+    `after` is in bytes, None never cuts. `how` is "fin", "rst" or "alternate" (FIN first). After
+    `times` cuts, everything passes. Used as a context manager; then `port` is known.
+
+    `connections` and `downstream` (bytes sent to clients) are counted for each server address,
+    `cuts` in all.
+    """
+
+    def __init__(
+        self,
+        target: tuple[str, int] | None,
+        *,
+        after: int | None = None,
+        how: str = "fin",
+        times: int | None = None,
+    ) -> None:
+        self.target = target
+        self.after = after
+        self.hows = HOWS[how]
+        self.times = times
+        self.cuts = 0
+        self.connections: Counter[tuple[str, int]] = Counter()
+        self.downstream: Counter[tuple[str, int]] = Counter()
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    def __enter__(self) -> CuttingProxy:
+        proxy = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):  # a peer that left is no error here
+                    proxy.serve(self.request)
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stopping = True
+        self._server.shutdown()
+        self._server.server_close()  # waits for the connections
+
+    @property
+    def url(self) -> str:
+        """The address, as for a web server or `pip --proxy`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def destination(self, client: socket.socket) -> tuple[str, int] | None:
+        """Say where a new connection leads."""
+        return self.target
+
+    def serve(self, client: socket.socket) -> None:
+        """Serve one connection to its end."""
+        client.settimeout(IDLE_SECONDS)
+        # A small buffer: what was sent but not read when the cut comes is hardly anything.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * CHUNK)
+        target = self.destination(client)
+        if target is None:
+            return
+        with socket.create_connection(target, timeout=IDLE_SECONDS) as server:
+            with self._lock:
+                self.connections[target] += 1
+            self.forward(client, server, target)
+
+    def forward(self, client: socket.socket, server: socket.socket, name: tuple[str, int]) -> None:
+        """Copy both ways until one side closes or the cut is due."""
+        sent = 0
+        idle_since = time.monotonic()
+        while not self._stopping and time.monotonic() - idle_since < IDLE_SECONDS:
+            readable, _, _ = select.select([client, server], [], [], 0.1)
+            if client in readable:
+                upstream = client.recv(CHUNK)
+                if not upstream:
+                    return
+                server.sendall(upstream)
+            if server in readable:
+                room = CHUNK if self.after is None else max(1, min(CHUNK, self.after - sent))
+                data = server.recv(room)
+                if not data:
+                    return
+                client.sendall(data)
+                sent += len(data)
+                with self._lock:
+                    self.downstream[name] += len(data)
+                if self.after is not None and sent >= self.after and self.cut(client):
+                    return
+            if readable:
+                idle_since = time.monotonic()
+
+    def cut(self, client: socket.socket) -> bool:
+        """End a client's connection, unless there have been enough cuts."""
+        with self._lock:
+            if self.times is not None and self.cuts >= self.times:
+                return False
+            how = self.hows[self.cuts % len(self.hows)]
+            self.cuts += 1
+        if how == "rst":
+            time.sleep(SETTLE_SECONDS)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.close()
+            return True
+        client.shutdown(socket.SHUT_WR)
+        # To close a socket with unread input would send RST: read until the client closes too.
+        client.settimeout(5)
+        with contextlib.suppress(OSError):
+            while client.recv(CHUNK):
+                pass
+        return True
+
+
+class CuttingConnectProxy(CuttingProxy):
+    """The same as an HTTP proxy: tunnels, by CONNECT, to any server."""
+
+    def __init__(
+        self, *, after: int | None = None, how: str = "alternate", times: int | None = None
+    ) -> None:
+        super().__init__(None, after=after, how=how, times=times)
+
+    def destination(self, client: socket.socket) -> tuple[str, int] | None:
+        """Read the CONNECT request and agree to it (RFC 9110, section 9.3.6)."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and len(head) < CHUNK:
+            byte = client.recv(1)  # not one byte of what follows belongs to the head
+            if not byte:
+                return None
+            head += byte
+        match = re.match(rb"CONNECT ([^ ]+):(\d+) HTTP/1\.[01]\r\n", head)
+        if not match:
+            client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
+            return None
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        return match[1].decode("ascii").strip("[]"), int(match[2])
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = False  # server_close() then waits for them; each ends when told to
+    allow_reuse_address = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let no thread's error fill a test's output; the client sees a closed connection."""
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close without the shutdown() that would turn a prepared reset into a FIN."""
+        request.close()
