@@ -13,12 +13,13 @@ below this class, instead of reading the chunks from the socket around it.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import logging
 from typing import Any
 
 from pip_retry_patch import messages
 from pip_retry_patch.ranges import Representation
-from pip_retry_patch.resume import INTERRUPTIONS, PIECE, GaveUpError, Origin, Part, Resumption
+from pip_retry_patch.resume import PIECE, GaveUpError, Origin, Part, Resumption
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -26,7 +27,8 @@ logger = logging.getLogger("pip_retry_patch")
 class Body:
     """A readable that hands on exactly the bytes from `start` to `stop` of a representation.
 
-    :param part: the first answer, of which nothing has been read yet.
+    :param first: the response that it replaces.
+    :param part: the same as the first part, of which nothing has been read yet.
     :param known: what its headers say of the representation.
     :param start: position in the representation of the first byte of `part`.
     :param stop: position after the last byte of it; None while no answer has told it (a chunked
@@ -34,9 +36,15 @@ class Body:
     """
 
     def __init__(
-        self, part: Part, origin: Origin, known: Representation, start: int, stop: int | None
+        self,
+        first: http.client.HTTPResponse,
+        part: Part,
+        origin: Origin,
+        known: Representation,
+        start: int,
+        stop: int | None,
     ) -> None:
-        self._first = part.source
+        self._first = first
         self._part: Part | None = part
         self._origin = origin
         self._offset = start
@@ -48,7 +56,7 @@ class Body:
         # A strong validator vouches for what was handed on. Without one, a replay can only be
         # compared, and a digest is what is kept to compare with.
         self._digest = None if known.validators.strong is not None else hashlib.sha256()
-        self._closed = False
+        self._ended = False
 
     # What urllib3, CacheControl and requests ask of a body.
 
@@ -59,12 +67,15 @@ class Body:
 
     @property
     def closed(self) -> bool:
-        return self._closed
+        """True from the moment on when the last byte was handed on."""
+        return self._ended
 
     def isclosed(self) -> bool:
-        return self._closed
+        """As `closed`; http.client calls it so."""
+        return self._ended
 
     def close(self) -> None:
+        """Drop what was not read, and the connection with it."""
         self._end(reusable=False)
 
     def read(self, amt: int | None = None) -> bytes:
@@ -93,54 +104,52 @@ class Body:
             raise self._error
         pieces: list[bytes] = []
         missing = amt
-        while missing > 0 and not self._closed:
+        while missing > 0 and not self._ended:
             if self._interruption is None:
-                piece = self._take(missing)
+                piece = self._take(missing, once)
                 if piece:
                     pieces.append(piece)
                     missing -= len(piece)
             elif not pieces:
-                self._heal(self._interruption)
+                self._heal()
             if pieces and (once or self._interruption is not None):
                 # What arrived is handed on before time is spent on what did not.
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _take(self, most: int) -> bytes:
-        """Return the bytes of one read, and note whether an end or an interruption came."""
-        assert self._part is not None
-        source = self._part.source
+    def _take(self, most: int, once: bool) -> bytes:
+        """Read from the connection, and note whether an end or an interruption came."""
+        part = self._part
+        assert part is not None
         if self._stop is not None:
             most = min(most, self._stop - self._offset)
-        try:
-            # At most one system call: what it brings cannot be lost to an error of the next.
-            piece: bytes = source.read1(most)
-        except INTERRUPTIONS as error:
-            self._interruption = error
-            return b""
+        piece = part.read(most, once)
+        self._interruption = part.interruption
         if piece:
             self._offset += len(piece)
             if self._digest is not None:
                 self._digest.update(piece)
             if self._offset == self._stop:
-                # Only of a body with a length it is known that its connection holds no more.
-                self._end(reusable=source.length == 0)
-        elif self._stop is None:
-            self._end(reusable=source.isclosed())
-        else:
-            self._interruption = messages.EarlyEnd(self._stop - self._offset)
+                self._end(reusable=part.finished)
+        elif self._interruption is None:
+            if self._stop is None:
+                self._end(reusable=part.finished)
+            else:
+                self._interruption = messages.EarlyEnd(self._stop - self._offset)
         return piece
 
     def _end(self, reusable: bool) -> None:
         part, self._part = self._part, None
-        self._closed = True
+        self._ended = True
         if part is not None:
             part.close(reusable)
 
     # Healing.
 
-    def _heal(self, interruption: Exception) -> None:
+    def _heal(self) -> None:
         """Get a part that goes on at the offset, or raise what ends the download."""
+        interruption = self._interruption
+        assert interruption is not None
         if self._part is not None:
             self._part.close(False)
             self._part = None

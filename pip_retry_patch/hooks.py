@@ -12,6 +12,7 @@ names of pip's own that are used here, and since when pip has them:
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import logging
 import os
@@ -170,7 +171,7 @@ class Guard:
             ranges.Validators.of(response.headers), total, ranges.coding_of(response.headers)
         )
         part = _first_part(response)
-        response._fp = body.Body(part, origin, known, start, stop)
+        response._fp = body.Body(response._fp, part, origin, known, start, stop)
 
     def _ask(
         self,
@@ -208,7 +209,7 @@ class Guard:
             ),
         ):
             return True
-        if isinstance(error, (exceptions.HTTPError, *resume.INTERRUPTIONS)):
+        if isinstance(error, (exceptions.HTTPError, http.client.HTTPException, OSError)):
             return False
         raise error  # a mistake of ours, and nothing to be patient about
 
