@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import json
 import random
 import re
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Sequence, Tuple, Union
@@ -151,6 +153,22 @@ class Redirect(Fault):
     status: int = 302
 
 
+PYPROJECT = b"""[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+BACKEND = b"""import glob, os, shutil, zipfile
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    (wheel,) = glob.glob("*.whl")
+    shutil.copy(wheel, wheel_directory)
+    return wheel
+
+def build_sdist(sdist_directory, config_settings=None):
+    raise NotImplementedError
+"""
+
 # The faults that strike in mid-body: when `after` bytes were sent, or all of a shorter body.
 Ending = Union[Cut, Reset, Stall, Garble, Away]
 # An entry of a schedule. Faults in a tuple strike together; None is a clean response.
@@ -187,6 +205,8 @@ class Package:
     metadata: bool = False  # PEP 658
     requires: Sequence[str] = ()
 
+    sdist: bool = False  # the artifact is an sdist, with the wheel in it and a backend to copy it
+
     VERSION: ClassVar[str] = "1.0"
 
     @property
@@ -195,7 +215,8 @@ class Package:
 
     @property
     def filename(self) -> str:
-        return f"{self.normalized.replace('-', '_')}-{self.VERSION}-py3-none-any.whl"
+        stem = f"{self.normalized.replace('-', '_')}-{self.VERSION}"
+        return f"{stem}.tar.gz" if self.sdist else f"{stem}-py3-none-any.whl"
 
     def schedules(self) -> dict[str, Sequence[Entry]]:
         return {"artifact": self.faults, "page": self.page_faults, "metadata": self.metadata_faults}
@@ -231,6 +252,25 @@ class Package:
             for path, data in files.items():
                 archive.writestr(zipfile.ZipInfo(path), data)  # its default date keeps it the same
         return out.getvalue()
+
+    def artifact(self, generation: int = 0) -> bytes:
+        """The wheel, or an sdist that needs nothing to be built."""
+        if not self.sdist:
+            return self.wheel(generation)
+        stem = self.filename[: -len(".tar.gz")]
+        files = {
+            "PKG-INFO": self.metadata_file(),
+            "pyproject.toml": PYPROJECT,
+            "backend.py": BACKEND,
+            f"{stem}-py3-none-any.whl": self.wheel(generation),
+        }
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            for path, data in files.items():
+                member = tarfile.TarInfo(f"{stem}/{path}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        return gzip.compress(out.getvalue(), compresslevel=1, mtime=0)
 
     def page(self, wheel_sha256: str, as_json: bool) -> bytes:
         """The project's page of the simple API, HTML (PEP 503) or JSON (PEP 691)."""

@@ -289,7 +289,7 @@ class Lab:
         with self._lock:
             key = name, self._generations[name]
             if key not in self._files:
-                data = self._packages[name].wheel(key[1])
+                data = self._packages[name].artifact(key[1])
                 self._files[key] = data, hashlib.sha256(data).hexdigest()
             return self._files[key]
 
