@@ -1,55 +1,40 @@
-"""The one place that touches pip: what is wrapped, with wrapt, and what differs between pips.
+"""The one place that touches pip: what is wrapped, and what differs between pips.
 
 `install` runs when pip makes its first network session. By then the urllib3 that pip will use is
-loaded, under whatever name: vendored, or the system's where a distribution debundled pip. The
-names of pip's own that are used here, and since when pip has them:
+loaded, under whatever name: vendored, or the system's where a distribution debundled pip. What is
+wrapped, and which pips have it:
 
-* `pip._internal.network.session` (19.3), whose module-level `urllib3` is the one that pip uses;
-* `pip._internal.configuration.Configuration` (always), `pip._internal.commands.commands_dict`;
-* `pip._internal.exceptions.DiagnosticPipError` (22.0), `InstallationError` (always);
-* `pip._vendor.rich.text.Text` (22.0).
+| what | since | why |
+|---|---|---|
+| `session.urllib3`'s `HTTPConnectionPool.urlopen` | 19.3 | the body ring, and hosts that go away |
+| `network.session.PipSession.request` | 19.3 | the request ring |
+| `network.download.Downloader.__call__(link, location)` | 20.3 | the file ring |
+| `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same |
+| `utils.hashes.Hashes.check_against_path(path)` | always | the same |
+
+Besides these, pip's names that are used: `configuration.Configuration`, `commands.commands_dict`,
+`exceptions.HashMismatch`, `InstallationError` (always) and `DiagnosticPipError` (22.0),
+`_vendor.rich.text.Text` (22.0).
 """
 
 from __future__ import annotations
 
-import http.client
+import contextlib
+import hashlib
 import importlib
 import logging
 import os
+import random
 import sys
+import time
 import urllib.parse
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from pip_retry_patch import __version__, body, messages, ranges, resume, settings
-from pip_retry_patch.patience import Patience
+from pip_retry_patch import __version__, artifacts, messages, settings
+from pip_retry_patch.guard import Guard
+from pip_retry_patch.patience import Effort, Patience, next_wait
 
 logger = logging.getLogger("pip_retry_patch")
-
-# urllib3's own order, 1.25 to 2.x. requests passes all of it by keyword; urllib3 itself calls
-# urlopen again, by position, when it retries.
-_URLOPEN_PARAMETERS = (
-    "method",
-    "url",
-    "body",
-    "headers",
-    "retries",
-    "redirect",
-    "assert_same_host",
-    "timeout",
-)
-
-# A request for the rest is no longer the conditional request that CacheControl may have made:
-# to that the answer could be 304.
-_NOT_REPEATED = frozenset(
-    [
-        "range",
-        "if-range",
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "if-unmodified-since",
-    ]
-)
 
 
 def install(session: Any) -> None:
@@ -61,14 +46,11 @@ def install(session: Any) -> None:
     found = _read_settings(pip)
     if not found.enabled:
         return
-    guard = Guard(
-        urllib3=session.urllib3,
-        patience=Patience(attempts=found.attempts, seconds=found.patience),
-        error=_error_maker(pip),
-        clear_line=_clear_progress_bar,
-        complaints=found.complaints,
-    )
+    patience = Patience(attempts=found.attempts, seconds=found.patience)
+    announce = _Announcer(found.complaints)
+    guard = Guard(session.urllib3, patience, _error_maker(pip), announce)
     guard.wrap()
+    _Rings(pip, guard, announce).wrap()
     logger.debug("pip-retry-patch %s guards %s", __version__, pip)
 
 
@@ -78,195 +60,204 @@ def protect() -> None:
     Guard(urllib3, Patience(), error=lambda _, interruption: interruption, always=True).wrap()
 
 
-class Guard:
-    """Wraps one urllib3.
+class _Rings:
+    """The request ring and the file ring, as far as they live in pip's own functions."""
 
-    :param urllib3: the module, under any name.
-    :param error: makes the exception for a Failure and the interruption that led to it.
-    :param always: guard even what is asked with `retries=0`. That is how pip builds the session of
-        its self-version check, which must not wait; but it is also what requests does by default.
-    :param clear_line: called before a line is shown, to take a progress bar out of its way.
-    :param complaints: lines to show before the first download.
-    """
-
-    def __init__(
-        self,
-        urllib3: Any,
-        patience: Patience,
-        error: Callable[[messages.Failure, Exception], Exception],
-        always: bool = False,
-        clear_line: Callable[[], None] = lambda: None,
-        complaints: tuple[str, ...] = (),
-    ) -> None:
-        self._urllib3 = urllib3
-        self._patience = patience
-        self._error = error
-        self._always = always
-        self._clear_line = clear_line
-        self._complaints = complaints
+    def __init__(self, pip: str, guard: Guard, announce: _Announcer) -> None:
+        self._pip = pip
+        self._guard = guard
+        self._announce = announce
+        self._files = artifacts.FileRing(announce)
+        self._mismatch: Any = self._module("exceptions").HashMismatch
+        # The artifact that is being fetched, and whether past every cache.
+        self._fetching: _Artifact | None = None
+        self._fresh = False
 
     def wrap(self) -> None:
-        """Wrap every function that is wrapped; once, however often this is called."""
-        wrapt = importlib.import_module("wrapt")  # here, so that a pip left alone never pays for it
-        pool = self._urllib3.connectionpool.HTTPConnectionPool
-        if isinstance(vars(pool)["urlopen"], wrapt.FunctionWrapper):
-            own = getattr(vars(pool)["urlopen"], "_self_wrapper", None)
-            if getattr(own, "__func__", None) is Guard.urlopen:
-                return
-        wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
+        """Wrap what this pip has; without any one of them the others still do their part."""
+        wrapt = importlib.import_module("wrapt")
+        for module, path, wrapper in (
+            ("network.session", "PipSession.request", self.request),
+            ("network.download", "Downloader.__call__", self.download),
+            ("network.download", "BatchDownloader.__call__", self.download_all),
+            ("utils.hashes", "Hashes.check_against_path", self.check),
+        ):
+            try:
+                wrapt.wrap_function_wrapper(self._module(module), path, wrapper)
+            except (ImportError, AttributeError):
+                logger.debug("pip-retry-patch: this pip has no %s.%s", module, path)
 
-    def urlopen(
+    def _module(self, name: str) -> Any:
+        return importlib.import_module(f"{self._pip}._internal.{name}")
+
+    def request(
         self,
         wrapped: Callable[..., Any],
-        pool: Any,
+        session: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """`HTTPConnectionPool.urlopen`, whose answer reads from a resumable body."""
-        asked = dict(zip(_URLOPEN_PARAMETERS, args), **kwargs)
-        preload = asked["method"] == "GET" and kwargs.get("preload_content", True)
-        if preload:
-            # urllib3's own convenience for programs (pip never uses it): read after wrapping.
-            kwargs = dict(kwargs, preload_content=False)
-        response = wrapped(*args, **kwargs)
-        try:
-            self._make_resumable(wrapped, pool, asked, response)
-        except Exception:
-            logger.debug("pip-retry-patch could not guard a download", exc_info=True)
-        if preload:
-            response.data  # noqa: B018 - reads and keeps it
+        """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
+        self._announce.complain()
+        artifact, url = self._fetching, args[1] if len(args) > 1 else kwargs["url"]
+        if artifact is not None and self._fresh:
+            kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
+
+        def again(fields: Mapping[str, str]) -> Any:
+            headers = dict(_past_caches(kwargs.get("headers")), **fields)
+            return wrapped(*args, **dict(kwargs, headers=headers, stream=True))
+
+        effort = Effort()
+        while True:
+            try:
+                with self._guard.sending(url, again, artifact is not None and artifact.hashed):
+                    response = wrapped(*args, **kwargs)
+                break
+            except Exception as error:
+                failure = _failure_of(error)
+                if failure is None or not failure.changed:
+                    raise
+                # (Only a body that is read in here can break in here: never a streamed one.)
+                effort = effort.was_unhelpful()
+                now = time.monotonic()
+                wait = next_wait(self._guard.patience, effort, now, random.uniform)
+                if wait is None:
+                    raise
+                self._announce(messages.page_again(messages.name_of(url)))
+                time.sleep(wait)
+        if artifact is not None:
+            artifact.note(response)
         return response
 
-    def _make_resumable(
-        self, wrapped: Callable[..., Any], pool: Any, asked: dict[str, Any], response: Any
-    ) -> None:
-        if not self._always and _no_retries(asked.get("retries")):
-            return
-        if asked["method"] != "GET" or isinstance(response._fp, body.Body):
-            # (urllib3 retries by calling itself: then the inner call has been here before.)
-            return
-        span = _span(response)
-        if span is None:
-            return
-        self._complain()
-        start, stop, total = span
-        url = asked["url"]
-        if url.startswith("/"):
-            url = f"{pool.scheme}://{pool.host}:{pool.port}{url}"
-        headers = asked.get("headers")
-        headers = pool.headers if headers is None else headers
-        origin = resume.Origin(
-            name=messages.name_of(url),
-            host=urllib.parse.urlsplit(url).netloc.rpartition("@")[2],
-            ask=lambda fields: self._ask(wrapped, asked, headers, fields),
-            unreachable=self._is_unreachable,
-            announce=self._announce,
-            error=self._error,
-            patience=self._patience,
-            # pip asks for identity where it will check a hash: artifacts and metadata. Its index
-            # pages, for which it takes gzip, have none.
-            unproven=headers.get("Accept-Encoding") == "identity",
-        )
-        known = ranges.Representation(
-            ranges.Validators.of(response.headers), total, ranges.coding_of(response.headers)
-        )
-        part = _first_part(response)
-        response._fp = body.Body(response._fp, part, origin, known, start, stop)
-
-    def _ask(
+    def download(
         self,
         wrapped: Callable[..., Any],
-        asked: dict[str, Any],
-        headers: Mapping[str, str],
-        fields: dict[str, str],
-    ) -> resume.Part:
-        """Send the request again, with `fields` added.
+        downloader: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """`Downloader.__call__(link, location)` of pip 20.3 and later."""
+        if len(args) != 2 or kwargs:
+            return wrapped(*args, **kwargs)
+        link, location = args
+        artifact = _Artifact(self, downloader._session, link, lambda folder: wrapped(link, folder))
+        return tuple(self._files.download(artifact, location))
 
-        It goes through the same pool, with the same header: to the host, and with the
-        credentials, that pip's session chose. A redirect is returned, not followed.
-        """
-        kept = {name: headers[name] for name in headers if name.lower() not in _NOT_REPEATED}
-        kept.update(fields)
-        again = dict(
-            asked,
-            headers=kept,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-            release_conn=False,
-        )
-        return _part(wrapped(**again))
+    def download_all(
+        self,
+        wrapped: Callable[..., Any],
+        downloader: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Iterable[Any]:
+        """`BatchDownloader.__call__(links, location)`: the same, file by file."""
+        if len(args) != 2 or kwargs:
+            return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
+        return self._each(wrapped, downloader, *args)
 
-    def _is_unreachable(self, error: Exception) -> bool:
-        exceptions = self._urllib3.exceptions
-        if isinstance(
-            error,
-            (
-                exceptions.NewConnectionError,
-                exceptions.ConnectTimeoutError,
-                exceptions.ProxyError,
-            ),
-        ):
-            return True
-        if isinstance(error, (exceptions.HTTPError, http.client.HTTPException, OSError)):
+    def _each(
+        self, wrapped: Callable[..., Any], downloader: Any, links: Iterable[Any], location: str
+    ) -> Iterator[Any]:
+        for link in links:
+            names: list[Any] = []
+
+            def fetch(folder: str, link: Any = link, names: list[Any] = names) -> Any:
+                # pip names what it yields by the link, or by its URL (20.3).
+                ((name, result),) = wrapped([link], folder)
+                names[:] = [name]
+                return result
+
+            artifact = _Artifact(self, downloader._session, link, fetch)
+            download = self._files.download(artifact, location)
+            yield names[0] if names else link, tuple(download)
+
+    def check(
+        self,
+        wrapped: Callable[[str], Any],
+        hashes: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """`Hashes.check_against_path(path)`, after single and batch downloads alike."""
+        path = args[0] if args else kwargs["path"]
+        return self._files.check(wrapped, path, self._mismatch)
+
+    @contextlib.contextmanager
+    def fetching(self, artifact: _Artifact, fresh: bool) -> Iterator[None]:
+        """Let `request` know what it is asked for."""
+        before = self._fetching, self._fresh
+        self._fetching, self._fresh = artifact, fresh
+        try:
+            yield
+        finally:
+            self._fetching, self._fresh = before
+
+
+class _Artifact:
+    """One of pip's links, as artifacts.Artifact describes it."""
+
+    def __init__(
+        self,
+        rings: _Rings,
+        session: Any,
+        link: Any,
+        call: Callable[[str], tuple[str, str]],
+    ) -> None:
+        self._rings = rings
+        self._session = session
+        self._link = link
+        self._call = call
+        self._urls = {link.url_without_fragment}
+        self.hashed = bool(link.hash)
+        self.name = messages.name_of(link.url_without_fragment)
+        self.host = link.netloc.rpartition("@")[2]
+        self.cached = False
+        self.announced: int | None = None
+
+    def fetch(self, location: str, fresh: bool) -> artifacts.Download:
+        with self._rings.fetching(self, fresh):
+            return artifacts.Download(*self._call(location))
+
+    def note(self, response: Any) -> None:
+        """Take from a response of requests what is told of it later."""
+        self.cached = bool(getattr(response, "from_cache", False))
+        self.host = urllib.parse.urlsplit(response.url).netloc.rpartition("@")[2]
+        length = response.headers.get("content-length") or ""
+        self.announced = int(length) if length.isascii() and length.isdigit() else None
+        self._urls.update(r.url for r in (*response.history, response))
+
+    def forget(self) -> None:
+        for url in self._urls:
+            adapter = self._session.get_adapter(url)
+            if hasattr(adapter, "controller"):
+                adapter.cache.delete(adapter.controller.cache_url(url))
+
+    def fits(self, path: str) -> bool:
+        if not self.hashed:
             return False
-        raise error  # a mistake of ours, and nothing to be patient about
+        with open(path, "rb") as file:
+            digest = hashlib.new(self._link.hash_name)
+            for piece in iter(lambda: file.read(1 << 20), b""):
+                digest.update(piece)
+        return bool(digest.hexdigest() == self._link.hash.lower())
 
-    def _announce(self, line: str) -> None:
-        self._clear_line()
-        logger.warning("%s", line)
+    def failure_of(self, error: Exception) -> messages.Failure | None:
+        return _failure_of(error)
 
-    def _complain(self) -> None:
-        # Not before the first download: by then pip has set its logging up.
-        complaints, self._complaints = self._complaints, ()
-        for line in complaints:
-            self._announce(line)
-
-
-def _no_retries(retries: Any) -> bool:
-    """Whether the request was sent with `retries=0`; with a history, they were used up."""
-    return getattr(retries, "total", retries) in (0, False) and not getattr(retries, "history", ())
+    def explain(self, mismatch: Any, evidence: str) -> None:
+        # Shown by pip at the end, alone or in a list of such errors, by their body().
+        told = mismatch.body
+        mismatch.body = lambda: told().rstrip("\n") + "\n\n" + evidence
 
 
-def _span(response: Any) -> tuple[int, int | None, int | None] | None:
-    """Return (start, stop, total) in bytes of what `response` brings; None to leave it alone."""
-    length = response._fp.length if response._fp is not None else 0
-    if length == 0:
-        return None
-    if response.status == 200:
-        return 0, length, length
-    if response.status == 206:
-        said = ranges.parse_content_range(response.headers.get("content-range"))
-        if said is not None and said.first is not None and said.last is not None:
-            return said.first, said.last + 1, said.total
-    return None
+def _past_caches(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Add what makes CacheControl, and every cache on the way, ask the origin (RFC 9111, 5.2.1)."""
+    return dict(headers or {}, **{"Cache-Control": "no-cache"})
 
 
-def _first_part(response: Any) -> resume.Part:
-    """Return the part of the response that pip holds: it releases the connection of that one."""
-    source = response._fp
-
-    def close(reusable: bool) -> None:
-        source.close()
-        if not reusable and response.connection is not None:
-            response.connection.close()
-            response.release_conn()
-
-    return resume.Part(response.status, response.headers, source, close)
-
-
-def _part(response: Any) -> resume.Part:
-    """Return the part of a response that only we hold."""
-    source = response._fp
-
-    def close(reusable: bool) -> None:
-        source.close()
-        if not reusable:
-            response.close()
-        response.release_conn()
-
-    return resume.Part(response.status, response.headers, source, close)
+def _failure_of(error: Exception) -> messages.Failure | None:
+    failure = getattr(error, "failure", None)
+    return failure if isinstance(failure, messages.Failure) else None
 
 
 def _read_settings(pip: str) -> settings.Settings:
@@ -285,14 +276,16 @@ def _error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]
     """Return what turns a Failure into the exception that this pip shows without a traceback."""
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
-    if diagnostic is None:
-        return lambda failure, _: exceptions.InstallationError(str(failure))
-    text = importlib.import_module(f"{pip}._vendor.rich.text").Text
+    text: Any = diagnostic and importlib.import_module(f"{pip}._vendor.rich.text").Text
 
-    class NetworkInterrupted(diagnostic):  # type: ignore[misc, valid-type]
+    class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
         reference = "network-interrupted"
 
         def __init__(self, failure: messages.Failure) -> None:
+            self.failure = failure
+            if diagnostic is None:
+                super().__init__(str(failure))
+                return
             # As Text, not as str: that would be read as rich's markup.
             super().__init__(
                 message=text(failure.message),
@@ -300,13 +293,33 @@ def _error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]
                 note_stmt=text(failure.note),
                 hint_stmt=text(failure.hint),
             )
-            self._failure = failure
 
         def __str__(self) -> str:
-            # What --log writes.
-            return str(self._failure)
+            # Of a diagnostic error this is what --log writes.
+            return str(self.failure)
 
     return lambda failure, _: NetworkInterrupted(failure)
+
+
+class _Announcer:
+    """Shows one line to the user, through pip's logging.
+
+    :param complaints: lines about settings, shown before the first other one: by then pip has set
+        its logging up.
+    """
+
+    def __init__(self, complaints: tuple[str, ...]) -> None:
+        self._complaints = complaints
+
+    def __call__(self, line: str) -> None:
+        self.complain()
+        _clear_progress_bar()
+        logger.warning("%s", line)
+
+    def complain(self) -> None:
+        complaints, self._complaints = self._complaints, ()
+        for line in complaints:
+            logger.warning("%s", line)
 
 
 def _clear_progress_bar() -> None:

@@ -57,37 +57,32 @@ class EarlyEnd(http.client.IncompleteRead):
         super().__init__(b"", missing)
 
 
-class _Causes:
-    """Walks from an error to what it was raised from, wrapped around, or given as a reason."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __iter__(self) -> Iterator[BaseException]:
-        seen = set()
-        waiting = [self._error]
-        while waiting:
-            error = waiting.pop(0)
-            if id(error) in seen:
-                continue
-            seen.add(id(error))
-            yield error
-            raised_from = error.__cause__ or error.__context__
-            inner = (*error.args, getattr(error, "reason", None), raised_from)
-            waiting.extend(e for e in inner if isinstance(e, BaseException))
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and what it was raised from, is wrapped around, or gives as its reason."""
+    seen = set()
+    waiting = [error]
+    while waiting:
+        error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        raised_from = error.__cause__ or error.__context__
+        inner = (*error.args, getattr(error, "reason", None), raised_from)
+        waiting.extend(e for e in inner if isinstance(e, BaseException))
 
 
 def is_certificate_error(error: BaseException) -> bool:
     """Whether a certificate was refused: not the network's weather, so it is never retried."""
     return any(
         isinstance(e, ssl.SSLCertVerificationError) or type(e).__name__ == "CertificateError"
-        for e in _Causes(error)
+        for e in causes(error)
     )
 
 
 def reason(error: BaseException) -> str:
     """Return in a few words what `error` means for a download."""
-    for e in _Causes(error):
+    for e in causes(error):
         if isinstance(e, ssl.SSLCertVerificationError):
             return clean(f"the certificate was refused: {getattr(e, 'verify_message', '') or e}")
         if isinstance(e, EarlyEnd):
@@ -168,6 +163,8 @@ class Failure(NamedTuple):
     context: str
     note: str
     hint: str
+    # The server has another version: what was received is worthless, but a fresh start is not.
+    changed: bool = False
 
     def __str__(self) -> str:
         """All of it as plain text, for a pip without diagnostic errors and for log files."""
@@ -198,8 +195,7 @@ def gave_up(
 
     `unreachable` tells which budget was spent: the seconds, or else the attempts.
     """
-    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    then = f"{times} in {format_seconds(seconds)} brought nothing more"
+    then = f"{_times(attempts)} in {format_seconds(seconds)} brought nothing more"
     if trouble:
         then += f" (last: {trouble})"
     setting = "retry-patch-patience 600" if unreachable else "retry-patch-attempts 50"
@@ -244,7 +240,115 @@ def changed(place: Place, why: str) -> Failure:
         "asked for the rest, the server has another version of it",
         "Parts of two versions were not joined. Nothing of them is used.",
         "Run the same command again: it fetches the new version from the start.",
+    )._replace(changed=True)
+
+
+def waiting_for_host(name: str, host: str, error: BaseException, seconds: float) -> str:
+    return (
+        f"{clean(host)} answered before, but cannot be reached now ({reason(error)}). "
+        f"Waiting for it, {up_to_seconds(seconds)}, to get {name}."
     )
+
+
+def lost_host(name: str, host: str, error: BaseException, attempts: int, seconds: float) -> Failure:
+    """A host that answered earlier in this run was waited for in vain."""
+    return Failure(
+        message=f"{clean(host)} cannot be reached any more.",
+        context=(
+            f"It answered before in this run, but not when asked for {name}: "
+            f"{reason(error)}; {_times(attempts)} in {format_seconds(seconds)}."
+        ),
+        note="The network failed. Nothing is wrong with the package itself.",
+        hint="Run the same command again when the connection is better. To make pip wait longer: "
+        "pip config set global.retry-patch-patience 600",
+    )
+
+
+def _times(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
+
+
+def page_again(name: str) -> str:
+    return f"{name} was interrupted, and has changed since. Asking for all of it again."
+
+
+def restarted(name: str) -> str:
+    return f"{name} was interrupted, and the server has another version now. Starting anew."
+
+
+def accepted_short(name: str, size: int, announced: int | None) -> str:
+    said = "more" if announced is None else format_size(announced)
+    return (
+        f"The server announced {said} for {name} but has {format_size(size)}. "
+        "The hash that the index lists fits, so it is complete."
+    )
+
+
+def healed(name: str, cached: bool) -> str:
+    """A file whose hash did not fit was fetched once more, and now it fits."""
+    if cached:
+        return (
+            f"{name} in pip's cache was not what the index lists (damaged or out of date). "
+            "It was removed from the cache and fetched: now its hash fits."
+        )
+    return f"{name} was damaged on its way: its hash did not fit. Fetched once more, it fits."
+
+
+class Fetch(NamedTuple):
+    """One fetch of an artifact, as evidence.
+
+    `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
+    tells equal files from others.
+    """
+
+    cached: bool
+    host: str
+    size: int
+    announced: int | None
+    digest: str
+
+    def __str__(self) -> str:
+        place = "pip's cache" if self.cached else clean(self.host)
+        if self.announced is None:
+            return f"{format_size(self.size)} from {place}"
+        whole = "complete" if self.size == self.announced else "NOT complete"
+        size, announced = format_size(self.size), format_size(self.announced)
+        return f"{size} of {announced} from {place}, {whole}"
+
+
+def evidence(first: Fetch, second: Fetch | None, trouble: str = "") -> str:
+    """What to add to pip's hash mismatch: what was seen, and the remedy that follows from it.
+
+    :param second: the fresh fetch, None if there was none, because of `trouble`.
+    """
+    lines = ["pip-retry-patch looked into it:", f"  first fetch:  {first}"]
+    if second is None:
+        lines.append(f"  second fetch: failed: {clean(trouble)}")
+        lines.append("  So it is not known whether the file was damaged on its way. Run the same")
+        lines.append("  command again when the connection is better.")
+        return "\n".join(lines)
+    lines.append(f"  second fetch: {second}")
+    if first.digest == second.digest:
+        lines += [
+            "  Both brought the same bytes, so nothing was damaged on the way: this is another",
+            "  file than the one whose hash is listed. Do not work around this, the file may have",
+            "  been replaced. If the hash is in your requirements file, compare it with a source",
+            "  that you trust, and make it anew with 'pip hash'. If the index lists it, ask those",
+            f"  who run the index, or the authors of the package ({clean(second.host)}).",
+        ]
+    elif first.cached:
+        lines += [
+            "  The file in pip's cache was another one, and was removed. What the server sent does",
+            "  not fit either. Run the same command again: it will show whether the server always",
+            "  sends the same bytes, or whether something on the way damages them.",
+        ]
+    else:
+        lines += [
+            "  Each fetch brought different bytes: something between you and the server damages",
+            "  them. That may be a proxy, an antivirus program, a router, or the disk or memory of",
+            "  this machine. Try another network, or another machine.",
+        ]
+    return "\n".join(lines)
 
 
 def bad_setting(key: str, value: str, wanted: str, default: str) -> str:

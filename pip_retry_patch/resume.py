@@ -24,6 +24,10 @@ logger = logging.getLogger("pip_retry_patch")
 PIECE = 256 * 1024
 
 
+# What a link answers that has expired, or leads elsewhere by now.
+_MOVED = frozenset([301, 302, 303, 307, 308, 401, 403, 404, 410])
+
+
 class Part:
     """One answer that brings bytes.
 
@@ -98,6 +102,7 @@ class Origin(NamedTuple):
     :param host: the server's name, for messages.
     :param ask: sends the same request again with these fields added to its header; returns the
         answer, or raises what the network raised.
+    :param ask_again: the same, but from the request's first URL; None if there was no redirect.
     :param unreachable: tells of such an error whether no server was reached.
     :param announce: shows one line to the user.
     :param error: makes the exception to raise, from a Failure and the interruption.
@@ -109,6 +114,7 @@ class Origin(NamedTuple):
     name: str
     host: str
     ask: Callable[[dict[str, str]], Part]
+    ask_again: Callable[[dict[str, str]], Part] | None
     unreachable: Callable[[Exception], bool]
     announce: Callable[[str], None]
     error: Callable[[messages.Failure, Exception], Exception]
@@ -155,7 +161,9 @@ class Resumption:
         """
         origin = self._origin
         attempt = self._attempt = self._count(offset, interruption)
-        ranged = True
+        # Where a part would have to be proven and cannot be, none is asked for.
+        ranged = origin.unproven or self.known.validators.strong is not None
+        ask, ask_again = origin.ask, origin.ask_again
         asked_to_wait: float | None = None
         while True:
             now = origin.clock()
@@ -169,7 +177,7 @@ class Resumption:
             asked_to_wait = None
             attempt.count += 1
             try:
-                part = origin.ask(self._fields(offset) if ranged else {})
+                part = ask(self._fields(offset) if ranged else {})
             except Exception as error:
                 attempt.trouble = messages.reason(error)
                 if messages.is_certificate_error(error):
@@ -198,6 +206,11 @@ class Resumption:
                 return None
             if verdict is Verdict.CHANGED:
                 raise GaveUpError(attempt.changed())
+            ask = origin.ask
+            if verdict is Verdict.REFUSED and part.status in _MOVED and ask_again is not None:
+                # The link was good for a while only: its index gives another one, once.
+                ask, ask_again = ask_again, None
+                continue
             if verdict is Verdict.REFUSED:
                 raise GaveUpError(attempt.refused(part.status))
             if verdict is Verdict.BUSY:

@@ -16,7 +16,6 @@ import trustme
 from pip_retry_patch.lab import (
     Away,
     Busy,
-    Changed,
     Cut,
     Elsewhere,
     Fault,
@@ -24,7 +23,6 @@ from pip_retry_patch.lab import (
     Lab,
     OtherETag,
     OtherTotal,
-    Overstate,
     Package,
     Reset,
     Stall,
@@ -375,7 +373,6 @@ def test_a_server_that_stays_away_is_waited_for_and_then_named(
 
 
 REFUSALS = {
-    "changed": ([Cut(THIRD), Changed()], "another version"),
     "gone": ([Cut(THIRD), Busy(404)], "answered 404"),
     "expired": ([Cut(THIRD), Busy(403)], "answered 403"),
 }
@@ -392,18 +389,6 @@ def test_what_no_patience_can_help_ends_at_once(
         done.assert_clear_error()
         assert words in " ".join(done.run.output.split())
         assert len(lab.requests("demo", "artifact")) == 2
-
-
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("26.1.2", "3.12"), (NEWEST, "3.13"))
-def test_a_length_that_is_never_reached_is_a_clear_error(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    package = Package("demo", SIZE, forever=Overstate(10))
-    with Lab([package]) as lab:
-        done = Download(
-            armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_ATTEMPTS": "2"}
-        )
-        done.assert_clear_error()
 
 
 @pairs(("20.3.4", "3.8"), ("23.0.1", "3.11"), ("25.0.1", "3.8"), (NEWEST, "3.13"))

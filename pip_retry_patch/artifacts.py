@@ -1,0 +1,154 @@
+"""The file ring: what is done about an artifact that is not whole, or does not fit its hash.
+
+pip downloads a file and then checks its hash, in two places that know nothing of each other. A
+`FileRing` stands around both: it remembers how each file was fetched, and when the hash does not
+fit it looks into it before anyone is accused. A file is fetched once more at the most, from scratch
+and past every cache; what does not fit then, stays an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import mimetypes
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Callable, NamedTuple, Protocol, TypeVar
+
+from pip_retry_patch import messages
+
+logger = logging.getLogger("pip_retry_patch")
+
+T = TypeVar("T")
+
+# How often a file that changes under the download is begun anew.
+RESTARTS = 2
+
+
+class Download(NamedTuple):
+    """What pip's downloader returns: the file, and its media type."""
+
+    path: str
+    content_type: str
+
+
+class Artifact(Protocol):
+    """One link, and how pip fetches it. hooks.py has the one that is used."""
+
+    name: str
+    cached: bool
+    host: str
+    announced: int | None
+
+    def fetch(self, location: str, fresh: bool) -> Download:
+        """Let pip download it into a directory; `fresh`: past every cache.
+
+        Afterwards `cached`, `host` and `announced` (the Content-Length) tell of this fetch.
+        """
+
+    def forget(self) -> None:
+        """Remove what pip's HTTP cache has of it, and nothing else."""
+
+    def fits(self, path: str) -> bool:
+        """Whether a file has the hash that the link carries; False if it carries none."""
+
+    def failure_of(self, error: Exception) -> messages.Failure | None:
+        """Return the Failure that an error was made of, None if it was not made by us."""
+
+    def explain(self, mismatch: Exception, evidence: str) -> None:
+        """Let pip show `evidence` after what it says of a mismatch."""
+
+
+class FileRing:
+    """Remembers how files came, and fetches one again when that may help.
+
+    :param announce: shows one line to the user.
+    """
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._came: dict[str, Artifact] = {}
+
+    def download(self, artifact: Artifact, location: str) -> Download:
+        """Let pip download into `location`; begin anew if the file changed meanwhile."""
+        for restart in range(RESTARTS + 1):
+            before = _files(location)
+            try:
+                download = artifact.fetch(location, fresh=restart > 0)
+                break
+            except Exception as error:
+                failure = artifact.failure_of(error)
+                if failure is None:
+                    raise
+                left = _files(location) - before
+                if failure.changed and restart < RESTARTS:
+                    self._announce(messages.restarted(artifact.name))
+                    artifact.forget()
+                    continue
+                download = self._accept(artifact, left, error)
+                break
+        self._came[download.path] = artifact
+        return download
+
+    def _accept(self, artifact: Artifact, left: set[str], error: Exception) -> Download:
+        """Accept what arrived if its hash fits, for the hash is the last word; or else raise."""
+        try:
+            (path,) = left
+            fits = artifact.fits(path)
+        except Exception:
+            fits = False
+        if not fits:
+            raise error
+        size = Path(path).stat().st_size
+        self._announce(messages.accepted_short(artifact.name, size, artifact.announced))
+        return Download(path, mimetypes.guess_type(path)[0] or "")
+
+    def check(self, verify: Callable[[str], T], path: str, mismatch: type[Exception]) -> T:
+        """Let pip check a file's hash; on a mismatch fetch the file anew, once, and check that.
+
+        :param verify: raises `mismatch` if a file's hash does not fit.
+        """
+        try:
+            return verify(path)
+        except mismatch as error:
+            artifact = self._came.pop(path, None)
+            if artifact is None:
+                raise
+            found = error
+        # In pip's own temporary directory: it goes when that goes, even if we are killed.
+        folder = tempfile.mkdtemp(dir=str(Path(path).parent))
+        first, second, trouble = _evidence(artifact, path), None, ""
+        try:
+            artifact.forget()
+            fresh = artifact.fetch(folder, fresh=True)
+            second = _evidence(artifact, fresh.path)
+            verified = verify(fresh.path)
+            Path(fresh.path).replace(path)
+            self._announce(messages.healed(artifact.name, first.cached))
+            return verified
+        except mismatch:
+            artifact.forget()
+        except Exception as error:
+            failure = artifact.failure_of(error)
+            trouble = messages.reason(error) if failure is None else failure.message
+            logger.debug("pip-retry-patch could not fetch it again", exc_info=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        artifact.explain(found, messages.evidence(first, second, trouble))
+        raise found
+
+
+def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            digest.update(piece)
+    size = Path(path).stat().st_size
+    return messages.Fetch(
+        artifact.cached, artifact.host, size, artifact.announced, digest.hexdigest()
+    )
+
+
+def _files(location: str) -> set[str]:
+    return {str(path) for path in Path(location).iterdir() if path.is_file()}
