@@ -6,7 +6,10 @@ notice would prove nothing.
 
 from __future__ import annotations
 
+import os
+import signal
 import ssl
+import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
 
@@ -60,14 +63,14 @@ def outcome_of(run: Outcome) -> str:
 class Case(NamedTuple):
     """One fault.
 
-    `plain`: the ends of pip 20.3.4 to 25.0.1, of 25.3, and of 26.1.2. `warnings`: how many lines
+    `plain`: the ends of pip 20.3.4 to 25.0.1, 25.3, 26.1.2 and 26.3. `warnings`: how many lines
     the healing is announced with. `wire`: how often the file may cross the network; where ranges
     work that is once.
     """
 
     name: str
     package: Callable[[], Package]
-    plain: tuple[str, str, str]
+    plain: tuple[str, str, str, str]
     warnings: int = 1
     wire: float = 1.05
     tls: bool = False
@@ -79,124 +82,128 @@ def cut_then(*faults: Fault) -> Callable[[], Package]:
 
 
 HEALED = [
-    Case("cut-once", cut_then(), (HASH, OK, TRACEBACK)),
+    Case("cut-once", cut_then(), (HASH, OK, TRACEBACK, OK)),
     Case(
         "cut-20-times",
         lambda: Package("demo", SIZE, [Cut(100_000)] * 20),
-        (HASH, GAVE_UP, TRACEBACK),
+        (HASH, GAVE_UP, TRACEBACK, GAVE_UP),
         warnings=20,
     ),
     Case(
         "cut-before-the-first-byte",
         lambda: Package("demo", SIZE, [Cut(0)]),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
     ),
     Case(
         "reset",
         lambda: Package("demo", SIZE, [Reset(THIRD)]),
-        (TRACEBACK, TRACEBACK, TRACEBACK),
+        (TRACEBACK, TRACEBACK, TRACEBACK, OK),
     ),
     Case(
         "stall",
         lambda: Package("demo", SIZE, [Stall(THIRD)]),
-        (TRACEBACK, OK, OK),
+        (TRACEBACK, OK, OK, OK),
         options=("--timeout", "1"),
     ),
     Case(
         "tls-record-broken",
         lambda: Package("demo", SIZE, [Garble(THIRD)]),
-        (TRACEBACK, TRACEBACK, TRACEBACK),
+        (TRACEBACK, TRACEBACK, TRACEBACK, TRACEBACK),
         tls=True,
     ),
-    Case("tls-fin-without-close-notify", cut_then(), (HASH, OK, TRACEBACK), tls=True),
+    Case("tls-fin-without-close-notify", cut_then(), (HASH, OK, TRACEBACK, OK), tls=True),
     Case(
         "tls-close-notify-too-early",
         lambda: Package("demo", SIZE, [Cut(THIRD, notify=True)]),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
         tls=True,
     ),
     Case(
         "chunked-body-cut",
         lambda: Package("demo", SIZE, [Cut(THIRD), Reset(THIRD)], chunked=True),
-        (TRACEBACK, TRACEBACK, TRACEBACK),
+        (TRACEBACK, TRACEBACK, TRACEBACK, TRACEBACK),
         warnings=2,
     ),
     Case(
         "206-from-elsewhere",
         cut_then(Elsewhere(1000)),
-        (HASH, HASH, TRACEBACK),
+        (HASH, HASH, TRACEBACK, GAVE_UP),
         wire=2.5,
     ),
-    Case("206-with-another-total", cut_then(OtherTotal(7)), (HASH, OK, TRACEBACK), wire=2.5),
-    Case("206-with-another-validator", cut_then(OtherETag()), (HASH, OK, TRACEBACK), wire=2.5),
-    Case("206-without-label", cut_then(Unlabelled()), (HASH, OK, TRACEBACK)),
+    Case("206-with-another-total", cut_then(OtherTotal(7)), (HASH, OK, TRACEBACK, OK), wire=2.5),
+    Case("206-with-another-validator", cut_then(OtherETag()), (HASH, OK, TRACEBACK, OK), wire=2.5),
+    Case("206-without-label", cut_then(Unlabelled()), (HASH, OK, TRACEBACK, OK)),
     Case(
         "206-without-label-from-elsewhere",
         cut_then(Unlabelled(1000)),
-        (HASH, HASH, TRACEBACK),
+        (HASH, HASH, TRACEBACK, HASH),
         wire=2.5,
     ),
-    Case("200-to-a-range", cut_then(Whole()), (HASH, OK, TRACEBACK), wire=1.4),
+    Case("200-to-a-range", cut_then(Whole()), (HASH, OK, TRACEBACK, OK), wire=1.4),
     Case(
         "no-ranges-and-cut-again-while-replaying",
         lambda: Package("demo", SIZE, [Cut(THIRD), Cut(THIRD // 2), Cut(2 * THIRD)], ranges=False),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
         warnings=2,
         wire=2.5,
     ),
-    Case("416-to-a-range", cut_then(Unsatisfiable()), (HASH, REFUSED, TRACEBACK), wire=1.4),
+    Case(
+        "416-to-a-range", cut_then(Unsatisfiable()), (HASH, REFUSED, TRACEBACK, REFUSED), wire=1.4
+    ),
     Case(
         "503-with-retry-after-then-429",
         cut_then(Busy(503, retry_after=1), Busy(429)),
-        (HASH, REFUSED, TRACEBACK),
+        (HASH, REFUSED, TRACEBACK, REFUSED),
     ),
     Case(
         "server-away",
         lambda: Package("demo", SIZE, [Away(1.5, after=THIRD)]),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
     ),
     Case(
         "no-validator",
         lambda: Package("demo", SIZE, [Cut(THIRD)], validator="none"),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
     ),
     Case(
         "no-validator-and-no-ranges",
         lambda: Package("demo", SIZE, [Cut(THIRD)], validator="none", ranges=False),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
         wire=1.4,
     ),
     Case(
         "weak-validator",
         lambda: Package("demo", SIZE, [Cut(THIRD)], validator="weak"),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
         wire=1.4,
     ),
     Case(
         "date-as-validator",
         lambda: Package("demo", SIZE, [Cut(THIRD)], validator="date"),
-        (HASH, OK, TRACEBACK),
+        (HASH, OK, TRACEBACK, OK),
     ),
     Case(
         "html-index-page-cut",
         lambda: Package("demo", SIZE, page_faults=[Cut(100)]),
-        (NO_MATCH, NO_MATCH, TRACEBACK),
+        (NO_MATCH, NO_MATCH, TRACEBACK, TRACEBACK),
     ),
     Case(
         "compressed-index-page-cut",
         lambda: Package("demo", SIZE, page_faults=[Cut(100)], gzip=True),
-        (NO_MATCH, NO_MATCH, TRACEBACK),
+        (NO_MATCH, NO_MATCH, TRACEBACK, TRACEBACK),
     ),
 ]
 
 ONE_PYTHON_EACH = [
     ("20.3.4", "3.8"),
+    ("21.3.1", "3.9"),
     ("22.3.1", "3.10"),
     ("23.0.1", "3.11"),
     ("24.0", "3.12"),
     ("25.0.1", "3.8"),
     ("25.3", "3.9"),
     ("26.1.2", "3.12"),
+    (NEWEST, "3.13"),
 ]
 
 
@@ -280,14 +287,17 @@ def test_heals(
 def test_the_fault_is_real(
     case: Case, pip: str, python: str, bare: Factory, certificates: Certificates
 ) -> None:
-    expected = case.plain[{"25.3": 1, "26.1.2": 2}.get(pip, 0)]
+    environment = bare(pip, python)
+    column = {"25.3": 1, "26.1.2": 2, "26.3": 3}.get(environment.pip_version, 0)
     with Lab([case.package()], tls=certificates.server if case.tls else None) as lab:
-        run = Download(bare(pip, python), lab, certificates, *case.options).run
-        assert outcome_of(run) == expected, run.output
+        run = Download(environment, lab, certificates, *case.options).run
         assert any(request.fault for request in lab.log)
+        if pip != NEWEST or column:
+            # (A pip that is newer than this table may well do better.)
+            assert outcome_of(run) == case.plain[column], run.output
 
 
-@pairs(*ONE_PYTHON_EACH[1:], (NEWEST, "3.13"))
+@pairs(*ONE_PYTHON_EACH[2:])
 @pytest.mark.parametrize("gzip", [False, True], ids=["identity", "gzip"])
 def test_a_cut_json_index_page_is_healed(
     gzip: bool, pip: str, python: str, armed: Factory, certificates: Certificates
@@ -584,3 +594,39 @@ def test_a_refused_certificate_is_not_tried_again(
         done.assert_clear_error()
         assert "certificate was refused" in " ".join(done.run.output.split())
         assert len(lab.requests("demo", "artifact")) == 1
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_ctrl_c_ends_a_wait_at_once(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
+        process = environment.start(
+            *("-m", "pip", "download", "--dest", environment.fresh_dir()),
+            *("--index-url", lab.index_url, "demo"),
+            env={"PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "Trying to continue for up to 120 s" in line
+        # Most of the later waits are long ones; where in one this strikes does not matter.
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGINT)
+        outcome = environments.finish(process, timeout=20)
+        assert outcome.returncode == 1
+        assert "Operation cancelled by user" in outcome.output
+        assert "Traceback" not in outcome.output
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+@pytest.mark.parametrize("value", ["\x1b[2J\x1b[31m", "9" * 60_000, "x" * 100_000])
+def test_hostile_header_values_are_neither_shown_nor_believed(
+    value: str, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    faults = [Cut(THIRD), Busy(503, retry_after=value)]
+    env: dict[str, environments.Argument] = {"PIP_RETRY_PATCH_PATIENCE": "1"}
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=env)
+        done.assert_right()
+        assert "\x1b[2J" not in done.run.output and len(done.run.output) < 3000
