@@ -72,8 +72,8 @@ class FileRing:
 
     def download(self, artifact: Artifact, location: str) -> Download:
         """Let pip download into `location`; begin anew if the file changed meanwhile."""
+        before = _files(location)
         for restart in range(RESTARTS + 1):
-            before = _files(location)
             try:
                 download = artifact.fetch(location, fresh=restart > 0)
                 break
@@ -116,27 +116,41 @@ class FileRing:
             if artifact is None:
                 raise
             found = error
+        try:
+            first, second, trouble = self._fetch_again(artifact, path)
+            if second is not None:
+                try:
+                    verified = verify(path)
+                except mismatch:
+                    artifact.forget()
+                else:
+                    self._announce(messages.healed(artifact.name, first.cached))
+                    return verified
+            artifact.explain(found, messages.evidence(first, second, trouble))
+        except Exception:
+            # Whatever is wrong with the looking into it, the mismatch stands.
+            logger.debug("pip-retry-patch could not look into a mismatch", exc_info=True)
+        raise found
+
+    def _fetch_again(
+        self, artifact: Artifact, path: str
+    ) -> tuple[messages.Fetch, messages.Fetch | None, str]:
+        """Replace the file by a fresh one; return what is told of both, or why there is none."""
+        first = _evidence(artifact, path)
         # In pip's own temporary directory: it goes when that goes, even if we are killed.
         folder = tempfile.mkdtemp(dir=str(Path(path).parent))
-        first, second, trouble = _evidence(artifact, path), None, ""
         try:
             artifact.forget()
             fresh = artifact.fetch(folder, fresh=True)
             second = _evidence(artifact, fresh.path)
-            verified = verify(fresh.path)
             Path(fresh.path).replace(path)
-            self._announce(messages.healed(artifact.name, first.cached))
-            return verified
-        except mismatch:
-            artifact.forget()
+            return first, second, ""
         except Exception as error:
-            failure = artifact.failure_of(error)
-            trouble = messages.reason(error) if failure is None else failure.message
             logger.debug("pip-retry-patch could not fetch it again", exc_info=True)
+            failure = artifact.failure_of(error)
+            return first, None, messages.reason(error) if failure is None else failure.message
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        artifact.explain(found, messages.evidence(first, second, trouble))
-        raise found
 
 
 def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
@@ -151,4 +165,7 @@ def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
 
 
 def _files(location: str) -> set[str]:
-    return {str(path) for path in Path(location).iterdir() if path.is_file()}
+    try:
+        return {str(path) for path in Path(location).iterdir() if path.is_file()}
+    except OSError:
+        return set()

@@ -131,7 +131,7 @@ class Guard:
         if preload:
             # urllib3's own convenience for programs (pip never uses it): read after wrapping.
             kwargs = dict(kwargs, preload_content=False)
-        patient = self._always or not _no_retries(asked.get("retries"))
+        patient = self._always or not no_retries(asked.get("retries"))
         try:
             response = wrapped(*args, **kwargs)
         except Exception as error:
@@ -303,7 +303,7 @@ class _Asker:
         return _part(sent.response, sent.source)
 
 
-def _no_retries(retries: Any) -> bool:
+def no_retries(retries: Any) -> bool:
     """Whether the request was sent with `retries=0`; with a history, they were used up."""
     return getattr(retries, "total", retries) in (0, False) and not getattr(retries, "history", ())
 

@@ -31,7 +31,7 @@ import urllib.parse
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from pip_retry_patch import __version__, artifacts, messages, settings
-from pip_retry_patch.guard import Guard
+from pip_retry_patch.guard import Guard, no_retries
 from pip_retry_patch.patience import Effort, Patience, next_wait
 
 logger = logging.getLogger("pip_retry_patch")
@@ -99,7 +99,7 @@ class _Rings:
     ) -> Any:
         """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
         self._announce.complain()
-        artifact, url = self._fetching, args[1] if len(args) > 1 else kwargs["url"]
+        artifact, url = self._fetching, args[1] if len(args) > 1 else kwargs.get("url", "")
         if artifact is not None and self._fresh:
             kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
 
@@ -126,7 +126,10 @@ class _Rings:
                 self._announce(messages.page_again(messages.name_of(url)))
                 time.sleep(wait)
         if artifact is not None:
-            artifact.note(response)
+            try:
+                artifact.note(response)
+            except Exception:
+                logger.debug("pip-retry-patch could not note a response", exc_info=True)
         return response
 
     def download(
@@ -137,10 +140,10 @@ class _Rings:
         kwargs: dict[str, Any],
     ) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
-        if len(args) != 2 or kwargs:
+        link, location = args if len(args) == 2 and not kwargs else (None, "")
+        artifact = self._artifact(downloader, link, lambda folder: wrapped(link, folder))
+        if artifact is None:
             return wrapped(*args, **kwargs)
-        link, location = args
-        artifact = _Artifact(self, downloader._session, link, lambda folder: wrapped(link, folder))
         return tuple(self._files.download(artifact, location))
 
     def download_all(
@@ -167,9 +170,27 @@ class _Rings:
                 names[:] = [name]
                 return result
 
-            artifact = _Artifact(self, downloader._session, link, fetch)
+            artifact = self._artifact(downloader, link, fetch)
+            if artifact is None:
+                yield from wrapped([link], location)
+                continue
             download = self._files.download(artifact, location)
             yield names[0] if names else link, tuple(download)
+
+    def _artifact(
+        self, downloader: Any, link: Any, call: Callable[[str], tuple[str, str]]
+    ) -> _Artifact | None:
+        """Return what the file ring wants to know of a link; None to leave it to pip alone."""
+        try:
+            session = downloader._session
+            adapter = session.get_adapter(link.url_without_fragment)
+            if no_retries(getattr(adapter, "max_retries", None)):
+                # `--retries 0`: it is fetched once, whatever comes.
+                return None
+            return _Artifact(self, session, link, call)
+        except Exception:
+            logger.debug("pip-retry-patch cannot guard a download", exc_info=True)
+            return None
 
     def check(
         self,

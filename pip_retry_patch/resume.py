@@ -56,7 +56,9 @@ class Part:
         fails it loses what those before had brought. At the end of a stream it returns them.
         (The other way, many calls of read1 that are joined here, costs a tenth of a download.)
         """
-        raw = self._response.fp.raw
+        raw = getattr(self._response.fp, "raw", None)
+        if raw is None:
+            return
         readinto = raw.readinto
 
         def trapped(buffer: Any) -> Any:
@@ -90,7 +92,7 @@ class Part:
             return bytes(
                 response.read1(most) if once or self.length is None else response.read(most)
             )
-        except http.client.HTTPException as error:
+        except (http.client.HTTPException, OSError) as error:
             self.interruption = self.interruption or error
             return b""
 

@@ -264,6 +264,17 @@ def test_different_bytes_each_time_point_at_the_way(
 
 
 @GENERATIONS
+def test_a_mismatch_stands_where_the_fresh_fetch_fails(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Flip(7), Cut(THIRD)], forever=Cut(0))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        output = assert_mismatch(done)
+        assert "second fetch: failed: Downloading demo-1.0-py3-none-any.whl stopped at" in output
+        assert "it is not known whether the file was damaged on its way" in output
+
+
+@GENERATIONS
 def test_hashes_of_a_requirements_file_are_treated_the_same(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
@@ -306,7 +317,7 @@ def test_a_batch_of_files_is_healed_file_by_file(
         run = environment.run(
             "install",
             *("--target", target, "--index-url", lab.index_url, "--use-feature=fast-deps"),
-            "demo",
+            *("--trusted-host", "127.0.0.1", "demo"),
         )
         assert run.returncode == 0, run.output
         for name in ("demo", "other"):
