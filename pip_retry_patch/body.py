@@ -18,8 +18,9 @@ import logging
 from typing import Any
 
 from pip_retry_patch import messages
+from pip_retry_patch.part import PIECE, Part
 from pip_retry_patch.ranges import Representation
-from pip_retry_patch.resume import PIECE, GaveUpError, Origin, Part, Resumption
+from pip_retry_patch.resume import GaveUpError, Origin, Resumption
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -11,11 +11,13 @@ import http.client
 import importlib
 import logging
 import random
+import threading
 import time
 import urllib.parse
 from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 from pip_retry_patch import body, messages, ranges, resume
+from pip_retry_patch.part import Part
 from pip_retry_patch.patience import Effort, Patience, next_wait
 
 logger = logging.getLogger("pip_retry_patch")
@@ -61,6 +63,16 @@ class _Sent(NamedTuple):
     source: Any = None
 
 
+class _UnderWay(threading.local):
+    """The request that this thread is sending; `pip list --outdated` used to have several."""
+
+    url = ""
+    again: Again | None = None
+    hashed = False
+    capturing = False
+    captured: _Sent | None = None
+
+
 class Guard:
     """Wraps one urllib3.
 
@@ -82,13 +94,9 @@ class Guard:
         self.patience = patience
         self.error = error
         self.announce = announce
-        self._url = ""
-        self._again: Again | None = None
-        self._hashed = False
+        self._under_way = _UnderWay()
         self._urllib3 = urllib3
         self._always = always
-        self._capturing = False
-        self._captured: _Sent | None = None
         self._answered: set[tuple[str, str, int]] = set()
 
     def wrap(self) -> None:
@@ -109,12 +117,13 @@ class Guard:
         urlopen again. `hashed`: what comes will be checked against a hash. Where it is not, only
         proven parts are joined.
         """
-        before = self._url, self._again, self._hashed
-        self._url, self._again, self._hashed = url, again, hashed
+        now = self._under_way
+        before = now.url, now.again, now.hashed
+        now.url, now.again, now.hashed = url, again, hashed
         try:
             yield
         finally:
-            self._url, self._again, self._hashed = before
+            now.url, now.again, now.hashed = before
 
     def urlopen(
         self, wrapped: Send, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -123,11 +132,11 @@ class Guard:
         asked = dict(zip(_URLOPEN_PARAMETERS, args), **kwargs)
         headers = asked.get("headers")
         sent = _Sent(wrapped, asked, pool.headers if headers is None else headers)
-        if self._capturing:
+        if self._under_way.capturing:
             response = wrapped(*args, **kwargs)
-            self._captured = sent._replace(response=response, source=response._fp)
+            self._under_way.captured = sent._replace(response=response, source=response._fp)
             return response
-        preload = asked["method"] == "GET" and kwargs.get("preload_content", True)
+        preload = asked.get("method") == "GET" and kwargs.get("preload_content", True)
         if preload:
             # urllib3's own convenience for programs (pip never uses it): read after wrapping.
             kwargs = dict(kwargs, preload_content=False)
@@ -167,8 +176,9 @@ class Guard:
             return
         start, stop, total = span
         url = _absolute(pool, sent.asked["url"])
-        asker = _Asker(self, sent, self._again)
-        redirected = self._again is not None and not _same_resource(self._url, url)
+        now = self._under_way
+        asker = _Asker(self, sent, now.again)
+        redirected = now.again is not None and not _same_resource(now.url, url)
         origin = resume.Origin(
             name=messages.name_of(url),
             host=_shown_host(url),
@@ -178,7 +188,7 @@ class Guard:
             announce=self.announce,
             error=self.error,
             patience=self.patience,
-            unproven=self._hashed,
+            unproven=now.hashed,
         )
         known = ranges.Representation(
             ranges.Validators.of(response.headers), total, ranges.coding_of(response.headers)
@@ -191,14 +201,15 @@ class Guard:
 
         :raises ConnectionError: it was answered without the network, from a cache.
         """
-        self._capturing, self._captured = True, None
+        now = self._under_way
+        now.capturing, now.captured = True, None
         try:
             again(fields)
-            if self._captured is None:
+            if now.captured is None:
                 raise ConnectionError("it was answered from a cache")
-            return self._captured
+            return now.captured
         finally:
-            self._capturing, self._captured = False, None
+            now.capturing, now.captured = False, None
 
     def _is_unreachable(self, error: Exception) -> bool:
         exceptions = self._urllib3.exceptions
@@ -278,7 +289,7 @@ class _Asker:
         self._sent = sent
         self._again = again
 
-    def ask(self, fields: Mapping[str, str]) -> resume.Part:
+    def ask(self, fields: Mapping[str, str]) -> Part:
         """Send it to the same host, through the same pool, with the same header but for `fields`.
 
         So it has the credentials that pip's session chose for that host. A redirect is returned.
@@ -292,7 +303,7 @@ class _Asker:
         response = sent.send(**asked)
         return _part(response, response._fp)
 
-    def ask_again(self, fields: Mapping[str, str]) -> resume.Part:
+    def ask_again(self, fields: Mapping[str, str]) -> Part:
         """Send it from its first URL on, by pip's session, which follows what redirects there are.
 
         Where it then leads is where `ask` asks from now on.
@@ -343,7 +354,7 @@ def _span(response: Any) -> tuple[int, int | None, int | None] | None:
     return None
 
 
-def _first_part(response: Any) -> resume.Part:
+def _first_part(response: Any) -> Part:
     """Return the part of the response that pip holds: it releases the connection of that one."""
     source = response._fp
 
@@ -353,10 +364,10 @@ def _first_part(response: Any) -> resume.Part:
             response.connection.close()
             response.release_conn()
 
-    return resume.Part(response.status, response.headers, source, close)
+    return Part(response.status, response.headers, source, close)
 
 
-def _part(response: Any, source: Any) -> resume.Part:
+def _part(response: Any, source: Any) -> Part:
     """Return the part of a response that only we hold."""
 
     def close(reusable: bool) -> None:
@@ -365,4 +376,4 @@ def _part(response: Any, source: Any) -> resume.Part:
             response.close()
         response.release_conn()
 
-    return resume.Part(response.status, response.headers, source, close)
+    return Part(response.status, response.headers, source, close)

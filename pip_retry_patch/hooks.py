@@ -26,6 +26,7 @@ import logging
 import os
 import random
 import sys
+import threading
 import time
 import urllib.parse
 from typing import Any, Callable, Iterable, Iterator, Mapping
@@ -60,6 +61,13 @@ def protect() -> None:
     Guard(urllib3, Patience(), error=lambda _, interruption: interruption, always=True).wrap()
 
 
+class _UnderWay(threading.local):
+    """The artifact that this thread fetches, and whether past every cache."""
+
+    artifact: _Artifact | None = None
+    fresh = False
+
+
 class _Rings:
     """The request ring and the file ring, as far as they live in pip's own functions."""
 
@@ -69,9 +77,7 @@ class _Rings:
         self._announce = announce
         self._files = artifacts.FileRing(announce)
         self._mismatch: Any = self._module("exceptions").HashMismatch
-        # The artifact that is being fetched, and whether past every cache.
-        self._fetching: _Artifact | None = None
-        self._fresh = False
+        self._under_way = _UnderWay()
 
     def wrap(self) -> None:
         """Wrap what this pip has; without any one of them the others still do their part."""
@@ -99,8 +105,11 @@ class _Rings:
     ) -> Any:
         """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
         self._announce.complain()
-        artifact, url = self._fetching, args[1] if len(args) > 1 else kwargs.get("url", "")
-        if artifact is not None and self._fresh:
+        artifact, url = (
+            self._under_way.artifact,
+            args[1] if len(args) > 1 else kwargs.get("url", ""),
+        )
+        if artifact is not None and self._under_way.fresh:
             kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
 
         def again(fields: Mapping[str, str]) -> Any:
@@ -206,12 +215,13 @@ class _Rings:
     @contextlib.contextmanager
     def fetching(self, artifact: _Artifact, fresh: bool) -> Iterator[None]:
         """Let `request` know what it is asked for."""
-        before = self._fetching, self._fresh
-        self._fetching, self._fresh = artifact, fresh
+        now = self._under_way
+        before = now.artifact, now.fresh
+        now.artifact, now.fresh = artifact, fresh
         try:
             yield
         finally:
-            self._fetching, self._fresh = before
+            now.artifact, now.fresh = before
 
 
 class _Artifact:

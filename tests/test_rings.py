@@ -104,6 +104,22 @@ def test_a_page_without_length_or_validator_that_is_cut_or_stalls_is_healed(
         assert len(lab.requests("demo", "page")) == 4
 
 
+@GENERATIONS
+def test_pages_that_are_cut_in_several_threads_do_not_mix(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """pip up to 21.0 asks for the pages of `pip list --outdated` in threads of one session."""
+    names = ["pip", "wrapt", "pip-retry-patch"]
+    packages = [Package(name, page_faults=[Cut(30), Reset(40)], validator="none") for name in names]
+    with Lab(packages) as lab:
+        run = armed(pip, python).run("list", "--outdated", "--index-url", lab.index_url)
+        assert run.returncode == 0, run.output
+        assert len(run.warnings("was interrupted at")) == 6
+        for name in names:
+            assert len(lab.requests(name, "page")) == 3
+            assert len(run.warnings(f"/simple/{name}/")) == 2
+
+
 # Hosts that go away
 
 
