@@ -153,15 +153,18 @@ class FileRing:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
-    digest = hashlib.sha256()
+def digest_of(path: str, algorithm: str) -> str:
+    """Return the digest of a file, in lower-case hexadecimal, without holding the file."""
+    digest = hashlib.new(algorithm)
     with Path(path).open("rb") as file:
         for piece in iter(lambda: file.read(1 << 20), b""):
             digest.update(piece)
-    size = Path(path).stat().st_size
-    return messages.Fetch(
-        artifact.cached, artifact.host, size, artifact.announced, digest.hexdigest()
-    )
+    return digest.hexdigest()
+
+
+def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
+    size, digest = Path(path).stat().st_size, digest_of(path, "sha256")
+    return messages.Fetch(artifact.cached, artifact.host, size, artifact.announced, digest)
 
 
 def _files(location: str) -> set[str]:

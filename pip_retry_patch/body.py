@@ -2,7 +2,7 @@
 
 A `Body` takes the place of the `http.client.HTTPResponse` that a urllib3 response reads from
 (`response._fp`). Everything above (urllib3, CacheControl, requests, pip) reads from it as before
-and sees one uninterrupted body, or one error. It knows neither pip nor urllib3: hooks.py hands it
+and sees one uninterrupted body, or one error. It knows neither pip nor urllib3: guard.py hands it
 an `Origin` that can be asked again.
 
 It is a plain class and no proxy object: of the response it replaces it must show everything but

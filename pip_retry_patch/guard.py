@@ -181,7 +181,7 @@ class Guard:
         redirected = now.again is not None and not _same_resource(now.url, url)
         origin = resume.Origin(
             name=messages.name_of(url),
-            host=_shown_host(url),
+            host=messages.host_of(url),
             ask=asker.ask,
             ask_again=asker.ask_again if redirected else None,
             unreachable=self._is_unreachable,
@@ -249,7 +249,7 @@ class Guard:
         error: Exception,
     ) -> Any:
         url = _absolute(pool, sent.asked["url"])
-        name, host = messages.name_of(url), _shown_host(url)
+        name, host = messages.name_of(url), messages.host_of(url)
         began = time.monotonic()
         effort = Effort().was_unreachable(began)
         self.announce(messages.waiting_for_host(name, host, error, self.patience.seconds))
@@ -334,10 +334,6 @@ def _absolute(pool: Any, url: str) -> str:
 def _same_resource(one: str, other: str) -> bool:
     a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
     return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)
-
-
-def _shown_host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _span(response: Any) -> tuple[int, int | None, int | None] | None:

@@ -20,7 +20,6 @@ Besides these, pip's names that are used: `configuration.Configuration`, `comman
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import logging
 import os
@@ -28,7 +27,6 @@ import random
 import sys
 import threading
 import time
-import urllib.parse
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from pip_retry_patch import __version__, artifacts, messages, settings
@@ -241,7 +239,7 @@ class _Artifact:
         self._urls = {link.url_without_fragment}
         self.hashed = bool(link.hash)
         self.name = messages.name_of(link.url_without_fragment)
-        self.host = link.netloc.rpartition("@")[2]
+        self.host = messages.host_of(link.url_without_fragment)
         self.cached = False
         self.announced: int | None = None
 
@@ -252,7 +250,7 @@ class _Artifact:
     def note(self, response: Any) -> None:
         """Take from a response of requests what is told of it later."""
         self.cached = bool(getattr(response, "from_cache", False))
-        self.host = urllib.parse.urlsplit(response.url).netloc.rpartition("@")[2]
+        self.host = messages.host_of(response.url)
         length = response.headers.get("content-length") or ""
         self.announced = int(length) if length.isascii() and length.isdigit() else None
         self._urls.update(r.url for r in (*response.history, response))
@@ -266,11 +264,7 @@ class _Artifact:
     def fits(self, path: str) -> bool:
         if not self.hashed:
             return False
-        with open(path, "rb") as file:
-            digest = hashlib.new(self._link.hash_name)
-            for piece in iter(lambda: file.read(1 << 20), b""):
-                digest.update(piece)
-        return bool(digest.hexdigest() == self._link.hash.lower())
+        return bool(artifacts.digest_of(path, self._link.hash_name) == self._link.hash.lower())
 
     def failure_of(self, error: Exception) -> messages.Failure | None:
         return _failure_of(error)

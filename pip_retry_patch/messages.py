@@ -37,6 +37,11 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
 
 
+def host_of(url: str) -> str:
+    """Return the host of `url`, with its port but without credentials."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
 def name_of(url: str) -> str:
     """Return what a user would call the thing at `url`: a file's name, or an index page.
 
@@ -47,7 +52,7 @@ def name_of(url: str) -> str:
     last = path.rstrip("/").rpartition("/")[2]
     if last and not path.endswith("/") and "." in last:
         return clean(last)
-    return clean(f"the page {parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}")
+    return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
 
 
 class EarlyEnd(http.client.IncompleteRead):
@@ -85,8 +90,6 @@ def reason(error: BaseException) -> str:
     for e in causes(error):
         if isinstance(e, ssl.SSLCertVerificationError):
             return clean(f"the certificate was refused: {getattr(e, 'verify_message', '') or e}")
-        if isinstance(e, EarlyEnd):
-            return "the connection was closed early"
         if isinstance(e, http.client.RemoteDisconnected):
             return "the server closed the connection without an answer"
         if isinstance(e, http.client.IncompleteRead):

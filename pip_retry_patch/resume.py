@@ -37,8 +37,6 @@ class Origin(NamedTuple):
     :param announce: shows one line to the user.
     :param error: makes the exception to raise, from a Failure and the interruption.
     :param unproven: see `ranges.judge`.
-    :param clock: seconds, from any start. :param sleep: waits for seconds. :param uniform: draws
-        a number between two.
     """
 
     name: str
@@ -48,11 +46,8 @@ class Origin(NamedTuple):
     unreachable: Callable[[Exception], bool]
     announce: Callable[[str], None]
     error: Callable[[messages.Failure, Exception], Exception]
-    patience: Patience = Patience()
-    unproven: bool = True
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    uniform: Callable[[float, float], float] = random.uniform
+    patience: Patience
+    unproven: bool
 
 
 class GaveUpError(Exception):
@@ -96,14 +91,14 @@ class Resumption:
         ask, ask_again = origin.ask, origin.ask_again
         asked_to_wait: float | None = None
         while True:
-            now = origin.clock()
-            wait = next_wait(origin.patience, self._effort, now, origin.uniform, asked_to_wait)
+            now = time.monotonic()
+            wait = next_wait(origin.patience, self._effort, now, random.uniform, asked_to_wait)
             if wait is None:
                 raise GaveUpError(attempt.gave_up(now, self._effort))
             if wait > 0:
                 attempt.announce_wait(self._effort)
                 logger.debug("%s: next attempt in %.1f s", origin.name, wait)
-                origin.sleep(wait)
+                time.sleep(wait)
             asked_to_wait = None
             attempt.count += 1
             try:
@@ -113,7 +108,7 @@ class Resumption:
                 if messages.is_certificate_error(error):
                     raise GaveUpError(attempt.certificate()) from error
                 if origin.unreachable(error):
-                    self._effort = self._effort.was_unreachable(origin.clock())
+                    self._effort = self._effort.was_unreachable(time.monotonic())
                 else:
                     self._effort = self._effort.was_unhelpful()
                 continue
@@ -233,7 +228,7 @@ class _Interruption:
         self._origin = origin
         self._place = messages.Place(origin.name, origin.host, offset, total)
         self._why = messages.reason(error)
-        self._since: float = earlier._since if earlier else origin.clock()
+        self._since: float = earlier._since if earlier else time.monotonic()
         self._announced = False
 
     def announce(self, line: Callable[[messages.Place, str], str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 
@@ -167,27 +168,34 @@ def test_a_host_that_never_answered_gets_pips_own_behaviour(
 # Links that expire
 
 
+@contextlib.contextmanager
+def redirecting(store: Package, host: str = "127.0.0.1") -> Iterator[tuple[Lab, Lab]]:
+    """An index whose links lead, with another signature each time, to a store of files."""
+    with Lab([store], host=host) as files:
+        path = f"{files.url}/files/demo/{files.filename('demo')}"
+        links = [Redirect(f"{path}?signature={n}") for n in range(4)]
+        with Lab([Package("demo", SIZE, links)]) as lab:
+            yield lab, files
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 @GENERATIONS
 def test_an_expired_link_is_made_anew_from_the_original_url(
     status: int, pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
     store = Package("demo", SIZE, [Cut(THIRD), Busy(status), None])
-    with Lab([store]) as files:
-        path = f"{files.url}/files/demo/{files.filename('demo')}"
-        links = [Redirect(f"{path}?signature={n}") for n in range(3)]
-        with Lab([Package("demo", SIZE, links)]) as lab:
-            done = Download(armed(pip, python), lab, certificates)
-            done.assert_right()
-            assert len(done.warnings) == 1
-            asked = [(r.path.partition("?")[2], r.range) for r in files.requests("demo")]
-            assert asked == [
-                ("signature=0", None),
-                ("signature=0", f"bytes={THIRD}-"),
-                ("signature=1", f"bytes={THIRD}-"),
-            ]
-            assert len(lab.requests("demo", "artifact")) == 2
-            assert files.sent("demo") <= 1.05 * len(files.wheel("demo"))
+    with redirecting(store) as (lab, files):
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_right()
+        assert len(done.warnings) == 1
+        asked = [(r.path.partition("?")[2], r.range) for r in files.requests("demo")]
+        assert asked == [
+            ("signature=0", None),
+            ("signature=0", f"bytes={THIRD}-"),
+            ("signature=1", f"bytes={THIRD}-"),
+        ]
+        assert len(lab.requests("demo", "artifact")) == 2
+        assert files.sent("demo") <= 1.05 * len(files.wheel("demo"))
 
 
 @GENERATIONS
@@ -195,14 +203,11 @@ def test_an_expired_link_without_ranges_is_replayed_and_a_later_cut_uses_the_new
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
     store = Package("demo", SIZE, [Cut(THIRD), Busy(403), Cut(2 * THIRD), None], ranges=False)
-    with Lab([store]) as files:
-        path = f"{files.url}/files/demo/{files.filename('demo')}"
-        links = [Redirect(f"{path}?signature={n}") for n in range(3)]
-        with Lab([Package("demo", SIZE, links)]) as lab:
-            done = Download(armed(pip, python), lab, certificates)
-            done.assert_right()
-            asked = [r.path.partition("?")[2] for r in files.requests("demo")]
-            assert asked == ["signature=0", "signature=0", "signature=1", "signature=1"]
+    with redirecting(store) as (lab, files):
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_right()
+        asked = [r.path.partition("?")[2] for r in files.requests("demo")]
+        assert asked == ["signature=0", "signature=0", "signature=1", "signature=1"]
 
 
 @GENERATIONS
@@ -210,21 +215,16 @@ def test_credentials_of_the_index_never_reach_the_host_it_redirects_to(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
     store = Package("demo", SIZE, [Cut(THIRD), Busy(403), Reset(THIRD), Busy(401), None])
-    with Lab([store], host="localhost") as files:
-        path = f"{files.url}/files/demo/{files.filename('demo')}"
-        links = [Redirect(f"{path}?signature={n}") for n in range(4)]
-        with Lab([Package("demo", SIZE, links)]) as lab:
-            secret = lab.index_url.replace("http://", "http://user:S3CRET@")
-            done = Download(
-                armed(pip, python), lab, certificates, "--index-url", secret, "--no-input"
-            )
-            done.assert_right()
-            assert "S3CRET" not in done.run.output
-            for request in files.requests("demo"):
-                assert "authorization" not in request.headers
-            again = lab.requests("demo", "artifact")
-            assert len(again) == 3
-            assert {request.headers.get("authorization") for request in again} != {None}
+    with redirecting(store, host="localhost") as (lab, files):
+        secret = lab.index_url.replace("http://", "http://user:S3CRET@")
+        done = Download(armed(pip, python), lab, certificates, "--index-url", secret, "--no-input")
+        done.assert_right()
+        assert "S3CRET" not in done.run.output
+        for request in files.requests("demo"):
+            assert "authorization" not in request.headers
+        again = lab.requests("demo", "artifact")
+        assert len(again) == 3
+        assert {request.headers.get("authorization") for request in again} != {None}
 
 
 # Hashes
