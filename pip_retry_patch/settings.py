@@ -8,9 +8,13 @@ asks it); here is what the values mean.
 from __future__ import annotations
 
 import math
-from typing import Any, Iterable, NamedTuple
+import os
+import re
+from typing import Any, Callable, Iterable, NamedTuple, TypeVar
 
 from pip_retry_patch import messages
+
+T = TypeVar("T")
 
 # As pip's own strtobool reads them.
 _TRUE = frozenset(["y", "yes", "t", "true", "on", "1"])
@@ -18,19 +22,28 @@ _FALSE = frozenset(["n", "no", "f", "false", "off", "0"])
 
 _PREFIX = "retry-patch"
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kMGT]?)B)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
 
 class Settings(NamedTuple):
     """What is in force.
 
     `enabled`: whether pip is touched at all (`retry-patch`). `patience`: seconds to wait for a
     server that cannot be reached (`retry-patch-patience`). `attempts`: how often a server that
-    answers without helping is asked again (`retry-patch-attempts`). `complaints`: one line for
-    each value that made no sense and was replaced by its default.
+    answers without helping is asked again (`retry-patch-attempts`). `partials`: whether what
+    arrived is kept for a later run (`retry-patch-partials`), `partials_dir`: where, "" for below
+    pip's cache directory, `partials_size`: how many bytes at the most, `partials_days`: for how
+    long. `complaints`: one line for each value that made no sense and was replaced by its default.
     """
 
     enabled: bool = True
     patience: float = 120.0
     attempts: int = 8
+    partials: bool = True
+    partials_dir: str = ""
+    partials_size: int = 5_000_000_000
+    partials_days: float = 7.0
     complaints: tuple[str, ...] = ()
 
 
@@ -64,35 +77,35 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
     default = Settings()
     complaints: list[str] = []
 
-    def complain(key: str, wanted: str, shown: str) -> None:
-        complaints.append(messages.bad_setting(key, merged[key], wanted, shown))
+    def setting(name: str, parse: Callable[[str], T | None], wanted: str, default: T, so: str) -> T:
+        key = _PREFIX + name
+        if key not in merged:
+            return default
+        parsed = parse(merged[key].strip())
+        if parsed is None:
+            complaints.append(messages.bad_setting(key, merged[key], wanted, so))
+            return default
+        return parsed
 
-    enabled = default.enabled
-    word = merged.get(_PREFIX, "on").strip().lower()
-    if word in _TRUE or word in _FALSE:
-        enabled = word in _TRUE
-    else:
-        complain(_PREFIX, "on or off", "on")
+    found = Settings(
+        enabled=setting("", _switch, "on or off", default.enabled, "on"),
+        patience=setting("-patience", _number, "a number of seconds", default.patience, "120"),
+        attempts=setting("-attempts", _count, "a whole number", default.attempts, "8"),
+        partials=setting("-partials", _switch, "on or off", default.partials, "on"),
+        partials_dir=setting("-partials-dir", _directory, "an absolute path", "", "pip's cache"),
+        partials_size=setting(
+            "-partials-size", _size, "a size like 5 GB", default.partials_size, "5 GB"
+        ),
+        partials_days=setting(
+            "-partials-days", _number, "a number of days", default.partials_days, "7"
+        ),
+    )
+    return found._replace(complaints=tuple(complaints))
 
-    patience = default.patience
-    key = f"{_PREFIX}-patience"
-    if key in merged:
-        seconds = _number(merged[key])
-        if seconds is None:
-            complain(key, "a number of seconds", f"{default.patience:.0f}")
-        else:
-            patience = seconds
 
-    attempts = default.attempts
-    key = f"{_PREFIX}-attempts"
-    if key in merged:
-        count = _number(merged[key])
-        if count is None or count != int(count):
-            complain(key, "a whole number", str(default.attempts))
-        else:
-            attempts = int(count)
-
-    return Settings(enabled, patience, attempts, tuple(complaints))
+def _switch(text: str) -> bool | None:
+    word = text.lower()
+    return word in _TRUE if word in _TRUE or word in _FALSE else None
 
 
 def _number(text: str) -> float | None:
@@ -101,3 +114,18 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None
+
+
+def _count(text: str) -> int | None:
+    number = _number(text)
+    return None if number is None or number != int(number) else int(number)
+
+
+def _size(text: str) -> int | None:
+    match = _SIZE.fullmatch(text)
+    return int(float(match[1]) * _UNITS[(match[2] or "").lower()]) if match else None
+
+
+def _directory(text: str) -> str | None:
+    path = os.path.expanduser(text)
+    return os.path.normpath(path) if os.path.isabs(path) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pip_retry_patch.settings import Settings, flatten, read
@@ -62,3 +64,45 @@ def test_newer_pips_give_one_mapping_for_each_file() -> None:
     newer = [("/etc/pip.conf", {older[0][0]: older[0][1]}), (":env:", dict([older[1]]))]
     assert list(flatten(older)) == older
     assert list(flatten(newer)) == older
+
+
+def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
+    found = read(
+        [
+            ("global.retry-patch-partials", "off"),
+            ("global.retry-patch-partials-dir", f"{tmp_path}/a/../b/"),
+            ("global.retry-patch-partials-size", "1.5 GB"),
+            ("global.retry-patch-partials-days", "0.5"),
+        ]
+    )
+    assert found == Settings(
+        partials=False,
+        partials_dir=str(tmp_path / "b"),
+        partials_size=1_500_000_000,
+        partials_days=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("700", 700), ("20kB", 20_000), ("5 mb", 5_000_000), ("1B", 1)]
+)
+def test_sizes_with_and_without_a_unit(text: str, size: int) -> None:
+    assert read([("global.retry-patch-partials-size", text)]).partials_size == size
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("partials-size", "5 G"),
+        ("partials-size", "-5 GB"),
+        ("partials-size", "5 GiB"),
+        ("partials-dir", "relative/path"),
+        ("partials-days", "week"),
+        ("partials", "2"),
+    ],
+)
+def test_nonsense_about_what_is_kept_is_said(key: str, value: str) -> None:
+    found = read([(f"global.retry-patch-{key}", value)])
+    (line,) = found.complaints
+    assert f"retry-patch-{key} must be" in line
+    assert found._replace(complaints=()) == Settings()
