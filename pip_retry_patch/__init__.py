@@ -23,8 +23,11 @@ def arm() -> None:
 
 
 def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-    """Let pip's session module, also in a copy of pip that another package carries, tell us."""
-    if not name.endswith("pip._internal.network.session"):
+    """Let two modules tell us, also in a copy of pip that another package carries.
+
+    They are pip's session, and the command `pip cache`, which has none.
+    """
+    if not name.endswith(("pip._internal.network.session", "pip._internal.commands.cache")):
         return None
     try:
         from pip_retry_patch import trigger

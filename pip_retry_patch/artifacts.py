@@ -40,15 +40,20 @@ class Artifact(Protocol):
     cached: bool
     host: str
     announced: int | None
+    continued: int | None
 
     def fetch(self, location: str, fresh: bool) -> Download:
         """Let pip download it into a directory; `fresh`: past every cache.
 
-        Afterwards `cached`, `host` and `announced` (the Content-Length) tell of this fetch.
+        Afterwards `cached`, `host`, `announced` (the Content-Length) and `continued` (how much of
+        it an earlier run had kept, in bytes) tell of this fetch.
         """
 
     def forget(self) -> None:
-        """Remove what pip's HTTP cache has of it, and nothing else."""
+        """Remove what pip's HTTP cache has of it and what is kept of it, and nothing else."""
+
+    def discard(self) -> None:
+        """Remove what is kept of it for a later run, and nothing else."""
 
     def fits(self, path: str) -> bool:
         """Whether a file has the hash that the link carries; False if it carries none."""
@@ -101,6 +106,7 @@ class FileRing:
         if not fits:
             raise error
         size = Path(path).stat().st_size
+        artifact.discard()
         self._announce(messages.accepted_short(artifact.name, size, artifact.announced))
         return Download(path, mimetypes.guess_type(path)[0] or "")
 
@@ -124,7 +130,9 @@ class FileRing:
                 except mismatch:
                     artifact.forget()
                 else:
-                    self._announce(messages.healed(artifact.name, first.cached))
+                    self._announce(
+                        messages.healed(artifact.name, first.cached, first.continued is not None)
+                    )
                     return verified
             artifact.explain(found, messages.evidence(first, second, trouble))
         except Exception:
@@ -164,7 +172,9 @@ def digest_of(path: str, algorithm: str) -> str:
 
 def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
     size, digest = Path(path).stat().st_size, digest_of(path, "sha256")
-    return messages.Fetch(artifact.cached, artifact.host, size, artifact.announced, digest)
+    return messages.Fetch(
+        artifact.cached, artifact.host, size, artifact.announced, digest, artifact.continued
+    )
 
 
 def _files(location: str) -> set[str]:

@@ -18,11 +18,17 @@ import logging
 from typing import Any
 
 from pip_retry_patch import messages
+from pip_retry_patch.continuing import Continued
 from pip_retry_patch.part import PIECE, Part
+from pip_retry_patch.partials import Partial
 from pip_retry_patch.ranges import Representation
 from pip_retry_patch.resume import GaveUpError, Origin, Resumption
 
 logger = logging.getLogger("pip_retry_patch")
+
+# pip reads up to 256 KiB at once, which on a slow link take their time to come. What is kept is
+# kept in smaller steps, for it is what a kill does not take away.
+KEPT_AT_ONCE = 64 * 1024
 
 
 class Body:
@@ -34,19 +40,22 @@ class Body:
     :param start: position in the representation of the first byte of `part`.
     :param stop: position after the last byte of it; None while no answer has told it (a chunked
         body, or one that ends with the connection).
+    :param partial: keeps what is handed on, for a later run.
     """
 
     def __init__(
         self,
         first: http.client.HTTPResponse,
-        part: Part,
+        part: Part | Continued,
         origin: Origin,
         known: Representation,
         start: int,
         stop: int | None,
+        partial: Partial | None = None,
     ) -> None:
         self._first = first
-        self._part: Part | None = part
+        self._part: Part | Continued | None = part
+        self._partial = partial
         self._origin = origin
         self._offset = start
         self._stop = stop
@@ -105,17 +114,22 @@ class Body:
             raise self._error
         pieces: list[bytes] = []
         missing = amt
-        while missing > 0 and not self._ended:
-            if self._interruption is None:
-                piece = self._take(missing, once)
-                if piece:
-                    pieces.append(piece)
-                    missing -= len(piece)
-            elif not pieces:
-                self._heal()
-            if pieces and (once or self._interruption is not None):
-                # What arrived is handed on before time is spent on what did not.
-                break
+        try:
+            while missing > 0 and not self._ended:
+                if self._interruption is None:
+                    piece = self._take(missing, once)
+                    if piece:
+                        pieces.append(piece)
+                        missing -= len(piece)
+                elif not pieces:
+                    self._heal()
+                if pieces and (once or self._interruption is not None):
+                    # What arrived is handed on before time is spent on what did not.
+                    break
+        except BaseException:
+            if self._partial is not None:
+                self._partial.close()
+            raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take(self, most: int, once: bool) -> bytes:
@@ -124,9 +138,13 @@ class Body:
         assert part is not None
         if self._stop is not None:
             most = min(most, self._stop - self._offset)
+        if self._partial is not None:
+            most = min(most, KEPT_AT_ONCE)
         piece = part.read(most, once)
         self._interruption = part.interruption
         if piece:
+            if self._partial is not None:
+                self._partial.add(self._offset, piece)
             self._offset += len(piece)
             if self._digest is not None:
                 self._digest.update(piece)
@@ -141,7 +159,10 @@ class Body:
 
     def _end(self, reusable: bool) -> None:
         part, self._part = self._part, None
+        partial, self._partial = self._partial, None
         self._ended = True
+        if partial is not None:
+            partial.close()  # whole or not: until pip has done with it, it is not removed
         if part is not None:
             part.close(reusable)
 
@@ -158,6 +179,8 @@ class Body:
         try:
             self._part = self._resumption.reopen(self._offset, interruption, digest)
         except GaveUpError as end:
+            if end.failure.changed and self._partial is not None:
+                self._partial.remove()
             self._error = self._origin.error(end.failure, interruption)
             raise self._error from interruption
         except Exception:

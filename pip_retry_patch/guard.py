@@ -7,18 +7,17 @@ it, as a program imports it. It does not know pip; hooks.py tells it what is pip
 from __future__ import annotations
 
 import contextlib
-import http.client
 import importlib
 import logging
-import random
 import threading
-import time
 import urllib.parse
-from typing import Any, Callable, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import body, messages, ranges, resume
-from pip_retry_patch.part import Part
-from pip_retry_patch.patience import Effort, Patience, next_wait
+from pip_retry_patch.asker import Again, Asker, Send, Sent, first_part
+from pip_retry_patch.continuing import Accepted, Continuation, Continued, show_as_whole
+from pip_retry_patch.hosts import Hosts
+from pip_retry_patch.patience import Patience
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -35,33 +34,6 @@ _URLOPEN_PARAMETERS = (
     "timeout",
 )
 
-# A request for the rest is no longer the conditional request that CacheControl may have made:
-# to that the answer could be 304.
-_NOT_REPEATED = frozenset(
-    [
-        "range",
-        "if-range",
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "if-unmodified-since",
-    ]
-)
-
-# A request as it was sent, to send it again: through the pool, and with the fields of its header.
-Send = Callable[..., Any]
-Again = Callable[[Mapping[str, str]], Any]
-
-
-class _Sent(NamedTuple):
-    """One call of urlopen: the pool's own method, what it was asked, and what came."""
-
-    send: Send
-    asked: Mapping[str, Any]
-    headers: Mapping[str, str]
-    response: Any = None
-    source: Any = None
-
 
 class _UnderWay(threading.local):
     """The request that this thread is sending; `pip list --outdated` used to have several."""
@@ -69,8 +41,9 @@ class _UnderWay(threading.local):
     url = ""
     again: Again | None = None
     hashed = False
+    continuation: Continuation | None = None
     capturing = False
-    captured: _Sent | None = None
+    captured: Sent | None = None
 
 
 class Guard:
@@ -92,12 +65,12 @@ class Guard:
         always: bool = False,
     ) -> None:
         self.patience = patience
-        self.error = error
-        self.announce = announce
+        self._error = error
+        self._announce = announce
         self._under_way = _UnderWay()
         self._urllib3 = urllib3
         self._always = always
-        self._answered: set[tuple[str, str, int]] = set()
+        self._hosts = Hosts(urllib3.exceptions, patience, announce)
 
     def wrap(self) -> None:
         """Put this guard in place; once, however often this is called."""
@@ -110,20 +83,25 @@ class Guard:
         wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
 
     @contextlib.contextmanager
-    def sending(self, url: str, again: Again, hashed: bool) -> Iterator[None]:
+    def sending(
+        self, url: str, again: Again, hashed: bool, continuation: Continuation | None = None
+    ) -> Iterator[None]:
         """Say what is sent while this lasts: a request for `url`, whatever redirects follow.
 
         `again` sends it once more from there, with some fields in its header, and so calls
         urlopen again. `hashed`: what comes will be checked against a hash. Where it is not, only
-        proven parts are joined.
+        proven parts are joined. `continuation`: what an earlier run kept, and where to keep what
+        comes now.
         """
         now = self._under_way
-        before = now.url, now.again, now.hashed
-        now.url, now.again, now.hashed = url, again, hashed
+        before = now.url, now.again, now.hashed, now.continuation
+        now.url, now.again, now.hashed, now.continuation = url, again, hashed, continuation
         try:
             yield
         finally:
-            now.url, now.again, now.hashed = before
+            now.url, now.again, now.hashed, now.continuation = before
+            if continuation is not None:
+                continuation.end()
 
     def urlopen(
         self, wrapped: Send, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -131,43 +109,95 @@ class Guard:
         """`HTTPConnectionPool.urlopen`, whose answer reads from a resumable body."""
         asked = dict(zip(_URLOPEN_PARAMETERS, args), **kwargs)
         headers = asked.get("headers")
-        sent = _Sent(wrapped, asked, pool.headers if headers is None else headers)
+        sent = Sent(wrapped, asked, pool.headers if headers is None else headers)
         if self._under_way.capturing:
             response = wrapped(*args, **kwargs)
             self._under_way.captured = sent._replace(response=response, source=response._fp)
             return response
+        if self._is_offered(sent):
+            # urllib3 retries by calling itself: the outer call judges the answer.
+            return wrapped(*args, **kwargs)
         preload = asked.get("method") == "GET" and kwargs.get("preload_content", True)
         if preload:
             # urllib3's own convenience for programs (pip never uses it): read after wrapping.
             kwargs = dict(kwargs, preload_content=False)
         patient = self._always or not no_retries(asked.get("retries"))
-        try:
-            response = wrapped(*args, **kwargs)
-        except Exception as error:
-            if not patient or not self._is_waited_for(pool, asked, error):
-                raise
-            try:
-                response = self._wait_for_host(sent, pool, args, kwargs, error)
-            except resume.GaveUpError as end:
-                raise self.error(end.failure, error) from error
-            except (self._urllib3.exceptions.HTTPError, http.client.HTTPException, OSError):
-                raise
-            except Exception:
-                logger.debug("pip-retry-patch could not wait for a host", exc_info=True)
-                raise error from None
-        self._answered.add(_host(pool))
+        offered = self._offer(sent, kwargs) if patient else {}
+        response = self._send(sent, pool, args, dict(kwargs, **offered), patient)
+        accepted = None
+        if offered:
+            accepted = self._accept(response)
+            if accepted is None and response.status in (206, 416):
+                # Not what was asked for: pip gets the plain answer to its own request.
+                _drop(response)
+                response = self._send(sent, pool, args, kwargs, patient)
         try:
             if patient:
-                self._make_resumable(sent, pool, response)
+                self._make_resumable(sent, pool, response, accepted)
         except Exception:
             logger.debug("pip-retry-patch could not guard a download", exc_info=True)
+            if accepted is not None:
+                accepted.partial.remove()
+                _drop(response)
+                response = self._send(sent, pool, args, kwargs, patient)
         if preload:
             response.data  # noqa: B018 - reads and keeps it
         return response
 
+    def _send(
+        self, sent: Sent, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any], patient: bool
+    ) -> Any:
+        """Send it, and wait for its host if that has answered before and is gone now."""
+        try:
+            response = sent.send(*args, **kwargs)
+        except Exception as error:
+            if not patient or not self._hosts.is_waited_for(pool, sent.asked, error):
+                raise
+            try:
+                url = _absolute(pool, sent.asked["url"])
+                response = self._hosts.wait_for(url, error, sent.send, args, kwargs)
+            except resume.GaveUpError as end:
+                raise self._error(end.failure, error) from error
+            except Exception as again:
+                if self._hosts.is_network_error(again):
+                    raise
+                logger.debug("pip-retry-patch could not wait for a host", exc_info=True)
+                raise error from None
+        self._hosts.note(pool)
+        return response
+
+    # From an earlier run.
+
+    def _offer(self, sent: Sent, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments that offer what is kept of the artifact; none if nothing is."""
+        continuation = self._under_way.continuation
+        if continuation is None or sent.asked["method"] != "GET" or "headers" not in kwargs:
+            return {}
+        try:
+            fields = continuation.fields(sent.headers)
+            return {"headers": dict(sent.headers, **fields)} if fields else {}
+        except Exception:
+            logger.debug("pip-retry-patch could not offer what it kept", exc_info=True)
+            return {}
+
+    def _is_offered(self, sent: Sent) -> bool:
+        """Whether the request has the offer in its header already."""
+        continuation = self._under_way.continuation
+        return continuation is not None and continuation.is_offered_in(sent.headers)
+
+    def _accept(self, response: Any) -> Accepted | None:
+        continuation = self._under_way.continuation
+        try:
+            return None if continuation is None else continuation.accept(response)
+        except Exception:
+            logger.debug("pip-retry-patch could not use what it kept", exc_info=True)
+            return None
+
     # The body ring.
 
-    def _make_resumable(self, sent: _Sent, pool: Any, response: Any) -> None:
+    def _make_resumable(
+        self, sent: Sent, pool: Any, response: Any, accepted: Accepted | None
+    ) -> None:
         if sent.asked["method"] != "GET" or isinstance(response._fp, body.Body):
             # (urllib3 retries by calling itself: then the inner call has been here before.)
             return
@@ -177,26 +207,41 @@ class Guard:
         start, stop, total = span
         url = _absolute(pool, sent.asked["url"])
         now = self._under_way
-        asker = _Asker(self, sent, now.again)
-        redirected = now.again is not None and not _same_resource(now.url, url)
+        again, continuation = now.again, now.continuation
+
+        def capture(fields: Mapping[str, str]) -> Sent:
+            assert again is not None
+            return self._capture(again, fields)
+
+        asker = Asker(sent, capture)
+        redirected = again is not None and not _same_resource(now.url, url)
         origin = resume.Origin(
             name=messages.name_of(url),
             host=messages.host_of(url),
             ask=asker.ask,
             ask_again=asker.ask_again if redirected else None,
-            unreachable=self._is_unreachable,
-            announce=self.announce,
-            error=self.error,
+            unreachable=self._hosts.is_unreachable,
+            announce=self._announce,
+            error=self._error,
             patience=self.patience,
             unproven=now.hashed,
         )
         known = ranges.Representation(
             ranges.Validators.of(response.headers), total, ranges.coding_of(response.headers)
         )
-        part = _first_part(response)
-        response._fp = body.Body(response._fp, part, origin, known, start, stop)
+        part: Any = first_part(response)
+        partial = None
+        if accepted is not None:
+            partial, known, start, stop = accepted.partial, accepted.known, 0, accepted.total
+            part = Continued(partial, part)
+        elif continuation is not None and response.status == 200:
+            partial = continuation.keep(known, response.headers)
+        response._fp = body.Body(response._fp, part, origin, known, start, stop, partial)
+        if accepted is not None and continuation is not None:
+            show_as_whole(response, accepted)
+            continuation.announce(accepted)
 
-    def capture(self, again: Again, fields: Mapping[str, str]) -> _Sent:
+    def _capture(self, again: Again, fields: Mapping[str, str]) -> Sent:
         """Call `again`, and return what its last call of urlopen sent and got, unguarded.
 
         :raises ConnectionError: it was answered without the network, from a cache.
@@ -211,116 +256,16 @@ class Guard:
         finally:
             now.capturing, now.captured = False, None
 
-    def _is_unreachable(self, error: Exception) -> bool:
-        exceptions = self._urllib3.exceptions
-        lost = (
-            exceptions.NewConnectionError,
-            exceptions.ConnectTimeoutError,
-            exceptions.ProxyError,
-        )
-        network = (exceptions.HTTPError, http.client.HTTPException, OSError)
-        causes = list(messages.causes(error))
-        if any(isinstance(cause, lost) for cause in causes):
-            return True
-        if any(isinstance(cause, network) for cause in causes):
-            return False
-        raise error  # a mistake of ours, and nothing to be patient about
 
-    # The request ring: a host that answered before, and cannot be reached now.
-
-    def _is_waited_for(self, pool: Any, asked: Mapping[str, Any], error: Exception) -> bool:
-        exceptions = self._urllib3.exceptions
-        return (
-            isinstance(error, (exceptions.HTTPError, OSError))
-            and _host(pool) in self._answered
-            and asked["method"] in ("GET", "HEAD")
-            # Not inside of urllib3's own retries: when they are used up, it is our turn.
-            and not getattr(asked.get("retries"), "history", ())
-            and not messages.is_certificate_error(error)
-            and self._is_unreachable(error)
-        )
-
-    def _wait_for_host(
-        self,
-        sent: _Sent,
-        pool: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        error: Exception,
-    ) -> Any:
-        url = _absolute(pool, sent.asked["url"])
-        name, host = messages.name_of(url), messages.host_of(url)
-        began = time.monotonic()
-        effort = Effort().was_unreachable(began)
-        self.announce(messages.waiting_for_host(name, host, error, self.patience.seconds))
-        while True:
-            now = time.monotonic()
-            wait = next_wait(self.patience, effort, now, random.uniform)
-            if wait is None:
-                raise resume.GaveUpError(
-                    messages.lost_host(name, host, error, effort.unreachable, now - began)
-                )
-            time.sleep(wait)
-            try:
-                response = sent.send(*args, **dict(kwargs, **_PROBE))
-            except Exception as again:
-                if not self._is_unreachable(again):
-                    raise
-                error = again
-                effort = effort.was_unreachable(time.monotonic())
-                continue
-            if response.status in ranges.BUSY_STATUSES:
-                # It is back, but busy: that is pip's own retries again.
-                response.close()
-                return sent.send(*args, **kwargs)
-            return response
-
-
-# For a request that is ours: no retries of urllib3 (their errors, and their patience, hide what
-# happened), and no redirect, which would have to be followed by pip's session.
-_PROBE = {"retries": False, "redirect": False}
-
-
-class _Asker:
-    """Sends one request again, for the rest of its answer."""
-
-    def __init__(self, guard: Guard, sent: _Sent, again: Again | None) -> None:
-        self._guard = guard
-        self._sent = sent
-        self._again = again
-
-    def ask(self, fields: Mapping[str, str]) -> Part:
-        """Send it to the same host, through the same pool, with the same header but for `fields`.
-
-        So it has the credentials that pip's session chose for that host. A redirect is returned.
-        """
-        sent = self._sent
-        kept = {
-            name: sent.headers[name] for name in sent.headers if name.lower() not in _NOT_REPEATED
-        }
-        asked = dict(sent.asked, headers=dict(kept, **fields), **_PROBE)
-        asked.update(preload_content=False, decode_content=False, release_conn=False)
-        response = sent.send(**asked)
-        return _part(response, response._fp)
-
-    def ask_again(self, fields: Mapping[str, str]) -> Part:
-        """Send it from its first URL on, by pip's session, which follows what redirects there are.
-
-        Where it then leads is where `ask` asks from now on.
-        """
-        assert self._again is not None
-        sent = self._guard.capture(self._again, fields)
-        self._sent = sent
-        return _part(sent.response, sent.source)
+def _drop(response: Any) -> None:
+    """End an answer that nobody will read."""
+    response.close()
+    response.release_conn()
 
 
 def no_retries(retries: Any) -> bool:
     """Whether the request was sent with `retries=0`; with a history, they were used up."""
     return getattr(retries, "total", retries) in (0, False) and not getattr(retries, "history", ())
-
-
-def _host(pool: Any) -> tuple[str, str, int]:
-    return pool.scheme, pool.host, pool.port
 
 
 def _absolute(pool: Any, url: str) -> str:
@@ -348,28 +293,3 @@ def _span(response: Any) -> tuple[int, int | None, int | None] | None:
         if said is not None and said.first is not None and said.last is not None:
             return said.first, said.last + 1, said.total
     return None
-
-
-def _first_part(response: Any) -> Part:
-    """Return the part of the response that pip holds: it releases the connection of that one."""
-    source = response._fp
-
-    def close(reusable: bool) -> None:
-        source.close()
-        if not reusable and response.connection is not None:
-            response.connection.close()
-            response.release_conn()
-
-    return Part(response.status, response.headers, source, close)
-
-
-def _part(response: Any, source: Any) -> Part:
-    """Return the part of a response that only we hold."""
-
-    def close(reusable: bool) -> None:
-        source.close()
-        if not reusable:
-            response.close()
-        response.release_conn()
-
-    return Part(response.status, response.headers, source, close)

@@ -11,9 +11,11 @@ wrapped, and which pips have it:
 | `network.download.Downloader.__call__(link, location)` | 20.3 | the file ring |
 | `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same |
 | `utils.hashes.Hashes.check_against_path(path)` | always | the same |
+| `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | partials are purged too |
 
 Besides these, pip's names that are used: `configuration.Configuration`, `commands.commands_dict`,
 `exceptions.HashMismatch`, `InstallationError` (always) and `DiagnosticPipError` (22.0),
+`network.cache.SafeFileCache.directory`, `utils.filesystem.check_path_owner`,
 `_vendor.rich.text.Text` (22.0).
 """
 
@@ -27,9 +29,12 @@ import random
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from pip_retry_patch import __version__, artifacts, messages, settings
+from pip_retry_patch import __version__, artifacts, holding, messages, partials, settings
+from pip_retry_patch.announcer import Announcer
+from pip_retry_patch.continuing import Continuation
 from pip_retry_patch.guard import Guard, no_retries
 from pip_retry_patch.patience import Effort, Patience, next_wait
 
@@ -46,11 +51,77 @@ def install(session: Any) -> None:
     if not found.enabled:
         return
     patience = Patience(attempts=found.attempts, seconds=found.patience)
-    announce = _Announcer(found.complaints)
+    announce = Announcer(found.complaints)
     guard = Guard(session.urllib3, patience, _error_maker(pip), announce)
     guard.wrap()
-    _Rings(pip, guard, announce).wrap()
+    _Rings(pip, guard, announce, _Library(pip, found)).wrap()
     logger.debug("pip-retry-patch %s guards %s", __version__, pip)
+
+
+def install_purge(commands: Any) -> None:
+    """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
+    pip = commands.__name__[: -len("._internal.commands.cache")]
+    library = _Library(pip, _read_settings(pip))
+
+    def purge_cache(
+        wrapped: Callable[..., Any], command: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        try:
+            return wrapped(*args, **kwargs)
+        except Exception:
+            # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
+            if len(args) < 2 or args[1]:
+                args = ()
+            raise
+        finally:
+            if args:
+                purge(args[0].cache_dir)
+
+    def purge(cache_dir: str | None) -> None:
+        try:
+            directory = library.directory(cache_dir)
+            count, size = holding.purge(directory) if directory else (0, 0)
+            if count:
+                logger.info("%s", messages.purged(count, size))
+        except Exception:
+            logger.debug("pip-retry-patch could not purge what it keeps", exc_info=True)
+
+    wrapt = importlib.import_module("wrapt")
+    wrapt.wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)
+
+
+class _Library:
+    """Where partials are kept, by pip's settings and ours."""
+
+    def __init__(self, pip: str, found: settings.Settings) -> None:
+        self._pip = pip
+        self._settings = found
+        self._limits = partials.Limits(found.partials_size, found.partials_days * partials.DAY)
+
+    def directory(self, cache_dir: str | None) -> Path | None:
+        """Return where to keep them, None if nowhere; `cache_dir` is pip's, None if it has none."""
+        found = self._settings
+        if not (found.enabled and found.partials):
+            return None
+        if not found.partials_dir:
+            # pip leaves a directory unused that another user owns, and then has none.
+            return Path(cache_dir) / "retry-patch" if cache_dir else None
+        filesystem = importlib.import_module(f"{self._pip}._internal.utils.filesystem")
+        if not filesystem.check_path_owner(found.partials_dir):
+            return None
+        return Path(os.path.realpath(found.partials_dir))
+
+    def shelf(self, session: Any, link: Any) -> partials.Shelf | None:
+        """Return the place of a link's artifact, None where nothing is kept."""
+        # Only secure origins are cached by pip, but the cache is there or not for all.
+        cache = getattr(session.get_adapter("https://"), "cache", None)
+        http = getattr(cache, "directory", None)
+        directory = self.directory(http and os.path.dirname(http))
+        if directory is None:
+            return None
+        digest = f"{link.hash_name}={link.hash.lower()}" if link.hash else ""
+        key = partials.key_of(link.url_without_fragment, digest)
+        return partials.Shelf(directory, self._limits, key, hashed=bool(digest))
 
 
 def protect() -> None:
@@ -69,10 +140,11 @@ class _UnderWay(threading.local):
 class _Rings:
     """The request ring and the file ring, as far as they live in pip's own functions."""
 
-    def __init__(self, pip: str, guard: Guard, announce: _Announcer) -> None:
+    def __init__(self, pip: str, guard: Guard, announce: Announcer, library: _Library) -> None:
         self._pip = pip
         self._guard = guard
         self._announce = announce
+        self._library = library
         self._files = artifacts.FileRing(announce)
         self._mismatch: Any = self._module("exceptions").HashMismatch
         self._under_way = _UnderWay()
@@ -103,21 +175,21 @@ class _Rings:
     ) -> Any:
         """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
         self._announce.complain()
-        artifact, url = (
-            self._under_way.artifact,
-            args[1] if len(args) > 1 else kwargs.get("url", ""),
-        )
-        if artifact is not None and self._under_way.fresh:
+        artifact, fresh = self._under_way.artifact, self._under_way.fresh
+        url = args[1] if len(args) > 1 else kwargs.get("url", "")
+        if fresh:
             kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
 
         def again(fields: Mapping[str, str]) -> Any:
             headers = dict(_past_caches(kwargs.get("headers")), **fields)
             return wrapped(*args, **dict(kwargs, headers=headers, stream=True))
 
+        hashed = artifact is not None and artifact.hashed
         effort = Effort()
         while True:
+            continuation = None if artifact is None else artifact.continuation(fresh)
             try:
-                with self._guard.sending(url, again, artifact is not None and artifact.hashed):
+                with self._guard.sending(url, again, hashed, continuation):
                     response = wrapped(*args, **kwargs)
                 break
             except Exception as error:
@@ -134,7 +206,7 @@ class _Rings:
                 time.sleep(wait)
         if artifact is not None:
             try:
-                artifact.note(response)
+                artifact.note(response, continuation)
             except Exception:
                 logger.debug("pip-retry-patch could not note a response", exc_info=True)
         return response
@@ -194,10 +266,21 @@ class _Rings:
             if no_retries(getattr(adapter, "max_retries", None)):
                 # `--retries 0`: it is fetched once, whatever comes.
                 return None
-            return _Artifact(self, session, link, call)
+            return _Artifact(self, session, link, call, self._shelf(session, link))
         except Exception:
             logger.debug("pip-retry-patch cannot guard a download", exc_info=True)
             return None
+
+    def _shelf(self, session: Any, link: Any) -> partials.Shelf | None:
+        try:
+            return self._library.shelf(session, link)
+        except Exception:
+            logger.debug("pip-retry-patch keeps nothing of a download", exc_info=True)
+            return None
+
+    def keep(self, artifact: _Artifact, shelf: partials.Shelf, fresh: bool) -> Continuation:
+        """Return what is kept of an artifact, for one request."""
+        return Continuation(shelf, artifact.name, fresh, self._announce.inform)
 
     def check(
         self,
@@ -231,31 +314,51 @@ class _Artifact:
         session: Any,
         link: Any,
         call: Callable[[str], tuple[str, str]],
+        shelf: partials.Shelf | None,
     ) -> None:
         self._rings = rings
         self._session = session
         self._link = link
         self._call = call
+        self._shelf = shelf
         self._urls = {link.url_without_fragment}
         self.hashed = bool(link.hash)
         self.name = messages.name_of(link.url_without_fragment)
         self.host = messages.host_of(link.url_without_fragment)
         self.cached = False
         self.announced: int | None = None
+        self.continued: int | None = None
 
     def fetch(self, location: str, fresh: bool) -> artifacts.Download:
         with self._rings.fetching(self, fresh):
-            return artifacts.Download(*self._call(location))
+            download = artifacts.Download(*self._call(location))
+        # Only now: before, pip may be killed while it puts the file into its cache.
+        self.discard()
+        return download
 
-    def note(self, response: Any) -> None:
+    def continuation(self, fresh: bool) -> Continuation | None:
+        """Return what stands beside a request for it."""
+        try:
+            return None if self._shelf is None else self._rings.keep(self, self._shelf, fresh)
+        except Exception:
+            logger.debug("pip-retry-patch could not look for what it kept", exc_info=True)
+            return None
+
+    def note(self, response: Any, continuation: Continuation | None) -> None:
         """Take from a response of requests what is told of it later."""
+        self.continued = None if continuation is None else continuation.continued
         self.cached = bool(getattr(response, "from_cache", False))
         self.host = messages.host_of(response.url)
         length = response.headers.get("content-length") or ""
         self.announced = int(length) if length.isascii() and length.isdigit() else None
         self._urls.update(r.url for r in (*response.history, response))
 
+    def discard(self) -> None:
+        if self._shelf is not None:
+            self._shelf.clear()
+
     def forget(self) -> None:
+        self.discard()
         for url in self._urls:
             adapter = self._session.get_adapter(url)
             if hasattr(adapter, "controller"):
@@ -324,44 +427,3 @@ def _error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]
             return str(self.failure)
 
     return lambda failure, _: NetworkInterrupted(failure)
-
-
-class _Announcer:
-    """Shows one line to the user, through pip's logging.
-
-    :param complaints: lines about settings, shown before the first other one: by then pip has set
-        its logging up.
-    """
-
-    def __init__(self, complaints: tuple[str, ...]) -> None:
-        self._complaints = complaints
-
-    def __call__(self, line: str) -> None:
-        self.complain()
-        _clear_progress_bar()
-        logger.warning("%s", line)
-
-    def complain(self) -> None:
-        complaints, self._complaints = self._complaints, ()
-        for line in complaints:
-            logger.warning("%s", line)
-
-
-def _clear_progress_bar() -> None:
-    """Erase the line of a progress bar, which its owner draws again below what is written now.
-
-    pip's bars, rich's and the older ones, leave the cursor at the end of their line on stdout;
-    a warning would be written right behind it.
-    """
-    out = sys.__stdout__
-    if (
-        out is not None
-        and os.name != "nt"
-        and os.environ.get("TERM") != "dumb"
-        and logger.isEnabledFor(logging.INFO)
-        and out.isatty()
-        and sys.__stderr__ is not None
-        and sys.__stderr__.isatty()
-    ):
-        out.write("\r\x1b[2K")
-        out.flush()

@@ -127,6 +127,14 @@ class Place(NamedTuple):
         return f"{format_size(self.offset)} of {format_size(self.total)}"
 
 
+def continuing(name: str, offset: int, total: int) -> str:
+    """What an earlier run kept is gone on with."""
+    shown, of = format_size(offset), format_size(total)
+    if shown.rpartition(" ")[2] == of.rpartition(" ")[2]:
+        shown = shown.rpartition(" ")[0]
+    return f"Continuing {name} from {shown} of {of}, where an earlier run stopped"
+
+
 def resumed(place: Place, why: str) -> str:
     return f"{place.name} was interrupted at {place} ({why}). Continuing from there."
 
@@ -287,8 +295,13 @@ def accepted_short(name: str, size: int, announced: int | None) -> str:
     )
 
 
-def healed(name: str, cached: bool) -> str:
+def healed(name: str, cached: bool, continued: bool) -> str:
     """A file whose hash did not fit was fetched once more, and now it fits."""
+    if continued:
+        return (
+            f"{name} did not fit its hash: what an earlier run had kept of it was damaged or out "
+            "of date. It was removed, and the file fetched from the start: now its hash fits."
+        )
     if cached:
         return (
             f"{name} in pip's cache was not what the index lists (damaged or out of date). "
@@ -297,11 +310,15 @@ def healed(name: str, cached: bool) -> str:
     return f"{name} was damaged on its way: its hash did not fit. Fetched once more, it fits."
 
 
+def purged(count: int, size: int) -> str:
+    return f"Partial downloads removed: {count} ({format_size(size)})"
+
+
 class Fetch(NamedTuple):
     """One fetch of an artifact, as evidence.
 
     `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
-    tells equal files from others.
+    tells equal files from others. `continued`: so many bytes are from an earlier run.
     """
 
     cached: bool
@@ -309,9 +326,12 @@ class Fetch(NamedTuple):
     size: int
     announced: int | None
     digest: str
+    continued: int | None = None
 
     def __str__(self) -> str:
         place = "pip's cache" if self.cached else clean(self.host)
+        if self.continued is not None:
+            place += f" (the first {format_size(self.continued)} in an earlier run)"
         if self.announced is None:
             return f"{format_size(self.size)} from {place}"
         whole = "complete" if self.size == self.announced else "NOT complete"
@@ -338,6 +358,12 @@ def evidence(first: Fetch, second: Fetch | None, trouble: str = "") -> str:
             "  been replaced. If the hash is in your requirements file, compare it with a source",
             "  that you trust, and make it anew with 'pip hash'. If the index lists it, ask those",
             f"  who run the index, or the authors of the package ({clean(second.host)}).",
+        ]
+    elif first.continued is not None:
+        lines += [
+            "  What an earlier run had kept of the file was removed. What the server sent now does",
+            "  not fit either. Run the same command again: it will show whether the server always",
+            "  sends the same bytes, or whether something on the way damages them.",
         ]
     elif first.cached:
         lines += [

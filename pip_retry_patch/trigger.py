@@ -11,7 +11,7 @@ import logging
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, Callable
 
 import pip_retry_patch
 
@@ -27,16 +27,18 @@ def find_spec(name: str, path: Any, target: Any) -> ModuleSpec | None:
         spec: ModuleSpec | None = finds(name, path, target)
         if spec is not None:
             if spec.loader is not None:
-                spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+                told = _await_purge if name.endswith(".cache") else _await_session
+                spec.loader = _Loader(spec.loader, told)  # type: ignore[assignment]
             return spec
     return None
 
 
 class _Loader:
-    """Stands in for the session module's loader until the module is executed."""
+    """Stands in for a module's loader until the module is executed; then `told` is called."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, told: Callable[[Any], None]) -> None:
         self._loader = loader
+        self._told = told
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -47,34 +49,37 @@ class _Loader:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        _step_aside(module, self._loader)
+        # Leave nothing behind: importlib.resources and inspect will ask the module for its loader.
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
         if hasattr(self._loader, "exec_module"):
             self._loader.exec_module(module)
         else:
             # zipimport before Python 3.10 has only the older half of the loader API.
             exec(self._loader.get_code(module.__name__), module.__dict__)
         try:
-            _await_session(module)
+            self._told(module)
         except Exception:
-            logger.debug("pip-retry-patch could not wait for pip's session", exc_info=True)
+            logger.debug("pip-retry-patch could not look at %s", module, exc_info=True)
 
 
-def _step_aside(module: ModuleType, loader: Any) -> None:
-    """Leave nothing behind: importlib.resources and inspect will ask the module for its loader."""
-    module.__loader__ = loader
-    if module.__spec__ is not None:
-        module.__spec__.loader = loader
-    finder: Any = sys.modules[pip_retry_patch.__name__]
-    if finder in sys.meta_path:
-        sys.meta_path.remove(finder)
+def _await_purge(module: Any) -> None:
+    """`pip cache` makes no session, and is rare: its hook is put in place at once."""
+    from pip_retry_patch import hooks
+
+    hooks.install_purge(module)
 
 
 def _await_session(module: Any) -> None:
     """Load the hooks when the first PipSession is made.
 
     The one replacement that is made by hand, so that wrapt need not be there yet. The first call
-    undoes it.
+    undoes it. Nothing else is waited for then.
     """
+    finder: Any = sys.modules[pip_retry_patch.__name__]
+    if finder in sys.meta_path:
+        sys.meta_path.remove(finder)
     session = module.PipSession
     original = session.__init__
     waiting = True

@@ -1,0 +1,107 @@
+"""Hosts that answered, and cannot be reached now: they are waited for (the request ring)."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import time
+from typing import Any, Callable, Mapping
+
+from pip_retry_patch import messages, ranges, resume
+from pip_retry_patch.asker import PROBE
+from pip_retry_patch.patience import Effort, Patience, next_wait
+
+
+class Hosts:
+    """Remembers which hosts answered in this process.
+
+    :param exceptions: the module of the guarded urllib3.
+    :param announce: shows one line to the user.
+    """
+
+    def __init__(
+        self, exceptions: Any, patience: Patience, announce: Callable[[str], None]
+    ) -> None:
+        self._exceptions = exceptions
+        self._patience = patience
+        self._announce = announce
+        self._answered: set[tuple[str, str, int]] = set()
+
+    def note(self, pool: Any) -> None:
+        """The host of `pool` has answered."""
+        self._answered.add(_host(pool))
+
+    def is_network_error(self, error: Exception) -> bool:
+        """Whether urllib3 or the system raised it, and no mistake of ours."""
+        return isinstance(error, (self._exceptions.HTTPError, http.client.HTTPException, OSError))
+
+    def is_unreachable(self, error: Exception) -> bool:
+        """Whether no server was reached. Raises `error` where no network is to blame."""
+        exceptions = self._exceptions
+        lost = (
+            exceptions.NewConnectionError,
+            exceptions.ConnectTimeoutError,
+            exceptions.ProxyError,
+        )
+        causes = list(messages.causes(error))
+        if any(isinstance(cause, lost) for cause in causes):
+            return True
+        if any(isinstance(cause, Exception) and self.is_network_error(cause) for cause in causes):
+            return False
+        raise error  # a mistake of ours, and nothing to be patient about
+
+    def is_waited_for(self, pool: Any, asked: Mapping[str, Any], error: Exception) -> bool:
+        """Whether a request that failed by `error` may help when its host is back."""
+        return (
+            isinstance(error, (self._exceptions.HTTPError, OSError))
+            and _host(pool) in self._answered
+            and asked["method"] in ("GET", "HEAD")
+            # Not inside of urllib3's own retries: when they are used up, it is our turn.
+            and not getattr(asked.get("retries"), "history", ())
+            and not messages.is_certificate_error(error)
+            and self.is_unreachable(error)
+        )
+
+    def wait_for(
+        self,
+        url: str,
+        error: Exception,
+        send: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Send a request again until it is answered.
+
+        :param error: how it failed just now.
+        :raises resume.GaveUpError: patience has ended.
+        :raises Exception: it was reached, and what the request raised then.
+        """
+        name, host = messages.name_of(url), messages.host_of(url)
+        began = time.monotonic()
+        effort = Effort().was_unreachable(began)
+        self._announce(messages.waiting_for_host(name, host, error, self._patience.seconds))
+        while True:
+            now = time.monotonic()
+            wait = next_wait(self._patience, effort, now, random.uniform)
+            if wait is None:
+                raise resume.GaveUpError(
+                    messages.lost_host(name, host, error, effort.unreachable, now - began)
+                )
+            time.sleep(wait)
+            try:
+                response = send(*args, **dict(kwargs, **PROBE))
+            except Exception as again:
+                if not self.is_unreachable(again):
+                    raise
+                error = again
+                effort = effort.was_unreachable(time.monotonic())
+                continue
+            if response.status in ranges.BUSY_STATUSES:
+                # It is back, but busy: that is pip's own retries again.
+                response.close()
+                return send(*args, **kwargs)
+            return response
+
+
+def _host(pool: Any) -> tuple[str, str, int]:
+    return pool.scheme, pool.host, pool.port
