@@ -1,9 +1,10 @@
-"""What the guard costs a download in which nothing goes wrong: CPU and memory, armed / off.
+"""What the guard costs a download in which nothing goes wrong: CPU and memory, on / off.
 
-    python benchmarks/download_cpu.py [--tls] [--size BYTES] [--rounds N] PYTHON...
+    python benchmarks/download_cpu.py [--tls] [--partials] [--size BYTES] [--rounds N] PYTHON...
 
 Each PYTHON is the interpreter of an environment with pip-retry-patch and a pip. Runs `pip download`
-of one wheel from loopback, in turn with and without the guard (`PIP_RETRY_PATCH=0`), and prints
+of one wheel from loopback, in turn with and without the guard (`PIP_RETRY_PATCH=0`), or, with
+`--partials`, in turn with and without keeping what arrives (`PIP_RETRY_PATCH_PARTIALS=0`). Prints
 user + system seconds and the peak resident size. Compare ratios only: machines are noisy, and the
 smallest of many runs is the least disturbed one. `--tls` needs trustme.
 """
@@ -42,14 +43,16 @@ def serve(pipe: Connection, size: int, ca_pem: str | None) -> None:
         pipe.recv()
 
 
-def cost(python: str, url: str, options: list[str], guard: str) -> tuple[float, int]:
+def cost(python: str, url: str, options: list[str], switch: dict[str, str]) -> tuple[float, int]:
     """Run one download; return its CPU seconds and its peak resident size in KiB."""
     dropped = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     env = {k: v for k, v in os.environ.items() if k not in dropped and not k.startswith("PIP_")}
-    env.update(PIP_CONFIG_FILE=os.devnull, PIP_RETRY_PATCH=guard, PIP_DISABLE_PIP_VERSION_CHECK="1")
+    env.update(switch, PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1")
     with tempfile.TemporaryDirectory() as directory:
-        command = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir"]
-        command += ["--dest", directory, "--index-url", url, *options, "demo"]
+        command = [python, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--dest", directory, "--index-url", url, *options]
+        # What is kept needs a cache directory; pip's own cache does not take plain http.
+        command += ["--cache-dir", str(Path(directory, "cache")), "demo"]
         process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -62,6 +65,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--partials", action="store_true")
     parser.add_argument("--size", type=int, default=300_000_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("python", nargs="+")
@@ -74,18 +78,19 @@ def main() -> None:
         )
         server.start()
         url = ours.recv()
-        options = ["--cert", ca_pem] if ca_pem else ["--trusted-host", "127.0.0.1"]
+        options = ["--cert", ca_pem] if ca_pem else []
+        switch = "PIP_RETRY_PATCH_PARTIALS" if arguments.partials else "PIP_RETRY_PATCH"
         for python in arguments.python:
-            armed, off = [], []
+            on, off = [], []
             for _ in range(arguments.rounds):
-                armed.append(cost(python, url, options, "1"))
-                off.append(cost(python, url, options, "0"))
-            seconds = [[run[0] for run in runs] for runs in (armed, off)]
+                on.append(cost(python, url, options, {switch: "1"}))
+                off.append(cost(python, url, options, {switch: "0"}))
+            seconds = [[run[0] for run in runs] for runs in (on, off)]
             least = [min(runs) for runs in seconds]
             middle = [statistics.median(runs) for runs in seconds]
-            peak = [max(run[1] for run in runs) // 1024 for runs in (armed, off)]
+            peak = [max(run[1] for run in runs) // 1024 for runs in (on, off)]
             print(
-                f"{python}: CPU armed/off {least[0] / least[1]:.3f} (least), "
+                f"{python}: CPU on/off {least[0] / least[1]:.3f} (least), "
                 f"{middle[0] / middle[1]:.3f} (median); least {least[0]:.2f} s / {least[1]:.2f} s; "
                 f"peak {peak[0]} MiB / {peak[1]} MiB",
                 flush=True,
