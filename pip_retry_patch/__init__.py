@@ -1,10 +1,12 @@
 """Makes pip finish what the network interrupts.
 
 pip_retry_patch.pth imports this and calls `arm` when a process imports pip; no other process pays
-for it. `arm` puts this very module on `sys.meta_path`, as a finder that finds nothing but waits
-for pip's network session to be imported; trigger.py takes over then. So that `arm` may as well be
-called at every Python start (a `.start` entry, PEP 829), this file imports nothing but sys and
-leaves its annotations as strings.
+for it. (Its finder tells the names that matter by `in "pipenv.patched.pip venv virtualenv"`: those
+four, at the price of one comparison at every start. That a module called `patch` would load this
+as well does no harm.) `arm` puts this very module on
+`sys.meta_path`, as a finder that finds nothing but waits for pip's network session to be imported;
+trigger.py takes over then. So that `arm` may as well be called at every Python start (a `.start`
+entry, PEP 829), this file imports nothing but sys and leaves its annotations as strings.
 """
 
 import sys
@@ -15,19 +17,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
+# Modules that are waited for, also in a copy of pip that another package carries. The command
+# `pip cache` makes no session.
+PIP = ("pip._internal.network.session", "pip._internal.commands.cache")
+# What makes environments, where PIP_RETRY_PATCH_VENVS wants them linked.
+VENVS = ("venv", "virtualenv.run.session")
+
 
 def arm() -> None:
     """Wait for pip's network code. Safe to call again."""
-    if sys.modules[__name__] not in sys.meta_path:
-        sys.meta_path.insert(0, sys.modules[__name__])
+    if sys.modules[__name__] in sys.meta_path:
+        return
+    sys.meta_path.insert(0, sys.modules[__name__])
+    if _venvs_are_wanted():
+        from pip_retry_patch import trigger
+
+        trigger.be_asked_next()
 
 
 def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-    """Let two modules tell us, also in a copy of pip that another package carries.
-
-    They are pip's session, and the command `pip cache`, which has none.
-    """
-    if not name.endswith(("pip._internal.network.session", "pip._internal.commands.cache")):
+    """Lend the modules that are waited for a loader that tells us."""
+    if not name.endswith(PIP) and not (name in VENVS and _venvs_are_wanted()):
         return None
     try:
         from pip_retry_patch import trigger
@@ -36,6 +46,12 @@ def find_spec(name: str, path: object = None, target: object = None) -> "ModuleS
     except Exception:
         # Whatever is wrong here, the finders after this one import pip as ever.
         return None
+
+
+def _venvs_are_wanted() -> bool:
+    import os  # which every Python has loaded by now
+
+    return os.environ.get("PIP_RETRY_PATCH_VENVS", "").lower() in ("1", "on", "yes", "true")
 
 
 def protect() -> None:

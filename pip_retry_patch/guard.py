@@ -7,13 +7,12 @@ it, as a program imports it. It does not know pip; hooks.py tells it what is pip
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import threading
 import urllib.parse
 from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import body, messages, ranges, resume
+from pip_retry_patch import body, messages, ranges, resume, wrapping
 from pip_retry_patch.asker import Again, Asker, Send, Sent, first_part
 from pip_retry_patch.continuing import Accepted, Continuation, Continued, show_as_whole
 from pip_retry_patch.hosts import Hosts
@@ -74,7 +73,7 @@ class Guard:
 
     def wrap(self) -> None:
         """Put this guard in place; once, however often this is called."""
-        wrapt = importlib.import_module("wrapt")  # here, so that a pip left alone never pays for it
+        wrapt = wrapping.wrapt()
         pool = self._urllib3.connectionpool.HTTPConnectionPool
         if isinstance(vars(pool)["urlopen"], wrapt.FunctionWrapper):
             own = getattr(vars(pool)["urlopen"], "_self_wrapper", None)

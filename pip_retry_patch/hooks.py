@@ -32,13 +32,23 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from pip_retry_patch import __version__, artifacts, holding, messages, partials, settings
+from pip_retry_patch import __version__, artifacts, holding, messages, partials, settings, wrapping
 from pip_retry_patch.announcer import Announcer
 from pip_retry_patch.continuing import Continuation
 from pip_retry_patch.guard import Guard, no_retries
 from pip_retry_patch.patience import Effort, Patience, next_wait
 
 logger = logging.getLogger("pip_retry_patch")
+
+_VERBOSE = 15  # the level of `pip -v` since 21.1; before, that is DEBUG
+
+# What is wrapped in pip's own modules, and by which method of `_Rings`.
+_WRAPPED = (
+    ("network.session", "PipSession.request", "request"),
+    ("network.download", "Downloader.__call__", "download"),
+    ("network.download", "BatchDownloader.__call__", "download_all"),
+    ("utils.hashes", "Hashes.check_against_path", "check"),
+)
 
 
 def install(session: Any) -> None:
@@ -55,7 +65,8 @@ def install(session: Any) -> None:
     guard = Guard(session.urllib3, patience, _error_maker(pip), announce)
     guard.wrap()
     _Rings(pip, guard, announce, _Library(pip, found)).wrap()
-    logger.debug("pip-retry-patch %s guards %s", __version__, pip)
+    version = getattr(importlib.import_module(pip), "__version__", "")
+    logger.log(_VERBOSE, "pip-retry-patch %s guards %s %s", __version__, pip, version)
 
 
 def install_purge(commands: Any) -> None:
@@ -86,8 +97,7 @@ def install_purge(commands: Any) -> None:
         except Exception:
             logger.debug("pip-retry-patch could not purge what it keeps", exc_info=True)
 
-    wrapt = importlib.import_module("wrapt")
-    wrapt.wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)
+    wrapping.wrapt().wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)
 
 
 class _Library:
@@ -124,6 +134,69 @@ class _Library:
         return partials.Shelf(directory, self._limits, key, hashed=bool(digest))
 
 
+def describe() -> dict[str, Any]:
+    """Make the session that `pip download` would make, and tell of what is guarded then.
+
+    For `status`, in a process of its own. JSON, with sizes in bytes.
+    """
+    pip = importlib.import_module("pip")
+    internal = {
+        name: importlib.import_module(f"pip._internal.{name}")
+        for name in ("commands", "network.session", "utils.filesystem", "utils.misc")
+    }
+    command = internal["commands"].create_command("download")
+    options, _ = command.parse_args([])
+    if options.cache_dir:
+        # As pip does before it runs a command.
+        options.cache_dir = internal["utils.misc"].normalize_path(options.cache_dir)
+        if not internal["utils.filesystem"].check_path_owner(options.cache_dir):
+            options.cache_dir = None
+    with command.main_context():
+        command.get_default_session(options)
+    urllib3 = internal["network.session"].urllib3
+    found, (items, _) = _read_settings("pip"), _configured("pip")
+    directory = _Library("pip", found).directory(options.cache_dir)
+    partials_of = list(holding.entries(directory)) if directory else []
+    hooks = {
+        "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
+    }
+    for module, path, _ in _WRAPPED:
+        try:
+            hooks[path] = _state(importlib.import_module(f"pip._internal.{module}"), path)
+        except ImportError:
+            hooks[path] = _MISSING
+    needed = ("HTTPConnectionPool.urlopen", "PipSession.request")
+    return {
+        "pip": pip.__version__,
+        "pip_path": os.path.dirname(str(pip.__file__)),
+        "urllib3": getattr(urllib3, "__version__", "unknown"),
+        "urllib3_path": os.path.dirname(str(urllib3.__file__)),
+        "wrapt": getattr(sys.modules.get("wrapt"), "__version__", None),
+        "guarded": all(hooks[path] == _IN_PLACE for path in needed),
+        "hooks": hooks,
+        "settings": settings.table(found, settings.origins(items)),
+        "complaints": list(found.complaints),
+        "kept": {
+            "directory": str(directory) if directory else None,
+            "files": len(partials_of),
+            "size": sum(status.st_size for _, status in partials_of),
+        },
+    }
+
+
+_IN_PLACE, _MISSING = "in place", "this pip has none"
+
+
+def _state(module: Any, path: str) -> str:
+    """Say whether a function of a class is wrapped by us."""
+    name, _, function = path.partition(".")
+    found = vars(getattr(module, name, object)).get(function)
+    if found is None:
+        return _MISSING
+    owner = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None)).__module__
+    return _IN_PLACE if owner.startswith("pip_retry_patch.") else "not wrapped"
+
+
 def protect() -> None:
     """Guard the urllib3 that this program imports. See `pip_retry_patch.protect`."""
     urllib3 = importlib.import_module("urllib3")
@@ -151,15 +224,10 @@ class _Rings:
 
     def wrap(self) -> None:
         """Wrap what this pip has; without any one of them the others still do their part."""
-        wrapt = importlib.import_module("wrapt")
-        for module, path, wrapper in (
-            ("network.session", "PipSession.request", self.request),
-            ("network.download", "Downloader.__call__", self.download),
-            ("network.download", "BatchDownloader.__call__", self.download_all),
-            ("utils.hashes", "Hashes.check_against_path", self.check),
-        ):
+        wrapt = wrapping.wrapt()
+        for module, path, wrapper in _WRAPPED:
             try:
-                wrapt.wrap_function_wrapper(self._module(module), path, wrapper)
+                wrapt.wrap_function_wrapper(self._module(module), path, getattr(self, wrapper))
             except (ImportError, AttributeError):
                 logger.debug("pip-retry-patch: this pip has no %s.%s", module, path)
 
@@ -390,6 +458,12 @@ def _failure_of(error: Exception) -> messages.Failure | None:
 
 def _read_settings(pip: str) -> settings.Settings:
     """Read the settings through pip's own Configuration, with the rules of its option parser."""
+    items, command = _configured(pip)
+    return settings.read(settings.flatten(items), command)
+
+
+def _configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
+    """Return the items of pip's configuration, and the command that pip runs."""
     arguments = sys.argv[1:]
     configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
         isolated="--isolated" in arguments
@@ -397,7 +471,7 @@ def _read_settings(pip: str) -> settings.Settings:
     configuration.load()
     commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
     command = next((a for a in arguments if a in commands), None)
-    return settings.read(settings.flatten(configuration.items()), command)
+    return list(configuration.items()), command
 
 
 def _error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import Any, Callable, Iterable, NamedTuple, TypeVar
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
 
 from pip_retry_patch import messages
 
@@ -47,32 +47,73 @@ class Settings(NamedTuple):
     complaints: tuple[str, ...] = ()
 
 
+_NAMES = {
+    "enabled": _PREFIX,
+    **{
+        field: f"{_PREFIX}-{field.replace('_', '-')}"
+        for field in Settings._fields
+        if field not in ("enabled", "complaints")
+    },
+}
+
+
+def table(settings: Settings, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return each setting's value and origin by its name in pip's configuration."""
+    return {
+        key: {"value": getattr(settings, field), "origin": origins.get(key, "default")}
+        for field, key in _NAMES.items()
+    }
+
+
 def flatten(items: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, str]]:
     """Yield `("section.key", value)` from the items of pip's Configuration.
 
     Since pip 23.3 they are one mapping for each file; before, they were the pairs themselves.
     """
-    for key, value in items:
+    for name, value, _ in _with_files(items):
+        yield name, value
+
+
+def origins(items: Iterable[tuple[str, Any]], command: str | None = None) -> dict[str, str]:
+    """Return where each setting that is in force was made; those that are missing are defaults.
+
+    Takes the items of pip's Configuration as they are.
+    """
+    merged = _merged(_with_files(items), command)
+    return {key: origin for key, (_, origin) in merged.items()}
+
+
+def _with_files(items: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, str, str]]:
+    for name, value in items:
         if isinstance(value, dict):
-            yield from value.items()
+            yield from ((inner, text, name) for inner, text in value.items())
         else:
-            yield key, value
+            yield name, value, "pip's configuration"
 
 
-def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settings:
-    """Return the settings in `items`, which are `("section.key", value)` pairs.
+def _merged(
+    items: Iterable[tuple[str, str, str]], command: str | None
+) -> dict[str, tuple[str, str]]:
+    """Return the value in force, and its origin, of each of our keys.
 
     As in pip, a later section outranks an earlier one: `global`, then the command's own, then
     the environment (`:env:`). An empty value is no value.
     """
-    sections: dict[str, dict[str, str]] = {"global": {}, command or "": {}, ":env:": {}}
-    for name, value in items:
+    sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, command or "": {}, ":env:": {}}
+    for name, value, file in items:
         section, _, key = name.partition(".")
         if section in sections and key.startswith(_PREFIX) and value:
-            sections[section][key] = value
-    merged: dict[str, str] = {}
-    for values in sections.values():
-        merged.update(values)
+            origin = f"[{section}] in {file}"
+            if section == ":env:":
+                origin = "PIP_" + key.upper().replace("-", "_")
+            sections[section][key] = value, origin
+    return {key: found for values in sections.values() for key, found in values.items()}
+
+
+def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settings:
+    """Return the settings in `items`, which are `("section.key", value)` pairs."""
+    found = _merged(((name, value, "") for name, value in items), command)
+    merged = {key: value for key, (value, _) in found.items()}
 
     default = Settings()
     complaints: list[str] = []
@@ -87,7 +128,7 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
             return default
         return parsed
 
-    found = Settings(
+    settings = Settings(
         enabled=setting("", _switch, "on or off", default.enabled, "on"),
         patience=setting("-patience", _number, "a number of seconds", default.patience, "120"),
         attempts=setting("-attempts", _count, "a whole number", default.attempts, "8"),
@@ -100,7 +141,7 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
             "-partials-days", _number, "a number of days", default.partials_days, "7"
         ),
     )
-    return found._replace(complaints=tuple(complaints))
+    return settings._replace(complaints=tuple(complaints))
 
 
 def _switch(text: str) -> bool | None:

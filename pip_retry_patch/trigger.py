@@ -1,4 +1,4 @@
-"""From the import of pip's session module to its first session: when to load the hooks.
+"""When to load what: lends the modules that are waited for a loader that tells us.
 
 Until pip makes a session nothing of the guard is needed, and `pip --version` or `pip list` must not
 pay for it. Up to pip 24 such commands do import the session module, so its import alone is no
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Callable
 
@@ -27,10 +27,26 @@ def find_spec(name: str, path: Any, target: Any) -> ModuleSpec | None:
         spec: ModuleSpec | None = finds(name, path, target)
         if spec is not None:
             if spec.loader is not None:
-                told = _await_purge if name.endswith(".cache") else _await_session
+                told = next(told for end, told in _WAITING.items() if name.endswith(end))
                 spec.loader = _Loader(spec.loader, told)  # type: ignore[assignment]
             return spec
     return None
+
+
+def be_asked_next() -> None:
+    """Be asked about the very module whose import is under way, which may be `venv`.
+
+    Since Python 3.14 an import goes through a copy of `sys.meta_path`: who is added meanwhile is
+    not asked. So the finder that comes last asks us first, once.
+    """
+    original = vars(PathFinder)["find_spec"]
+
+    def find_spec_once(_: Any, name: str, path: Any = None, target: Any = None) -> Any:
+        PathFinder.find_spec = original  # type: ignore[method-assign]
+        found = pip_retry_patch.find_spec(name, path, target)
+        return PathFinder.find_spec(name, path, target) if found is None else found
+
+    PathFinder.find_spec = classmethod(find_spec_once)  # type: ignore[assignment,method-assign]
 
 
 class _Loader:
@@ -99,3 +115,23 @@ def _await_session(module: Any) -> None:
         original(self, *args, **kwargs)
 
     session.__init__ = initialize
+
+
+def _await_venv(module: Any) -> None:
+    from pip_retry_patch import linking
+
+    linking.watch_venv(module)
+
+
+def _await_virtualenv(module: Any) -> None:
+    from pip_retry_patch import linking
+
+    linking.watch_virtualenv(module)
+
+
+_WAITING = dict(
+    zip(
+        (*pip_retry_patch.PIP, *pip_retry_patch.VENVS),
+        (_await_session, _await_purge, _await_venv, _await_virtualenv),
+    )
+)

@@ -147,7 +147,7 @@ class Environment:
         """
         process = self.start("-m", "pip", *arguments, env=env, cwd=cwd, machine=machine)
         outcome = finish(process, timeout)
-        if {"download", "install", "wheel"} & set(map(str, arguments)):
+        if self.label and {"download", "install", "wheel"} & set(map(str, arguments)):
             note_run(self)
         return outcome
 

@@ -7,19 +7,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable
 
 import pytest
 
 import pip_retry_patch
-from pip_retry_patch import cli
+from pip_retry_patch import cli, environment, selftest
 from pip_retry_patch.lab import Cut, Lab, Package
 
-Output = Callable[[List[str], Path], "subprocess.CompletedProcess[str]"]
+Output = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def answering(output: str, code: int = 0) -> Output:
-    return lambda command, _: subprocess.CompletedProcess(command, code, output)
+    return lambda command, *_, **__: subprocess.CompletedProcess(command, code, output)
 
 
 def test_help_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_selftest_says_in_one_line_why_it_cannot_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cli, "run", answering(output))
+    monkeypatch.setattr(environment, "run", answering(output))
     assert cli.main(["selftest"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -77,10 +77,10 @@ def test_selftest_without_a_temporary_directory(
 def test_selftest_interrupted_is_silent(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(command: list[str], directory: Path) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run", interrupted)
+    monkeypatch.setattr(environment, "run", interrupted)
     assert cli.main(["selftest"]) == 130
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
@@ -91,16 +91,16 @@ def test_the_file_is_compared_with_the_original(
 ) -> None:
     package = Package("p", 1000, [Cut(5)])
     with Lab([package]) as lab:
-        monkeypatch.setattr(cli, "run", answering(""))
-        assert "No such file" in cli.download(lab, package, tmp_path).problem
+        monkeypatch.setattr(selftest, "run", answering(""))
+        assert "No such file" in selftest.download("python", lab, package, tmp_path, {}).problem
         file = tmp_path / "p" / lab.filename("p")
         file.parent.mkdir()
         file.write_bytes(lab.wheel("p")[:-1])
-        assert "differs" in cli.download(lab, package, tmp_path).problem
+        assert "differs" in selftest.download("python", lab, package, tmp_path, {}).problem
         file.write_bytes(lab.wheel("p"))
-        assert cli.download(lab, package, tmp_path).problem == ""
-        monkeypatch.setattr(cli, "run", answering("", code=3))
-        assert cli.download(lab, package, tmp_path).problem == "exit 3"
+        assert selftest.download("python", lab, package, tmp_path, {}).problem == ""
+        monkeypatch.setattr(selftest, "run", answering("", code=3))
+        assert selftest.download("python", lab, package, tmp_path, {}).problem == "exit 3"
 
 
 def test_pip_is_run_away_from_the_users_settings(
@@ -109,7 +109,9 @@ def test_pip_is_run_away_from_the_users_settings(
     spoilers = ("PIP_INDEX_URL", "http_proxy", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE", "PIP_RETRIES")
     for name in spoilers:
         monkeypatch.setenv(name, "spoiled")
-    done = cli.run([sys.executable, "-c", "import os; print(os.getcwd(), os.environ)"], tmp_path)
+    done = environment.run(
+        [sys.executable, "-c", "import os; print(os.getcwd(), os.environ)"], tmp_path, 60
+    )
     assert "spoiled" not in done.stdout
     assert "PIP_CONFIG_FILE" in done.stdout
     assert str(tmp_path.resolve()) in done.stdout
@@ -130,4 +132,4 @@ def test_pip_is_run_away_from_the_users_settings(
     ],
 )
 def test_last_words(output: str, words: str) -> None:
-    assert cli.last_words(output) == words
+    assert selftest.last_words(output) == words

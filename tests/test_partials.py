@@ -44,8 +44,8 @@ from tests.environments import NEWEST, Argument, Environment, each_pair, pairs
 from tests.test_faults import Download
 
 SIZE = 6_000_000
-RATE = 12_000_000  # bytes per second, so that hardly anything is under way when a kill strikes
-SLACK = 600_000  # what a kill may cost: the piece that pip reads, and what is under way
+RATE = 4_000_000  # bytes per second, so that hardly anything is under way when a kill strikes
+SLACK = 1_500_000  # what a kill may cost: the piece that pip reads, and what is under way
 HEADER = 4096
 
 SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
@@ -193,9 +193,12 @@ def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
         leader, follower = pty.openpty()
         command = ["-m", "pip", "download", "--no-deps", "--dest", str(environment.fresh_dir())]
         command += ["--cache-dir", str(cache), "--index-url", lab.index_url, "demo"]
+        # (The bar of older pips has a handler for Ctrl-C that may fail in the middle of a line.)
+        command += ["--progress-bar", "off"] if pip == "20.3.4" else []
         process = subprocess.Popen(
             [str(environment.python), *command],
             env={"PATH": os.defpath, "HOME": str(cache), "PIP_CONFIG_FILE": os.devnull},
+            cwd=cache,
             stdin=follower,
             stdout=follower,
             stderr=follower,
@@ -204,10 +207,11 @@ def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
             text=True,
         )
         os.close(follower)
-        with _drained(leader):
+        with _drained(leader) as printed:
             sent = wait_for_bytes(process, lab, 2_000_000)
             os.write(leader, b"\x03")
-            assert process.wait(20) == 1
+            code = process.wait(20)
+        assert code == 1, b"".join(printed).decode()
         assert kept(cache)[0].stat().st_size >= sent - SLACK
         process = start(environment, lab, certificates.ca_pem, cache)
         wait_for_bytes(process, lab, 2_000_000)
@@ -224,18 +228,19 @@ def _take_terminal() -> None:
 
 
 @contextlib.contextmanager
-def _drained(terminal: int) -> Iterator[None]:
+def _drained(terminal: int) -> Iterator[list[bytes]]:
     """Read what is written to a terminal, so that its writer never waits."""
+    printed: list[bytes] = []
 
     def drain() -> None:
         with contextlib.suppress(OSError):
-            while select.select([terminal], [], [], 30)[0] and os.read(terminal, 65536):
-                pass
+            while select.select([terminal], [], [], 30)[0]:
+                printed.append(os.read(terminal, 65536))
 
     thread = threading.Thread(target=drain, daemon=True)
     thread.start()
     try:
-        yield
+        yield printed
     finally:
         thread.join(30)
         os.close(terminal)
@@ -287,7 +292,7 @@ def test_two_at_once_keep_their_own_and_the_longest_is_continued(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    with Lab([Package("demo", SIZE)], rate=2_000_000) as lab:
+    with Lab([Package("demo", SIZE)], rate=1_500_000) as lab:
         first = start(environment, lab, certificates.ca_pem, cache)
         wait_for_bytes(first, lab, 1_500_000)
         second = start(environment, lab, certificates.ca_pem, cache)

@@ -1,0 +1,98 @@
+"""The commands `status` and `purge`: what is in force here, and what is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pip_retry_patch
+from pip_retry_patch import holding, linking, messages
+from pip_retry_patch.environment import UnableError, describe, pip_of, temporary_directory
+
+
+def status(python: str, as_json: bool) -> int:
+    """Print what a Python's pip says when it is asked; the exit code is 0 if it is guarded.
+
+    :raises UnableError: it cannot be asked.
+    """
+    found: dict[str, Any] = {"version": pip_retry_patch.__version__, "guarded": False}
+    try:
+        found.update(_collect(python))
+    except UnableError as why:
+        if not as_json:
+            raise
+        found["reason"] = str(why)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(_lines(found)))
+    return 0 if found["guarded"] else 1
+
+
+def _collect(python: str) -> dict[str, Any]:
+    with temporary_directory() as directory:
+        pip = pip_of(python, Path(directory), clean=False)
+        found = describe(python, Path(directory))
+    found.update(python=pip.python, armed_by=pip.pth, links=[str(p) for p in linking.recorded()])
+    return found
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    does = "guards" if found["guarded"] else "does NOT guard"
+    version, pip = found["version"], found["pip"]
+    lines = [f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}", ""]
+    if not found["guarded"] and not found["settings"]["retry-patch"]["value"]:
+        lines[1:1] = ["It is switched off."]
+    lines += [f"  armed by  {path}" for path in found["armed_by"]]
+    lines += [
+        f"  pip       {found['pip_path']}",
+        f"  urllib3   {found['urllib3']}, {found['urllib3_path']}",
+        f"  wrapt     {found['wrapt'] or 'not loaded'}",
+        "",
+        "wrapped",
+        *(f"  {name:32} {state}" for name, state in found["hooks"].items()),
+        "",
+        "settings",
+        *(
+            f"  {key:28} {_shown(key, entry['value']):12} {entry['origin']}"
+            for key, entry in found["settings"].items()
+        ),
+        *(f"  {line}" for line in found["complaints"]),
+        "",
+        "partial downloads",
+        f"  {_kept(found['kept'])}",
+        "",
+        "linked environments",
+        *(f"  {link}" for link in found["links"] or ["none"]),
+    ]
+    return lines
+
+
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("-size"):
+        return messages.format_size(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) or "-"
+
+
+def _kept(kept: dict[str, Any]) -> str:
+    if kept["directory"] is None:
+        return "none are kept: pip has no cache directory here, or a setting says so"
+    files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
+    return f"{files}, {messages.format_size(kept['size'])}, in {kept['directory']}"
+
+
+def purge(python: str) -> int:
+    """Remove what is kept for later runs. Raises UnableError."""
+    with temporary_directory() as directory:
+        kept = describe(python, Path(directory))["kept"]
+    if kept["directory"] is None:
+        print("Nothing is kept here: pip has no cache directory, or a setting says so.")
+        return 0
+    count, size = holding.purge(Path(kept["directory"]))
+    print(f"{messages.purged(count, size)} from {kept['directory']}")
+    return 0 if count == kept["files"] else 1
