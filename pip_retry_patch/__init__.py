@@ -43,8 +43,11 @@ def find_spec(name: str, path: object = None, target: object = None) -> "ModuleS
         from pip_retry_patch import trigger
 
         return trigger.find_spec(name, path, target)
-    except Exception:
+    except Exception as why:
         # Whatever is wrong here, the finders after this one import pip as ever.
+        import logging
+
+        logging.getLogger(__name__).debug("pip-retry-patch could not guard pip: %r", why)
         return None
 
 

@@ -135,9 +135,9 @@ class FileRing:
                     )
                     return verified
             artifact.explain(found, messages.evidence(first, second, trouble))
-        except Exception:
+        except Exception as why:
             # Whatever is wrong with the looking into it, the mismatch stands.
-            logger.debug("pip-retry-patch could not look into a mismatch", exc_info=True)
+            logger.debug("pip-retry-patch could not look into a mismatch: %r", why)
         raise found
 
     def _fetch_again(
@@ -154,7 +154,7 @@ class FileRing:
             Path(fresh.path).replace(path)
             return first, second, ""
         except Exception as error:
-            logger.debug("pip-retry-patch could not fetch it again", exc_info=True)
+            logger.debug("pip-retry-patch could not fetch it again: %r", error)
             failure = artifact.failure_of(error)
             return first, None, messages.reason(error) if failure is None else failure.message
         finally:

@@ -127,8 +127,7 @@ class Body:
                     # What arrived is handed on before time is spent on what did not.
                     break
         except BaseException:
-            if self._partial is not None:
-                self._partial.close()
+            self._leave()
             raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -144,27 +143,45 @@ class Body:
         self._interruption = part.interruption
         if piece:
             if self._partial is not None:
-                self._partial.add(self._offset, piece)
+                try:
+                    self._partial.add(self._offset, piece)
+                except Exception as why:
+                    logger.debug("pip-retry-patch could not keep a download: %r", why)
+                    self._partial = None
             self._offset += len(piece)
             if self._digest is not None:
                 self._digest.update(piece)
             if self._offset == self._stop:
-                self._end(reusable=part.finished)
+                self._end()
         elif self._interruption is None:
             if self._stop is None:
-                self._end(reusable=part.finished)
+                self._end()
             else:
                 self._interruption = messages.EarlyEnd(self._stop - self._offset)
         return piece
 
-    def _end(self, reusable: bool) -> None:
+    def _end(self, reusable: bool = True) -> None:
         part, self._part = self._part, None
-        partial, self._partial = self._partial, None
         self._ended = True
-        if partial is not None:
-            partial.close()  # whole or not: until pip has done with it, it is not removed
+        self._leave()  # whole or not: until pip has done with it, it is not removed
         if part is not None:
-            part.close(reusable)
+            self._close(part, reusable)
+
+    def _leave(self) -> None:
+        """Leave what is kept to a later run."""
+        partial, self._partial = self._partial, None
+        try:
+            if partial is not None:
+                partial.close()
+        except Exception as why:
+            logger.debug("pip-retry-patch could not keep a download: %r", why)
+
+    def _close(self, part: Part | Continued, reusable: bool) -> None:
+        """Give a part's connection back, if it can serve again. The bytes are safe by now."""
+        try:
+            part.close(reusable and part.finished)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not close a connection: %r", why)
 
     # Healing.
 
@@ -173,25 +190,27 @@ class Body:
         interruption = self._interruption
         assert interruption is not None
         if self._part is not None:
-            self._part.close(False)
+            self._close(self._part, reusable=False)
             self._part = None
         digest = None if self._digest is None else self._digest.digest()
         try:
-            self._part = self._resumption.reopen(self._offset, interruption, digest)
-        except GaveUpError as end:
-            if end.failure.changed and self._partial is not None:
-                self._partial.remove()
-            self._error = self._origin.error(end.failure, interruption)
-            raise self._error from interruption
-        except Exception:
+            try:
+                self._part = self._resumption.reopen(self._offset, interruption, digest)
+            except GaveUpError as end:
+                if end.failure.changed and self._partial is not None:
+                    self._partial.remove()
+                self._error = self._origin.error(end.failure, interruption)
+        except Exception as why:
             # A mistake of ours must leave the reader with what it would have met without us:
             # the error of the network, or, where there was none, an end like any other.
-            logger.debug("pip-retry-patch could not continue a download", exc_info=True)
+            logger.debug("pip-retry-patch could not continue a download: %r", why)
             if isinstance(interruption, messages.EarlyEnd):
                 self._end(reusable=False)
                 return
             self._error = interruption
             raise interruption from None
+        if self._error is not None:
+            raise self._error from interruption
         self._interruption = None
         if self._stop is None:
             self._stop = self._resumption.known.total

@@ -129,7 +129,7 @@ class Continued:
                 piece = self._partial.read(min(most, self._left))
                 if not piece:
                     raise OSError("what was kept cannot be read")
-            except OSError as error:
+            except Exception as error:
                 self.interruption = error
                 self._partial.remove()
                 return b""

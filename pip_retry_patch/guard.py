@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import body, messages, ranges, resume, wrapping
 from pip_retry_patch.asker import Again, Asker, Send, Sent, first_part
+from pip_retry_patch.careful import Calls, careful
 from pip_retry_patch.continuing import Accepted, Continuation, Continued, show_as_whole
 from pip_retry_patch.hosts import Hosts
 from pip_retry_patch.patience import Patience
@@ -106,6 +107,16 @@ class Guard:
         self, wrapped: Send, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`HTTPConnectionPool.urlopen`, whose answer reads from a resumable body."""
+        response = self._open(wrapped, pool, args, kwargs)
+        if kwargs.get("preload_content", True):
+            # urllib3's own convenience for programs (pip never uses it): read after wrapping.
+            response.data  # noqa: B018 - reads and keeps it
+        return response
+
+    @careful
+    def _open(
+        self, wrapped: Calls, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         asked = dict(zip(_URLOPEN_PARAMETERS, args), **kwargs)
         headers = asked.get("headers")
         sent = Sent(wrapped, asked, pool.headers if headers is None else headers)
@@ -116,15 +127,14 @@ class Guard:
         if self._is_offered(sent):
             # urllib3 retries by calling itself: the outer call judges the answer.
             return wrapped(*args, **kwargs)
-        preload = asked.get("method") == "GET" and kwargs.get("preload_content", True)
-        if preload:
-            # urllib3's own convenience for programs (pip never uses it): read after wrapping.
+        if asked.get("method") == "GET" and kwargs.get("preload_content", True):
             kwargs = dict(kwargs, preload_content=False)
         patient = self._always or not no_retries(asked.get("retries"))
         offered = self._offer(sent, kwargs) if patient else {}
         response = self._send(sent, pool, args, dict(kwargs, **offered), patient)
         accepted = None
         if offered:
+            wrapped.answers.clear()  # whatever goes wrong now, this is no answer to pip's request
             accepted = self._accept(response)
             if accepted is None and response.status in (206, 416):
                 # Not what was asked for: pip gets the plain answer to its own request.
@@ -133,14 +143,12 @@ class Guard:
         try:
             if patient:
                 self._make_resumable(sent, pool, response, accepted)
-        except Exception:
-            logger.debug("pip-retry-patch could not guard a download", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not guard a download: %r", why)
             if accepted is not None:
                 accepted.partial.remove()
                 _drop(response)
                 response = self._send(sent, pool, args, kwargs, patient)
-        if preload:
-            response.data  # noqa: B018 - reads and keeps it
         return response
 
     def _send(
@@ -160,9 +168,12 @@ class Guard:
             except Exception as again:
                 if self._hosts.is_network_error(again):
                     raise
-                logger.debug("pip-retry-patch could not wait for a host", exc_info=True)
+                logger.debug("pip-retry-patch could not wait for a host: %r", again)
                 raise error from None
-        self._hosts.note(pool)
+        try:
+            self._hosts.note(pool)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not note a host: %r", why)
         return response
 
     # From an earlier run.
@@ -175,8 +186,8 @@ class Guard:
         try:
             fields = continuation.fields(sent.headers)
             return {"headers": dict(sent.headers, **fields)} if fields else {}
-        except Exception:
-            logger.debug("pip-retry-patch could not offer what it kept", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not offer what it kept: %r", why)
             return {}
 
     def _is_offered(self, sent: Sent) -> bool:
@@ -188,8 +199,8 @@ class Guard:
         continuation = self._under_way.continuation
         try:
             return None if continuation is None else continuation.accept(response)
-        except Exception:
-            logger.debug("pip-retry-patch could not use what it kept", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not use what it kept: %r", why)
             return None
 
     # The body ring.
@@ -228,13 +239,14 @@ class Guard:
         known = ranges.Representation(
             ranges.Validators.of(response.headers), total, ranges.coding_of(response.headers)
         )
-        part: Any = first_part(response)
         partial = None
+        if accepted is None and continuation is not None and response.status == 200:
+            partial = continuation.keep(known, response.headers)
+        # Only now, when little is left that can fail: it changes what it reads from.
+        part: Any = first_part(response)
         if accepted is not None:
             partial, known, start, stop = accepted.partial, accepted.known, 0, accepted.total
             part = Continued(partial, part)
-        elif continuation is not None and response.status == 200:
-            partial = continuation.keep(known, response.headers)
         response._fp = body.Body(response._fp, part, origin, known, start, stop, partial)
         if accepted is not None and continuation is not None:
             show_as_whole(response, accepted)

@@ -34,6 +34,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from pip_retry_patch import __version__, artifacts, holding, messages, partials, settings, wrapping
 from pip_retry_patch.announcer import Announcer
+from pip_retry_patch.careful import Calls, careful
 from pip_retry_patch.continuing import Continuation
 from pip_retry_patch.guard import Guard, no_retries
 from pip_retry_patch.patience import Effort, Patience, next_wait
@@ -94,8 +95,8 @@ def install_purge(commands: Any) -> None:
             count, size = holding.purge(directory) if directory else (0, 0)
             if count:
                 logger.info("%s", messages.purged(count, size))
-        except Exception:
-            logger.debug("pip-retry-patch could not purge what it keeps", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not purge what it keeps: %r", why)
 
     wrapping.wrapt().wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)
 
@@ -234,12 +235,9 @@ class _Rings:
     def _module(self, name: str) -> Any:
         return importlib.import_module(f"{self._pip}._internal.{name}")
 
+    @careful
     def request(
-        self,
-        wrapped: Callable[..., Any],
-        session: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, wrapped: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
         self._announce.complain()
@@ -275,16 +273,13 @@ class _Rings:
         if artifact is not None:
             try:
                 artifact.note(response, continuation)
-            except Exception:
-                logger.debug("pip-retry-patch could not note a response", exc_info=True)
+            except Exception as why:
+                logger.debug("pip-retry-patch could not note a response: %r", why)
         return response
 
+    @careful
     def download(
-        self,
-        wrapped: Callable[..., Any],
-        downloader: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, wrapped: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
         link, location = args if len(args) == 2 and not kwargs else (None, "")
@@ -293,36 +288,39 @@ class _Rings:
             return wrapped(*args, **kwargs)
         return tuple(self._files.download(artifact, location))
 
+    @careful
     def download_all(
-        self,
-        wrapped: Callable[..., Any],
-        downloader: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, wrapped: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Iterable[Any]:
         """`BatchDownloader.__call__(links, location)`: the same, file by file."""
         if len(args) != 2 or kwargs:
             return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
-        return self._each(wrapped, downloader, *args)
+        links, location = args
 
-    def _each(
-        self, wrapped: Callable[..., Any], downloader: Any, links: Iterable[Any], location: str
-    ) -> Iterator[Any]:
-        for link in links:
-            names: list[Any] = []
+        def fetch(link: Any, folder: str) -> Any:
+            ((name, result),) = wrapped([link], folder)
+            return name, result
 
-            def fetch(folder: str, link: Any = link, names: list[Any] = names) -> Any:
-                # pip names what it yields by the link, or by its URL (20.3).
-                ((name, result),) = wrapped([link], folder)
-                names[:] = [name]
-                return result
+        return (self._one(fetch, downloader, (link, location), {}) for link in links)
 
-            artifact = self._artifact(downloader, link, fetch)
-            if artifact is None:
-                yield from wrapped([link], location)
-                continue
-            download = self._files.download(artifact, location)
-            yield names[0] if names else link, tuple(download)
+    @careful
+    def _one(
+        self, wrapped: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        link, location = args
+        name: Any = link
+
+        def fetch(folder: str) -> Any:
+            # pip names what it yields by the link, or by its URL (20.3).
+            nonlocal name
+            name, result = wrapped(link, folder)
+            return result
+
+        artifact = self._artifact(downloader, link, fetch)
+        if artifact is None:
+            return wrapped(link, location)
+        download = self._files.download(artifact, location)
+        return name, tuple(download)
 
     def _artifact(
         self, downloader: Any, link: Any, call: Callable[[str], tuple[str, str]]
@@ -335,27 +333,24 @@ class _Rings:
                 # `--retries 0`: it is fetched once, whatever comes.
                 return None
             return _Artifact(self, session, link, call, self._shelf(session, link))
-        except Exception:
-            logger.debug("pip-retry-patch cannot guard a download", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch cannot guard a download: %r", why)
             return None
 
     def _shelf(self, session: Any, link: Any) -> partials.Shelf | None:
         try:
             return self._library.shelf(session, link)
-        except Exception:
-            logger.debug("pip-retry-patch keeps nothing of a download", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
             return None
 
     def keep(self, artifact: _Artifact, shelf: partials.Shelf, fresh: bool) -> Continuation:
         """Return what is kept of an artifact, for one request."""
         return Continuation(shelf, artifact.name, fresh, self._announce.inform)
 
+    @careful
     def check(
-        self,
-        wrapped: Callable[[str], Any],
-        hashes: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, wrapped: Calls, hashes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`Hashes.check_against_path(path)`, after single and batch downloads alike."""
         path = args[0] if args else kwargs["path"]
@@ -408,8 +403,8 @@ class _Artifact:
         """Return what stands beside a request for it."""
         try:
             return None if self._shelf is None else self._rings.keep(self, self._shelf, fresh)
-        except Exception:
-            logger.debug("pip-retry-patch could not look for what it kept", exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look for what it kept: %r", why)
             return None
 
     def note(self, response: Any, continuation: Continuation | None) -> None:

@@ -142,14 +142,17 @@ class Shelf:
 
     def clear(self) -> None:
         """Remove all that is kept of the artifact, but what another process holds."""
-        for path in self._mine():
-            with contextlib.suppress(OSError):
-                try:
-                    holding.remove(path, holding.open_held(path))
-                except holding.HeldError:
-                    pass
-                except OSError:
-                    path.unlink()  # a link, or what may not be read
+        try:
+            for path in self._mine():
+                with contextlib.suppress(OSError):
+                    try:
+                        holding.remove(path, holding.open_held(path))
+                    except holding.HeldError:
+                        pass
+                    except OSError:
+                        path.unlink()  # a link, or what may not be read
+        except Exception as why:
+            logger.debug("pip-retry-patch could not remove what it kept: %r", why)
 
     @property
     def limit(self) -> int:
@@ -291,7 +294,8 @@ class Partial:
                 self._check()
             self._file.close()
             self._file = None
-        except OSError:
+        except Exception as why:
+            logger.debug("pip-retry-patch keeps nothing of %s: %r", self.kept.name, why)
             self.remove()
 
     def _digest_is_of_all(self) -> bool:
@@ -303,7 +307,10 @@ class Partial:
         self._waiting = None
         if self._file is not None and self._path is not None:
             file, self._file = self._file, None
-            holding.remove(self._path, file)
+            try:
+                holding.remove(self._path, file)
+            except Exception as why:
+                logger.debug("pip-retry-patch could not remove what it kept: %r", why)
         self._shelf.clear()
 
 

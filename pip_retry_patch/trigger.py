@@ -76,8 +76,8 @@ class _Loader:
             exec(self._loader.get_code(module.__name__), module.__dict__)
         try:
             self._told(module)
-        except Exception:
-            logger.debug("pip-retry-patch could not look at %s", module, exc_info=True)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look at %s: %r", module, why)
 
 
 def _await_purge(module: Any) -> None:
@@ -110,8 +110,8 @@ def _await_session(module: Any) -> None:
                 from pip_retry_patch import hooks
 
                 hooks.install(module)
-            except Exception:
-                logger.debug("pip-retry-patch could not guard pip", exc_info=True)
+            except Exception as why:
+                logger.debug("pip-retry-patch could not guard pip: %r", why)
         original(self, *args, **kwargs)
 
     session.__init__ = initialize

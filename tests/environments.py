@@ -202,7 +202,11 @@ def inside(root: Path, path: Path) -> str:
 
 
 def launch(
-    root: Path, command: list[Argument], env: Mapping[str, Argument], cwd: Path
+    root: Path,
+    command: list[Argument],
+    env: Mapping[str, Argument],
+    cwd: Path,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     """Start a command below `root`, with few variables but those of `env`."""
     variables: dict[str, Argument] = {
@@ -224,7 +228,7 @@ def launch(
         line,
         env={name: seen(value) for name, value in variables.items()},
         cwd=cwd if root == Path("/") else None,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -447,12 +451,12 @@ def pip_wheel(version: str) -> Path:
     return wheel
 
 
-def wrapt_wheel(python: str) -> Path:
-    """Download the newest wrapt for a Python, once for all runs."""
-    target = STORE / "wheelhouse" / f"wrapt-py{python}"
+def wrapt_wheel(python: str, version: str = "") -> Path:
+    """Download a wrapt for a Python, the newest unless a version is given, once for all runs."""
+    target = STORE / "wheelhouse" / f"wrapt{version and '-'}{version}-py{python}"
     with made_once(target) as directory:
         if directory:
-            fetch(directory, "wrapt", python)
+            fetch(directory, f"wrapt=={version}" if version else "wrapt", python)
     (wheel,) = target.glob("*.whl")
     return wheel
 

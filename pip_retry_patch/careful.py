@@ -1,0 +1,73 @@
+"""Wrappers that can only help: a mistake in one of them leaves what it wraps as it was."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any, Callable
+
+from pip_retry_patch import messages
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+class Calls:
+    """The wrapped function, and what it brought while its wrapper runs."""
+
+    def __init__(self, wrapped: Callable[..., Any]) -> None:
+        self.errors: list[Exception] = []
+        self.answers: list[Any] = []
+        self._wrapped = wrapped
+        self._noted = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._noted:
+            return self._wrapped(*args, **kwargs)
+        self.answers.clear()
+        try:
+            answer = self._wrapped(*args, **kwargs)
+        except Exception as error:
+            self.errors.append(error)
+            raise
+        self.answers.append(answer)
+        return answer
+
+    def end(self) -> None:
+        """Note nothing any more, and keep nothing alive: the wrapper may still be held."""
+        self._noted = False
+        self.errors.clear()
+        self.answers.clear()
+
+
+def careful(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a wrapper raise what the wrapped function raised, or a Failure, and nothing else.
+
+    `wrapper` is a method that takes what wrapt hands to wrappers, with `Calls` as the wrapped one.
+
+    Any other error is a mistake of ours. Then the last answer of the wrapped function is returned,
+    or its last error raised; if it was not called yet, that is made up for.
+    """
+
+    @functools.wraps(wrapper)
+    def guarded(
+        self: Any, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+    ) -> Any:
+        calls = Calls(wrapped)
+        try:
+            return wrapper(self, calls, instance, args, kwargs)
+        except Exception as error:
+            ours = getattr(error, "failure", None)
+            if any(error is theirs for theirs in calls.errors):
+                raise
+            if isinstance(ours, messages.Failure):
+                raise
+            logger.debug("pip-retry-patch failed in %s: %r", wrapper.__name__, error)
+            if calls.answers:
+                return calls.answers[0]
+            if calls.errors:
+                raise calls.errors[-1] from None
+        finally:
+            calls.end()
+        return wrapped(*args, **kwargs)
+
+    return guarded
