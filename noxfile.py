@@ -26,3 +26,14 @@ def tests(session: nox.Session) -> None:
     """Every test. The pips and Pythons are made by tests/environments.py, not by nox."""
     session.install("-e", ".[test]")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Every minor release of pip; writes docs/matrix.md. Not part of the check: `tests` is."""
+    session.install("-e", ".[test]")
+    session.run(
+        *("pytest", "-n", "2", "tests/test_matrix.py", "-k", "heals_and_reports"),
+        *session.posargs,
+        env={"PIP_RETRY_PATCH_TEST_WRITE_MATRIX": "1"},
+    )

@@ -8,9 +8,8 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 import trustme
-from packaging.version import Version
 
-from tests import environments
+from tests import environments, table
 
 Factory = Callable[[str, str], environments.Environment]
 
@@ -84,7 +83,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if is_worker(config) or session.exitstatus or not is_full_run(config):
         return
-    if environments.missing_pairs():
+    if environments.missing_pairs() or table.missing_rows():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -95,12 +94,18 @@ def pytest_terminal_summary(
         return
     for line in environments.figures():
         terminalreporter.line(line)
-    rows = environments.what_ran().items()
-    if rows:
+    lines = table.printed()
+    if lines:
         terminalreporter.section("pips and Pythons that ran")
-        terminalreporter.line(f"{'pip':10}{'Python':10}{'armed runs':>12}{'bare runs':>12}")
-    for (_, pip, python), runs in sorted(rows, key=lambda row: [*map(Version, row[0][1:])]):
-        terminalreporter.line(f"{pip:10}{python:10}{runs['armed']:>12}{runs['bare']:>12}")
+    for line in lines:
+        terminalreporter.line(line, red=table.BAD in line)
     if is_full_run(config):
         for label in environments.missing_pairs():
             terminalreporter.line(f"FAILED: {label} is in the matrix, but did not run", red=True)
+        for label in table.missing_rows():
+            terminalreporter.line(
+                f"FAILED: {label} is a row of the table, but did not run", red=True
+            )
+    said = table.write_if_asked()
+    if said:
+        terminalreporter.line(said)

@@ -28,10 +28,11 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Mapping, NamedTuple, Union
+from typing import Iterable, Iterator, Mapping, NamedTuple, Union
 
 import pytest
 from filelock import FileLock
+from packaging.version import Version
 
 Argument = Union[str, Path]
 
@@ -61,15 +62,60 @@ MATRIX: tuple[tuple[str, str], ...] = (
 )
 
 
+# The newest patch release of every minor since 20.0, each on one Python that it declares to support
+# (docs/matrix.md). Where MATRIX has the minor, a pair of MATRIX, so that environments are shared.
+# A test compares this with the index, so a new minor cannot be forgotten.
+MINORS: tuple[tuple[str, str], ...] = (
+    ("20.0.2", "3.8"),
+    ("20.1.1", "3.8"),
+    ("20.2.4", "3.8"),
+    ("20.3.4", "3.9"),
+    ("21.0.1", "3.9"),
+    ("21.1.3", "3.9"),
+    ("21.2.4", "3.9"),
+    ("21.3.1", "3.9"),
+    ("22.0.4", "3.10"),
+    ("22.1.2", "3.10"),
+    ("22.2.2", "3.11"),
+    ("22.3.1", "3.10"),
+    ("23.0.1", "3.11"),
+    ("23.1.2", "3.11"),
+    ("23.2.1", "3.12"),
+    ("23.3.2", "3.12"),
+    ("24.0", "3.12"),
+    ("24.1.2", "3.10"),
+    ("24.2", "3.8"),
+    ("24.3.1", "3.13"),
+    ("25.0.1", "3.8"),
+    ("25.1.1", "3.13"),
+    ("25.2", "3.14"),
+    ("25.3", "3.9"),
+    ("26.0.1", "3.14"),
+    ("26.1.2", "3.12"),
+    ("26.2.1", "3.15"),
+    (NEWEST, "3.13"),
+)
+
+
+def label(pip: str, python: str) -> str:
+    """Name a pair as test ids and the record of a run do."""
+    return f"pip{pip}-py{python}"
+
+
+def parametrized(chosen: Iterable[tuple[str, str]]) -> pytest.MarkDecorator:
+    parameters = [pytest.param(*pair, id=label(*pair)) for pair in chosen]
+    return pytest.mark.parametrize(("pip", "python"), parameters)
+
+
 def pairs(*chosen: tuple[str, str]) -> pytest.MarkDecorator:
     """Run a test once for each (pip, python), with readable ids."""
     for pair in chosen:
         assert pair in MATRIX, pair
-    parameters = [pytest.param(*pair, id="pip{}-py{}".format(*pair)) for pair in chosen]
-    return pytest.mark.parametrize(("pip", "python"), parameters)
+    return parametrized(chosen)
 
 
 each_pair = pairs(*MATRIX)
+each_minor = parametrized(MINORS)
 
 
 class MissingError(Exception):
@@ -441,6 +487,16 @@ def newest_pip() -> str:
     return wheel.name.split("-")[1]
 
 
+def newest_patches() -> dict[str, str]:
+    """Ask the configured index for every pip since 20.0: minor to its newest final release."""
+    said = ours("pip", "index", "versions", "--ignore-requires-python", "pip")
+    listed = re.search(r"^Available versions: (.*)$", said, re.MULTILINE)
+    if not listed:
+        raise MissingError(f"pip index versions did not list any: {said}")
+    versions = sorted(map(Version, listed[1].split(", ")))
+    return {f"{v.major}.{v.minor}": str(v) for v in versions if v >= Version("20.0")}
+
+
 def pip_wheel(version: str) -> Path:
     """Download a pip, once for all runs."""
     target = STORE / "wheelhouse" / f"pip-{version}"
@@ -463,9 +519,10 @@ def wrapt_wheel(python: str, version: str = "") -> Path:
 
 def fetch(directory: Path, requirement: str, python: str) -> None:
     """Download one wheel for a Python that need not be the one that runs."""
-    machine = platform.machine()
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in (28, 17, 5)]
-    platforms += [f"manylinux{name}_{machine}" for name in ("2014", "2010", "1")]
+    machine, platforms = platform.machine(), []
+    if sys.platform == "linux":  # elsewhere pip's own idea of the platform fits every Python here
+        platforms += [f"manylinux_2_{minor}_{machine}" for minor in (28, 17, 5)]
+        platforms += [f"manylinux{name}_{machine}" for name in ("2014", "2010", "1")]
     options = ["--no-deps", "--only-binary=:all:", "--python-version", python]
     options += ["--ignore-requires-python"] if requirement.startswith("pip") else []
     options += [word for name in platforms for word in ("--platform", name)]
@@ -506,7 +563,7 @@ def environment(pip: str, python: str, armed: bool) -> Environment:
     facts = json.loads((target / "facts.json").read_text())
     if armed:
         target.parent.touch()
-    return Environment(target, root, facts["pip"], facts["python"], armed, f"pip{pip}-py{python}")
+    return Environment(target, root, facts["pip"], facts["python"], armed, label(pip, python))
 
 
 def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
@@ -531,7 +588,7 @@ def build(prefix: Path, pip: str, python: str, armed: bool) -> Environment:
     match = re.match(r"pip (\S+) from .* \(python (\S+)\)", said)
     if not match or match.groups() != (version, python):
         raise MissingError(f"pip {version} on Python {python} was wanted, but it says: {said}")
-    return Environment(prefix, root, match[1], full.strip(), armed, f"pip{pip}-py{python}")
+    return Environment(prefix, root, match[1], full.strip(), armed, label(pip, python))
 
 
 # --- what ran --------------------------------------------------------------------------------
@@ -562,12 +619,12 @@ def what_ran() -> dict[tuple[str, str, str], dict[str, int]]:
     counts: dict[tuple[str, str, str], dict[str, int]] = {}
     record = run_dir() / "ran"
     for line in record.read_text().splitlines() if record.exists() else ():
-        label, pip, python, kind = line.split("\t")
-        counts.setdefault((label, pip, python), {"armed": 0, "bare": 0})[kind] += 1
+        name, pip, python, kind = line.split("\t")
+        counts.setdefault((name, pip, python), {"armed": 0, "bare": 0})[kind] += 1
     return counts
 
 
 def missing_pairs() -> list[str]:
     """Name the pairs of the matrix of which no armed pip did any work."""
-    ran = {label for (label, _, _), counts in what_ran().items() if counts["armed"]}
-    return [label for label in ("pip{}-py{}".format(*pair) for pair in MATRIX) if label not in ran]
+    ran = {name for (name, _, _), counts in what_ran().items() if counts["armed"]}
+    return [name for name in (label(*pair) for pair in MATRIX) if name not in ran]

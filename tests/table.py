@@ -47,8 +47,8 @@ followed by what was looked into.
 
 This page is written by `python -m nox -s matrix`, from the results of the tests that it runs, and
 only if all rows ran and passed: do not edit it. Each full test run (`python -m nox`) does all of it
-again, and fails if the page no longer fits the rows in `tests/environments.py`, or if those no
-longer are the minor releases that PyPI has.
+again, and fails if the page no longer fits the rows in `tests/environments.py`, or if a minor
+release that PyPI has is not among those.
 
 """
 
