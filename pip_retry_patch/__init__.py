@@ -1,9 +1,8 @@
 """Makes pip finish what the network interrupts.
 
 pip_retry_patch.pth imports this and calls `arm` when a process imports pip; no other process pays
-for it. (Its finder tells the names that matter by `in "pipenv.patched.pip venv virtualenv"`: those
-four, at the price of one comparison at every start. That a module called `patch` would load this
-as well does no harm.) `arm` puts this very module on
+for it. (Its finder looks for the names that matter in one string, at the price of one comparison at
+every start; docs/architecture.md says which and why.) `arm` puts this very module on
 `sys.meta_path`, as a finder that finds nothing but waits for pip's network session to be imported;
 trigger.py takes over then. So that `arm` may as well be called at every Python start (a `.start`
 entry, PEP 829), this file imports nothing but sys and leaves its annotations as strings.
@@ -17,9 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
-# Modules that are waited for, also in a copy of pip that another package carries. The command
-# `pip cache` makes no session.
-PIP = ("pip._internal.network.session", "pip._internal.commands.cache")
+# Modules that are waited for, also in a copy of pip that another package carries: the session; the
+# command `pip cache`, which makes none; and the two that know how to run pip in another Python.
+PIP = (
+    "pip._internal.network.session",
+    "pip._internal.commands.cache",
+    "pip._internal.build_env",
+    "pip._internal.utils.misc",
+)
 # What makes environments, where PIP_RETRY_PATCH_VENVS wants them linked.
 VENVS = ("venv", "virtualenv.run.session")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 import urllib.parse
 from typing import Any, Callable, Iterator, Mapping
@@ -70,17 +71,18 @@ class Guard:
         self._under_way = _UnderWay()
         self._urllib3 = urllib3
         self._always = always
-        self._hosts = Hosts(urllib3.exceptions, patience, announce)
+        self._hosts = Hosts(_copies(urllib3, "exceptions"), patience, announce)
 
     def wrap(self) -> None:
         """Put this guard in place; once, however often this is called."""
         wrapt = wrapping.wrapt()
-        pool = self._urllib3.connectionpool.HTTPConnectionPool
-        if isinstance(vars(pool)["urlopen"], wrapt.FunctionWrapper):
-            own = getattr(vars(pool)["urlopen"], "_self_wrapper", None)
-            if getattr(own, "__func__", None) is Guard.urlopen:
-                return
-        wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
+        for connectionpool in _copies(self._urllib3, "connectionpool"):
+            pool = connectionpool.HTTPConnectionPool
+            if isinstance(vars(pool)["urlopen"], wrapt.FunctionWrapper):
+                own = getattr(vars(pool)["urlopen"], "_self_wrapper", None)
+                if getattr(own, "__func__", None) is Guard.urlopen:
+                    continue
+            wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
 
     @contextlib.contextmanager
     def sending(
@@ -266,6 +268,19 @@ class Guard:
             return now.captured
         finally:
             now.capturing, now.captured = False, None
+
+
+def _copies(urllib3: Any, submodule: str) -> list[Any]:
+    """Return a submodule of `urllib3`, once for each time that its file was executed.
+
+    Where a distribution debundled pip, `pip._vendor.urllib3` is another name for the package, but
+    an import of `pip._vendor.urllib3.connectionpool` executes that file again; what was imported
+    last is the package's attribute, and requests may well use the other one.
+    """
+    names = [name for name, module in list(sys.modules.items()) if module is urllib3]
+    found = [sys.modules.get(f"{name}.{submodule}") for name in names]
+    copies = [getattr(urllib3, submodule), *(module for module in found if module is not None)]
+    return list({id(module): module for module in copies}.values())
 
 
 def _drop(response: Any) -> None:

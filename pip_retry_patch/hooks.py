@@ -12,6 +12,7 @@ wrapped, and which pips have it:
 | `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same |
 | `utils.hashes.Hashes.check_against_path(path)` | always | the same |
 | `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | partials are purged too |
+| `build_env.get_runnable_pip()`, `utils.misc.get_runnable_pip()` | 22.3, 26.2 | subprocesses |
 
 Besides these, pip's names that are used: `configuration.Configuration`, `commands.commands_dict`,
 `exceptions.HashMismatch`, `InstallationError` (always) and `DiagnosticPipError` (22.0),
@@ -32,7 +33,16 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from pip_retry_patch import __version__, artifacts, holding, messages, partials, settings, wrapping
+from pip_retry_patch import (
+    __version__,
+    artifacts,
+    holding,
+    lending,
+    messages,
+    partials,
+    settings,
+    wrapping,
+)
 from pip_retry_patch.announcer import Announcer
 from pip_retry_patch.careful import Calls, careful
 from pip_retry_patch.continuing import Continuation
@@ -99,6 +109,12 @@ def install_purge(commands: Any) -> None:
             logger.debug("pip-retry-patch could not purge what it keeps: %r", why)
 
     wrapping.wrapt().wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)
+
+
+def runnable_pip(module: Any, runnable: str) -> str:
+    """Return what to run in another Python instead of `runnable`, pip's own answer to that."""
+    pip = module.__name__.partition("._internal.")[0]
+    return lending.runner(runnable) if _read_settings(pip).enabled else runnable
 
 
 class _Library:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import random
 import time
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import messages, ranges, resume
 from pip_retry_patch.asker import PROBE
@@ -15,17 +15,20 @@ from pip_retry_patch.patience import Effort, Patience, next_wait
 class Hosts:
     """Remembers which hosts answered in this process.
 
-    :param exceptions: the module of the guarded urllib3.
+    :param exceptions: the module of the guarded urllib3, and its copies, if there are some.
     :param announce: shows one line to the user.
     """
 
     def __init__(
-        self, exceptions: Any, patience: Patience, announce: Callable[[str], None]
+        self, exceptions: Sequence[Any], patience: Patience, announce: Callable[[str], None]
     ) -> None:
         self._exceptions = exceptions
         self._patience = patience
         self._announce = announce
         self._answered: set[tuple[str, str, int]] = set()
+
+    def _classes(self, *names: str) -> tuple[type[Exception], ...]:
+        return tuple(getattr(module, name) for module in self._exceptions for name in names)
 
     def note(self, pool: Any) -> None:
         """The host of `pool` has answered."""
@@ -33,16 +36,12 @@ class Hosts:
 
     def is_network_error(self, error: Exception) -> bool:
         """Whether urllib3 or the system raised it, and no mistake of ours."""
-        return isinstance(error, (self._exceptions.HTTPError, http.client.HTTPException, OSError))
+        of_urllib3 = self._classes("HTTPError")
+        return isinstance(error, (*of_urllib3, http.client.HTTPException, OSError))
 
     def is_unreachable(self, error: Exception) -> bool:
         """Whether no server was reached. Raises `error` where no network is to blame."""
-        exceptions = self._exceptions
-        lost = (
-            exceptions.NewConnectionError,
-            exceptions.ConnectTimeoutError,
-            exceptions.ProxyError,
-        )
+        lost = self._classes("NewConnectionError", "ConnectTimeoutError", "ProxyError")
         causes = list(messages.causes(error))
         if any(isinstance(cause, lost) for cause in causes):
             return True
@@ -53,7 +52,7 @@ class Hosts:
     def is_waited_for(self, pool: Any, asked: Mapping[str, Any], error: Exception) -> bool:
         """Whether a request that failed by `error` may help when its host is back."""
         return (
-            isinstance(error, (self._exceptions.HTTPError, OSError))
+            isinstance(error, (*self._classes("HTTPError"), OSError))
             and _host(pool) in self._answered
             and asked["method"] in ("GET", "HEAD")
             # Not inside of urllib3's own retries: when they are used up, it is our turn.

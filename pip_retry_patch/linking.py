@@ -35,7 +35,7 @@ except Exception: 0"""
 
 _LINE = (
     "import sys; sys.meta_path.insert(0, type(sys.implementation)(find_spec=lambda name, *_: "
-    'exec({code}) if name in "pipenv.patched.pip venv virtualenv" else None))\n'
+    'exec({code}) if name in "pip._internal pipenv.patched.pip venv virtualenv" else None))\n'
 )
 
 # Run by an environment's Python: where its packages are.

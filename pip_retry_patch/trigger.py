@@ -7,6 +7,7 @@ sign that the network will be used.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
@@ -87,6 +88,30 @@ def _await_purge(module: Any) -> None:
     hooks.install_purge(module)
 
 
+def _await_subprocess(module: Any) -> None:
+    """Let the pip that this pip runs in another Python be guarded as well.
+
+    `pip --python`, and the builds of `--use-feature=venv-isolation`, run pip where no .pth file of
+    ours need be. By hand, as below; what asks for the function imports it from here by name.
+    """
+    original = vars(module).get("get_runnable_pip")
+    if original is None:
+        return
+
+    @functools.wraps(original)
+    def get_runnable_pip() -> Any:
+        runnable = original()
+        try:
+            from pip_retry_patch import hooks
+
+            return hooks.runnable_pip(module, runnable)
+        except Exception:
+            logger.debug("pip-retry-patch could not guard a pip of pip's", exc_info=True)
+            return runnable
+
+    module.get_runnable_pip = get_runnable_pip
+
+
 def _await_session(module: Any) -> None:
     """Load the hooks when the first PipSession is made.
 
@@ -129,9 +154,12 @@ def _await_virtualenv(module: Any) -> None:
     linking.watch_virtualenv(module)
 
 
-_WAITING = dict(
+_WAITING: dict[str, Callable[[Any], None]] = dict(
     zip(
         (*pip_retry_patch.PIP, *pip_retry_patch.VENVS),
-        (_await_session, _await_purge, _await_venv, _await_virtualenv),
+        (
+            *(_await_session, _await_purge, _await_subprocess, _await_subprocess),
+            *(_await_venv, _await_virtualenv),
+        ),
     )
 )

@@ -517,16 +517,31 @@ def wrapt_wheel(python: str, version: str = "") -> Path:
     return wheel
 
 
+def wheelhouse(python: str, *requirements: str) -> Path:
+    """Download the wheels of some tools and of all that they need, once for all runs."""
+    key = re.sub(r"[^\w.-]+", "_", "-".join((*requirements, f"py{python}")))
+    target = STORE / "wheelhouse" / f"tools-{key}"
+    with made_once(target) as directory:
+        if directory:
+            download(directory, python, *requirements)
+    return target
+
+
 def fetch(directory: Path, requirement: str, python: str) -> None:
     """Download one wheel for a Python that need not be the one that runs."""
+    options = ["--ignore-requires-python"] if requirement.startswith("pip") else []
+    download(directory, python, "--no-deps", *options, requirement)
+
+
+def download(directory: Path, python: str, *arguments: str) -> None:
+    """Run `pip download` for a Python that need not be the one that runs."""
     machine, platforms = platform.machine(), []
     if sys.platform == "linux":  # elsewhere pip's own idea of the platform fits every Python here
         platforms += [f"manylinux_2_{minor}_{machine}" for minor in (28, 17, 5)]
         platforms += [f"manylinux{name}_{machine}" for name in ("2014", "2010", "1")]
-    options = ["--no-deps", "--only-binary=:all:", "--python-version", python]
-    options += ["--ignore-requires-python"] if requirement.startswith("pip") else []
+    options = ["--only-binary=:all:", "--python-version", python]
     options += [word for name in platforms for word in ("--platform", name)]
-    ours("pip", "download", "--quiet", "--dest", directory, *options, requirement)
+    ours("pip", "download", "--quiet", "--dest", directory, *options, *arguments)
 
 
 @functools.lru_cache(maxsize=None)

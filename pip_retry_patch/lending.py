@@ -1,0 +1,68 @@
+"""How a pip that pip runs in another Python is guarded, where that Python has no .pth file of ours.
+
+pip names a file to run there, its `__pip-runner__.py`. `runner` writes another one, which arms what
+is installed here, and then runs pip's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import shutil
+import tempfile
+
+from pip_retry_patch import wrapping
+
+# In the other Python only the two packages can be imported from here, if it has none itself, and
+# nothing here counts as installed there. The other Python may be any, even one that is too old for
+# pip: pip's own runner then says so. It finds its path and its name as without us.
+RUNNER = """\
+import os
+import runpy
+import sys
+
+homes = {homes!r}
+runnable = {runnable!r}
+
+try:
+    from importlib.machinery import PathFinder
+
+    class Lender(object):
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            return PathFinder.find_spec(name, [homes[name]], target) if name in homes else None
+
+    sys.meta_path.append(Lender)
+    import pip_retry_patch
+
+    pip_retry_patch.arm()
+except Exception:
+    pass
+
+if sys.path[:1] == [os.path.dirname(os.path.abspath(__file__))]:
+    sys.path[0] = os.path.dirname(runnable)
+runpy.run_path(runnable, run_name="__main__")
+"""
+
+
+@functools.lru_cache(maxsize=None)
+def runner(runnable: str) -> str:
+    """Write the file to run instead of `runnable`; it is removed when this process ends.
+
+    :raises Exception: there is no place for it, or wrapt is missing.
+    """
+    homes = {}
+    wrapping.wrapt()  # which may not be on the path of this environment
+    for name in ("pip_retry_patch", "wrapt"):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(name)
+        homes[name] = os.path.dirname(os.path.dirname(os.path.abspath(spec.origin)))
+    directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    path = os.path.join(directory, "__pip-runner__.py")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("# -*- coding: utf-8 -*-\n" + RUNNER.format(homes=homes, runnable=runnable))
+    return path
