@@ -197,9 +197,13 @@ class Body:
             try:
                 self._part = self._resumption.reopen(self._offset, interruption, digest)
             except GaveUpError as end:
-                if end.failure.changed and self._partial is not None:
-                    self._partial.remove()
-                self._error = self._origin.error(end.failure, interruption)
+                failure = end.failure
+                if self._partial is not None:
+                    if failure.changed:
+                        self._partial.remove()
+                    elif self._partial.is_on_disk:
+                        failure = messages.with_kept(failure)
+                self._error = self._origin.error(failure, interruption)
         except Exception as why:
             # A mistake of ours must leave the reader with what it would have met without us:
             # the error of the network, or, where there was none, an end like any other.

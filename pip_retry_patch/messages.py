@@ -184,6 +184,13 @@ class Failure(NamedTuple):
         )
 
 
+def with_kept(failure: Failure) -> Failure:
+    """Add that what arrived waits for the next run."""
+    return failure._replace(
+        note=f"{failure.note} What arrived is kept, and the next run continues from there."
+    )
+
+
 def _stopped(place: Place, why: str, then: str, note: str, hint: str) -> Failure:
     return Failure(
         message=f"Downloading {place.name} stopped at {place}.",

@@ -241,6 +241,11 @@ class Partial:
         self._digest = digest if shelf.hashed or digest else hashlib.sha256()
         self._waiting: list[bytes] | None = [] if file is None else None
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether a later run will find it."""
+        return self._file is not None
+
     def read(self, most: int) -> bytes:
         """Return the next of the bytes that an earlier run kept. Raises OSError."""
         if self._file is None:

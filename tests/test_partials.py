@@ -256,6 +256,8 @@ def test_after_an_error_the_next_run_goes_on(
     with Lab([Package("demo", SIZE, faults)]) as lab:
         failed = Download(environment, lab, certificates, cache=cache)
         failed.assert_clear_error()
+        words = " ".join(failed.run.output.split())
+        assert "What arrived is kept, and the next run continues from there." in words
         assert kept(cache)[0].stat().st_size == 2_000_000 + HEADER
         done = Download(environment, lab, certificates, cache=cache)
         done.assert_right()
@@ -599,7 +601,9 @@ def test_nothing_is_kept_that_could_not_be_proven_or_is_small(
         Package("demo", 990_000, small, chunked=True),
     ):
         with Lab([package]) as lab:
-            Download(environment, lab, certificates, cache=cache).assert_clear_error()
+            failed = Download(environment, lab, certificates, cache=cache)
+            failed.assert_clear_error()
+            assert "is kept" not in " ".join(failed.run.output.split())
             assert not kept(cache)
 
 
