@@ -36,8 +36,8 @@ print(json.dumps(found))
 # The same for what is in place once pip has a session.
 _DESCRIBE = """
 import json, pip
-from pip_retry_patch import hooks
-print(json.dumps(hooks.describe()))
+from pip_retry_patch import report
+print(json.dumps(report.describe()))
 """
 
 

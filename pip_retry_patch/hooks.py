@@ -14,10 +14,7 @@ wrapped, and which pips have it:
 | `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | partials are purged too |
 | `build_env.get_runnable_pip()`, `utils.misc.get_runnable_pip()` | 22.3, 26.2 | subprocesses |
 
-Besides these, pip's names that are used: `configuration.Configuration`, `commands.commands_dict`,
-`exceptions.HashMismatch`, `InstallationError` (always) and `DiagnosticPipError` (22.0),
-`network.cache.SafeFileCache.directory`, `utils.filesystem.check_path_owner`,
-`_vendor.rich.text.Text` (22.0).
+Besides these, `exceptions.HashMismatch` is used. What pip says of itself is read in pips.py.
 """
 
 from __future__ import annotations
@@ -25,36 +22,25 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import os
 import random
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from pip_retry_patch import (
-    __version__,
-    artifacts,
-    holding,
-    lending,
-    messages,
-    partials,
-    settings,
-    wrapping,
-)
+from pip_retry_patch import __version__, artifacts, holding, lending, messages, partials, wrapping
 from pip_retry_patch.announcer import Announcer
 from pip_retry_patch.careful import Calls, careful
 from pip_retry_patch.continuing import Continuation
 from pip_retry_patch.guard import Guard, no_retries
 from pip_retry_patch.patience import Effort, Patience, next_wait
+from pip_retry_patch.pips import Library, error_maker, read_settings
 
 logger = logging.getLogger("pip_retry_patch")
 
 _VERBOSE = 15  # the level of `pip -v` since 21.1; before, that is DEBUG
 
 # What is wrapped in pip's own modules, and by which method of `_Rings`.
-_WRAPPED = (
+WRAPPED = (
     ("network.session", "PipSession.request", "request"),
     ("network.download", "Downloader.__call__", "download"),
     ("network.download", "BatchDownloader.__call__", "download_all"),
@@ -68,14 +54,14 @@ def install(session: Any) -> None:
     Whatever this raises, the caller lets pip go on unguarded.
     """
     pip = session.__name__[: -len("._internal.network.session")]
-    found = _read_settings(pip)
+    found = read_settings(pip)
     if not found.enabled:
         return
     patience = Patience(attempts=found.attempts, seconds=found.patience)
     announce = Announcer(found.complaints)
-    guard = Guard(session.urllib3, patience, _error_maker(pip), announce)
+    guard = Guard(session.urllib3, patience, error_maker(pip), announce)
     guard.wrap()
-    _Rings(pip, guard, announce, _Library(pip, found)).wrap()
+    _Rings(pip, guard, announce, Library(pip, found)).wrap()
     version = getattr(importlib.import_module(pip), "__version__", "")
     logger.log(_VERBOSE, "pip-retry-patch %s guards %s %s", __version__, pip, version)
 
@@ -83,7 +69,7 @@ def install(session: Any) -> None:
 def install_purge(commands: Any) -> None:
     """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
     pip = commands.__name__[: -len("._internal.commands.cache")]
-    library = _Library(pip, _read_settings(pip))
+    library = Library(pip, read_settings(pip))
 
     def purge_cache(
         wrapped: Callable[..., Any], command: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -114,104 +100,7 @@ def install_purge(commands: Any) -> None:
 def runnable_pip(module: Any, runnable: str) -> str:
     """Return what to run in another Python instead of `runnable`, pip's own answer to that."""
     pip = module.__name__.partition("._internal.")[0]
-    return lending.runner(runnable) if _read_settings(pip).enabled else runnable
-
-
-class _Library:
-    """Where partials are kept, by pip's settings and ours."""
-
-    def __init__(self, pip: str, found: settings.Settings) -> None:
-        self._pip = pip
-        self._settings = found
-        self._limits = partials.Limits(found.partials_size, found.partials_days * partials.DAY)
-
-    def directory(self, cache_dir: str | None) -> Path | None:
-        """Return where to keep them, None if nowhere; `cache_dir` is pip's, None if it has none."""
-        found = self._settings
-        if not (found.enabled and found.partials):
-            return None
-        if not found.partials_dir:
-            # pip leaves a directory unused that another user owns, and then has none.
-            return Path(cache_dir) / "retry-patch" if cache_dir else None
-        filesystem = importlib.import_module(f"{self._pip}._internal.utils.filesystem")
-        if not filesystem.check_path_owner(found.partials_dir):
-            return None
-        return Path(os.path.realpath(found.partials_dir))
-
-    def shelf(self, session: Any, link: Any) -> partials.Shelf | None:
-        """Return the place of a link's artifact, None where nothing is kept."""
-        # Only secure origins are cached by pip, but the cache is there or not for all.
-        cache = getattr(session.get_adapter("https://"), "cache", None)
-        http = getattr(cache, "directory", None)
-        directory = self.directory(http and os.path.dirname(http))
-        if directory is None:
-            return None
-        digest = f"{link.hash_name}={link.hash.lower()}" if link.hash else ""
-        key = partials.key_of(link.url_without_fragment, digest)
-        return partials.Shelf(directory, self._limits, key, hashed=bool(digest))
-
-
-def describe() -> dict[str, Any]:
-    """Make the session that `pip download` would make, and tell of what is guarded then.
-
-    For `status`, in a process of its own. JSON, with sizes in bytes.
-    """
-    pip = importlib.import_module("pip")
-    internal = {
-        name: importlib.import_module(f"pip._internal.{name}")
-        for name in ("commands", "network.session", "utils.filesystem", "utils.misc")
-    }
-    command = internal["commands"].create_command("download")
-    options, _ = command.parse_args([])
-    if options.cache_dir:
-        # As pip does before it runs a command.
-        options.cache_dir = internal["utils.misc"].normalize_path(options.cache_dir)
-        if not internal["utils.filesystem"].check_path_owner(options.cache_dir):
-            options.cache_dir = None
-    with command.main_context():
-        command.get_default_session(options)
-    urllib3 = internal["network.session"].urllib3
-    found, (items, _) = _read_settings("pip"), _configured("pip")
-    directory = _Library("pip", found).directory(options.cache_dir)
-    partials_of = list(holding.entries(directory)) if directory else []
-    hooks = {
-        "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
-    }
-    for module, path, _ in _WRAPPED:
-        try:
-            hooks[path] = _state(importlib.import_module(f"pip._internal.{module}"), path)
-        except ImportError:
-            hooks[path] = _MISSING
-    needed = ("HTTPConnectionPool.urlopen", "PipSession.request")
-    return {
-        "pip": pip.__version__,
-        "pip_path": os.path.dirname(str(pip.__file__)),
-        "urllib3": getattr(urllib3, "__version__", "unknown"),
-        "urllib3_path": os.path.dirname(str(urllib3.__file__)),
-        "wrapt": getattr(sys.modules.get("wrapt"), "__version__", None),
-        "guarded": all(hooks[path] == _IN_PLACE for path in needed),
-        "hooks": hooks,
-        "settings": settings.table(found, settings.origins(items)),
-        "complaints": list(found.complaints),
-        "kept": {
-            "directory": str(directory) if directory else None,
-            "files": len(partials_of),
-            "size": sum(status.st_size for _, status in partials_of),
-        },
-    }
-
-
-_IN_PLACE, _MISSING = "in place", "this pip has none"
-
-
-def _state(module: Any, path: str) -> str:
-    """Say whether a function of a class is wrapped by us."""
-    name, _, function = path.partition(".")
-    found = vars(getattr(module, name, object)).get(function)
-    if found is None:
-        return _MISSING
-    owner = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None)).__module__
-    return _IN_PLACE if owner.startswith("pip_retry_patch.") else "not wrapped"
+    return lending.runner(runnable) if read_settings(pip).enabled else runnable
 
 
 def protect() -> None:
@@ -230,7 +119,7 @@ class _UnderWay(threading.local):
 class _Rings:
     """The request ring and the file ring, as far as they live in pip's own functions."""
 
-    def __init__(self, pip: str, guard: Guard, announce: Announcer, library: _Library) -> None:
+    def __init__(self, pip: str, guard: Guard, announce: Announcer, library: Library) -> None:
         self._pip = pip
         self._guard = guard
         self._announce = announce
@@ -242,7 +131,7 @@ class _Rings:
     def wrap(self) -> None:
         """Wrap what this pip has; without any one of them the others still do their part."""
         wrapt = wrapping.wrapt()
-        for module, path, wrapper in _WRAPPED:
+        for module, path, wrapper in WRAPPED:
             try:
                 wrapt.wrap_function_wrapper(self._module(module), path, getattr(self, wrapper))
             except (ImportError, AttributeError):
@@ -465,50 +354,3 @@ def _past_caches(headers: Mapping[str, str] | None) -> dict[str, str]:
 def _failure_of(error: Exception) -> messages.Failure | None:
     failure = getattr(error, "failure", None)
     return failure if isinstance(failure, messages.Failure) else None
-
-
-def _read_settings(pip: str) -> settings.Settings:
-    """Read the settings through pip's own Configuration, with the rules of its option parser."""
-    items, command = _configured(pip)
-    return settings.read(settings.flatten(items), command)
-
-
-def _configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
-    """Return the items of pip's configuration, and the command that pip runs."""
-    arguments = sys.argv[1:]
-    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
-        isolated="--isolated" in arguments
-    )
-    configuration.load()
-    commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
-    command = next((a for a in arguments if a in commands), None)
-    return list(configuration.items()), command
-
-
-def _error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]:
-    """Return what turns a Failure into the exception that this pip shows without a traceback."""
-    exceptions = importlib.import_module(f"{pip}._internal.exceptions")
-    diagnostic = getattr(exceptions, "DiagnosticPipError", None)
-    text: Any = diagnostic and importlib.import_module(f"{pip}._vendor.rich.text").Text
-
-    class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
-        reference = "network-interrupted"
-
-        def __init__(self, failure: messages.Failure) -> None:
-            self.failure = failure
-            if diagnostic is None:
-                super().__init__(str(failure))
-                return
-            # As Text, not as str: that would be read as rich's markup.
-            super().__init__(
-                message=text(failure.message),
-                context=text(failure.context),
-                note_stmt=text(failure.note),
-                hint_stmt=text(failure.hint),
-            )
-
-        def __str__(self) -> str:
-            # Of a diagnostic error this is what --log writes.
-            return str(self.failure)
-
-    return lambda failure, _: NetworkInterrupted(failure)

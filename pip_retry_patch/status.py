@@ -81,7 +81,7 @@ def _shown(key: str, value: Any) -> str:
 
 def _kept(kept: dict[str, Any]) -> str:
     if kept["directory"] is None:
-        return "none are kept: pip has no cache directory here, or a setting says so"
+        return "none are kept: pip has no cache directory that it may use here"
     files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
     return f"{files}, {messages.format_size(kept['size'])}, in {kept['directory']}"
 
@@ -91,7 +91,7 @@ def purge(python: str) -> int:
     with temporary_directory() as directory:
         kept = describe(python, Path(directory))["kept"]
     if kept["directory"] is None:
-        print("Nothing is kept here: pip has no cache directory, or a setting says so.")
+        print("Nothing is kept here: pip has no cache directory that it may use.")
         return 0
     count, size = holding.purge(Path(kept["directory"]))
     print(f"{messages.purged(count, size)} from {kept['directory']}")

@@ -65,13 +65,14 @@ def test_a_link_arms_and_unlink_takes_it_back(
     state = base.fresh_dir()
     assert not heals(linked, certificates)
     frozen = linked.run("list", "--format=freeze").stdout
+    assert "pip==" in frozen
 
     said = command(base, "link", linked.prefix, XDG_STATE_HOME=state)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith(f"Linked {linked.prefix}: its pip is guarded by")
     assert heals(linked, certificates)
     assert linked.run("list", "--format=freeze").stdout == frozen
-    assert linked.run("freeze", "--all").stdout == linked.run("freeze", "--all").stdout
+    assert "retry" not in linked.run("freeze", "--all").stdout
     for name in ("pip_retry_patch", "wrapt"):
         alone = linked.run_python("-c", f"import {name}")
         assert "ModuleNotFoundError" in alone.stderr

@@ -1,0 +1,75 @@
+"""What is guarded in this process, and how: what `status` prints."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from pip_retry_patch import holding, settings
+from pip_retry_patch.hooks import WRAPPED
+from pip_retry_patch.pips import Library, configured, read_settings
+
+
+def describe() -> dict[str, Any]:
+    """Make the session that `pip download` would make, and tell of what is guarded then.
+
+    For `status`, in a process of its own. JSON, with sizes in bytes.
+    """
+    pip = importlib.import_module("pip")
+    internal = {
+        name: importlib.import_module(f"pip._internal.{name}")
+        for name in ("commands", "network.session", "utils.filesystem", "utils.misc")
+    }
+    command = internal["commands"].create_command("download")
+    options, _ = command.parse_args([])
+    if options.cache_dir:
+        # As pip does before it runs a command.
+        options.cache_dir = internal["utils.misc"].normalize_path(options.cache_dir)
+        if not internal["utils.filesystem"].check_path_owner(options.cache_dir):
+            options.cache_dir = None
+    with command.main_context():
+        command.get_default_session(options)
+    urllib3 = internal["network.session"].urllib3
+    found, (items, _) = read_settings("pip"), configured("pip")
+    directory = Library("pip", found).directory(options.cache_dir)
+    partials_of = list(holding.entries(directory)) if directory else []
+    hooks = {
+        "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
+    }
+    for module, path, _ in WRAPPED:
+        try:
+            hooks[path] = _state(importlib.import_module(f"pip._internal.{module}"), path)
+        except ImportError:
+            hooks[path] = _MISSING
+    needed = ("HTTPConnectionPool.urlopen", "PipSession.request")
+    return {
+        "pip": pip.__version__,
+        "pip_path": os.path.dirname(str(pip.__file__)),
+        "urllib3": getattr(urllib3, "__version__", "unknown"),
+        "urllib3_path": os.path.dirname(str(urllib3.__file__)),
+        "wrapt": getattr(sys.modules.get("wrapt"), "__version__", None),
+        "guarded": all(hooks[path] == _IN_PLACE for path in needed),
+        "hooks": hooks,
+        "settings": settings.table(found, settings.origins(items)),
+        "complaints": list(found.complaints),
+        "kept": {
+            "directory": str(directory) if directory else None,
+            "files": len(partials_of),
+            "size": sum(status.st_size for _, status in partials_of),
+        },
+    }
+
+
+_IN_PLACE, _MISSING = "in place", "this pip has none"
+
+
+def _state(module: Any, path: str) -> str:
+    """Say whether a function of a class is wrapped by us."""
+    name, _, function = path.partition(".")
+    found = vars(getattr(module, name, object)).get(function)
+    if found is None:
+        return _MISSING
+    owner = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None)).__module__
+    return _IN_PLACE if owner.startswith("pip_retry_patch.") else "not wrapped"
