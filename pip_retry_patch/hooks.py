@@ -69,7 +69,10 @@ def install(session: Any) -> None:
 def install_purge(commands: Any) -> None:
     """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
     pip = commands.__name__[: -len("._internal.commands.cache")]
-    library = Library(pip, read_settings(pip))
+    found = read_settings(pip)
+    if not found.enabled:
+        return
+    library = Library(pip, found)
 
     def purge_cache(
         wrapped: Callable[..., Any], command: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
