@@ -37,3 +37,10 @@ def matrix(session: nox.Session) -> None:
         *session.posargs,
         env={"PIP_RETRY_PATCH_TEST_WRITE_MATRIX": "1"},
     )
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Every figure of docs/benchmarks.md; not part of the check."""
+    session.install("-e", ".[test,benchmarks]")
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,0 +1,232 @@
+"""Who is measured: pips with and without us, uv, wget, curl and aria2, and how each is called.
+
+Each is called as its users call it to finish a download over a bad connection: with its own retries
+on, one connection at a time. What differs from the defaults is written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.serving import Served
+from pip_retry_patch._labdata import payload as made
+from tests import environments
+
+# Debian's packages by the program that is called.
+DEBIAN = {"wget": "wget", "curl": "curl", "aria2c": "aria2", "ip": "iproute2"}
+# pip on the Python it runs on: one of each way in which pips have met a broken download.
+PIPS = (("20.3.4", "3.9"), ("24.0", "3.12"), ("25.3", "3.9"), (environments.NEWEST, "3.13"))
+OURS = tuple(pair for pair in PIPS if pair[0] in ("24.0", environments.NEWEST))
+# So that no client waits for a silent server for hours: wget's default is 900 s, curl's none.
+SILENCE = 15  # seconds; pip's own default
+
+
+class MissingPeerError(Exception):
+    """A peer could not be installed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one client's download of one artifact ended."""
+
+    end: str  # "right", "wrong file", "traceback", "blames hash", "not found", "gives up", "no end"
+    returncode: int | None  # None: it was stopped when its time was up
+    output: str  # standard output and error
+    seconds: float  # of the whole process
+    sent: int  # body bytes of the artifact that the server sent
+    size: int  # of the artifact
+
+    @property
+    def ratio(self) -> float:
+        """Bytes on the wire by the size of the file; 1 is perfect."""
+        return self.sent / self.size
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A client. `command` gives the words for an artifact and an empty directory to put it in."""
+
+    name: str  # as it stands in tables: "pip 24.0 + patch", "wget 1.21.3"
+    command: Callable[[Served, str, Path], list[str]]
+    armed: bool = False
+
+    def environ(self, directory: Path, ca_pem: Path | None = None) -> dict[str, str]:
+        """The environment variables of the process: none of this machine's settings."""
+        kept = ("PATH", "LANG", "LC_ALL")
+        env = {name: os.environ[name] for name in kept if name in os.environ}
+        env |= {"HOME": str(directory), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1"}
+        env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_NO_CONFIG": "1"}
+        if ca_pem:
+            env |= {"PIP_CERT": str(ca_pem), "SSL_CERT_FILE": str(ca_pem)}
+            env |= {"CURL_CA_BUNDLE": str(ca_pem)}
+        return env
+
+    def download(
+        self,
+        served: Served,
+        package: str,
+        directory: Path,
+        ca_pem: Path | None = None,
+        prefix: list[str] | None = None,
+        limit: float = 120,
+    ) -> Outcome:
+        """Let it download one package's artifact.
+
+        :param directory: empty; the home of the process too.
+        :param prefix: words to put before the command (`ip netns exec NAME`).
+        :param limit: seconds, after which the client is stopped.
+        """
+        target = directory / "target"
+        target.mkdir()
+        command = [*(prefix or []), *self.command(served, package, target)]
+        if ca_pem and "wget" in command[len(prefix or [])]:
+            command.append(f"--ca-certificate={ca_pem}")
+        if ca_pem and "aria2c" in command[len(prefix or [])]:
+            command.append(f"--ca-certificate={ca_pem}")
+        before, began = served.sent(package), time.monotonic()
+        output, code = run(command, self.environ(directory, ca_pem), directory, limit)
+        seconds = time.monotonic() - began
+        served.wait_idle()
+        end = judged(output, code, target, served, package)
+        sent = served.sent(package) - before
+        return Outcome(end, code, output, seconds, sent, served.size(package))
+
+
+def run(
+    command: list[str], env: Mapping[str, str], directory: Path, limit: float
+) -> tuple[str, int | None]:
+    """Run a client, with a hard end; return what it printed and its exit code."""
+    with subprocess.Popen(
+        command,
+        env=dict(env),
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            return process.communicate(timeout=limit)[0], process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.communicate()[0], None
+
+
+def judged(output: str, code: int | None, target: Path, served: Served, package: str) -> str:
+    """Say in two words how a download ended. What counts is the file, not the exit code alone."""
+    if code is None:
+        return "no end"
+    if code == 0:
+        found = [path for path in target.rglob("*") if path.name == served.filename(package)]
+        if found:
+            digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
+        else:  # uv unpacks it
+            found = list(target.rglob("payload.bin"))
+            digest = ""
+        if not found:
+            return "no file"
+        right = digest == served.sha256(package) if digest else unpacked_right(found[0], package)
+        return "right" if right else "wrong file"
+    for words, end in (
+        ("Traceback (most recent call last)", "traceback"),
+        ("DO NOT MATCH THE HASHES", "blames hash"),
+        ("Hash mismatch", "blames hash"),
+        ("No matching distribution", "not found"),
+        ("No solution found", "not found"),
+    ):
+        if words in output:
+            return end
+    return "gives up"
+
+
+def unpacked_right(payload: Path, package: str) -> bool:
+    """Whether what was unpacked is what the lab's wheel of that name holds."""
+    data = payload.read_bytes()
+    return data == made(f"{package}/0", len(data))
+
+
+def install() -> None:
+    """Install the peers that are not there: Debian's, as root. uv comes with `everyone`.
+
+    :raises MissingPeerError: one could not be installed.
+    """
+    missing = [package for tool, package in DEBIAN.items() if not shutil.which(tool)]
+    if not missing:
+        return
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends"]):
+        words = ["apt-get", *command, *(missing if "install" in command else [])]
+        if subprocess.run(words, check=False, stdin=subprocess.DEVNULL).returncode:
+            raise MissingPeerError(f"{' '.join(words)} failed; {', '.join(missing)} are needed")
+
+
+def uv() -> Path:
+    """The uv of PyPI, installed once into an environment of its own."""
+    target = environments.STORE / "wheelhouse" / "uv"
+    with environments.made_once(target) as directory:
+        if directory:
+            environments.ours("pip", "install", "--quiet", "--target", directory, "uv")
+    return target / "bin" / "uv"
+
+
+def version(command: list[str]) -> str:
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"\d+(\.\d+)+", said)
+    return found[0] if found else ""
+
+
+def pip(pip_version: str, python: str, armed: bool) -> Peer:
+    """A pip, with the wheel built from this tree or without it."""
+    environment = environments.environment(pip_version, python, armed)
+
+    def command(served: Served, package: str, target: Path) -> list[str]:
+        words = [str(environment.python), "-m", "pip", "download", "--no-deps"]
+        words += ["--progress-bar=off", "--index-url", served.index_url]
+        return [*words, "--dest", str(target), package]
+
+    name = f"pip {environment.pip_version}"
+    return Peer(f"{name} + patch" if armed else name, command, armed)
+
+
+def everyone() -> list[Peer]:
+    """All peers: ours first, then the pips alone, then the others."""
+    uv_program = str(uv())
+
+    def by_uv(served: Served, package: str, target: Path) -> list[str]:
+        words = [uv_program, "pip", "install", "--no-cache", "--no-deps", "--python"]
+        words += [sys.executable, "--default-index", served.index_url]
+        return [*words, "--target", str(target), package]
+
+    def by_wget(served: Served, package: str, target: Path) -> list[str]:
+        # It tries 20 times and continues by itself; it does not try again after a refusal.
+        words = ["wget", "--no-verbose", f"--timeout={SILENCE}", "--retry-connrefused"]
+        return [*words, f"--directory-prefix={target}", served.file_url(package)]
+
+    def by_curl(served: Served, package: str, target: Path) -> list[str]:
+        words = ["curl", "--silent", "--show-error", "--fail", "--location", "--retry", "20"]
+        words += ["--retry-all-errors", "--retry-connrefused", "--continue-at", "-"]
+        words += ["--speed-limit", "1", "--speed-time", str(SILENCE), "--connect-timeout"]
+        words += [str(SILENCE), "--output", str(target / served.filename(package))]
+        return [*words, served.file_url(package)]
+
+    def by_aria2(served: Served, package: str, target: Path) -> list[str]:
+        words = ["aria2c", "--quiet", "--max-tries=20", "--retry-wait=1", f"--dir={target}"]
+        words += [f"--timeout={SILENCE}", f"--connect-timeout={SILENCE}"]
+        words += [f"--checksum=sha-256={served.sha256(package)}"]
+        return [*words, served.file_url(package)]
+
+    peers = [pip(*pair, armed=True) for pair in OURS] + [pip(*pair, armed=False) for pair in PIPS]
+    peers.append(Peer(f"uv {version([uv_program, '--version'])}", by_uv))
+    peers.append(Peer(f"wget {version(['wget', '--version'])}", by_wget))
+    peers.append(Peer(f"curl {version(['curl', '--version'])}", by_curl))
+    peers.append(Peer(f"aria2 {version(['aria2c', '--version'])}", by_aria2))
+    return peers

@@ -1,0 +1,97 @@
+"""The unreliable index (`pip_retry_patch.lab`) in a process of its own.
+
+There it takes neither processor time nor memory from what is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import ssl
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pip_retry_patch.lab import Lab, Package, Request
+
+METHODS = frozenset({"filename", "requests", "sent", "sha256", "wait_idle"})
+
+
+class Served:
+    """What `Lab` answers to, asked for through a pipe; see there."""
+
+    def __init__(self, pipe: Connection, url: str) -> None:
+        self._pipe = pipe
+        self.url, self.index_url = url, f"{url}/simple/"
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        self._pipe.send((method, arguments))
+        return self._pipe.recv()
+
+    def filename(self, name: str) -> str:
+        return str(self._ask("filename", name))
+
+    def file_url(self, name: str) -> str:
+        return f"{self.url}/files/{name}/{self.filename(name)}"
+
+    def sha256(self, name: str) -> str:
+        return str(self._ask("sha256", name))
+
+    def size(self, name: str) -> int:
+        """The size of the artifact in bytes."""
+        return int(self._ask("size", name))
+
+    def sent(self, name: str) -> int:
+        return int(self._ask("sent", name))
+
+    def requests(self, name: str) -> list[Request]:
+        return list(self._ask("requests", name))
+
+    def wait_idle(self) -> bool:
+        return bool(self._ask("wait_idle"))
+
+
+def _serve(
+    pipe: Connection, packages: Sequence[Package], ca_pem: Path | None, rate: int | None
+) -> None:
+    context = None
+    if ca_pem:
+        import trustme
+
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority.cert_pem.write_to_path(str(ca_pem))
+    with Lab(packages, tls=context, rate=rate) as lab:
+        pipe.send(lab.url)
+        while (asked := pipe.recv()) is not None:
+            method, arguments = asked
+            if method == "size":
+                pipe.send(len(lab.wheel(*arguments)))
+            elif method in METHODS:
+                pipe.send(getattr(lab, method)(*arguments))
+
+
+@contextlib.contextmanager
+def serving(
+    packages: Sequence[Package], ca_pem: Path | None = None, rate: int | None = None
+) -> Iterator[Served]:
+    """Serve some packages until the block ends.
+
+    :param ca_pem: serve over TLS, and write the authority's certificate there.
+    :param rate: bytes per second for each response.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(theirs, packages, ca_pem, rate), daemon=True
+    )
+    process.start()
+    theirs.close()
+    try:
+        yield Served(ours, ours.recv())
+    finally:
+        with contextlib.suppress(OSError):
+            ours.send(None)
+        process.join(10)
+        process.terminate()
