@@ -213,7 +213,8 @@ class Guard:
         if sent.asked["method"] != "GET" or isinstance(response._fp, body.Body):
             # (urllib3 retries by calling itself: then the inner call has been here before.)
             return
-        span = _span(response)
+        # (A 206 that was accepted need not say where it starts. What pip sees is always the whole.)
+        span = _span(response) if accepted is None else (0, accepted.total, accepted.total)
         if span is None:
             return
         start, stop, total = span
@@ -247,7 +248,7 @@ class Guard:
         # Only now, when little is left that can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
-            partial, known, start, stop = accepted.partial, accepted.known, 0, accepted.total
+            partial, known = accepted.partial, accepted.known
             part = Continued(partial, part)
         response._fp = body.Body(response._fp, part, origin, known, start, stop, partial)
         if accepted is not None and continuation is not None:

@@ -524,6 +524,23 @@ def test_less_than_was_asked_for_is_gone_on_from(
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 100
 
 
+@pytest.mark.parametrize("hashes", [True, False], ids=["hash", "no-hash"])
+@SOME
+def test_a_206_that_only_its_length_and_its_validator_prove_is_gone_on_from(
+    hashes: bool, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    faults = [Cut(SIZE // 2), Busy(404), Unlabelled()]
+    with Lab([Package("demo", SIZE, faults, hashes=hashes)]) as lab:
+        Download(environment, lab, certificates, cache=cache).assert_clear_error()
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert continuing(done)
+        assert not done.run.warnings()
+        assert len(lab.requests("demo", "artifact")) == 3
+
+
 @SOME
 def test_a_file_that_was_replaced_between_two_runs(
     pip: str, python: str, armed: Factory, certificates: Certificates
