@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -20,6 +21,10 @@ except ImportError:
     import msvcrt
 
 SUFFIX = ".partial"
+
+# What `create` makes of a key (partials.py). Only such names are ours to remove: the directory may
+# be one that the user named, with files of other programs in it.
+_OURS = re.compile(r"[0-9a-f]{32}-\w+\.partial", re.ASCII)
 BUFFER = 32 * 1024  # bytes that a SIGKILL may cost
 
 
@@ -42,7 +47,7 @@ def entries(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
         return
     for entry in found:
         with contextlib.suppress(OSError):
-            if entry.name.endswith(SUFFIX) and not entry.is_dir(follow_symlinks=False):
+            if _OURS.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path), entry.stat(follow_symlinks=False)
 
 

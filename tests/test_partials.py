@@ -730,22 +730,24 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(
     store = cache / "retry-patch"
     store.mkdir()
     day = 24 * 3600
-    for name, size, days in (("old", 10, 8), ("a", 3_000_000, 3), ("b", 3_000_000, 2)):
-        path = store / f"{name}.partial"
+    for name, size, days in (("01d", 10, 8), ("a", 3_000_000, 3), ("b", 3_000_000, 2)):
+        path = store / f"{name:0>32}-x.partial"
         path.write_bytes(bytes(size))
         os.utime(path, (time.time() - days * day,) * 2)
-    (store / "notes").write_text("not ours")
+    foreign = [store / "notes", store / "report.partial"]
+    for path in foreign:
+        path.write_text("not ours")
+        os.utime(path, (time.time() - 8 * day,) * 2)
     env: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_SIZE": "10 MB"}
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
         Download(environment, lab, certificates, cache=cache, env=env).assert_clear_error()
     names = [path.name for path in kept(cache)]
-    assert "old.partial" not in names and "a.partial" not in names
-    assert {"b.partial", "notes"} <= set(names) and len(names) == 3
+    assert {f"{'b':0>32}-x.partial", "notes", "report.partial"} <= set(names) and len(names) == 4
     purged = environment.run("cache", "purge", "--cache-dir", cache)
     # (To pip 20.3, to have nothing else to purge is an error.)
     assert purged.returncode == (pip == "20.3.4"), purged.output
     assert "Partial downloads removed: 2 (6.0 MB)" in purged.output
-    assert [path.name for path in kept(cache)] == ["notes"]
+    assert sorted(kept(cache)) == foreign
     again = environment.run("cache", "purge", "--cache-dir", cache)
     assert "Partial downloads" not in again.output
 

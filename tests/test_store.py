@@ -57,7 +57,7 @@ def test_what_is_no_header_is_never_taken_for_one(data: bytes) -> None:
 
 
 def test_a_validator_too_long_for_the_header_is_not_kept(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, LIMITS, "key", hashed=True)
+    shelf = Shelf(tmp_path, LIMITS, "a" * 32, hashed=True)
     known = Representation(Validators('"' + "x" * 60_000 + '"', None, False), 2_000_000, "")
     partial = shelf.begin(Kept("demo", known))
     assert partial is not None
@@ -80,7 +80,7 @@ def test_what_another_user_may_not_read_is_left_alone(tmp_path: Path) -> None:
                 os.setgid(65534)
                 os.setuid(65534)
             store = tmp_path / "store"
-            shelf = Shelf(store, LIMITS, "key", hashed=True)
+            shelf = Shelf(store, LIMITS, "a" * 32, hashed=True)
             partial = shelf.begin(KEPT)
             assert partial is not None
             partial.add(0, bytes(100_000))
