@@ -2,20 +2,24 @@
 
 With hooks.py and report.py the only place that knows pip's names. `pip` is the name of the package
 everywhere, for another package may carry a copy of it. The names that are used:
-`configuration.Configuration`, `commands.commands_dict`, `exceptions.InstallationError` (always) and
-`DiagnosticPipError` (22.0), `network.cache.SafeFileCache.directory`,
+`configuration.Configuration`, and for `status` two private ones of that, `commands.commands_dict`,
+`exceptions.InstallationError` (always) and `DiagnosticPipError` (22.0),
+`network.cache.SafeFileCache.directory`,
 `utils.filesystem.check_path_owner`, `_vendor.rich.text.Text` (22.0).
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any, Callable
 
 from pip_retry_patch import messages, partials, settings
+
+logger = logging.getLogger("pip_retry_patch")
 
 
 def read_settings(pip: str) -> settings.Settings:
@@ -27,13 +31,36 @@ def read_settings(pip: str) -> settings.Settings:
 def configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
     """Return the items of pip's configuration, and the command that pip runs."""
     arguments = sys.argv[1:]
-    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
-        isolated="--isolated" in arguments
-    )
-    configuration.load()
     commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
     command = next((a for a in arguments if a in commands), None)
-    return list(configuration.items()), command
+    return list(_configuration(pip).items()), command
+
+
+def configured_by_file(pip: str) -> list[tuple[str, Any]]:
+    """Return the items of pip's configuration, file by file also where pip merges the files."""
+    configuration = _configuration(pip)
+    merged = list(configuration.items())
+    try:
+        files = [
+            (name, dict(configuration._normalized_keys(section, parser.items(section))))
+            for parsers in configuration._parsers.values()
+            for name, parser in parsers
+            for section in parser.sections()
+        ]
+    except Exception as why:
+        logger.debug("pip-retry-patch cannot tell pip's configuration files apart: %r", why)
+        return merged
+    if any(isinstance(value, dict) for _, value in merged):
+        return merged
+    return [*files, *(item for item in merged if item[0].startswith(":env:."))]
+
+
+def _configuration(pip: str) -> Any:
+    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
+        isolated="--isolated" in sys.argv[1:]
+    )
+    configuration.load()
+    return configuration
 
 
 class Library:

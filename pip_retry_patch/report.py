@@ -9,7 +9,7 @@ from typing import Any
 
 from pip_retry_patch import holding, settings
 from pip_retry_patch.hooks import WRAPPED
-from pip_retry_patch.pips import Library, configured, read_settings
+from pip_retry_patch.pips import Library, configured_by_file, read_settings
 
 
 def describe() -> dict[str, Any]:
@@ -32,7 +32,7 @@ def describe() -> dict[str, Any]:
     with command.main_context():
         command.get_default_session(options)
     urllib3 = internal["network.session"].urllib3
-    found, (items, _) = read_settings("pip"), configured("pip")
+    found, items = read_settings("pip"), configured_by_file("pip")
     directory = Library("pip", found).directory(options.cache_dir)
     partials_of = list(holding.entries(directory)) if directory else []
     hooks = {

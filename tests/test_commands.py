@@ -238,7 +238,8 @@ def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> Non
     states = set(found["hooks"].values())
     assert states <= {"in place", "this pip has none"}
     assert found["settings"]["retry-patch-patience"]["value"] == 300
-    assert "[global] in" in found["settings"]["retry-patch-patience"]["origin"]
+    origin = found["settings"]["retry-patch-patience"]["origin"]
+    assert origin.startswith("[global] in /") and origin.endswith(f"/{config.name}")
     days = found["settings"]["retry-patch-partials-days"]
     assert days == {"value": 3, "origin": "PIP_RETRY_PATCH_PARTIALS_DAYS"}
     assert found["settings"]["retry-patch"] == {"value": True, "origin": "default"}
