@@ -68,7 +68,7 @@ def table(settings: Settings, origins: Mapping[str, str]) -> dict[str, dict[str,
 def flatten(items: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, str]]:
     """Yield `("section.key", value)` from the items of pip's Configuration.
 
-    Since pip 23.3 they are one mapping for each file; before, they were the pairs themselves.
+    Up to pip 25.1 they are the pairs themselves; in pip 25.3 they are one mapping for each file.
     """
     for name, value, _ in _with_files(items):
         yield name, value
