@@ -142,6 +142,7 @@ EXAMPLES = int(os.environ.get("PIP_RETRY_PATCH_EXAMPLES", "0"))
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 @given(
     st.lists(entries, max_size=8),
     st.booleans(),
