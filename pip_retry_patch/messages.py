@@ -151,8 +151,9 @@ def waiting(place: Place, why: str, trouble: str | None, left: str) -> str:
     return f"{place.name} was interrupted at {place} ({why}). Trying to continue {left}{so_far}."
 
 
-def up_to_seconds(seconds: float) -> str:
-    return f"for up to {seconds:.0f} s"
+def about_seconds(seconds: float) -> str:
+    # Not "up to": the last wait may end a little later.
+    return f"for about {seconds:.0f} s"
 
 
 def up_to_attempts(attempts: int) -> str:
@@ -264,7 +265,7 @@ def changed(place: Place, why: str) -> Failure:
 def waiting_for_host(name: str, host: str, error: BaseException, seconds: float) -> str:
     return (
         f"{clean(host)} answered before, but cannot be reached now ({reason(error)}). "
-        f"Waiting for it, {up_to_seconds(seconds)}, to get {name}."
+        f"Waiting for it, {about_seconds(seconds)}, to get {name}."
     )
 
 

@@ -11,6 +11,8 @@ The defaults, and why:
   about a minute and a half at most: long enough for a restart behind a load balancer, short enough
   that a server which will never help is reported while someone still looks.
 * 120 seconds, for a server that cannot be reached: a router restart, a tunnel, wifi that moves.
+  A wait that was drawn before they are over is kept to its end, and the attempt after it is the
+  last: were it cut at 120, everyone who lost the server in one moment would come back in one.
 * Both budgets start anew after real progress, which is 64 KiB. Fewer bytes for each attempt would
   let a server that hands out crumbs hold pip for ever; much more would punish a slow link.
 """
@@ -62,26 +64,29 @@ def next_wait(
     :param now: the reading, in seconds, of the clock that `effort` was made with.
     :param uniform: draws a number between its two arguments, as `random.uniform` does.
     :param retry_after: the seconds that the server asked for (RFC 9110 section 10.2.3). They are
-        waited for, up to `patience.seconds`, and the drawn wait comes on top: everyone else was
-        told the same moment.
+        waited for, up to what is left of `patience.seconds`, and the drawn wait comes on top:
+        everyone else was told the same moment.
+
+    A drawn wait may end after `patience.seconds` are over: by `patience.last_limit` at most, and
+    never by more than the seconds themselves.
     """
     if effort.unhelpful >= patience.attempts:
         return None
+    left, longest = patience.seconds, patience.last_limit
+    if effort.lost_at is not None:
+        left += effort.lost_at - now
+        if left <= 0:
+            return None
+        longest = min(longest, patience.seconds)
     failures = effort.unhelpful + effort.unreachable
     wait = 0.0
     if failures:
         # Doubling a float a thousand times overflows; the limit is reached long before.
         limit = patience.first_limit * 2 ** min(failures - 1, 32)
-        wait = uniform(0.0, min(limit, patience.last_limit))
+        wait = uniform(0.0, min(limit, longest))
     if retry_after is not None:
-        wait += min(max(retry_after, 0.0), patience.seconds)
-    if effort.lost_at is None:
-        return wait
-    left = effort.lost_at + patience.seconds - now
-    if left <= 0:
-        return None
-    # The last attempt is made when the time is over, not somewhere before.
-    return min(wait, left)
+        wait += min(max(retry_after, 0.0), left)
+    return wait
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

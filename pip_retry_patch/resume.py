@@ -241,7 +241,7 @@ class _Interruption:
         patience = self._origin.patience
         left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
         if effort.lost_at is not None:
-            left = messages.up_to_seconds(patience.seconds)
+            left = messages.about_seconds(patience.seconds)
         self.announce(lambda place, why: messages.waiting(place, why, self.trouble, left))
 
     def gave_up(self, now: float, effort: Effort) -> messages.Failure:

@@ -379,7 +379,7 @@ def test_a_server_that_stays_away_is_waited_for_and_then_named(
         assert "connection refused" in output
         assert "127.0.0.1" in output
         (line,) = done.warnings
-        assert "Trying to continue for up to 2 s; so far, connection refused" in line
+        assert "Trying to continue for about 2 s; so far, connection refused" in line
 
 
 REFUSALS = {
@@ -609,7 +609,7 @@ def test_ctrl_c_ends_a_wait_at_once(
         )
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert "Trying to continue for up to 120 s" in line
+        assert "Trying to continue for about 120 s" in line
         # Most of the later waits are long ones; where in one this strikes does not matter.
         time.sleep(3)
         os.kill(process.pid, signal.SIGINT)

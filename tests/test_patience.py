@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from typing import Callable
 
 import pytest
 from hypothesis import given
@@ -38,14 +40,37 @@ def test_the_wait_is_drawn_from_all_of_zero_to_the_limit() -> None:
     assert 13 < sum(waits) / len(waits) < 17
 
 
-def test_an_unreachable_server_is_waited_for_by_the_clock_and_tried_last_at_its_end() -> None:
-    now, effort = 1000.0, Effort()
-    attempts = []
-    while (wait := next_wait(DEFAULT, effort, now, longest)) is not None:
+def attempts_in_vain(policy: Patience, uniform: Callable[[float, float], float]) -> list[float]:
+    """Return when a server that cannot be reached is tried, in seconds after it was lost."""
+    now, effort, attempts = 1000.0, Effort(), []
+    while (wait := next_wait(policy, effort, now, uniform)) is not None:
         now += wait
         attempts.append(now - 1000.0)
         effort = effort.was_unreachable(now)
-    assert attempts == [0, 1, 3, 7, 15, 31, 61, 91, 120]
+    return attempts
+
+
+def test_an_unreachable_server_is_waited_for_by_the_clock_and_tried_last_when_it_is_over() -> None:
+    assert attempts_in_vain(DEFAULT, longest) == [0, 1, 3, 7, 15, 31, 61, 91, 121]
+
+
+def test_those_who_lost_a_server_together_do_not_try_it_last_together() -> None:
+    last = [attempts_in_vain(DEFAULT, random.Random(seed).uniform)[-1] for seed in range(1000)]
+    assert min(last) >= 120 and max(last) <= 150
+    in_one_second = Counter(int(moment) for moment in last)
+    assert max(in_one_second.values()) < 100
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(0.5, 0.5), (5.0, 5.0), (40.0, 30.0), (1e4, 30.0)])
+def test_the_last_wait_at_most_doubles_a_short_patience(seconds: float, over: float) -> None:
+    for seed in range(100):
+        *earlier, last = attempts_in_vain(Patience(seconds=seconds), random.Random(seed).uniform)
+        assert max(earlier) < seconds <= last <= seconds + over
+
+
+def test_retry_after_is_cut_by_what_is_left_while_the_server_is_lost() -> None:
+    lost = Effort().was_unreachable(0.0)
+    assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=86400.0) == 21.0
 
 
 def test_unreachable_attempts_do_not_use_up_the_attempts_of_a_server_that_answers() -> None:
