@@ -13,6 +13,8 @@ The defaults, and why:
 * 120 seconds, for a server that cannot be reached: a router restart, a tunnel, wifi that moves.
   A wait that was drawn before they are over is kept to its end, and the attempt after it is the
   last: were it cut at 120, everyone who lost the server in one moment would come back in one.
+  They end with any answer, if only a 503; from then on the attempts count, and only those, so that
+  a server that comes and goes is given up as well.
 * Both budgets start anew after real progress, which is 64 KiB. Fewer bytes for each attempt would
   let a server that hands out crumbs hold pip for ever; much more would punish a slow link.
 """
@@ -37,7 +39,8 @@ class Effort(NamedTuple):
     """What was tried since the last real progress. Immutable: each outcome gives a new one.
 
     `unhelpful` counts the attempts that a server answered without helping, `unreachable` those
-    that reached no server; `lost_at` is the clock's reading at the first of the latter.
+    that reached no server; `lost_at` is the clock's reading at the first of the latter since a
+    server was reached.
     """
 
     unhelpful: int = 0
@@ -45,7 +48,9 @@ class Effort(NamedTuple):
     lost_at: float | None = None
 
     def was_unhelpful(self) -> Effort:
-        return self._replace(unhelpful=self.unhelpful + 1)
+        # Whatever it answered, it was reached: the seconds are over, and count anew if it is lost
+        # again. The attempts do not, so that this ends.
+        return self._replace(unhelpful=self.unhelpful + 1, lost_at=None)
 
     def was_unreachable(self, now: float) -> Effort:
         lost_at = now if self.lost_at is None else self.lost_at

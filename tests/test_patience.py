@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from typing import Callable
@@ -83,6 +84,25 @@ def test_unreachable_attempts_do_not_use_up_the_attempts_of_a_server_that_answer
     assert next_wait(DEFAULT, effort, 6.0, longest) is None
 
 
+def test_an_answer_however_unhelpful_ends_the_count_of_seconds() -> None:
+    effort = Effort().was_unreachable(0.0).was_unhelpful()
+    assert next_wait(DEFAULT, effort, 500.0, longest) is not None
+    lost_again = effort.was_unreachable(500.0)
+    assert next_wait(DEFAULT, lost_again, 619.0, longest) is not None
+    assert next_wait(DEFAULT, lost_again, 620.0, longest) is None
+
+
+def test_a_server_that_comes_and_goes_is_given_up_after_the_attempts() -> None:
+    now, effort = 0.0, Effort()
+    for step in itertools.count():
+        wait = next_wait(DEFAULT, effort, now, longest)
+        if wait is None:
+            break
+        now += wait
+        effort = effort.was_unhelpful() if step % 2 else effort.was_unreachable(now)
+    assert (effort.unhelpful, effort.unreachable) == (8, 8)
+
+
 def test_retry_after_is_waited_for_and_spread_and_capped() -> None:
     busy = Effort(unhelpful=1)
     assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=7.0) == 8.0
@@ -125,7 +145,10 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
     for reachable in outcomes:
         wait = next_wait(policy, effort, now, rng.uniform, asked)
         if wait is None:
-            assert effort.unhelpful >= attempts or (effort.lost_at or 0) + seconds <= now
+            lost_at = effort.lost_at
+            assert effort.unhelpful >= attempts or (
+                lost_at is not None and lost_at + seconds <= now
+            )
             return
         assert 0 <= wait <= policy.last_limit + seconds
         now += wait
