@@ -7,6 +7,9 @@ The defaults, and why:
 * After that the wait is drawn evenly between 0 and a limit that doubles (1, 2, 4 … seconds, at
   most 30): "full jitter". Ten thousand clients that lost the same server come back spread out,
   not in step. 30 seconds is as long as a person at a terminal takes silence for work.
+* The limit is no less than the time that the failed attempt took. Connections that time out all
+  end 15 seconds after they began, and a second of jitter would leave them in step. Who is alone
+  pays for that with a wait of 7 seconds on average between attempts that take 15.
 * 8 attempts, for a server that answers but does not help. With the waits between them that is
   about a minute and a half at most: long enough for a restart behind a load balancer, short enough
   that a server which will never help is reported while someone still looks.
@@ -40,21 +43,23 @@ class Effort(NamedTuple):
 
     `unhelpful` counts the attempts that a server answered without helping, `unreachable` those
     that reached no server; `lost_at` is the clock's reading at the first of the latter since a
-    server was reached.
+    server was reached. `took` is how long the last attempt was under way until it failed, in
+    seconds, where that was spent in waiting for an answer.
     """
 
     unhelpful: int = 0
     unreachable: int = 0
     lost_at: float | None = None
+    took: float = 0.0
 
-    def was_unhelpful(self) -> Effort:
+    def was_unhelpful(self, took: float = 0.0) -> Effort:
         # Whatever it answered, it was reached: the seconds are over, and count anew if it is lost
         # again. The attempts do not, so that this ends.
-        return self._replace(unhelpful=self.unhelpful + 1, lost_at=None)
+        return self._replace(unhelpful=self.unhelpful + 1, lost_at=None, took=took)
 
-    def was_unreachable(self, now: float) -> Effort:
+    def was_unreachable(self, now: float, took: float = 0.0) -> Effort:
         lost_at = now if self.lost_at is None else self.lost_at
-        return self._replace(unreachable=self.unreachable + 1, lost_at=lost_at)
+        return self._replace(unreachable=self.unreachable + 1, lost_at=lost_at, took=took)
 
 
 def next_wait(
@@ -88,7 +93,7 @@ def next_wait(
     if failures:
         # Doubling a float a thousand times overflows; the limit is reached long before.
         limit = patience.first_limit * 2 ** min(failures - 1, 32)
-        wait = uniform(0.0, min(limit, longest))
+        wait = uniform(0.0, min(max(limit, effort.took), longest))
     if retry_after is not None:
         wait += min(max(retry_after, 0.0), left)
     return wait

@@ -101,16 +101,18 @@ class Resumption:
                 time.sleep(wait)
             asked_to_wait = None
             attempt.count += 1
+            asked_at = time.monotonic()
             try:
                 part = ask(self._fields(offset) if ranged else {})
             except Exception as error:
                 attempt.trouble = messages.reason(error)
                 if messages.is_certificate_error(error):
                     raise GaveUpError(attempt.certificate()) from error
+                now = time.monotonic()
                 if origin.unreachable(error):
-                    self._effort = self._effort.was_unreachable(time.monotonic())
+                    self._effort = self._effort.was_unreachable(now, now - asked_at)
                 else:
-                    self._effort = self._effort.was_unhelpful()
+                    self._effort = self._effort.was_unhelpful(now - asked_at)
                 continue
             verdict = self._judge(part, offset, ranged)
             if verdict is Verdict.CONTINUE:
@@ -141,7 +143,7 @@ class Resumption:
             if verdict is Verdict.BUSY:
                 attempt.trouble = messages.busy(part.status)
                 asked_to_wait = retry_after(part.headers)
-                self._effort = self._effort.was_unhelpful()
+                self._effort = self._effort.was_unhelpful(time.monotonic() - asked_at)
                 continue
             attempt.trouble = messages.useless(part.status, verdict.value)
             if ranged:

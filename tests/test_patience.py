@@ -103,6 +103,16 @@ def test_a_server_that_comes_and_goes_is_given_up_after_the_attempts() -> None:
     assert (effort.unhelpful, effort.unreachable) == (8, 8)
 
 
+def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took() -> None:
+    """Who lost a server together times out together: a second of jitter would keep them so."""
+    slow = Effort().was_unreachable(15.0, took=15.0)
+    assert next_wait(DEFAULT, slow, 15.0, longest) == 15.0
+    assert next_wait(DEFAULT, Effort().was_unhelpful(took=15.0), 15.0, longest) == 15.0
+    assert next_wait(DEFAULT, slow._replace(took=300.0), 15.0, longest) == 30.0
+    assert next_wait(DEFAULT, slow._replace(unreachable=6), 15.0, longest) == 30.0
+    assert next_wait(DEFAULT, slow.was_unreachable(16.0), 16.0, longest) == 2.0
+
+
 def test_retry_after_is_waited_for_and_spread_and_capped() -> None:
     busy = Effort(unhelpful=1)
     assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=7.0) == 8.0
