@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import messages, ranges, resume
 from pip_retry_patch.asker import PROBE
-from pip_retry_patch.patience import Effort, Patience, next_wait
+from pip_retry_patch.patience import Effort, Patience, next_wait, retry_after
 
 
 class Hosts:
@@ -69,7 +69,10 @@ class Hosts:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Send a request again until it is answered.
+        """Send a request again until it is answered, by more than that the server is busy.
+
+        urllib3's own retries were used up before. They are not begun again when the host is back
+        and busy: everyone else who waited for it would do the same, seven times within 8 seconds.
 
         :param error: how it failed just now.
         :raises resume.GaveUpError: patience has ended.
@@ -78,28 +81,35 @@ class Hosts:
         name, host = messages.name_of(url), messages.host_of(url)
         began = time.monotonic()
         effort = Effort().was_unreachable(began)
+        trouble = messages.reason(error)
+        asked_to_wait: float | None = None
         self._announce(messages.waiting_for_host(name, host, error, self._patience.seconds))
         while True:
             now = time.monotonic()
-            wait = next_wait(self._patience, effort, now, random.uniform)
+            wait = next_wait(self._patience, effort, now, random.uniform, asked_to_wait)
             if wait is None:
-                raise resume.GaveUpError(
-                    messages.lost_host(name, host, error, effort.unreachable, now - began)
-                )
+                attempts = effort.unreachable + effort.unhelpful
+                tell = messages.busy_host if effort.lost_at is None else messages.lost_host
+                raise resume.GaveUpError(tell(name, host, trouble, attempts, now - began))
             time.sleep(wait)
+            asked_to_wait = None
+            asked_at = time.monotonic()
             try:
                 response = send(*args, **dict(kwargs, **PROBE))
             except Exception as again:
                 if not self.is_unreachable(again):
                     raise
-                error = again
-                effort = effort.was_unreachable(time.monotonic())
+                trouble = messages.reason(again)
+                now = time.monotonic()
+                effort = effort.was_unreachable(now, now - asked_at)
                 continue
-            if response.status in ranges.BUSY_STATUSES:
-                # It is back, but busy: that is pip's own retries again.
-                response.close()
-                return send(*args, **kwargs)
-            return response
+            if response.status not in ranges.BUSY_STATUSES:
+                return response
+            trouble = messages.busy(response.status)
+            asked_to_wait = retry_after(response.headers)
+            effort = effort.was_unhelpful(time.monotonic() - asked_at)
+            response.close()
+            response.release_conn()
 
 
 def _host(pool: Any) -> tuple[str, str, int]:

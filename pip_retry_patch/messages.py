@@ -269,17 +269,31 @@ def waiting_for_host(name: str, host: str, error: BaseException, seconds: float)
     )
 
 
-def lost_host(name: str, host: str, error: BaseException, attempts: int, seconds: float) -> Failure:
+def lost_host(name: str, host: str, trouble: str, attempts: int, seconds: float) -> Failure:
     """A host that answered earlier in this run was waited for in vain."""
     return Failure(
         message=f"{clean(host)} cannot be reached any more.",
         context=(
             f"It answered before in this run, but not when asked for {name}: "
-            f"{reason(error)}; {_times(attempts)} in {format_seconds(seconds)}."
+            f"{trouble}; {_times(attempts)} in {format_seconds(seconds)}."
         ),
         note="The network failed. Nothing is wrong with the package itself.",
         hint="Run the same command again when the connection is better. To make pip wait longer: "
         "pip config set global.retry-patch-patience 600",
+    )
+
+
+def busy_host(name: str, host: str, trouble: str, attempts: int, seconds: float) -> Failure:
+    """A host that was waited for is back, but has not been of any help so far."""
+    return Failure(
+        message=f"{clean(host)} is back, but of no help yet.",
+        context=(
+            f"It answered before in this run, but not when asked for {name}; "
+            f"now {trouble}; {_times(attempts)} in {format_seconds(seconds)}."
+        ),
+        note="The server is busy, or not quite back. Nothing is wrong with the package itself.",
+        hint="Run the same command again in a few minutes. To make pip try longer: "
+        "pip config set global.retry-patch-attempts 50",
     )
 
 

@@ -150,6 +150,55 @@ def test_a_host_that_stays_away_is_named(
         assert "Traceback" not in output
 
 
+def away_then(*faults: Any) -> Package:
+    """A page whose host answers, is away for a second, and then is back with these faults."""
+    return Package("demo", page_faults=[Redirect("?again=1"), (Drop(), Away(1.0)), *faults])
+
+
+@GENERATIONS
+def test_a_host_that_is_back_but_busy_is_asked_again_with_patience(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """It has but one of pip's own retries, and that was used up while the host was away."""
+    with Lab([away_then(Busy(503, retry_after=2), Busy(504))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings("answered before, but cannot be reached now")
+        assert "connection refused" in line and f"the page {lab.index_url}demo/" in line
+        pages = lab.requests("demo", "page")
+        assert [page.status for page in pages] == [302, 0, 503, 504, 200]
+        assert pages[3].time - pages[2].time >= 2
+
+
+@GENERATIONS
+def test_a_host_that_is_back_but_stays_busy_is_named_after_the_attempts(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([away_then(*[Busy(503)] * 20)]) as lab:
+        env: dict[str, Argument] = {"PIP_RETRY_PATCH_ATTEMPTS": "3"}
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1", env=env)
+        output = " ".join(done.run.output.split())
+        assert done.run.returncode == 1
+        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is back, but of no help yet" in output
+        assert "now the server answers 503" in output and "retry-patch-attempts 50" in output
+        assert "No matching distribution" not in output and "Traceback" not in output
+        assert len(lab.requests("demo", "page")) == 5
+
+
+@GENERATIONS
+def test_a_host_that_is_busy_but_never_was_away_gets_pips_own_retries(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    asked = []
+    for factory in (armed, bare):
+        with Lab([Package("demo", page_faults=[Redirect("?again=1"), *[Busy(503)] * 9])]) as lab:
+            done = Download(factory(pip, python), lab, certificates, "--retries", "2")
+            assert done.run.returncode == 1
+            assert "No matching distribution" in done.run.output
+            asked.append(len(lab.requests("demo", "page")))
+    assert asked == [4, 4]
+
+
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 def test_a_host_that_never_answered_gets_pips_own_behaviour(
     pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates

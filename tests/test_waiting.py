@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import urllib3
 
 from pip_retry_patch import ranges
+from pip_retry_patch.hosts import Hosts
 from pip_retry_patch.part import Part
 from pip_retry_patch.patience import Patience
 from pip_retry_patch.resume import GaveUpError, Origin, Resumption
@@ -66,3 +68,61 @@ def test_a_body_waits_as_long_as_it_was_kept_waiting(
     with pytest.raises(GaveUpError):
         Resumption(origin, known, 0, None).reopen(500, ConnectionResetError(), None)
     assert len(limits) >= 2 and min(limits) >= TOOK
+
+
+class Pool(Network):
+    """The same, as urllib3 sends a request and answers."""
+
+    closed = 0
+
+    def send(self, **asked: Any) -> Any:
+        assert asked == {"method": "GET", "retries": False, "redirect": False}
+        part = self.ask(asked)
+        return SimpleNamespace(
+            status=part.status, headers=part.headers, close=self.close, release_conn=lambda: None
+        )
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def wait_for(pool: Pool) -> Any:
+    hosts = Hosts([urllib3.exceptions], PATIENCE, announce=lambda line: None)
+    lost = urllib3.exceptions.ConnectTimeoutError()
+    url, asked = "https://files.example/simple/demo/", {"method": "GET"}
+    return hosts.wait_for(url, lost, pool.send, (), asked)
+
+
+LOST = urllib3.exceptions.ConnectTimeoutError
+
+
+def test_a_host_is_waited_for_as_long_as_it_kept_waiting(limits: list[float]) -> None:
+    with pytest.raises(GaveUpError, match="cannot be reached any more"):
+        wait_for(Pool(*[LOST] * 9))
+    assert len(limits) >= 2 and min(limits[1:]) >= TOOK
+
+
+def test_a_host_that_is_back_but_busy_is_waited_for_until_the_attempts_are_over(
+    limits: list[float],
+) -> None:
+    pool = Pool(LOST, 503, 429, 504)
+    with pytest.raises(GaveUpError, match="is back, but of no help yet") as end:
+        wait_for(pool)
+    assert "now the server answers 504; 5 attempts in" in str(end.value)
+    assert pool.closed == 3
+    assert len(limits) == 4 and min(limits[1:]) >= TOOK
+
+
+def test_a_host_that_comes_and_goes_is_given_up(limits: list[float]) -> None:
+    ends: list[type[Exception] | int] = [LOST, 503] * 9
+    pool = Pool(*ends)
+    with pytest.raises(GaveUpError, match="is back, but of no help yet"):
+        wait_for(pool)
+    assert len(pool.ends) == 18 - 6
+
+
+@pytest.mark.parametrize("status", [200, 304, 302, 401, 404])
+def test_any_other_answer_is_pips(status: int, limits: list[float]) -> None:
+    pool = Pool(LOST, 503, status)
+    assert wait_for(pool).status == status
+    assert pool.closed == 1
