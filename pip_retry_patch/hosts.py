@@ -76,7 +76,7 @@ class Hosts:
 
         :param error: how it failed just now.
         :raises resume.GaveUpError: patience has ended.
-        :raises Exception: it was reached, and what the request raised then.
+        :raises Exception: its certificate was refused, or no network is to blame.
         """
         name, host = messages.name_of(url), messages.host_of(url)
         began = time.monotonic()
@@ -97,11 +97,14 @@ class Hosts:
             try:
                 response = send(*args, **dict(kwargs, **PROBE))
             except Exception as again:
-                if not self.is_unreachable(again):
+                if messages.is_certificate_error(again):
                     raise
                 trouble = messages.reason(again)
                 now = time.monotonic()
-                effort = effort.was_unreachable(now, now - asked_at)
+                if self.is_unreachable(again):
+                    effort = effort.was_unreachable(now, now - asked_at)
+                else:
+                    effort = effort.was_unhelpful(now - asked_at)
                 continue
             if response.status not in ranges.BUSY_STATUSES:
                 return response

@@ -289,7 +289,7 @@ def busy_host(name: str, host: str, trouble: str, attempts: int, seconds: float)
         message=f"{clean(host)} is back, but of no help yet.",
         context=(
             f"It answered before in this run, but not when asked for {name}; "
-            f"now {trouble}; {_times(attempts)} in {format_seconds(seconds)}."
+            f"now: {trouble}; {_times(attempts)} in {format_seconds(seconds)}."
         ),
         note="The server is busy, or not quite back. Nothing is wrong with the package itself.",
         hint="Run the same command again in a few minutes. To make pip try longer: "

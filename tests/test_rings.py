@@ -171,6 +171,16 @@ def test_a_host_that_is_back_but_busy_is_asked_again_with_patience(
 
 
 @GENERATIONS
+def test_a_host_that_is_back_but_breaks_the_connection_is_asked_again(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([away_then(Drop(), Busy(503))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        assert [page.status for page in lab.requests("demo", "page")] == [302, 0, 0, 503, 200]
+
+
+@GENERATIONS
 def test_a_host_that_is_back_but_stays_busy_is_named_after_the_attempts(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
@@ -180,7 +190,7 @@ def test_a_host_that_is_back_but_stays_busy_is_named_after_the_attempts(
         output = " ".join(done.run.output.split())
         assert done.run.returncode == 1
         assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is back, but of no help yet" in output
-        assert "now the server answers 503" in output and "retry-patch-attempts 50" in output
+        assert "now: the server answers 503" in output and "retry-patch-attempts 50" in output
         assert "No matching distribution" not in output and "Traceback" not in output
         assert len(lab.requests("demo", "page")) == 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -108,9 +109,27 @@ def test_a_host_that_is_back_but_busy_is_waited_for_until_the_attempts_are_over(
     pool = Pool(LOST, 503, 429, 504)
     with pytest.raises(GaveUpError, match="is back, but of no help yet") as end:
         wait_for(pool)
-    assert "now the server answers 504; 5 attempts in" in str(end.value)
+    assert "now: the server answers 504; 5 attempts in" in str(end.value)
     assert pool.closed == 3
     assert len(limits) == 4 and min(limits[1:]) >= TOOK
+
+
+@pytest.mark.parametrize(
+    "error", [urllib3.exceptions.ProtocolError, urllib3.exceptions.HTTPError, ConnectionResetError]
+)
+def test_a_host_that_is_back_but_breaks_the_connection_is_no_more_help(
+    error: type[Exception], limits: list[float]
+) -> None:
+    with pytest.raises(GaveUpError, match="is back, but of no help yet"):
+        wait_for(Pool(error, LOST, error, error))
+
+
+@pytest.mark.parametrize("error", [ssl.SSLCertVerificationError, ValueError])
+def test_what_no_patience_can_help_ends_the_wait_for_a_host(
+    error: type[Exception], limits: list[float]
+) -> None:
+    with pytest.raises(error):
+        wait_for(Pool(LOST, error))
 
 
 def test_a_host_that_comes_and_goes_is_given_up(limits: list[float]) -> None:
