@@ -53,7 +53,11 @@ class Served:
 
 
 def _serve(
-    pipe: Connection, packages: Sequence[Package], ca_pem: Path | None, rate: int | None
+    pipe: Connection,
+    packages: Sequence[Package],
+    ca_pem: Path | None,
+    rate: int | None,
+    address: str,
 ) -> None:
     context = None
     if ca_pem:
@@ -61,9 +65,9 @@ def _serve(
 
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority.issue_cert(address).configure_cert(context)
         authority.cert_pem.write_to_path(str(ca_pem))
-    with Lab(packages, tls=context, rate=rate) as lab:
+    with Lab(packages, tls=context, rate=rate, host=address, address=address) as lab:
         pipe.send(lab.url)
         while (asked := pipe.recv()) is not None:
             method, arguments = asked
@@ -75,16 +79,20 @@ def _serve(
 
 @contextlib.contextmanager
 def serving(
-    packages: Sequence[Package], ca_pem: Path | None = None, rate: int | None = None
+    packages: Sequence[Package],
+    ca_pem: Path | None = None,
+    rate: int | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[Served]:
     """Serve some packages until the block ends.
 
     :param ca_pem: serve over TLS, and write the authority's certificate there.
     :param rate: bytes per second for each response.
+    :param address: where to listen, and what URLs name.
     """
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs, packages, ca_pem, rate), daemon=True
+        target=_serve, args=(theirs, packages, ca_pem, rate, address), daemon=True
     )
     process.start()
     theirs.close()

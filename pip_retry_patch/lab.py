@@ -115,8 +115,9 @@ class Lab:
     """The unreliable index. A context manager; `start` and `close` do the same by hand.
 
     `tls`: a server-side context; the index then speaks HTTPS. `rate`: bytes per second, for each
-    response. `host`: the name of loopback that stands in `url`. Requests with an absolute URL, as a
-    plain HTTP proxy gets them, are answered too.
+    response. `host`: the name that stands in `url`. `address`: where to listen; loopback unless a
+    client shall come over another link. Requests with an absolute URL, as a plain HTTP proxy gets
+    them, are answered too.
 
     Raises ValueError for two packages of one name, and for `Garble` without TLS.
     """
@@ -128,8 +129,9 @@ class Lab:
         tls: ssl.SSLContext | None = None,
         rate: int | None = None,
         host: str = "127.0.0.1",
+        address: str = "127.0.0.1",
     ) -> None:
-        self.tls, self.rate, self.host = tls, rate, host
+        self.tls, self.rate, self.host, self.address = tls, rate, host, address
         self.errors: list[Exception] = []  # what went wrong in the lab itself
         self._packages: dict[str, Package] = {}
         for package in packages:
@@ -211,7 +213,7 @@ class Lab:
         self.close()
 
     def start(self) -> None:
-        """Build the wheels and listen. Raises OSError where loopback cannot be listened on."""
+        """Build the wheels and listen. Raises OSError where `address` cannot be listened on."""
         for name in self._packages:
             self._file(name)
         self._listener = self._bind()
@@ -241,7 +243,7 @@ class Lab:
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":  # elsewhere the option lets others take the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", self._port))
+        bound.bind((self.address, self._port))
         return bound
 
     def _accept(self) -> None:
