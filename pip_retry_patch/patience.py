@@ -10,6 +10,9 @@ The defaults, and why:
 * The limit is no less than the time that the failed attempt took. Connections that time out all
   end 15 seconds after they began, and a second of jitter would leave them in step. Who is alone
   pays for that with a wait of 7 seconds on average between attempts that take 15.
+* Where an attempt does not leave this machine, no server is spared by waiting: without wifi the
+  limit stays at 2 seconds, so that the download goes on at once when it is back. Such attempts do
+  not count towards the doubling either, for they tell nothing of the server.
 * 8 attempts, for a server that answers but does not help. With the waits between them that is
   about a minute and a half at most: long enough for a restart behind a load balancer, short enough
   that a server which will never help is reported while someone still looks.
@@ -35,6 +38,7 @@ class Patience(NamedTuple):
     seconds: float = 120.0
     first_limit: float = 1.0
     last_limit: float = 30.0
+    local_limit: float = 2.0
     progress: int = 64 * 1024
 
 
@@ -43,23 +47,28 @@ class Effort(NamedTuple):
 
     `unhelpful` counts the attempts that a server answered without helping, `unreachable` those
     that reached no server; `lost_at` is the clock's reading at the first of the latter since a
-    server was reached. `took` is how long the last attempt was under way until it failed, in
-    seconds, where that was spent in waiting for an answer.
+    server was reached. `local` of them did not leave this machine; `is_local`: nor did the last
+    attempt. `took` is how long that was under way until it failed, in seconds, where they were
+    spent in waiting for an answer.
     """
 
     unhelpful: int = 0
     unreachable: int = 0
     lost_at: float | None = None
+    local: int = 0
+    is_local: bool = False
     took: float = 0.0
 
     def was_unhelpful(self, took: float = 0.0) -> Effort:
         # Whatever it answered, it was reached: the seconds are over, and count anew if it is lost
         # again. The attempts do not, so that this ends.
-        return self._replace(unhelpful=self.unhelpful + 1, lost_at=None, took=took)
+        effort = self._replace(unhelpful=self.unhelpful + 1, lost_at=None)
+        return effort._replace(is_local=False, took=took)
 
-    def was_unreachable(self, now: float, took: float = 0.0) -> Effort:
+    def was_unreachable(self, now: float, took: float = 0.0, local: bool = False) -> Effort:
         lost_at = now if self.lost_at is None else self.lost_at
-        return self._replace(unreachable=self.unreachable + 1, lost_at=lost_at, took=took)
+        effort = self._replace(unreachable=self.unreachable + 1, lost_at=lost_at)
+        return effort._replace(local=self.local + local, is_local=local, took=took)
 
 
 def next_wait(
@@ -88,9 +97,11 @@ def next_wait(
         if left <= 0:
             return None
         longest = min(longest, patience.seconds)
-    failures = effort.unhelpful + effort.unreachable
+    failures = effort.unhelpful + effort.unreachable - effort.local
     wait = 0.0
-    if failures:
+    if effort.is_local:
+        wait = uniform(0.0, min(patience.local_limit, longest))
+    elif failures:
         # Doubling a float a thousand times overflows; the limit is reached long before.
         limit = patience.first_limit * 2 ** min(failures - 1, 32)
         wait = uniform(0.0, min(max(limit, effort.took), longest))

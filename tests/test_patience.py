@@ -74,6 +74,25 @@ def test_retry_after_is_cut_by_what_is_left_while_the_server_is_lost() -> None:
     assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=86400.0) == 21.0
 
 
+def test_attempts_that_do_not_leave_this_machine_go_on_every_two_seconds_to_the_end() -> None:
+    now, effort = 0.0, Effort()
+    waits = []
+    while (wait := next_wait(DEFAULT, effort, now, longest)) is not None:
+        waits.append(wait)
+        now += wait
+        effort = effort.was_unreachable(now, local=True)
+    assert waits == [0.0] + [2.0] * 60
+
+
+def test_attempts_that_do_not_leave_this_machine_tell_nothing_of_the_server() -> None:
+    effort = Effort().was_unreachable(0.0)
+    for _ in range(20):
+        effort = effort.was_unreachable(5.0, local=True)
+    assert next_wait(DEFAULT, effort, 6.0, longest) == 2.0
+    assert next_wait(DEFAULT, effort.was_unreachable(6.0), 6.0, longest) == 2.0
+    assert next_wait(DEFAULT, effort.was_unhelpful().was_unhelpful(), 6.0, longest) == 4.0
+
+
 def test_unreachable_attempts_do_not_use_up_the_attempts_of_a_server_that_answers() -> None:
     effort = Effort()
     for _ in range(20):
@@ -135,7 +154,7 @@ def test_no_seconds_means_one_try_at_once_and_no_waiting() -> None:
 
 
 @given(
-    st.lists(st.booleans(), max_size=200),
+    st.lists(st.sampled_from(["unhelpful", "unreachable", "local"]), max_size=200),
     st.floats(0, 1e6),
     st.integers(0, 20),
     st.floats(0, 1e4),
@@ -143,7 +162,7 @@ def test_no_seconds_means_one_try_at_once_and_no_waiting() -> None:
     st.randoms(use_true_random=False),
 )
 def test_patience_always_ends_and_never_waits_longer_than_it_says(
-    outcomes: list[bool],
+    outcomes: list[str],
     start: float,
     attempts: int,
     seconds: float,
@@ -152,7 +171,7 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
 ) -> None:
     policy = Patience(attempts=attempts, seconds=seconds)
     now, effort = start, Effort()
-    for reachable in outcomes:
+    for outcome in outcomes:
         wait = next_wait(policy, effort, now, rng.uniform, asked)
         if wait is None:
             lost_at = effort.lost_at
@@ -162,7 +181,10 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
             return
         assert 0 <= wait <= policy.last_limit + seconds
         now += wait
-        effort = effort.was_unhelpful() if reachable else effort.was_unreachable(now)
+        if outcome == "unhelpful":
+            effort = effort.was_unhelpful()
+        else:
+            effort = effort.was_unreachable(now, local=outcome == "local")
     assert effort.unhelpful <= attempts
 
 
