@@ -17,7 +17,7 @@ from pip_retry_patch import body, messages, ranges, resume, wrapping
 from pip_retry_patch.asker import Again, Asker, Send, Sent, first_part
 from pip_retry_patch.careful import Calls, careful
 from pip_retry_patch.continuing import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.hosts import Hosts
+from pip_retry_patch.hosts import Hosts, is_local
 from pip_retry_patch.patience import Patience
 
 logger = logging.getLogger("pip_retry_patch")
@@ -164,7 +164,7 @@ class Guard:
                 raise
             try:
                 url = _absolute(pool, sent.asked["url"])
-                response = self._hosts.wait_for(url, error, sent.send, args, kwargs)
+                response = self._hosts.wait_for(pool, url, error, sent.send, args, kwargs)
             except resume.GaveUpError as end:
                 raise self._error(end.failure, error) from error
             except Exception as again:
@@ -234,6 +234,7 @@ class Guard:
             ask=asker.ask,
             ask_again=asker.ask_again if redirected else None,
             unreachable=self._hosts.is_unreachable,
+            local=lambda error: is_local(pool, error),
             announce=self._announce,
             error=self._error,
             patience=self.patience,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import random
+import socket
 import time
 from typing import Any, Callable, Mapping, Sequence
 
@@ -63,6 +65,7 @@ class Hosts:
 
     def wait_for(
         self,
+        pool: Any,
         url: str,
         error: Exception,
         send: Callable[..., Any],
@@ -80,7 +83,7 @@ class Hosts:
         """
         name, host = messages.name_of(url), messages.host_of(url)
         began = time.monotonic()
-        effort = Effort().was_unreachable(began)
+        effort = Effort().was_unreachable(began, local=is_local(pool, error))
         trouble = messages.reason(error)
         asked_to_wait: float | None = None
         self._announce(messages.waiting_for_host(name, host, error, self._patience.seconds))
@@ -102,7 +105,7 @@ class Hosts:
                 trouble = messages.reason(again)
                 now = time.monotonic()
                 if self.is_unreachable(again):
-                    effort = effort.was_unreachable(now, now - asked_at)
+                    effort = effort.was_unreachable(now, now - asked_at, is_local(pool, again))
                 else:
                     effort = effort.was_unhelpful(now - asked_at)
                 continue
@@ -113,6 +116,43 @@ class Hosts:
             effort = effort.was_unhelpful(time.monotonic() - asked_at)
             response.close()
             response.release_conn()
+
+
+# Not EHOSTUNREACH, which is also what a whole fleet gets that shares a network with the server
+# while that one machine is away.
+_NO_NETWORK = frozenset([errno.ENETUNREACH, errno.ENETDOWN])
+_NO_NAME = frozenset([socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_NONAME])
+
+
+def is_local(pool: Any, error: Exception) -> bool:
+    """Whether a request through `pool` failed by `error` before it left this machine."""
+    causes = list(messages.causes(error))
+    if any(isinstance(cause, socket.gaierror) and cause.errno in _NO_NAME for cause in causes):
+        return True
+    if not any(isinstance(cause, OSError) and cause.errno in _NO_NETWORK for cause in causes):
+        return False
+    if "_socks_options" in pool.conn_kw:
+        return False  # its names are for the proxy to resolve, and for nobody else to hear of
+    # Of a host's several addresses, urllib3 tells what the last one brought. On a machine without
+    # IPv6 that is this error even while the server refuses on IPv4.
+    peer = getattr(pool, "proxy", None) or pool
+    return not _has_route(peer.host, peer.port)
+
+
+def _has_route(host: str, port: int | None) -> bool:
+    """Whether packets to one of its addresses could leave. UDP's connect sends none to find out."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return False
+    for family, kind, protocol, _, address in addresses:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.connect(address)
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _host(pool: Any) -> tuple[str, str, int]:

@@ -34,6 +34,7 @@ class Origin(NamedTuple):
         answer, or raises what the network raised.
     :param ask_again: the same, but from the request's first URL; None if there was no redirect.
     :param unreachable: tells of such an error whether no server was reached.
+    :param local: tells of such an error whether the request did not even leave this machine.
     :param announce: shows one line to the user.
     :param error: makes the exception to raise, from a Failure and the interruption.
     :param unproven: see `ranges.judge`.
@@ -44,6 +45,7 @@ class Origin(NamedTuple):
     ask: Callable[[dict[str, str]], Part]
     ask_again: Callable[[dict[str, str]], Part] | None
     unreachable: Callable[[Exception], bool]
+    local: Callable[[Exception], bool]
     announce: Callable[[str], None]
     error: Callable[[messages.Failure, Exception], Exception]
     patience: Patience
@@ -110,7 +112,8 @@ class Resumption:
                     raise GaveUpError(attempt.certificate()) from error
                 now = time.monotonic()
                 if origin.unreachable(error):
-                    self._effort = self._effort.was_unreachable(now, now - asked_at)
+                    took, local = now - asked_at, origin.local(error)
+                    self._effort = self._effort.was_unreachable(now, took, local)
                 else:
                     self._effort = self._effort.was_unhelpful(now - asked_at)
                 continue

@@ -60,6 +60,7 @@ def test_a_body_waits_as_long_as_it_was_kept_waiting(
         ask=network.ask,
         ask_again=None,
         unreachable=lambda error: isinstance(error, ConnectionRefusedError),
+        local=lambda error: False,
         announce=lambda line: None,
         error=lambda failure, error: error,
         patience=PATIENCE,
@@ -91,7 +92,7 @@ def wait_for(pool: Pool) -> Any:
     hosts = Hosts([urllib3.exceptions], PATIENCE, announce=lambda line: None)
     lost = urllib3.exceptions.ConnectTimeoutError()
     url, asked = "https://files.example/simple/demo/", {"method": "GET"}
-    return hosts.wait_for(url, lost, pool.send, (), asked)
+    return hosts.wait_for(pool, url, lost, pool.send, (), asked)
 
 
 LOST = urllib3.exceptions.ConnectTimeoutError
