@@ -1,7 +1,9 @@
 """Who is measured: pips with and without us, uv, wget, curl and aria2, and how each is called.
 
 Each is called as its users call it to finish a download over a bad connection: with its own retries
-on, one connection at a time. What differs from the defaults is written here and nowhere else.
+on, as many as `TRIES`, one connection at a time. Only the pips are called as they are, and the
+newest once more with the option that lets it try as often. What differs from the defaults is
+written here and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,6 +31,8 @@ PIPS = (("20.3.4", "3.9"), ("24.0", "3.12"), ("25.3", "3.9"), (environments.NEWE
 OURS = tuple(pair for pair in PIPS if pair[0] in ("24.0", environments.NEWEST))
 # So that no client waits for a silent server for hours: wget's default is 900 s, curl's none.
 SILENCE = 15  # seconds; pip's own default
+# So that nobody ends for having counted to five (aria2, pip) or twenty (wget).
+TRIES = 25
 
 
 class MissingPeerError(Exception):
@@ -65,6 +70,7 @@ class Peer:
         env = {name: os.environ[name] for name in kept if name in os.environ}
         env |= {"HOME": str(directory), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1"}
         env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_NO_CONFIG": "1"}
+        env |= {"UV_HTTP_RETRIES": str(TRIES), "UV_HTTP_TIMEOUT": str(SILENCE)}
         if ca_pem:
             env |= {"PIP_CERT": str(ca_pem), "SSL_CERT_FILE": str(ca_pem)}
             env |= {"CURL_CA_BUNDLE": str(ca_pem)}
@@ -184,17 +190,17 @@ def version(command: list[str]) -> str:
     return found[0] if found else ""
 
 
-def pip(pip_version: str, python: str, armed: bool) -> Peer:
+def pip(pip_version: str, python: str, armed: bool, *options: str) -> Peer:
     """A pip, with the wheel built from this tree or without it."""
     environment = environments.environment(pip_version, python, armed)
 
     def command(served: Served, package: str, target: Path) -> list[str]:
         words = [str(environment.python), "-m", "pip", "download", "--no-deps"]
         words += ["--progress-bar=off", "--index-url", served.index_url]
-        return [*words, "--dest", str(target), package]
+        return [*words, *options, "--dest", str(target), package]
 
-    name = f"pip {environment.pip_version}"
-    return Peer(f"{name} + patch" if armed else name, command, armed)
+    name = " ".join(["pip", environment.pip_version, *(["+ patch"] if armed else []), *options])
+    return Peer(name, command, armed)
 
 
 def everyone() -> list[Peer]:
@@ -207,26 +213,43 @@ def everyone() -> list[Peer]:
         return [*words, "--target", str(target), package]
 
     def by_wget(served: Served, package: str, target: Path) -> list[str]:
-        # It tries 20 times and continues by itself; it does not try again after a refusal.
-        words = ["wget", "--no-verbose", f"--timeout={SILENCE}", "--retry-connrefused"]
+        # It continues by itself.
+        words = ["wget", "--no-verbose", f"--tries={TRIES}", "--waitretry=1"]
+        words += [f"--timeout={SILENCE}", "--retry-connrefused"]
+        words += ["--retry-on-http-error=429,500,502,503,504"]
         return [*words, f"--directory-prefix={target}", served.file_url(package)]
 
-    def by_curl(served: Served, package: str, target: Path) -> list[str]:
-        words = ["curl", "--silent", "--show-error", "--fail", "--location", "--retry", "20"]
-        words += ["--retry-all-errors", "--retry-connrefused", "--continue-at", "-"]
-        words += ["--speed-limit", "1", "--speed-time", str(SILENCE), "--connect-timeout"]
-        words += [str(SILENCE), "--output", str(target / served.filename(package))]
+    def curl(served: Served, package: str, target: Path) -> list[str]:
+        words = ["curl", "--silent", "--show-error", "--fail", "--location"]
+        words += ["--connect-timeout", str(SILENCE)]
+        words += ["--speed-limit", "1", "--speed-time", str(SILENCE)]
+        words += ["--output", str(target / served.filename(package))]
         return [*words, served.file_url(package)]
 
+    def by_curl(served: Served, package: str, target: Path) -> list[str]:
+        # --continue-at changes nothing here: a retry throws away what came before it.
+        options = ["--retry", str(TRIES), "--retry-delay", "1", "--retry-all-errors"]
+        return [*curl(served, package, target), *options]
+
+    def by_curl_in_a_loop(served: Served, package: str, target: Path) -> list[str]:
+        # The usual way to have curl continue: until curl -C - ...; do sleep 1; done
+        words = shlex.join([*curl(served, package, target), "--continue-at", "-"])
+        loop = f"for n in $(seq {TRIES}); do {words} && exit; sleep 1; done; exit 1"
+        return ["sh", "-c", loop]
+
     def by_aria2(served: Served, package: str, target: Path) -> list[str]:
-        words = ["aria2c", "--quiet", "--max-tries=20", "--retry-wait=1", f"--dir={target}"]
+        words = ["aria2c", "--console-log-level=error", "--show-console-readout=false"]
+        words += [f"--max-tries={TRIES}", "--retry-wait=1", f"--dir={target}"]
         words += [f"--timeout={SILENCE}", f"--connect-timeout={SILENCE}"]
-        words += [f"--checksum=sha-256={served.sha256(package)}"]
+        # The option it has for servers that cannot continue.
+        words += ["--always-resume=false", f"--checksum=sha-256={served.sha256(package)}"]
         return [*words, served.file_url(package)]
 
     peers = [pip(*pair, armed=True) for pair in OURS] + [pip(*pair, armed=False) for pair in PIPS]
+    peers.append(pip(*PIPS[-1], False, "--resume-retries", str(TRIES)))
     peers.append(Peer(f"uv {version([uv_program, '--version'])}", by_uv))
     peers.append(Peer(f"wget {version(['wget', '--version'])}", by_wget))
-    peers.append(Peer(f"curl {version(['curl', '--version'])}", by_curl))
+    curls = f"curl {version(['curl', '--version'])}"
+    peers += [Peer(f"{curls} --retry", by_curl), Peer(f"{curls} -C - in a loop", by_curl_in_a_loop)]
     peers.append(Peer(f"aria2 {version(['aria2c', '--version'])}", by_aria2))
     return peers
