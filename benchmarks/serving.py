@@ -1,6 +1,7 @@
 """The unreliable index (`pip_retry_patch.lab`) in a process of its own.
 
-There it takes neither processor time nor memory from what is measured.
+There it takes neither processor time nor memory from what is measured. Where neither is measured,
+`serving_here` saves that process.
 """
 
 from __future__ import annotations
@@ -52,6 +53,38 @@ class Served:
         return bool(self._ask("wait_idle"))
 
 
+class Near(Served):
+    """The same of a lab in this process."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.url, self.index_url = lab.url, lab.index_url
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        return _answer(self._lab, method, arguments)
+
+
+def _answer(lab: Lab, method: str, arguments: Sequence[Any]) -> Any:
+    if method == "size":
+        return len(lab.wheel(*arguments))
+    if method not in METHODS:
+        raise ValueError(method)
+    return getattr(lab, method)(*arguments)
+
+
+def _certified(ca_pem: Path | None, address: str = "127.0.0.1") -> ssl.SSLContext | None:
+    """A server's TLS settings; the certificate of the authority behind them goes to `ca_pem`."""
+    if not ca_pem:
+        return None
+    import trustme
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(address).configure_cert(context)
+    authority.cert_pem.write_to_path(str(ca_pem))
+    return context
+
+
 def _serve(
     pipe: Connection,
     packages: Sequence[Package],
@@ -59,22 +92,18 @@ def _serve(
     rate: int | None,
     address: str,
 ) -> None:
-    context = None
-    if ca_pem:
-        import trustme
-
-        authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(address).configure_cert(context)
-        authority.cert_pem.write_to_path(str(ca_pem))
+    context = _certified(ca_pem, address)
     with Lab(packages, tls=context, rate=rate, host=address, address=address) as lab:
         pipe.send(lab.url)
         while (asked := pipe.recv()) is not None:
-            method, arguments = asked
-            if method == "size":
-                pipe.send(len(lab.wheel(*arguments)))
-            elif method in METHODS:
-                pipe.send(getattr(lab, method)(*arguments))
+            pipe.send(_answer(lab, *asked))
+
+
+@contextlib.contextmanager
+def serving_here(packages: Sequence[Package], ca_pem: Path | None = None) -> Iterator[Served]:
+    """Serve from this process: starts at once, for parts that measure neither time nor memory."""
+    with Lab(packages, tls=_certified(ca_pem)) as lab:
+        yield Near(lab)
 
 
 @contextlib.contextmanager
