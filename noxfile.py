@@ -24,7 +24,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test. The pips and Pythons are made by tests/environments.py, not by nox."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test,benchmarks]")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 

@@ -66,7 +66,7 @@ def test_wrapt_is_the_only_requirement(wheel: Path) -> None:
     assert [re.split(r"[^\w-]", r)[0] for r in required] == ["wrapt"]
     assert not any("<" in r for r in required)
     assert metadata["Requires-Python"] == ">=3.8"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"requests", "test"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"benchmarks", "requests", "test"}
 
 
 def test_the_tree_and_the_sdist_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
