@@ -42,6 +42,7 @@ class _UnderWay(threading.local):
     url = ""
     again: Again | None = None
     hashed = False
+    needed = False
     continuation: Continuation | None = None
     capturing = False
     captured: Sent | None = None
@@ -86,22 +87,30 @@ class Guard:
 
     @contextlib.contextmanager
     def sending(
-        self, url: str, again: Again, hashed: bool, continuation: Continuation | None = None
+        self,
+        url: str,
+        again: Again,
+        hashed: bool = False,
+        needed: bool = False,
+        continuation: Continuation | None = None,
     ) -> Iterator[None]:
         """Say what is sent while this lasts: a request for `url`, whatever redirects follow.
 
         `again` sends it once more from there, with some fields in its header, and so calls
         urlopen again. `hashed`: what comes will be checked against a hash. Where it is not, only
-        proven parts are joined. `continuation`: what an earlier run kept, and where to keep what
-        comes now.
+        proven parts are joined. `needed`: pip cannot do without it. `continuation`: what an
+        earlier run kept, and where to keep what comes now.
         """
         now = self._under_way
-        before = now.url, now.again, now.hashed, now.continuation
-        now.url, now.again, now.hashed, now.continuation = url, again, hashed, continuation
+        before = vars(now).copy()
+        vars(now).update(
+            url=url, again=again, hashed=hashed, needed=needed, continuation=continuation
+        )
         try:
             yield
         finally:
-            now.url, now.again, now.hashed, now.continuation = before
+            vars(now).clear()
+            vars(now).update(before)
             if continuation is not None:
                 continuation.end()
 
@@ -156,27 +165,63 @@ class Guard:
     def _send(
         self, sent: Sent, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any], patient: bool
     ) -> Any:
-        """Send it, and wait for its host if that has answered before and is gone now."""
+        """Send it, and wait for its host if that is lost or busy."""
         try:
             response = sent.send(*args, **kwargs)
+            status = response.status
         except Exception as error:
-            if not patient or not self._hosts.is_waited_for(pool, sent.asked, error):
+            if not patient or not self._is_waited_for(pool, sent.asked, error):
                 raise
-            try:
-                url = _absolute(pool, sent.asked["url"])
-                response = self._hosts.wait_for(pool, url, error, sent.send, args, kwargs)
-            except resume.GaveUpError as end:
-                raise self._error(end.failure, error) from error
-            except Exception as again:
-                if self._hosts.is_network_error(again):
-                    raise
-                logger.debug("pip-retry-patch could not wait for a host: %r", again)
-                raise error from None
+            response = self._wait(sent, pool, args, kwargs, error)
+            if response is None:
+                raise
+            status = response.status
+        else:
+            if patient and self._is_waited_for(pool, sent.asked, response):
+                later = self._wait(sent, pool, args, kwargs, response)
+                if later is not None:
+                    _drop(response)
+                    response = later
         try:
-            self._hosts.note(pool)
+            self._hosts.note(pool, status)
         except Exception as why:
             logger.debug("pip-retry-patch could not note a host: %r", why)
         return response
+
+    def _is_waited_for(self, pool: Any, asked: Mapping[str, Any], first: Any) -> bool:
+        """Whether to ask again later; `first` is the response that came, or the error."""
+        if isinstance(first, Exception) and self._hosts.is_lost(pool, asked, first):
+            return True
+        # (A program that is protected decides for itself what a status means to it.)
+        return bool(self._under_way.url) and self._hosts.is_busy(pool, asked, first)
+
+    def _wait(
+        self, sent: Sent, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any], first: Any
+    ) -> Any:
+        """Return what comes once the host is there again, and has time.
+
+        None where pip is to have what came first. That is so of a host that did nothing but say
+        that it is busy: one of several indexes, which pip can do without.
+        """
+        try:
+            url = _absolute(pool, sent.asked["url"])
+
+            def send(**options: Any) -> Any:
+                return sent.send(*args, **dict(kwargs, **options))
+
+            lost = isinstance(first, Exception) and self._hosts.is_lost(pool, sent.asked, first)
+            wait = self._hosts.wait_for_lost if lost else self._hosts.wait_for_busy
+            return wait(pool, url, first, send)
+        except resume.GaveUpError as end:
+            error = first if isinstance(first, Exception) else end
+            if lost or self._under_way.needed or self._hosts.has_helped(pool):
+                raise self._error(end.failure, error) from error
+            self._announce(messages.without(end.failure))
+        except Exception as again:
+            if self._hosts.is_network_error(again):
+                raise
+            logger.debug("pip-retry-patch could not wait for a host: %r", again)
+        return None
 
     # From an earlier run.
 

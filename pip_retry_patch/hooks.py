@@ -158,12 +158,12 @@ class _Rings:
             headers = dict(_past_caches(kwargs.get("headers")), **fields)
             return wrapped(*args, **dict(kwargs, headers=headers, stream=True))
 
-        hashed = artifact is not None and artifact.hashed
+        needed, hashed = artifact is not None, artifact is not None and artifact.hashed
         effort = Effort()
         while True:
             continuation = None if artifact is None else artifact.continuation(fresh)
             try:
-                with self._guard.sending(url, again, hashed, continuation):
+                with self._guard.sending(url, again, hashed, needed, continuation):
                     response = wrapped(*args, **kwargs)
                 break
             except Exception as error:

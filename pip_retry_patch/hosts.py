@@ -1,10 +1,16 @@
-"""Hosts that answered, and cannot be reached now: they are waited for (the request ring)."""
+"""Hosts that are lost or busy: they are waited for (the request ring).
+
+*Lost* is a host that answered, and cannot be reached now. *Busy* is one that answers what asks for
+time (`ranges.BUSY_STATUSES`), once pip's own retries are used up. pip has none for 429, 502 (up to
+23.3) and 504: it takes one such answer for an index page that is not there.
+"""
 
 from __future__ import annotations
 
 import errno
 import http.client
 import random
+import re
 import socket
 import time
 from typing import Any, Callable, Mapping, Sequence
@@ -28,13 +34,21 @@ class Hosts:
         self._patience = patience
         self._announce = announce
         self._answered: set[tuple[str, str, int]] = set()
+        self._helped: set[tuple[str, str, int]] = set()  # with more than that it is busy
+        self._stays_busy: set[tuple[str, str, int]] = set()
 
     def _classes(self, *names: str) -> tuple[type[Exception], ...]:
         return tuple(getattr(module, name) for module in self._exceptions for name in names)
 
-    def note(self, pool: Any) -> None:
+    def note(self, pool: Any, status: int) -> None:
         """The host of `pool` has answered."""
         self._answered.add(_host(pool))
+        if status not in ranges.BUSY_STATUSES:
+            self._helped.add(_host(pool))
+
+    def has_helped(self, pool: Any) -> bool:
+        """Whether the host of `pool` answered with more than that it is busy."""
+        return _host(pool) in self._helped
 
     def is_network_error(self, error: Exception) -> bool:
         """Whether urllib3 or the system raised it, and no mistake of ours."""
@@ -51,42 +65,84 @@ class Hosts:
             return False
         raise error  # a mistake of ours, and nothing to be patient about
 
-    def is_waited_for(self, pool: Any, asked: Mapping[str, Any], error: Exception) -> bool:
+    def is_lost(self, pool: Any, asked: Mapping[str, Any], error: Exception) -> bool:
         """Whether a request that failed by `error` may help when its host is back."""
         return (
             isinstance(error, (*self._classes("HTTPError"), OSError))
             and _host(pool) in self._answered
-            and asked["method"] in ("GET", "HEAD")
-            # Not inside of urllib3's own retries: when they are used up, it is our turn.
-            and not getattr(asked.get("retries"), "history", ())
+            and _is_our_turn(asked)
             and not messages.is_certificate_error(error)
             and self.is_unreachable(error)
         )
 
-    def wait_for(
-        self,
-        pool: Any,
-        url: str,
-        error: Exception,
-        send: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Send a request again until it is answered, by more than that the server is busy.
+    def is_busy(self, pool: Any, asked: Mapping[str, Any], first: Any) -> bool:
+        """Whether a request that brought `first` may help when its host has more time.
 
-        urllib3's own retries were used up before. They are not begun again when the host is back
-        and busy: everyone else who waited for it would do the same, seven times within 8 seconds.
+        :param first: the response, or the error that urllib3 raised after its own retries.
+        """
+        return (
+            self._patience.attempts > 1
+            and self._busy_status(first) in _ASKS_FOR_TIME
+            and _host(pool) not in self._stays_busy
+            and _is_our_turn(asked)
+        )
 
-        :param error: how it failed just now.
+    def _busy_status(self, first: Any) -> int:
+        """Return the status that a response has, or that ended urllib3's retries; else 0."""
+        if not isinstance(first, Exception):
+            return int(first.status)
+        reason = getattr(first, "reason", None)
+        if not isinstance(reason, self._classes("ResponseError")):
+            return 0
+        status = re.search(r"\b\d{3}\b", str(reason))  # "too many 503 error responses"
+        return int(status[0]) if status else 0
+
+    def wait_for_lost(self, pool: Any, url: str, error: Exception, send: Callable[..., Any]) -> Any:
+        """Ask again until the host of `pool` is back, and not busy.
+
+        urllib3's own retries were used up before. They are not begun again when it is back and
+        busy: everyone else who waited for it would do the same, seven times within 8 seconds.
+
+        :param error: how the request failed just now.
+        :param send: sends it once more, with these keyword arguments.
         :raises resume.GaveUpError: patience has ended.
         :raises Exception: its certificate was refused, or no network is to blame.
         """
         name, host = messages.name_of(url), messages.host_of(url)
-        began = time.monotonic()
-        effort = Effort().was_unreachable(began, local=is_local(pool, error))
-        trouble = messages.reason(error)
-        asked_to_wait: float | None = None
         self._announce(messages.waiting_for_host(name, host, error, self._patience.seconds))
+        effort = Effort().was_unreachable(time.monotonic(), local=is_local(pool, error))
+        return self._ask(pool, url, effort, messages.reason(error), None, send)
+
+    def wait_for_busy(self, pool: Any, url: str, first: Any, send: Callable[..., Any]) -> Any:
+        """Ask again until the host of `pool` is not busy any more; see `wait_for_lost`.
+
+        A host that stays busy is not waited for again: a dead index among others would cost as
+        much time for each project that pip looks up.
+
+        :param first: see `is_busy`.
+        """
+        name, host = messages.name_of(url), messages.host_of(url)
+        trouble = messages.busy(self._busy_status(first))
+        more = self._patience.attempts - 1
+        self._announce(messages.waiting_for_busy(name, host, trouble, more))
+        asked_to_wait = retry_after(getattr(first, "headers", {}))
+        try:
+            return self._ask(pool, url, Effort().was_unhelpful(), trouble, asked_to_wait, send)
+        except resume.GaveUpError:
+            self._stays_busy.add(_host(pool))
+            raise
+
+    def _ask(
+        self,
+        pool: Any,
+        url: str,
+        effort: Effort,
+        trouble: str,
+        asked_to_wait: float | None,
+        send: Callable[..., Any],
+    ) -> Any:
+        name, host = messages.name_of(url), messages.host_of(url)
+        began = time.monotonic()
         while True:
             now = time.monotonic()
             wait = next_wait(self._patience, effort, now, random.uniform, asked_to_wait)
@@ -98,7 +154,7 @@ class Hosts:
             asked_to_wait = None
             asked_at = time.monotonic()
             try:
-                response = send(*args, **dict(kwargs, **PROBE))
+                response = send(**PROBE)
             except Exception as again:
                 if messages.is_certificate_error(again):
                     raise
@@ -116,6 +172,16 @@ class Hosts:
             effort = effort.was_unhelpful(time.monotonic() - asked_at)
             response.close()
             response.release_conn()
+
+
+# Not 500, which pip has asked about five times by then: that is a mistake of the server's own.
+_ASKS_FOR_TIME = ranges.BUSY_STATUSES - {500}
+
+
+def _is_our_turn(asked: Mapping[str, Any]) -> bool:
+    """Whether a request can be repeated, and is no retry of urllib3's own, which come first."""
+    retries = getattr(asked.get("retries"), "history", ())
+    return asked["method"] in ("GET", "HEAD") and not retries
 
 
 # Not EHOSTUNREACH, which is also what a whole fleet gets that shares a network with the server

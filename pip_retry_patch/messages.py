@@ -283,18 +283,28 @@ def lost_host(name: str, host: str, trouble: str, attempts: int, seconds: float)
     )
 
 
+def waiting_for_busy(name: str, host: str, trouble: str, attempts: int) -> str:
+    return (
+        f"{clean(host)} is busy ({trouble}). Asking again for {name}, {up_to_attempts(attempts)}."
+    )
+
+
 def busy_host(name: str, host: str, trouble: str, attempts: int, seconds: float) -> Failure:
-    """A host that was waited for is back, but has not been of any help so far."""
+    """A host was asked again until patience ended, and answered, but to no avail."""
     return Failure(
-        message=f"{clean(host)} is back, but of no help yet.",
+        message=f"{clean(host)} is there, but of no help now.",
         context=(
-            f"It answered before in this run, but not when asked for {name}; "
-            f"now: {trouble}; {_times(attempts)} in {format_seconds(seconds)}."
+            f"It was asked for {name}: {trouble}; {_times(attempts)} in {format_seconds(seconds)}."
         ),
         note="The server is busy, or not quite back. Nothing is wrong with the package itself.",
         hint="Run the same command again in a few minutes. To make pip try longer: "
         "pip config set global.retry-patch-attempts 50",
     )
+
+
+def without(failure: Failure) -> str:
+    """What pip may be able to do without did not come."""
+    return f"{failure.message} {failure.context} pip goes on without it."
 
 
 def _times(attempts: int) -> str:

@@ -189,24 +189,102 @@ def test_a_host_that_is_back_but_stays_busy_is_named_after_the_attempts(
         done = Download(armed(pip, python), lab, certificates, "--retries", "1", env=env)
         output = " ".join(done.run.output.split())
         assert done.run.returncode == 1
-        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is back, but of no help yet" in output
-        assert "now: the server answers 503" in output and "retry-patch-attempts 50" in output
+        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is there, but of no help now" in output
+        assert (
+            ": the server answers 503; " in output
+            and "retry-patch-attempts 50" in output
+        )
         assert "No matching distribution" not in output and "Traceback" not in output
         assert len(lab.requests("demo", "page")) == 5
 
 
+# Hosts that are busy
+
+
+@pytest.mark.parametrize("busy", [Busy(429), Busy(503, retry_after=1), Busy(504)])
 @GENERATIONS
-def test_a_host_that_is_busy_but_never_was_away_gets_pips_own_retries(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+def test_a_page_of_a_busy_host_is_no_page_that_is_not_there(
+    busy: Busy, pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
-    asked = []
-    for factory in (armed, bare):
-        with Lab([Package("demo", page_faults=[Redirect("?again=1"), *[Busy(503)] * 9])]) as lab:
-            done = Download(factory(pip, python), lab, certificates, "--retries", "2")
-            assert done.run.returncode == 1
-            assert "No matching distribution" in done.run.output
-            asked.append(len(lab.requests("demo", "page")))
-    assert asked == [4, 4]
+    """pip asks for it again when the answer is 503, never after a bare 429 or a 504."""
+    with Lab([Package("demo", page_faults=[busy] * 2)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings(" is busy ")
+        assert f"the server answers {busy.status}" in line
+        assert f"for the page {lab.index_url}demo/, up to 7 more times" in line
+        assert len(lab.requests("demo", "page")) == 3
+
+
+@GENERATIONS
+def test_a_host_that_gets_busy_and_stays_so_is_an_error(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", page_faults=[Redirect("?again=1"), *[Busy(503)] * 20])]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "2", env=HASTY)
+        output = " ".join(done.run.output.split())
+        assert done.run.returncode == 1
+        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is there, but of no help now" in output
+        assert f"the page {lab.index_url}demo/" in output
+        assert "No matching distribution" not in output and "Traceback" not in output
+        # The redirect; three by pip; and one, as the third was the first of the two attempts.
+        assert len(lab.requests("demo", "page")) == 5
+
+
+@GENERATIONS
+def test_an_index_that_is_never_but_busy_is_gone_without_and_asked_again_once(
+    pip: str, python: str, armed: Factory
+) -> None:
+    """One of several may be dead for good, and pip always did without it, if in silence."""
+    environment = armed(pip, python)
+    names = ("demo", "other")
+    dead = [Package(name, page_faults=[Busy(504)] * 20) for name in names]
+    with Lab(dead) as first, Lab([Package(name, 3000) for name in names]) as second:
+        target = environment.fresh_dir()
+        run = environment.run(
+            *("download", "--no-deps", "--dest", target, "--index-url", second.index_url),
+            *("--extra-index-url", first.index_url, *names),
+            env={"PIP_RETRY_PATCH_ATTEMPTS": "3"},
+        )
+        assert run.returncode == 0, run.output
+        assert len(list(target.iterdir())) == 2
+        (line,) = run.warnings("of no help now")
+        assert "the server answers 504; 3 attempts in" in line
+        assert line.endswith("pip goes on without it.")
+        asked = [len(first.requests(name, "page")) for name in names]
+        assert asked == [3, 1]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@GENERATIONS
+def test_a_file_of_a_busy_host_is_waited_for(
+    status: int, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Busy(status)] * 3)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings(" is busy ")
+        assert "for demo-1.0-py3-none-any.whl" in line
+
+
+@GENERATIONS
+def test_a_file_of_a_host_that_stays_busy_is_an_error_and_no_traceback(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, forever=Busy(503))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1", env=HASTY)
+        assert done.run.returncode == 1
+        assert "of no help now" in done.run.output and "Traceback" not in done.run.output
+
+
+@GENERATIONS
+def test_without_retries_a_busy_host_is_asked_once(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", page_faults=[Busy(429)] * 9)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "0")
+        assert done.run.returncode == 1 and not done.run.warnings(" is busy ")
+        assert len(lab.requests("demo", "page")) == 1
 
 
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))

@@ -78,7 +78,7 @@ class Pool(Network):
     closed = 0
 
     def send(self, **asked: Any) -> Any:
-        assert asked == {"method": "GET", "retries": False, "redirect": False}
+        assert asked == {"retries": False, "redirect": False}
         part = self.ask(asked)
         return SimpleNamespace(
             status=part.status, headers=part.headers, close=self.close, release_conn=lambda: None
@@ -91,8 +91,7 @@ class Pool(Network):
 def wait_for(pool: Pool) -> Any:
     hosts = Hosts([urllib3.exceptions], PATIENCE, announce=lambda line: None)
     lost = urllib3.exceptions.ConnectTimeoutError()
-    url, asked = "https://files.example/simple/demo/", {"method": "GET"}
-    return hosts.wait_for(pool, url, lost, pool.send, (), asked)
+    return hosts.wait_for_lost(pool, "https://files.example/simple/demo/", lost, pool.send)
 
 
 LOST = urllib3.exceptions.ConnectTimeoutError
@@ -108,9 +107,9 @@ def test_a_host_that_is_back_but_busy_is_waited_for_until_the_attempts_are_over(
     limits: list[float],
 ) -> None:
     pool = Pool(LOST, 503, 429, 504)
-    with pytest.raises(GaveUpError, match="is back, but of no help yet") as end:
+    with pytest.raises(GaveUpError, match="is there, but of no help now") as end:
         wait_for(pool)
-    assert "now: the server answers 504; 5 attempts in" in str(end.value)
+    assert ": the server answers 504; 5 attempts in" in str(end.value)
     assert pool.closed == 3
     assert len(limits) == 4 and min(limits[1:]) >= TOOK
 
@@ -121,7 +120,7 @@ def test_a_host_that_is_back_but_busy_is_waited_for_until_the_attempts_are_over(
 def test_a_host_that_is_back_but_breaks_the_connection_is_no_more_help(
     error: type[Exception], limits: list[float]
 ) -> None:
-    with pytest.raises(GaveUpError, match="is back, but of no help yet"):
+    with pytest.raises(GaveUpError, match="is there, but of no help now"):
         wait_for(Pool(error, LOST, error, error))
 
 
@@ -136,7 +135,7 @@ def test_what_no_patience_can_help_ends_the_wait_for_a_host(
 def test_a_host_that_comes_and_goes_is_given_up(limits: list[float]) -> None:
     ends: list[type[Exception] | int] = [LOST, 503] * 9
     pool = Pool(*ends)
-    with pytest.raises(GaveUpError, match="is back, but of no help yet"):
+    with pytest.raises(GaveUpError, match="is there, but of no help now"):
         wait_for(pool)
     assert len(pool.ends) == 18 - 6
 
