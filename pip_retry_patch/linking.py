@@ -34,8 +34,9 @@ _ARM = """try:
 except Exception: 0"""
 
 _LINE = (
-    "import sys; sys.meta_path.insert(0, type(sys.implementation)(find_spec=lambda name, *_: "
-    'exec({code}) if name in "pip._internal pipenv.patched.pip venv virtualenv" else None))\n'
+    'import sys; f = lambda name, *_: exec({code}) if name + " " in '
+    '"pip._internal pipenv.patched.pip venv virtualenv " else None; '
+    "f.find_spec = f; sys.meta_path[:0] = f,\n"
 )
 
 # Run by an environment's Python: where its packages are.

@@ -25,6 +25,8 @@ PTH = "pip_retry_patch.pth"
 # How many finders of ours wait once pip is imported.
 ARMED = "import pip, sys; print(sys.meta_path.count(sys.modules.get('pip_retry_patch')))"
 MODULES = "import sys; print(*sorted(sys.modules))"
+# What many programs import; ntpath and others try `import nt` everywhere.
+USUAL = "import asyncio, json, ntpath, pathlib, shutil, subprocess, zipfile"
 HEAVY = {"wrapt", "re", "logging", "importlib.util", "typing"}
 MAIN = (NEWEST, "3.13")
 
@@ -214,6 +216,9 @@ def test_a_start_imports_nothing(spoilable: Environment, wheel: Path) -> None:
     without = set(spoilable.run_python("-c", MODULES).stdout.split())
     unpack(wheel, spoilable)
     assert set(spoilable.run_python("-c", MODULES).stdout.split()) == without
+    usual = set(spoilable.run_python("-c", f"{USUAL}; {MODULES}").stdout.split())
+    assert {"asyncio", "zipfile"} <= usual
+    assert "pip_retry_patch" not in usual
     with_pip = set(spoilable.run_python("-c", f"import pip; {MODULES}").stdout.split())
     assert with_pip - without == {"pip", "pip_retry_patch"}
     assert not with_pip & HEAVY
