@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import logging
+import time
 from typing import Any
 
 from pip_retry_patch import messages
@@ -26,9 +27,12 @@ from pip_retry_patch.resume import GaveUpError, Origin, Resumption
 
 logger = logging.getLogger("pip_retry_patch")
 
-# pip reads up to 256 KiB at once, which on a slow link take their time to come. What is kept is
-# kept in smaller steps, for it is what a kill does not take away.
+# A read that waits for many bytes loses them to a kill. On a slow link what is kept is therefore
+# taken in steps of this size.
 KEPT_AT_ONCE = 64 * 1024
+# From so many bytes a second on, a PIECE is there in a quarter of a second, and is taken at once
+# even for a reader that asks for less: pip up to 25.0 reads 10 KiB, and each read has its price.
+FAST = 1 << 20
 
 
 class Body:
@@ -67,6 +71,9 @@ class Body:
         # compared, and a digest is what is kept to compare with.
         self._digest = None if known.validators.strong is not None else hashlib.sha256()
         self._ended = False
+        self._fast = False  # whether the last piece came fast
+        self._ahead = b""  # taken from the connection, of which the first bytes were handed on:
+        self._handed = 0
 
     # What urllib3, CacheControl and requests ask of a body.
 
@@ -78,14 +85,15 @@ class Body:
     @property
     def closed(self) -> bool:
         """True from the moment on when the last byte was handed on."""
-        return self._ended
+        return self._ended and not self._ahead
 
     def isclosed(self) -> bool:
         """As `closed`; http.client calls it so."""
-        return self._ended
+        return self.closed
 
     def close(self) -> None:
         """Drop what was not read, and the connection with it."""
+        self._ahead = b""
         self._end(reusable=False)
 
     def read(self, amt: int | None = None) -> bytes:
@@ -115,15 +123,19 @@ class Body:
         pieces: list[bytes] = []
         missing = amt
         try:
-            while missing > 0 and not self._ended:
-                if self._interruption is None:
+            while missing > 0 and not self.closed:
+                if self._ahead:
+                    piece = self._hand_on(missing)
+                    pieces.append(piece)
+                    missing -= len(piece)
+                elif self._interruption is None:
                     piece = self._take(missing, once)
                     if piece:
                         pieces.append(piece)
                         missing -= len(piece)
                 elif not pieces:
                     self._heal()
-                if pieces and (once or self._interruption is not None):
+                if pieces and (once or (self._interruption is not None and not self._ahead)):
                     # What arrived is handed on before time is spent on what did not.
                     break
         except BaseException:
@@ -131,15 +143,32 @@ class Body:
             raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _take(self, most: int, once: bool) -> bytes:
-        """Read from the connection, and note whether an end or an interruption came."""
+    def _hand_on(self, most: int) -> bytes:
+        """Return the next of the bytes that were read ahead."""
+        piece = self._ahead[self._handed : self._handed + most]
+        self._handed += len(piece)
+        if self._handed == len(self._ahead):
+            self._ahead = b""
+        return piece
+
+    def _take(self, wanted: int, once: bool) -> bytes:
+        """Read from the connection, and note whether an end or an interruption came.
+
+        What it brings beyond `wanted` bytes is kept for the next reads.
+        """
         part = self._part
         assert part is not None
+        most = wanted
+        if self._fast and not once:
+            # (What a large read leaves over would have to be joined to the next one.)
+            most = wanted if wanted >= KEPT_AT_ONCE else PIECE
+        elif self._partial is not None:
+            most = min(wanted, KEPT_AT_ONCE)
         if self._stop is not None:
             most = min(most, self._stop - self._offset)
-        if self._partial is not None:
-            most = min(most, KEPT_AT_ONCE)
+        began = time.monotonic()
         piece = part.read(most, once)
+        self._fast = len(piece) >= FAST * (time.monotonic() - began)
         self._interruption = part.interruption
         if piece:
             if self._partial is not None:
@@ -158,6 +187,9 @@ class Body:
                 self._end()
             else:
                 self._interruption = messages.EarlyEnd(self._stop - self._offset)
+        if len(piece) > wanted:
+            self._ahead, self._handed = piece, wanted
+            return piece[:wanted]
         return piece
 
     def _end(self, reusable: bool = True) -> None:

@@ -250,6 +250,26 @@ def test_a_clean_body_is_handed_on_in_pieces_as_large_as_they_were_asked_for() -
         assert b"".join(pieces) == lab.wheel("demo")
 
 
+def test_small_reads_of_a_fast_body_are_served_from_large_ones() -> None:
+    with Lab([Package("demo", SIZE)]) as lab:
+        body = Copy().get(lab)._fp  # type: ignore[attr-defined]
+        taken: list[int] = []
+        part_read = body._part.read
+
+        def counted(most: int, once: bool = False) -> bytes:
+            taken.append(most)
+            return bytes(part_read(most, once))
+
+        body._part.read = counted
+        pieces = []
+        while not body.closed:
+            pieces.append(body.read(10_240))
+        assert [len(piece) for piece in pieces[:-1]] == [10_240] * (len(pieces) - 1)
+        assert b"".join(pieces) == lab.wheel("demo")
+        # On a machine that is busy enough no body is fast.
+        assert taken[0] == 10_240 and (len(taken) <= 5 or max(taken) == 10_240)
+
+
 def test_crumbs_are_no_progress() -> None:
     with Lab([Package("demo", SIZE, forever=Cut(10))]) as lab:
         with pytest.raises(GaveUpError, match=r"stopped at 50 bytes of 301\.\d kB|of 30\d kB"):
