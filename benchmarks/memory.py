@@ -1,0 +1,103 @@
+"""Whether the memory that pip takes grows with what it downloads, or with what is interrupted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import charts, processes
+from benchmarks.peers import OURS
+from benchmarks.serving import Served, serving
+from pip_retry_patch.lab import Cut, Package
+from tests import environments
+from tests.environments import Environment
+
+TITLE = "Memory"
+
+SIZES = {"100 MB": 100_000_000, "1 GB": 1_000_000_000}
+CUTS = 50
+FLAT = 1.1  # the largest by the smallest of what should not differ
+PLAIN, CLEAN, BROKEN = "pip alone", "with the patch", f"with the patch, {CUTS} cuts"
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    sizes = {"5 MB": 5_000_000, "10 MB": 10_000_000} if quick else SIZES
+    figures: dict[str, Any] = {"pips": {}}
+    times = 1 if quick else 3
+    for pip, python in OURS[:1] if quick else OURS:
+        peaks: dict[str, dict[str, list[int]]] = {}
+        for name, size in sizes.items():
+            peaks[name] = {what: [] for what in (PLAIN, CLEAN, BROKEN)}
+            for what, found in peaks[name].items():
+                environment = environments.environment(pip, python, armed=what != PLAIN)
+                for _ in range(times):
+                    cuts = [Cut(size // (CUTS + 2))] * CUTS if what == BROKEN else []
+                    with serving([Package("large", size, cuts)]) as served:
+                        found.append(_peak(environment, served))
+                        answers = len(served.requests("large"))
+                    if (what == BROKEN) != (answers >= CUTS):
+                        raise processes.ProcessError(f"{what}: {answers} requests")
+        version = environments.environment(pip, python, armed=False).pip_version
+        figures["pips"][version] = {"python": python, "peaks": peaks}
+    return figures
+
+
+def _peak(environment: Environment, served: Served) -> int:
+    """Let pip download it; return its peak in KiB."""
+    directory = environment.fresh_dir()
+    env: dict[str, str | Path] = {"HOME": directory, "LANG": "C.UTF-8"}
+    env |= {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    command: list[str | Path] = [environment.python, "-m", "pip", "download", "--quiet"]
+    command += ["--no-deps", "--dest", directory / "dest", "--cache-dir", directory / "cache"]
+    try:
+        return processes.spend(
+            [*command, "--index-url", served.index_url, "large"], env, directory
+        ).peak
+    finally:
+        shutil.rmtree(directory)
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+def section(figures: dict[str, Any]) -> str:
+    parts = [
+        "The peak resident size of `pip download` of one wheel over HTTP, in MiB: the median of "
+        "some runs, and the least and the most. Plain pip cannot finish the download that is cut "
+        f"{CUTS} times, so that is compared with its clean one."
+    ]
+    rows = []
+    for pip, told in figures["pips"].items():
+        for size, peaks in told["peaks"].items():
+            cells = [
+                f"{median(found) / 1024:.1f} ({min(found) / 1024:.1f} to {max(found) / 1024:.1f})"
+                for found in peaks.values()
+            ]
+            rows.append([f"pip {pip}, {size}", *cells])
+    whats = next(iter(next(iter(figures["pips"].values()))["peaks"].values()))
+    parts += [charts.table(["", *whats], rows), _meaning(figures)]
+    return "\n\n".join(parts)
+
+
+def _meaning(figures: dict[str, Any]) -> str:
+    more, growth = [], []
+    for told in figures["pips"].values():
+        for peaks in told["peaks"].values():
+            plain = median(peaks[PLAIN])
+            more += [(median(peaks[what]) - plain) / 1024 for what in (CLEAN, BROKEN)]
+        for what in (CLEAN, BROKEN):
+            by_size = [median(peaks[what]) for peaks in told["peaks"].values()]
+            growth.append(max(by_size) / min(by_size))
+    text = f"The patch takes {min(more):.1f} to {max(more):.1f} MiB more than pip alone. "
+    if max(growth) <= FLAT:
+        return text + (
+            "That is flat: it grows neither with the file nor with the interruptions, for nothing "
+            "is held but the piece that is on its way."
+        )
+    return text + f"It is not flat: from one size to the other it grew {max(growth):.2f} times."
+
+
+def draw(figures: dict[str, Any], directory: Path) -> None:
+    """Two numbers that are the same make no chart."""
