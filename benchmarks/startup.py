@@ -251,6 +251,7 @@ def draw(figures: dict[str, Any], directory: Path) -> None:
             axes.bar(places, heights, width * 0.9, label=kind, color=colours[number])
         axes.axhline(GOAL * 100, color=charts.GREY, linewidth=0.8, linestyle="--")
         axes.set_yscale("symlog", linthresh=5)
+        axes.set_yticks([0, 2, 10, 100, 1000])
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         axes.set_xticks([place + 0.4 - width / 2 for place in range(len(counts))], list(counts))
         axes.set_xlabel("Python")

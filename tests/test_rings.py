@@ -190,10 +190,7 @@ def test_a_host_that_is_back_but_stays_busy_is_named_after_the_attempts(
         output = " ".join(done.run.output.split())
         assert done.run.returncode == 1
         assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is there, but of no help now" in output
-        assert (
-            ": the server answers 503; " in output
-            and "retry-patch-attempts 50" in output
-        )
+        assert ": the server answers 503; " in output and "retry-patch-attempts 50" in output
         assert "No matching distribution" not in output and "Traceback" not in output
         assert len(lab.requests("demo", "page")) == 5
 
