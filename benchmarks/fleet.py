@@ -223,9 +223,7 @@ not met:
    as that takes. All the while it serves what it can. With twice that work nobody gives up;
    with much more the 8 attempts do not suffice for all.
 3. **For index pages, in an outage that is over before pip's own six requests are** (7.5 s), and
-   for a while after. Those come in step. When pip is answered 503 by the last of them, it gives
-   up: the host was reached, and whether and how often a busy host is asked again is for pip's
-   `--retries` to say.
+   for a while after. Those come in step, as many as `--retries` says; only then is it our turn.
 4. **Where connections time out** instead of being refused. Ours then draws from at least the 15
    s that the attempt took, but the system repeats a SYN after 1, 3 and 7 s for all alike, and
    lets them in together. For index pages pip's six requests, 15 s each, come first: in step,

@@ -14,6 +14,7 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 import urllib3
 
+from pip_retry_patch import hosts
 from pip_retry_patch.patience import Effort, Patience, next_wait
 
 Uniform = Callable[[float, float], float]
@@ -123,9 +124,9 @@ class Pip:
 
 
 class OursIndex:
-    """An index page of a host that answered before: pip's retries, then `Hosts.wait_for`."""
+    """An index page of a host that answered before: pip's retries, then `Hosts`, lost or busy."""
 
-    # How far pip's own retries are; once they are used up, the Effort of `wait_for`.
+    # How far pip's own retries are; once they are used up, the Effort of `Hosts`.
     start: tuple[int, int] | Effort = Pip.start
 
     def __init__(self) -> None:
@@ -138,15 +139,18 @@ class OursIndex:
             state, wait = self.pip.unreachable(state, now, uniform, took)
             if wait is not None:
                 return state, wait
-            state, took = Effort(), 0.0
+            state, took = Effort(unreachable=hosts.COUNTED), 0.0
         return self.ours.unreachable(state, now, uniform, took)
 
     def busy(
         self, state: tuple[int, int] | Effort, now: float, uniform: Uniform, after: int | None
     ) -> Next:
-        if isinstance(state, Effort):
-            return self.ours.busy(state, now, uniform, after)
-        return self.pip.busy(state, now, uniform, after)
+        if not isinstance(state, Effort):
+            state, wait = self.pip.busy(state, now, uniform, after)
+            if wait is not None:
+                return state, wait
+            state = Effort(unreachable=hosts.COUNTED)
+        return self.ours.busy(state, now, uniform, after)
 
 
 CLIENTS: dict[str, Client] = {

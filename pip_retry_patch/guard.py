@@ -211,7 +211,8 @@ class Guard:
 
             lost = isinstance(first, Exception) and self._hosts.is_lost(pool, sent.asked, first)
             wait = self._hosts.wait_for_lost if lost else self._hosts.wait_for_busy
-            return wait(pool, url, first, send)
+            retries = getattr(sent.asked.get("retries"), "total", None) or 0
+            return wait(pool, url, first, send, retries if isinstance(first, Exception) else 0)
         except resume.GaveUpError as end:
             error = first if isinstance(first, Exception) else end
             if lost or self._under_way.needed or self._hosts.has_helped(pool):

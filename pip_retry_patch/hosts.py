@@ -97,7 +97,9 @@ class Hosts:
         status = re.search(r"\b\d{3}\b", str(reason))  # "too many 503 error responses"
         return int(status[0]) if status else 0
 
-    def wait_for_lost(self, pool: Any, url: str, error: Exception, send: Callable[..., Any]) -> Any:
+    def wait_for_lost(
+        self, pool: Any, url: str, error: Exception, send: Callable[..., Any], retries: int = 0
+    ) -> Any:
         """Ask again until the host of `pool` is back, and not busy.
 
         urllib3's own retries were used up before. They are not begun again when it is back and
@@ -105,15 +107,20 @@ class Hosts:
 
         :param error: how the request failed just now.
         :param send: sends it once more, with these keyword arguments.
+        :param retries: how many of urllib3's own there were. Those come in step, so that the waits
+            go on from theirs rather than begin anew.
         :raises resume.GaveUpError: patience has ended.
         :raises Exception: its certificate was refused, or no network is to blame.
         """
         name, host = messages.name_of(url), messages.host_of(url)
         self._announce(messages.waiting_for_host(name, host, error, self._patience.seconds))
-        effort = Effort().was_unreachable(time.monotonic(), local=is_local(pool, error))
+        effort = Effort(unreachable=min(retries, COUNTED))
+        effort = effort.was_unreachable(time.monotonic(), local=is_local(pool, error))
         return self._ask(pool, url, effort, messages.reason(error), None, send)
 
-    def wait_for_busy(self, pool: Any, url: str, first: Any, send: Callable[..., Any]) -> Any:
+    def wait_for_busy(
+        self, pool: Any, url: str, first: Any, send: Callable[..., Any], retries: int = 0
+    ) -> Any:
         """Ask again until the host of `pool` is not busy any more; see `wait_for_lost`.
 
         A host that stays busy is not waited for again: a dead index among others would cost as
@@ -127,7 +134,8 @@ class Hosts:
         self._announce(messages.waiting_for_busy(name, host, trouble, more))
         asked_to_wait = retry_after(getattr(first, "headers", {}))
         try:
-            return self._ask(pool, url, Effort().was_unhelpful(), trouble, asked_to_wait, send)
+            effort = Effort(unreachable=min(retries, COUNTED)).was_unhelpful()
+            return self._ask(pool, url, effort, trouble, asked_to_wait, send)
         except resume.GaveUpError:
             self._stays_busy.add(_host(pool))
             raise
@@ -173,6 +181,10 @@ class Hosts:
             response.close()
             response.release_conn()
 
+
+# So many of urllib3's retries make the first limit of ours 8 seconds. All five of pip's would make
+# it 30, and who is alone would wait for 15 of them.
+COUNTED = 3
 
 # Not 500, which pip has asked about five times by then: that is a mistake of the server's own.
 _ASKS_FOR_TIME = ranges.BUSY_STATUSES - {500}

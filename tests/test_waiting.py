@@ -145,3 +145,14 @@ def test_any_other_answer_is_pips(status: int, limits: list[float]) -> None:
     pool = Pool(LOST, 503, status)
     assert wait_for(pool).status == status
     assert pool.closed == 1
+
+
+@pytest.mark.parametrize("retries, first", [(0, 1.0), (1, 2.0), (5, 8.0)])
+def test_the_waits_go_on_from_those_of_urllib3s_own_retries(
+    retries: int, first: float, limits: list[float]
+) -> None:
+    hosts = Hosts([urllib3.exceptions], Patience(), announce=lambda line: None)
+    pool = Pool(200)
+    lost = urllib3.exceptions.ConnectTimeoutError()
+    hosts.wait_for_lost(pool, "https://files.example/simple/demo/", lost, pool.send, retries)
+    assert limits == [first]
