@@ -112,8 +112,7 @@ def measure(quick: bool) -> dict[str, Any]:
 
 
 def _count(bench: Bench, what: str, variant: str, quick: bool) -> int:
-    if quick and (what, variant) != ("pip --version", BARE):
-        # valgrind takes half a minute for pip: a stand-in.
+    if quick:  # valgrind takes half a minute for pip: a stand-in (startup has the real one)
         return int(1e9 * float(bench.run(what, variant, counted=False).cpu))
     return int(bench.run(what, variant, counted=True))
 

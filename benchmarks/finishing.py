@@ -38,7 +38,7 @@ class Scale:
     size: int = 100_000_000
     every: int = 5_000_000
     outage: float = 20.0
-    rounds: int = 3
+    rounds: int = 2
 
     def ideal(self, way: str) -> float:
         """The seconds that the link itself needs."""

@@ -28,7 +28,7 @@ class NoneError(Exception):
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    pythons = ("3.13", "3.15") if quick else tuple(PIPS)
+    pythons = ("3.13",) if quick else tuple(PIPS)
     kinds = (COMMENT, OURS, "coverage") if quick else (COMMENT, OURS, LINK, *OTHERS)
     programs = PROGRAMS[:1] if quick else PROGRAMS
     environments.newest_pip(), environments.product()  # once, before the threads want them
