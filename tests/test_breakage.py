@@ -281,7 +281,7 @@ def test_any_module_of_ours_may_be_broken(pip: str, python: str, broken: Breakag
 WAY = frozenset(
     [
         *("Body.__getattr__", "Body.closed", "Body.isclosed", "Body.close", "Body.read"),
-        *("Body._read", "Body._take", "Body._end", "Body._close", "Body._leave"),
+        *("Body._read", "Body._take", "Body._hand_on", "Body._end", "Body._close", "Body._leave"),
         *("Part.read", "Part.length", "Part._trap_errors.trapped", "Continued.read"),
         *("Guard.urlopen", "careful.guarded", "Calls.__init__", "Calls.end"),
     ]
