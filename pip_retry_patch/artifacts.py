@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import mimetypes
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -179,6 +180,7 @@ def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
 
 def _files(location: str) -> set[str]:
     try:
-        return {str(path) for path in Path(location).iterdir() if path.is_file()}
+        with os.scandir(location) as found:
+            return {entry.path for entry in found if entry.is_file()}
     except OSError:
         return set()

@@ -18,7 +18,9 @@ def clean(text: str, limit: int = 200) -> str:
 
     What a server sends may hold control characters, terminal escapes or a hundred kilobytes.
     """
-    shown = "".join(c if " " <= c <= "~" else "?" for c in text[: limit + 1])
+    shown = text[: limit + 1]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = "".join(c if " " <= c <= "~" else "?" for c in shown)
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 

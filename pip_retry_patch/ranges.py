@@ -53,8 +53,8 @@ class Validators(NamedTuple):
     """What an answer says to tell one version of a representation from another.
 
     `etag` is the field as it was sent, with its quotes and its `W/`; `modified` is the
-    Last-Modified field; `settled` is true where that date may be taken as a strong validator
-    (RFC 9110 section 8.8.2.2).
+    Last-Modified field; `settled` is true where there is no ETag, and that date may be taken as a
+    strong validator (RFC 9110 section 8.8.2.2).
     """
 
     etag: str | None = None
@@ -65,7 +65,8 @@ class Validators(NamedTuple):
     def of(cls, headers: Mapping[str, str]) -> Validators:
         etag = (headers.get("etag") or "").strip() or None
         modified = (headers.get("last-modified") or "").strip() or None
-        return cls(etag, modified, _is_settled(modified, headers.get("date")))
+        # An ETag outranks the date; and to read two dates is much of what a small answer costs.
+        return cls(etag, modified, etag is None and _is_settled(modified, headers.get("date")))
 
     @property
     def strong(self) -> str | None:
