@@ -154,7 +154,7 @@ def test_many_kills_at_random_moments_of_a_run_of_files(
     names = [f"package-{n}" for n in range(12)]
     chance = random.Random(20)
     kills = 0
-    packages = [Package(name, 4_000_000, max_age=3600) for name in names]
+    packages = [Package(name, 5_000_000, max_age=3600) for name in names]
     with Lab(packages, rate=4_000_000, tls=certificates.server) as lab:
         options: list[Argument] = ["download", "--no-deps", "--dest", target, "--cache-dir", cache]
         options += ["--cert", certificates.ca_pem, "--index-url", lab.index_url, *names]
