@@ -54,8 +54,7 @@ def _count(python: str, kinds: tuple[str, ...], programs: tuple[str, ...]) -> di
         except NoneError:
             continue
         counts[kind] = {"version": installed, **_programs(made, programs)}
-        shutil.rmtree(made.site_packages)
-        made.site_packages.mkdir()
+        _empty(made)
     return counts
 
 
@@ -70,6 +69,12 @@ def _programs(made: Environment, programs: tuple[str, ...]) -> dict[str, list[in
             for _ in range(times)
         ]
     return counts
+
+
+def _empty(made: Environment) -> None:
+    """Empty its site-packages."""
+    shutil.rmtree(made.site_packages)
+    made.site_packages.mkdir()
 
 
 # Each puts one kind of file into an empty site-packages, and returns what version that is.
@@ -97,8 +102,7 @@ def _install_wheels(made: Environment, kind: str) -> str:
     wheels = sorted(_wheels(made, kind))
     _pip(made, *wheels)
     if not list(made.site_packages.glob("*.pth")):
-        shutil.rmtree(made.site_packages)
-        made.site_packages.mkdir()
+        _empty(made)
         raise NoneError
     return _version(wheels, kind)
 
@@ -109,8 +113,7 @@ def _install_virtualenv(made: Environment, kind: str) -> str:
     _pip(made, *wheels)
     file = "_virtualenv.py"
     code = (made.site_packages / "virtualenv/create/via_global_ref" / file).read_bytes()
-    shutil.rmtree(made.site_packages)
-    made.site_packages.mkdir()
+    _empty(made)
     (made.site_packages / file).write_bytes(code)
     (made.site_packages / "_virtualenv.pth").write_text("import _virtualenv")
     return _version(wheels, kind)
