@@ -25,7 +25,8 @@ import time
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from benchmarks.peers import MissingPeerError, install
+from benchmarks.peers import install
+from benchmarks.processes import ProcessError
 from tests import environments
 
 HERE = Path(__file__).resolve().parent
@@ -118,7 +119,7 @@ def main() -> None:
     if not PEERLESS.issuperset(wanted):
         try:
             install()
-        except MissingPeerError as error:
+        except ProcessError as error:
             sys.exit(f"python -m benchmarks: {error}")
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) if arguments.quick else RESULTS

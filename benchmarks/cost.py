@@ -12,14 +12,14 @@ from statistics import quantiles
 from typing import Any
 
 from benchmarks import charts, processes
+from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
 from pip_retry_patch.lab import Package
 from tests import environments
-from tests.environments import NEWEST, Environment
+from tests.environments import Environment
 
 TITLE = "What pip pays where nothing goes wrong"
 
-PIPS = (("24.0", "3.12"), (NEWEST, "3.13"))
 GOALS = {
     "pip --version": 1.00,
     "pip list": 1.00,
@@ -55,8 +55,7 @@ class Bench:
         """
         chosen = {BARE: self.bare, UNARMED: self.unarmed}.get(variant, self.armed)
         directory = chosen.fresh_dir()
-        env: dict[str, str | Path] = {"HOME": directory, "LANG": "C.UTF-8"}
-        env |= {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        env = processes.environ_of_pip(directory)
         if variant == UNKEPT:
             env["PIP_RETRY_PATCH_PARTIALS"] = "off"
         command: list[str | Path] = [chosen.python, "-m", "pip"]
@@ -66,9 +65,8 @@ class Bench:
             served = self.tls if what.endswith("TLS") else self.http
             names = {"one small wheel": ["small00"], "forty small wheels": FORTY}
             wanted = names.get(what, ["counted" if counted else "large"])
-            command += ["download", "--quiet", "--no-deps", "--cert", self.ca_pem]
-            command += ["--dest", directory / "dest", "--cache-dir", directory / "cache"]
-            command += ["--index-url", served.index_url, *wanted]
+            to_tls = ("--cert", self.ca_pem)
+            command += processes.download(directory, served.index_url, *to_tls, *wanted)
         try:
             if counted:
                 return processes.instructions(processes.ROOT, command, env, directory)
@@ -90,7 +88,7 @@ def measure(quick: bool) -> dict[str, Any]:
     if quick:
         figures |= {"large": 4_000_000, "counted": 1_500_000}
     with _served(figures["large"], figures["counted"]) as (http, tls, ca_pem):
-        for pip, python in PIPS[1:] if quick else PIPS:
+        for pip, python in OURS[1:] if quick else OURS:
             bare, armed = (environments.environment(pip, python, on) for on in (False, True))
             bench = Bench(bare, armed, _unarmed(pip, python), http, tls, ca_pem)
             jobs = [(what, variant) for what in whats for variant in variants(what)]

@@ -47,14 +47,10 @@ def measure(quick: bool) -> dict[str, Any]:
 def _peak(environment: Environment, served: Served) -> int:
     """Let pip download it; return its peak in KiB."""
     directory = environment.fresh_dir()
-    env: dict[str, str | Path] = {"HOME": directory, "LANG": "C.UTF-8"}
-    env |= {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    command: list[str | Path] = [environment.python, "-m", "pip", "download", "--quiet"]
-    command += ["--no-deps", "--dest", directory / "dest", "--cache-dir", directory / "cache"]
+    words = processes.download(directory, served.index_url, "large")
+    command = [environment.python, "-m", "pip", *words]
     try:
-        return processes.spend(
-            [*command, "--index-url", served.index_url, "large"], env, directory
-        ).peak
+        return processes.spend(command, processes.environ_of_pip(directory), directory).peak
     finally:
         shutil.rmtree(directory)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import processes
 from benchmarks.serving import Served
 from pip_retry_patch._labdata import payload as made
 from tests import environments
@@ -33,10 +34,6 @@ OURS = tuple(pair for pair in PIPS if pair[0] in ("24.0", environments.NEWEST))
 SILENCE = 15  # seconds; pip's own default
 # So that nobody ends for having counted to five (aria2, pip) or twenty (wget).
 TRIES = 25
-
-
-class MissingPeerError(Exception):
-    """A peer could not be installed."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +161,11 @@ def unpacked_right(payload: Path, package: str) -> bool:
 def install() -> None:
     """Install the peers that are not there: Debian's, as root. uv comes with `everyone`.
 
-    :raises MissingPeerError: one could not be installed.
+    :raises processes.ProcessError: one could not be installed.
     """
     missing = [package for tool, package in DEBIAN.items() if not shutil.which(tool)]
-    if not missing:
-        return
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends"]):
-        words = ["apt-get", *command, *(missing if "install" in command else [])]
-        if subprocess.run(words, check=False, stdin=subprocess.DEVNULL).returncode:
-            raise MissingPeerError(f"{' '.join(words)} failed; {', '.join(missing)} are needed")
+    if missing:
+        processes.install(processes.ROOT, *missing)
 
 
 def uv() -> Path:

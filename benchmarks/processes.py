@@ -72,16 +72,34 @@ def spend(command: Sequence[str | Path], env: Mapping[str, str | Path], cwd: Pat
     return Cost(cpu, wall, peak)
 
 
+def environ_of_pip(home: Path) -> dict[str, str | Path]:
+    """Environment variables with which a pip does nothing but what it is told to."""
+    quiet = {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {"HOME": home, "LANG": "C.UTF-8", **quiet}
+
+
+def download(directory: Path, index_url: str, *words: str | Path) -> list[str | Path]:
+    """The words of `pip download`, with everything it writes in `directory`."""
+    command: list[str | Path] = ["download", "--quiet", "--no-deps"]
+    command += ["--dest", directory / "dest", "--cache-dir", directory / "cache"]
+    return [*command, "--index-url", index_url, *words]
+
+
 def instructions(
-    root: Path, command: Sequence[str | Path], env: Mapping[str, str | Path], cwd: Path
+    root: Path,
+    command: Sequence[str | Path],
+    env: Mapping[str, str | Path],
+    cwd: Path,
+    limit: float = 900,
 ) -> int:
     """Run a command that has to succeed, and return how many instructions it executed.
 
     :param root: of the file system that the command belongs to; see `tests.environments`.
     :param env: all of its environment variables, but for PATH and the hash seed.
+    :param limit: seconds that it may take.
     :raises ProcessError: it failed.
     """
-    install(root)
+    _install_valgrind(root)
 
     def seen(value: str | Path) -> str:
         return environments.inside(root, value) if isinstance(value, Path) else value
@@ -93,7 +111,7 @@ def instructions(
     if root != ROOT:
         line = ["unshare", "--mount", "sh", "-c", ENTER, str(root), *line]
     result = subprocess.run(
-        line, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900
+        line, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit
     )
     counted = re.search(r"Collected : (\d+)", result.stderr)
     if result.returncode or not counted:
@@ -101,14 +119,20 @@ def instructions(
     return int(counted[1])
 
 
-def install(root: Path) -> None:
-    """Install valgrind below `root` with its own apt, if it is not there; needs root."""
+def _install_valgrind(root: Path) -> None:
     with FileLock(f"{environments.STORE}/valgrind.lock"):
-        if (root / "usr/bin/valgrind").exists():
-            return
-        below = [] if root == ROOT else ["chroot", str(root)]
-        for words in (["update"], ["install", "-y", "--no-install-recommends", "valgrind"]):
-            command = [*below, "apt-get", "-qq", *words]
-            result = subprocess.run(command, check=False, stdin=subprocess.DEVNULL)
-            if result.returncode:
-                raise ProcessError(f"{' '.join(command)} failed; valgrind is needed")
+        if not (root / "usr/bin/valgrind").exists():
+            install(root, "valgrind")
+
+
+def install(root: Path, *packages: str) -> None:
+    """Install Debian's packages below `root` with its own apt; needs to be root.
+
+    :raises ProcessError: it failed.
+    """
+    below = [] if root == ROOT else ["chroot", str(root)]
+    for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        command = [*below, "apt-get", "-qq", *words]
+        if subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode:
+            needed = ", ".join(packages)
+            raise ProcessError(f"{' '.join(command)} failed; {needed} needed by the benchmarks")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
 import tarfile
 import zipfile
 from email import message_from_string
@@ -17,6 +15,7 @@ from typing import Callable
 
 import pytest
 
+from benchmarks import processes
 from tests import environments
 from tests.conftest import Factory
 from tests.environments import MATRIX, NEWEST, Environment, each_pair, fresh_environment, pairs
@@ -254,24 +253,9 @@ def instructions(environment: Environment) -> int:
     counts = []
     for _ in range(2):
         directory = environment.fresh_dir()
-        result = subprocess.run(
-            [
-                "valgrind",
-                "--tool=callgrind",
-                f"--callgrind-out-file={directory / 'out'}",
-                str(environment.python),
-                "-c",
-                "pass",
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "HOME": str(directory)},
-        )
-        match = re.search(r"Collected : (\d+)", result.stderr)
-        assert match, result.stderr
-        counts.append(int(match[1]))
+        command: list[str | Path] = [environment.python, "-c", "pass"]
+        env = {"HOME": directory}
+        counts.append(processes.instructions(environment.root, command, env, directory, limit=120))
     return min(counts)
 
 
