@@ -14,8 +14,8 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 import urllib3
 
-from pip_retry_patch import hosts
-from pip_retry_patch.patience import Effort, Patience, next_wait
+from pip_retry_patch.policy.retry import Effort, Patience, next_wait
+from pip_retry_patch.transport import hosts
 
 Uniform = Callable[[float, float], float]
 # What a client does next: wait so many seconds, with this state; no seconds: it gives up.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from pip_retry_patch._labdata import Entry
-from pip_retry_patch.lab import (
+from pip_retry_patch.lab.packages import Entry
+from pip_retry_patch.lab.server import (
     Away,
     Busy,
     Changed,

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pip_retry_patch.lab import Lab, Package, Request
+from pip_retry_patch.lab.server import Lab, Package, Request
 
 METHODS = frozenset({"filename", "requests", "sent", "sha256", "wait_idle"})
 

@@ -34,7 +34,7 @@ def arm() -> None:
         return
     sys.meta_path.insert(0, sys.modules[__name__])
     if _venvs_are_wanted():
-        from pip_retry_patch import trigger
+        from pip_retry_patch.arming import trigger
 
         trigger.be_asked_next()
 
@@ -44,7 +44,7 @@ def find_spec(name: str, path: object = None, target: object = None) -> "ModuleS
     if not name.endswith(PIP) and not (name in VENVS and _venvs_are_wanted()):
         return None
     try:
-        from pip_retry_patch import trigger
+        from pip_retry_patch.arming import trigger
 
         return trigger.find_spec(name, path, target)
     except Exception as why:
@@ -69,6 +69,6 @@ def protect() -> None:
     error of the interruption itself, as urllib3 and requests raise it. Needs
     `pip-retry-patch[requests]`; raises ImportError where urllib3 is missing.
     """
-    from pip_retry_patch import hooks
+    from pip_retry_patch.hooks import session as hooks
 
     hooks.protect()

@@ -2,6 +2,6 @@
 
 import sys
 
-from pip_retry_patch.cli import main
+from pip_retry_patch.commands.cli import main
 
 sys.exit(main())

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import pip_retry_patch
-from pip_retry_patch import guard, messages
-from pip_retry_patch.lab import (
+from pip_retry_patch import messages
+from pip_retry_patch.lab.server import (
     Away,
     Busy,
     Changed,
@@ -43,7 +43,8 @@ from pip_retry_patch.lab import (
     Unsatisfiable,
     Whole,
 )
-from pip_retry_patch.patience import Patience
+from pip_retry_patch.policy.retry import Patience
+from pip_retry_patch.transport import guard
 
 SIZE = 300_000
 TIMEOUT = 0.25

@@ -21,7 +21,7 @@ from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import pytest
 
-from pip_retry_patch.lab import Busy, Cut, Fault, Lab, Package
+from pip_retry_patch.lab.server import Busy, Cut, Fault, Lab, Package
 from tests import environments
 from tests.conftest import Factory
 from tests.environments import CHECKOUT, NEWEST, Argument, Environment, Outcome, pairs

@@ -12,8 +12,8 @@ from typing import Callable
 import pytest
 
 import pip_retry_patch
-from pip_retry_patch import cli, environment, selftest
-from pip_retry_patch.lab import Cut, Lab, Package
+from pip_retry_patch.commands import cli, environment, selftest
+from pip_retry_patch.lab.server import Cut, Lab, Package
 
 Output = Callable[..., "subprocess.CompletedProcess[str]"]
 

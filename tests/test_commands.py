@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab import Busy, Cut, Lab, Package
+from pip_retry_patch.lab.server import Busy, Cut, Lab, Package
 from tests import environments
 from tests.conftest import Certificates, Factory
 from tests.environments import NEWEST, Argument, Environment, Outcome, each_pair, pairs

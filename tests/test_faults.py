@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple, Sequence
 import pytest
 import trustme
 
-from pip_retry_patch.lab import (
+from pip_retry_patch.lab.server import (
     Away,
     Busy,
     Cut,

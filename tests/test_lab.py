@@ -20,7 +20,7 @@ from typing import Callable, Iterator, NamedTuple, TypeVar
 import pytest
 import trustme
 
-from pip_retry_patch.lab import (
+from pip_retry_patch.lab.server import (
     Away,
     Busy,
     Changed,

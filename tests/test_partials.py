@@ -21,7 +21,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from pip_retry_patch.lab import (
+from pip_retry_patch.lab.server import (
     Away,
     Busy,
     Changed,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch.patience import Effort, Patience, next_wait, retry_after
+from pip_retry_patch.policy.retry import Effort, Patience, next_wait, retry_after
 
 DEFAULT = Patience()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch.ranges import (
+from pip_retry_patch.policy.ranges import (
     BUSY_STATUSES,
     Answer,
     ContentRange,

@@ -11,7 +11,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from pip_retry_patch.lab import (
+from pip_retry_patch.lab.server import (
     Away,
     Busy,
     Changed,

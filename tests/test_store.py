@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch.partials import DAY, HEADER, Kept, Limits, Shelf, key_of
-from pip_retry_patch.ranges import Representation, Validators
+from pip_retry_patch.policy.ranges import Representation, Validators
+from pip_retry_patch.store.partials import DAY, HEADER, Kept, Limits, Shelf, key_of
 
 LIMITS = Limits(size=10_000_000, age=DAY)
 KEPT = Kept("demo-1.0.whl", Representation(Validators('"a"', None, False), 2_000_000, ""))

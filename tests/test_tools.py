@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from pip_retry_patch.lab import Lab, Package
+from pip_retry_patch.lab.server import Lab, Package
 from tests import environments
 from tests.conftest import Certificates
 from tests.environments import NEWEST, Argument, Environment, fresh_environment, pairs

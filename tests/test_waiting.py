@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import urllib3
 
-from pip_retry_patch import ranges
-from pip_retry_patch.hosts import Hosts
-from pip_retry_patch.part import Part
-from pip_retry_patch.patience import Patience
-from pip_retry_patch.resume import GaveUpError, Origin, Resumption
+from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.retry import Patience
+from pip_retry_patch.transport.hosts import Hosts
+from pip_retry_patch.transport.parts import Part
+from pip_retry_patch.transport.resumption import GaveUpError, Origin, Resumption
 
 TOOK = 0.1
 PATIENCE = Patience(attempts=3, seconds=0.25, first_limit=0.001)

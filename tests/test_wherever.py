@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.lab import Cut, Lab, Package, Reset
+from pip_retry_patch.lab.server import Cut, Lab, Package, Reset
 from tests import environments
 from tests.conftest import Factory
 from tests.environments import NEWEST, Argument, Environment, Outcome, fresh_environment, pairs

@@ -15,9 +15,11 @@ import socket
 import time
 from typing import Any, Callable, Mapping, Sequence
 
-from pip_retry_patch import messages, ranges, resume
-from pip_retry_patch.asker import PROBE
-from pip_retry_patch.patience import Effort, Patience, next_wait, retry_after
+from pip_retry_patch import messages
+from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.retry import Effort, Patience, next_wait, retry_after
+from pip_retry_patch.transport import resumption as resume
+from pip_retry_patch.transport.reissue import PROBE
 
 
 class Hosts:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pip_retry_patch
-from pip_retry_patch.wrapping import wrapt
+from pip_retry_patch.wrapping.fail_open import wrapt
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pip_retry_patch
-from pip_retry_patch import holding, linking, messages
-from pip_retry_patch.environment import UnableError, describe, pip_of, temporary_directory
+from pip_retry_patch import messages
+from pip_retry_patch.arming import links as linking
+from pip_retry_patch.commands.environment import UnableError, describe, pip_of, temporary_directory
+from pip_retry_patch.store import locks as holding
 
 
 def status(python: str, as_json: bool) -> int:

@@ -13,12 +13,16 @@ import threading
 import urllib.parse
 from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import body, messages, ranges, resume, wrapping
-from pip_retry_patch.asker import Again, Asker, Send, Sent, first_part
-from pip_retry_patch.careful import Calls, careful
-from pip_retry_patch.continuing import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.hosts import Hosts, is_local
-from pip_retry_patch.patience import Patience
+from pip_retry_patch import messages
+from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.retry import Patience
+from pip_retry_patch.transport import body
+from pip_retry_patch.transport import resumption as resume
+from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
+from pip_retry_patch.transport.hosts import Hosts, is_local
+from pip_retry_patch.transport.reissue import Again, Asker, Send, Sent, first_part
+from pip_retry_patch.wrapping import fail_open as wrapping
+from pip_retry_patch.wrapping.fail_open import Calls, careful
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -83,7 +83,7 @@ class _Loader:
 
 def _await_purge(module: Any) -> None:
     """`pip cache` makes no session, and is rare: its hook is put in place at once."""
-    from pip_retry_patch import hooks
+    from pip_retry_patch.hooks import session as hooks
 
     hooks.install_purge(module)
 
@@ -102,7 +102,7 @@ def _await_subprocess(module: Any) -> None:
     def get_runnable_pip() -> Any:
         runnable = original()
         try:
-            from pip_retry_patch import hooks
+            from pip_retry_patch.hooks import session as hooks
 
             return hooks.runnable_pip(module, runnable)
         except Exception:
@@ -132,7 +132,7 @@ def _await_session(module: Any) -> None:
             if session.__init__ is initialize:
                 session.__init__ = original
             try:
-                from pip_retry_patch import hooks
+                from pip_retry_patch.hooks import session as hooks
 
                 hooks.install(module)
             except Exception as why:
@@ -143,13 +143,13 @@ def _await_session(module: Any) -> None:
 
 
 def _await_venv(module: Any) -> None:
-    from pip_retry_patch import linking
+    from pip_retry_patch.arming import links as linking
 
     linking.watch_venv(module)
 
 
 def _await_virtualenv(module: Any) -> None:
-    from pip_retry_patch import linking
+    from pip_retry_patch.arming import links as linking
 
     linking.watch_virtualenv(module)
 

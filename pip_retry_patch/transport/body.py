@@ -19,11 +19,11 @@ import time
 from typing import Any
 
 from pip_retry_patch import messages
-from pip_retry_patch.continuing import Continued
-from pip_retry_patch.part import PIECE, Part
-from pip_retry_patch.partials import Partial
-from pip_retry_patch.ranges import Representation
-from pip_retry_patch.resume import GaveUpError, Origin, Resumption
+from pip_retry_patch.policy.ranges import Representation
+from pip_retry_patch.store.partials import Partial
+from pip_retry_patch.transport.continuation import Continued
+from pip_retry_patch.transport.parts import PIECE, Part
+from pip_retry_patch.transport.resumption import GaveUpError, Origin, Resumption
 
 logger = logging.getLogger("pip_retry_patch")
 

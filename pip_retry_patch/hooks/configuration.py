@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from pip_retry_patch import messages, partials, settings
+from pip_retry_patch import messages, settings
+from pip_retry_patch.store import partials
 
 logger = logging.getLogger("pip_retry_patch")
 

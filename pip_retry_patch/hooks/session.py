@@ -27,13 +27,18 @@ import threading
 import time
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from pip_retry_patch import __version__, artifacts, holding, lending, messages, partials, wrapping
-from pip_retry_patch.announcer import Announcer
-from pip_retry_patch.careful import Calls, careful
-from pip_retry_patch.continuing import Continuation
-from pip_retry_patch.guard import Guard, no_retries
-from pip_retry_patch.patience import Effort, Patience, next_wait
-from pip_retry_patch.pips import Library, error_maker, read_settings
+from pip_retry_patch import __version__, messages
+from pip_retry_patch.arming import runner as lending
+from pip_retry_patch.hooks import mismatch as artifacts
+from pip_retry_patch.hooks.configuration import Library, error_maker, read_settings
+from pip_retry_patch.hooks.reporting import Announcer
+from pip_retry_patch.policy.retry import Effort, Patience, next_wait
+from pip_retry_patch.store import locks as holding
+from pip_retry_patch.store import partials
+from pip_retry_patch.transport.continuation import Continuation
+from pip_retry_patch.transport.guard import Guard, no_retries
+from pip_retry_patch.wrapping import fail_open as wrapping
+from pip_retry_patch.wrapping.fail_open import Calls, careful
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, NamedTuple
 
-from pip_retry_patch import messages, ranges
-from pip_retry_patch.part import Part
-from pip_retry_patch.partials import Kept, Partial, Shelf
-from pip_retry_patch.ranges import Representation, Verdict
+from pip_retry_patch import messages
+from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.ranges import Representation, Verdict
+from pip_retry_patch.store.partials import Kept, Partial, Shelf
+from pip_retry_patch.transport.parts import Part
 
 
 class Continuation:

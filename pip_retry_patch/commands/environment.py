@@ -26,7 +26,7 @@ for folder in sys.path:
             found["pth"].append(path)
 if found["armed"]:
     try:
-        from pip_retry_patch import wrapping
+        from pip_retry_patch.wrapping import fail_open as wrapping
         wrapping.wrapt()
     except Exception:
         found["wrapt"] = False
@@ -36,7 +36,7 @@ print(json.dumps(found))
 # The same for what is in place once pip has a session.
 _DESCRIBE = """
 import json, pip
-from pip_retry_patch import report
+from pip_retry_patch.hooks import report
 print(json.dumps(report.describe()))
 """
 

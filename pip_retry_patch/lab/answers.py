@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Mapping, TypeVar
 
-from ._labdata import (
+from pip_retry_patch.lab.packages import (
     Busy,
     Elsewhere,
     Fault,

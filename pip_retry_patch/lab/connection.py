@@ -16,11 +16,11 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from ._labdata import Away, Cut, Ending, Fault, Garble, Reset, Stall
-from ._labhttp import Reply
+from pip_retry_patch.lab.answers import Reply
+from pip_retry_patch.lab.packages import Away, Cut, Ending, Fault, Garble, Reset, Stall
 
 if TYPE_CHECKING:
-    from .lab import Lab
+    from pip_retry_patch.lab.server import Lab
 
 ENDINGS = (Cut, Reset, Stall, Garble, Away)
 PIECE = 65536  # the most that goes into one send, and the size of a chunk

@@ -10,10 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pip_retry_patch.environment import UnableError, ascii_line, pip_of, run, temporary_directory
+from pip_retry_patch.commands.environment import (
+    UnableError,
+    ascii_line,
+    pip_of,
+    run,
+    temporary_directory,
+)
 
 if TYPE_CHECKING:
-    from pip_retry_patch.lab import Lab, Package
+    from pip_retry_patch.lab.server import Lab, Package
 
 PIP_LIMIT = 60  # seconds for one pip, far more than any of the faults costs
 
@@ -39,7 +45,7 @@ def selftest(python: str, compare: bool) -> int:
     :return: the exit code.
     :raises UnableError: the test cannot be made.
     """
-    from pip_retry_patch.lab import Lab  # only now: nothing else needs a server
+    from pip_retry_patch.lab.server import Lab  # only now: nothing else needs a server
 
     trials = plan()
     # For a comparison each fault is served twice, under two names.
@@ -77,7 +83,7 @@ def selftest(python: str, compare: bool) -> int:
 
 def plan() -> dict[str, Package]:
     """The faults of the selftest, each in a package of its own."""
-    from pip_retry_patch.lab import Away, Busy, Cut, Package, Reset, Stall
+    from pip_retry_patch.lab.server import Away, Busy, Cut, Package, Reset, Stall
 
     return {
         "connection cut once": Package("cut-once", 2_000_000, [Cut(900_000)]),

@@ -7,9 +7,10 @@ import os
 import sys
 from typing import Any
 
-from pip_retry_patch import holding, settings
-from pip_retry_patch.hooks import WRAPPED
-from pip_retry_patch.pips import Library, configured_by_file, read_settings
+from pip_retry_patch import settings
+from pip_retry_patch.hooks.configuration import Library, configured_by_file, read_settings
+from pip_retry_patch.hooks.session import WRAPPED
+from pip_retry_patch.store import locks as holding
 
 
 def describe() -> dict[str, Any]:

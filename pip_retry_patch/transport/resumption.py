@@ -14,9 +14,9 @@ import time
 from typing import Callable, NamedTuple
 
 from pip_retry_patch import messages
-from pip_retry_patch.part import PIECE, Part
-from pip_retry_patch.patience import Effort, Patience, next_wait, retry_after
-from pip_retry_patch.ranges import Representation, Verdict, judge, range_field
+from pip_retry_patch.policy.ranges import Representation, Verdict, judge, range_field
+from pip_retry_patch.policy.retry import Effort, Patience, next_wait, retry_after
+from pip_retry_patch.transport.parts import PIECE, Part
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, NamedTuple
 
-from pip_retry_patch.part import Part
+from pip_retry_patch.transport.parts import Part
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
 Send = Callable[..., Any]

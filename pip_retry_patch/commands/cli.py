@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pip_retry_patch
-from pip_retry_patch.environment import UnableError, ascii_line
+from pip_retry_patch.commands.environment import UnableError, ascii_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,25 +114,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch import status
+    from pip_retry_patch.commands import status
 
     return status.status(arguments.python, arguments.json)
 
 
 def selftest(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch import selftest
+    from pip_retry_patch.commands import selftest
 
     return selftest.selftest(arguments.python, arguments.compare)
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch import status
+    from pip_retry_patch.commands import status
 
     return status.purge(arguments.python)
 
 
 def link(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch import linking
+    from pip_retry_patch.arming import links as linking
 
     for environment in arguments.environment:
         try:
@@ -147,7 +147,7 @@ def link(arguments: argparse.Namespace) -> int:
 
 
 def unlink(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch import linking
+    from pip_retry_patch.arming import links as linking
 
     for environment in arguments.environment:
         try:

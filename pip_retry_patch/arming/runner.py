@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 
-from pip_retry_patch import wrapping
+from pip_retry_patch.wrapping import fail_open as wrapping
 
 # In the other Python only the two packages can be imported from here, if it has none itself, and
 # nothing here counts as installed there. The other Python may be any, even one that is too old for

@@ -27,8 +27,8 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from pip_retry_patch import holding
-from pip_retry_patch.ranges import Representation, Validators
+from pip_retry_patch.policy.ranges import Representation, Validators
+from pip_retry_patch.store import locks as holding
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
+import os
+import sys
 from typing import Any, Callable
 
 from pip_retry_patch import messages
@@ -71,3 +74,18 @@ def careful(wrapper: Callable[..., Any]) -> Callable[..., Any]:
         return wrapped(*args, **kwargs)
 
     return guarded
+
+
+def wrapt() -> Any:
+    """Import wrapt: only when something is wrapped, so that nobody else pays for it.
+
+    In an environment that is only linked (linking.py) it is not on the path, but beside this
+    package.
+    """
+    if "wrapt" in sys.modules:
+        return sys.modules["wrapt"]
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    try:
+        return importlib.import_module("wrapt")
+    finally:
+        sys.path.pop()

@@ -24,7 +24,9 @@ from email.utils import formatdate
 from typing import Iterable, Mapping, final
 from urllib.parse import urlsplit
 
-from ._labdata import (
+from pip_retry_patch.lab.answers import Reply, Representation, accepts_gzip, answer, note, pick
+from pip_retry_patch.lab.connection import Connection
+from pip_retry_patch.lab.packages import (
     HTML,
     JSON,
     Away,
@@ -52,8 +54,6 @@ from ._labdata import (
     normalize,
     together,
 )
-from ._labhttp import Reply, Representation, accepts_gzip, answer, note, pick
-from ._labwire import Connection
 
 __all__ = [
     "Away",
