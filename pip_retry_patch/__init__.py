@@ -1,11 +1,10 @@
 """Makes pip finish what the network interrupts.
 
-pip_retry_patch.pth imports this and calls `arm` when a process imports pip; no other process pays
-for it. (Its finder looks for the names that matter in one string, at the price of one comparison at
-every start; docs/architecture.md says which and why.) `arm` puts this very module on
-`sys.meta_path`, as a finder that finds nothing but waits for pip's network session to be imported;
-trigger.py takes over then. So that `arm` may as well be called at every Python start (a `.start`
-entry, PEP 829), this file imports nothing but sys and leaves its annotations as strings.
+pip_retry_patch.pth imports this and calls `arm` when a process imports pip. No other process pays
+for it: docs/architecture.md says how. `arm` puts this very module on `sys.meta_path`. As a finder
+it finds nothing, but waits for the modules of `WAITED_FOR`, and then calls arming/trigger.py. A
+`.start` entry (PEP 829) may call `arm` at every Python start, so this file imports nothing but sys
+and leaves its annotations as strings.
 """
 
 import sys
@@ -16,37 +15,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
-# Modules that are waited for, also in a copy of pip that another package carries: the session; the
-# command `pip cache`, which makes none; and the two that know how to run pip in another Python.
-PIP = (
-    "pip._internal.network.session",
-    "pip._internal.commands.cache",
-    "pip._internal.build_env",
-    "pip._internal.utils.misc",
-)
+# The ends of the names of modules that are waited for, and the function of arming/trigger.py that
+# is told. Another package may carry a copy of pip, so only the end of a name counts. `pip cache`
+# makes no session. The next two know how to run pip in another Python.
+WAITED_FOR = {
+    "pip._internal.network.session": "await_session",
+    "pip._internal.commands.cache": "await_purge",
+    "pip._internal.build_env": "await_subprocess",
+    "pip._internal.utils.misc": "await_subprocess",
+}
+_ENDS = tuple(WAITED_FOR)
 # What makes environments, where PIP_RETRY_PATCH_VENVS wants them linked.
-VENVS = ("venv", "virtualenv.run.session")
+VENVS = {"venv": "await_venv", "virtualenv.run.session": "await_virtualenv"}
 
 
 def arm() -> None:
-    """Wait for pip's network code. Safe to call again."""
-    if sys.modules[__name__] in sys.meta_path:
+    """Wait for pip's network code. Safe to call again, and in a second copy of this module."""
+    if any(getattr(finder, "__name__", "") == __name__ for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, sys.modules[__name__])
     if _venvs_are_wanted():
         from pip_retry_patch.arming import trigger
 
-        trigger.be_asked_next()
+        trigger.be_asked_next(find_spec)
 
 
 def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
     """Lend the modules that are waited for a loader that tells us."""
-    if not name.endswith(PIP) and not (name in VENVS and _venvs_are_wanted()):
+    if name.endswith(_ENDS):
+        told = next(told for end, told in WAITED_FOR.items() if name.endswith(end))
+    elif name in VENVS and _venvs_are_wanted():
+        told = VENVS[name]
+    else:
         return None
     try:
         from pip_retry_patch.arming import trigger
 
-        return trigger.find_spec(name, path, target)
+        return trigger.find_spec(name, path, target, told)
     except Exception as why:
         # Whatever is wrong here, the finders after this one import pip as ever.
         import logging
@@ -69,6 +74,6 @@ def protect() -> None:
     error of the interruption itself, as urllib3 and requests raise it. Needs
     `pip-retry-patch[requests]`; raises ImportError where urllib3 is missing.
     """
-    from pip_retry_patch.hooks import session as hooks
+    from pip_retry_patch.transport import guard
 
-    hooks.protect()
+    guard.protect()

@@ -6,10 +6,7 @@ them, and whatever came from the network passes through `clean` first.
 
 from __future__ import annotations
 
-import http.client
-import socket
-import ssl
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 
@@ -57,62 +54,20 @@ def name_of(url: str) -> str:
     return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
 
 
-class EarlyEnd(http.client.IncompleteRead):
-    """The body ended before its last byte, and no error said so (RFC 9112 section 8)."""
-
-    def __init__(self, missing: int | None) -> None:
-        super().__init__(b"", missing)
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what it was raised from, is wrapped around, or gives as its reason."""
-    seen = set()
-    waiting = [error]
-    while waiting:
-        error = waiting.pop(0)
-        if id(error) in seen:
-            continue
-        seen.add(id(error))
-        yield error
-        raised_from = error.__cause__ or error.__context__
-        inner = (*error.args, getattr(error, "reason", None), raised_from)
-        waiting.extend(e for e in inner if isinstance(e, BaseException))
+# What an error of the network means (transport/errors.py says which is which).
+NO_ANSWER = "the server closed the connection without an answer"
+CLOSED_EARLY = "the connection was closed early"
+NO_CONNECTION_IN_TIME = "the connection could not be made in time"
+NO_DATA_IN_TIME = "no data arrived in time"
+NAME_NOT_RESOLVED = "the host name could not be resolved"
 
 
-def is_certificate_error(error: BaseException) -> bool:
-    """Whether a certificate was refused: not the network's weather, so it is never retried."""
-    return any(
-        isinstance(e, ssl.SSLCertVerificationError) or type(e).__name__ == "CertificateError"
-        for e in causes(error)
-    )
+def certificate_refused(why: str) -> str:
+    return clean(f"the certificate was refused: {why}")
 
 
-def reason(error: BaseException) -> str:
-    """Return in a few words what `error` means for a download."""
-    for e in causes(error):
-        if isinstance(e, ssl.SSLCertVerificationError):
-            return clean(f"the certificate was refused: {getattr(e, 'verify_message', '') or e}")
-        if isinstance(e, http.client.RemoteDisconnected):
-            return "the server closed the connection without an answer"
-        if isinstance(e, http.client.IncompleteRead):
-            return "the connection was closed early"
-        if isinstance(e, socket.timeout) or type(e).__name__ in _TIMEOUTS:
-            return _TIMEOUTS.get(type(e).__name__, "no data arrived in time")
-        if isinstance(e, socket.gaierror) or type(e).__name__ == "NameResolutionError":
-            return "the host name could not be resolved"
-        if isinstance(e, ssl.SSLError):
-            return clean(f"the encrypted stream was damaged: {getattr(e, 'reason', None) or e}")
-        if isinstance(e, OSError) and e.strerror:
-            return clean(e.strerror[0].lower() + e.strerror[1:])
-    return clean(str(error) or type(error).__name__)
-
-
-_TIMEOUTS = {
-    "ConnectTimeoutError": "the connection could not be made in time",
-    "ReadTimeoutError": "no data arrived in time",
-    "timeout": "no data arrived in time",
-    "TimeoutError": "no data arrived in time",
-}
+def stream_damaged(why: str) -> str:
+    return clean(f"the encrypted stream was damaged: {why}")
 
 
 class Place(NamedTuple):
@@ -264,9 +219,9 @@ def changed(place: Place, why: str) -> Failure:
     )._replace(changed=True)
 
 
-def waiting_for_host(name: str, host: str, error: BaseException, seconds: float) -> str:
+def waiting_for_host(name: str, host: str, why: str, seconds: float) -> str:
     return (
-        f"{clean(host)} answered before, but cannot be reached now ({reason(error)}). "
+        f"{clean(host)} answered before, but cannot be reached now ({why}). "
         f"Waiting for it, {about_seconds(seconds)}, to get {name}."
     )
 
@@ -346,72 +301,6 @@ def healed(name: str, cached: bool, continued: bool) -> str:
 
 def purged(count: int, size: int) -> str:
     return f"Partial downloads removed: {count} ({format_size(size)})"
-
-
-class Fetch(NamedTuple):
-    """One fetch of an artifact, as evidence.
-
-    `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
-    tells equal files from others. `continued`: so many bytes are from an earlier run.
-    """
-
-    cached: bool
-    host: str
-    size: int
-    announced: int | None
-    digest: str
-    continued: int | None = None
-
-    def __str__(self) -> str:
-        place = "pip's cache" if self.cached else clean(self.host)
-        if self.continued is not None:
-            place += f" (the first {format_size(self.continued)} in an earlier run)"
-        if self.announced is None:
-            return f"{format_size(self.size)} from {place}"
-        whole = "complete" if self.size == self.announced else "NOT complete"
-        size, announced = format_size(self.size), format_size(self.announced)
-        return f"{size} of {announced} from {place}, {whole}"
-
-
-def evidence(first: Fetch, second: Fetch | None, trouble: str = "") -> str:
-    """What to add to pip's hash mismatch: what was seen, and the remedy that follows from it.
-
-    :param second: the fresh fetch, None if there was none, because of `trouble`.
-    """
-    lines = ["pip-retry-patch looked into it:", f"  first fetch:  {first}"]
-    if second is None:
-        lines.append(f"  second fetch: failed: {clean(trouble)}")
-        lines.append("  So it is not known whether the file was damaged on its way. Run the same")
-        lines.append("  command again when the connection is better.")
-        return "\n".join(lines)
-    lines.append(f"  second fetch: {second}")
-    if first.digest == second.digest:
-        lines += [
-            "  Both brought the same bytes, so nothing was damaged on the way: this is another",
-            "  file than the one whose hash is listed. Do not work around this, the file may have",
-            "  been replaced. If the hash is in your requirements file, compare it with a source",
-            "  that you trust, and make it anew with 'pip hash'. If the index lists it, ask those",
-            f"  who run the index, or the authors of the package ({clean(second.host)}).",
-        ]
-    elif first.continued is not None:
-        lines += [
-            "  What an earlier run had kept of the file was removed. What the server sent now does",
-            "  not fit either. Run the same command again: it will show whether the server always",
-            "  sends the same bytes, or whether something on the way damages them.",
-        ]
-    elif first.cached:
-        lines += [
-            "  The file in pip's cache was another one, and was removed. What the server sent does",
-            "  not fit either. Run the same command again: it will show whether the server always",
-            "  sends the same bytes, or whether something on the way damages them.",
-        ]
-    else:
-        lines += [
-            "  Each fetch brought different bytes: something between you and the server damages",
-            "  them. That may be a proxy, an antivirus program, a router, or the disk or memory of",
-            "  this machine. Try another network, or another machine.",
-        ]
-    return "\n".join(lines)
 
 
 def bad_setting(key: str, value: str, wanted: str, default: str) -> str:

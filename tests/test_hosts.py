@@ -12,7 +12,7 @@ import urllib3
 
 from pip_retry_patch.lab.server import Cut, Lab, Package
 from pip_retry_patch.policy.retry import Patience
-from pip_retry_patch.transport.hosts import is_local
+from pip_retry_patch.transport.errors import is_local
 from tests.conftest import Factory
 from tests.test_body import SIZE, Copy, read
 from tests.test_rings import GENERATIONS
@@ -99,7 +99,7 @@ def test_a_name_that_is_for_a_socks_proxy_is_not_resolved(monkeypatch: pytest.Mo
 CODE = """
 import sys
 from pip._vendor import urllib3
-from pip_retry_patch.transport.hosts import is_local
+from pip_retry_patch.transport.errors import is_local
 for host in sys.argv[1:]:
     pool = urllib3.HTTPConnectionPool(host, 9)
     for retries in (False, 0):

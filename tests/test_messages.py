@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pip_retry_patch import messages
+from pip_retry_patch.transport import errors
 
 PLACE = messages.Place("demo-1.0.whl", "files.example", 22_800_000, 44_700_000)
 
@@ -52,7 +53,7 @@ REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFU
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (messages.EarlyEnd(5), "the connection was closed early"),
+        (errors.EarlyEnd(5), "the connection was closed early"),
         (http.client.IncompleteRead(b"abc"), "the connection was closed early"),
         (socket.timeout("timed out"), "no data arrived in time"),
         (TimeoutError(), "no data arrived in time"),
@@ -77,7 +78,7 @@ REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFU
     ],
 )
 def test_trouble_is_said_in_a_few_words(error: Exception, words: str) -> None:
-    said = messages.reason(error)
+    said = errors.reason(error)
     assert words in said
     assert "0x" not in said
 
@@ -85,9 +86,9 @@ def test_trouble_is_said_in_a_few_words(error: Exception, words: str) -> None:
 def test_a_refused_certificate_is_known_however_deep_it_is_wrapped() -> None:
     refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
     wrapped = urllib3.exceptions.ProxyError("no proxy", urllib3.exceptions.SSLError(refused))
-    assert messages.is_certificate_error(wrapped)
-    assert messages.is_certificate_error(raised_from(OSError("x"), refused))
-    assert not messages.is_certificate_error(ssl.SSLError(1, "bad record mac"))
+    assert errors.is_certificate_error(wrapped)
+    assert errors.is_certificate_error(raised_from(OSError("x"), refused))
+    assert not errors.is_certificate_error(ssl.SSLError(1, "bad record mac"))
 
 
 def test_sizes_are_written_as_pip_writes_them() -> None:

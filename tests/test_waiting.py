@@ -1,10 +1,8 @@
-"""Who waits tells patience what it must know: a network that needs its time, and no real one."""
+"""Who waits tells patience what it must know: a network and a clock that are both made up."""
 
 from __future__ import annotations
 
-import random
 import ssl
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,13 +10,33 @@ import pytest
 import urllib3
 
 from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.retry import Patience
+from pip_retry_patch.policy.retry import Clock, Patience
+from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts
-from pip_retry_patch.transport.parts import Part
-from pip_retry_patch.transport.resumption import GaveUpError, Origin, Resumption
+from pip_retry_patch.transport.reissue import Part
+from pip_retry_patch.transport.resumption import Origin, Resumption
 
 TOOK = 0.1
 PATIENCE = Patience(attempts=3, seconds=0.25, first_limit=0.001)
+
+
+class VirtualTime:
+    """A clock that stands still until somebody waits; every draw is 0."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.limits: list[float] = []  # those that waits were drawn from
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def uniform(self, _: float, limit: float) -> float:
+        self.limits.append(limit)
+        return 0.0
+
+
+TIME = VirtualTime()
+CLOCK = Clock(lambda: TIME.now, TIME.sleep, TIME.uniform)
 
 
 class Network:
@@ -28,7 +46,7 @@ class Network:
         self.ends = list(ends)
 
     def ask(self, fields: object) -> Part:
-        time.sleep(TOOK)
+        CLOCK.sleep(TOOK)
         end = self.ends.pop(0)
         if isinstance(end, int):
             empty: Any = SimpleNamespace(fp=None, length=0)
@@ -37,16 +55,10 @@ class Network:
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The limits from which waits are drawn, all of which are 0."""
-    limits: list[float] = []
-
-    def uniform(_: float, limit: float) -> float:
-        limits.append(limit)
-        return 0.0
-
-    monkeypatch.setattr(random, "uniform", uniform)
-    return limits
+def limits() -> list[float]:
+    """The limits from which waits are drawn."""
+    TIME.limits.clear()
+    return TIME.limits
 
 
 @pytest.mark.parametrize("end", [ConnectionRefusedError, TimeoutError, 503])
@@ -58,12 +70,13 @@ def test_a_body_waits_as_long_as_it_was_kept_waiting(
         name="demo",
         host="files.example",
         ask=network.ask,
-        ask_again=None,
+        ask_first_url=None,
         unreachable=lambda error: isinstance(error, ConnectionRefusedError),
         local=lambda error: False,
         announce=lambda line: None,
         error=lambda failure, error: error,
         patience=PATIENCE,
+        clock=CLOCK,
         unproven=True,
     )
     known = ranges.Representation(ranges.Validators.of({}), 1000, ranges.coding_of({}))
@@ -89,7 +102,7 @@ class Pool(Network):
 
 
 def wait_for(pool: Pool) -> Any:
-    hosts = Hosts([urllib3.exceptions], PATIENCE, announce=lambda line: None)
+    hosts = Hosts([urllib3.exceptions], PATIENCE, CLOCK, announce=lambda line: None)
     lost = urllib3.exceptions.ConnectTimeoutError()
     return hosts.wait_for_lost(pool, "https://files.example/simple/demo/", lost, pool.send)
 
@@ -151,7 +164,7 @@ def test_any_other_answer_is_pips(status: int, limits: list[float]) -> None:
 def test_the_waits_go_on_from_those_of_urllib3s_own_retries(
     retries: int, first: float, limits: list[float]
 ) -> None:
-    hosts = Hosts([urllib3.exceptions], Patience(), announce=lambda line: None)
+    hosts = Hosts([urllib3.exceptions], Patience(), CLOCK, announce=lambda line: None)
     pool = Pool(200)
     lost = urllib3.exceptions.ConnectTimeoutError()
     hosts.wait_for_lost(pool, "https://files.example/simple/demo/", lost, pool.send, retries)

@@ -17,8 +17,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-import pip_retry_patch
-from pip_retry_patch.wrapping.fail_open import wrapt
+from pip_retry_patch.wrapping.fail_open import import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -52,7 +51,7 @@ class LinkError(Exception):
 
 def base() -> Path:
     """The directory that this package was imported from."""
-    return Path(pip_retry_patch.__file__).resolve().parent.parent
+    return Path(__file__).resolve().parents[2]
 
 
 def line() -> str:
@@ -164,7 +163,7 @@ def _after(module: Any, function: str, directory_of: Callable[[Any, Sequence[Any
             logger.debug("pip-retry-patch could not link an environment", exc_info=True)
         return result
 
-    wrapt().wrap_function_wrapper(module, function, wrapper)
+    import_wrapt().wrap_function_wrapper(module, function, wrapper)
 
 
 def _new_site_packages(directory: str) -> Path:

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 
-from pip_retry_patch.wrapping import fail_open as wrapping
+from pip_retry_patch.wrapping.fail_open import import_wrapt
 
 # In the other Python only the two packages can be imported from here, if it has none itself, and
 # nothing here counts as installed there. The other Python may be any, even one that is too old for
@@ -54,7 +54,7 @@ def runner(runnable: str) -> str:
     :raises Exception: there is no place for it, or wrapt is missing.
     """
     homes = {}
-    wrapping.wrapt()  # which may not be on the path of this environment
+    import_wrapt()  # which may not be on the path of this environment
     for name in ("pip_retry_patch", "wrapt"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:

@@ -14,37 +14,42 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Callable
 
-import pip_retry_patch
-
 logger = logging.getLogger("pip_retry_patch")
 
+_VERBOSE = 15  # the level of `pip -v` since 21.1; before, that is DEBUG
+_PACKAGE = "pip_retry_patch"
 
-def find_spec(name: str, path: Any, target: Any) -> ModuleSpec | None:
-    """Find the module with everyone else's finders, and lend it a loader that tells us."""
+
+def find_spec(name: str, path: Any, target: Any, told: str) -> ModuleSpec | None:
+    """Find the module with everyone else's finders, and lend it a loader that tells us.
+
+    :param told: the function of this module that is called when it was imported.
+    """
     for finder in sys.meta_path:
         finds = getattr(finder, "find_spec", None)
-        if finds is None or finder is sys.modules[pip_retry_patch.__name__]:
+        # By its name: a test runner may have thrown our module out of sys.modules and so made a
+        # second one, and each would ask the other.
+        if finds is None or getattr(finder, "__name__", "") == _PACKAGE:
             continue
         spec: ModuleSpec | None = finds(name, path, target)
         if spec is not None:
             if spec.loader is not None:
-                told = next(told for end, told in _WAITING.items() if name.endswith(end))
-                spec.loader = _Loader(spec.loader, told)  # type: ignore[assignment]
+                spec.loader = _Loader(spec.loader, globals()[told])  # type: ignore[assignment]
             return spec
     return None
 
 
-def be_asked_next() -> None:
-    """Be asked about the very module whose import is under way, which may be `venv`.
+def be_asked_next(first: Callable[..., Any]) -> None:
+    """Let `first` be asked for the very module whose import is under way, which may be `venv`.
 
-    Since Python 3.14 an import goes through a copy of `sys.meta_path`: who is added meanwhile is
-    not asked. So the finder that comes last asks us first, once.
+    Since Python 3.14 an import goes through a copy of `sys.meta_path`: a finder that is added
+    meanwhile is not asked. So the finder that comes last asks `first` first, once.
     """
     original = vars(PathFinder)["find_spec"]
 
     def find_spec_once(_: Any, name: str, path: Any = None, target: Any = None) -> Any:
         PathFinder.find_spec = original  # type: ignore[method-assign]
-        found = pip_retry_patch.find_spec(name, path, target)
+        found = first(name, path, target)
         return PathFinder.find_spec(name, path, target) if found is None else found
 
     PathFinder.find_spec = classmethod(find_spec_once)  # type: ignore[assignment,method-assign]
@@ -81,18 +86,19 @@ class _Loader:
             logger.debug("pip-retry-patch could not look at %s: %r", module, why)
 
 
-def _await_purge(module: Any) -> None:
+def await_purge(module: Any) -> None:
     """`pip cache` makes no session, and is rare: its hook is put in place at once."""
-    from pip_retry_patch.hooks import session as hooks
+    from pip_retry_patch.hooks import cache
 
-    hooks.install_purge(module)
+    cache.install_purge(module)
 
 
-def _await_subprocess(module: Any) -> None:
+def await_subprocess(module: Any) -> None:
     """Let the pip that this pip runs in another Python be guarded as well.
 
     `pip --python`, and the builds of `--use-feature=venv-isolation`, run pip where no .pth file of
-    ours need be. By hand, as below; what asks for the function imports it from here by name.
+    ours need be. The function is replaced by hand, as below, for wrapt need not be there yet. Who
+    asks for it imports it from here by name.
     """
     original = vars(module).get("get_runnable_pip")
     if original is None:
@@ -102,9 +108,12 @@ def _await_subprocess(module: Any) -> None:
     def get_runnable_pip() -> Any:
         runnable = original()
         try:
-            from pip_retry_patch.hooks import session as hooks
+            from pip_retry_patch.arming import runner
+            from pip_retry_patch.hooks import configuration
 
-            return hooks.runnable_pip(module, runnable)
+            pip = module.__name__.partition("._internal.")[0]
+            enabled = configuration.read_settings(pip).enabled
+            return runner.runner(runnable) if enabled else runnable
         except Exception:
             logger.debug("pip-retry-patch could not guard a pip of pip's", exc_info=True)
             return runnable
@@ -112,14 +121,13 @@ def _await_subprocess(module: Any) -> None:
     module.get_runnable_pip = get_runnable_pip
 
 
-def _await_session(module: Any) -> None:
+def await_session(module: Any) -> None:
     """Load the hooks when the first PipSession is made.
 
-    The one replacement that is made by hand, so that wrapt need not be there yet. The first call
-    undoes it. Nothing else is waited for then.
+    The one replacement of a class's method that is made by hand, so that wrapt need not be there
+    yet. The first call undoes it. Nothing else is waited for then.
     """
-    finder: Any = sys.modules[pip_retry_patch.__name__]
-    if finder in sys.meta_path:
+    for finder in [f for f in sys.meta_path if getattr(f, "__name__", "") == _PACKAGE]:
         sys.meta_path.remove(finder)
     session = module.PipSession
     original = session.__init__
@@ -132,9 +140,7 @@ def _await_session(module: Any) -> None:
             if session.__init__ is initialize:
                 session.__init__ = original
             try:
-                from pip_retry_patch.hooks import session as hooks
-
-                hooks.install(module)
+                _install(module)
             except Exception as why:
                 logger.debug("pip-retry-patch could not guard pip: %r", why)
         original(self, *args, **kwargs)
@@ -142,24 +148,24 @@ def _await_session(module: Any) -> None:
     session.__init__ = initialize
 
 
-def _await_venv(module: Any) -> None:
-    from pip_retry_patch.arming import links as linking
+def _install(module: Any) -> None:
+    from pip_retry_patch import __version__
+    from pip_retry_patch.hooks import session
 
-    linking.watch_venv(module)
-
-
-def _await_virtualenv(module: Any) -> None:
-    from pip_retry_patch.arming import links as linking
-
-    linking.watch_virtualenv(module)
+    guarded = session.install(module)
+    if guarded:
+        logger.log(_VERBOSE, "pip-retry-patch %s guards %s", __version__, guarded)
 
 
-_WAITING: dict[str, Callable[[Any], None]] = dict(
-    zip(
-        (*pip_retry_patch.PIP, *pip_retry_patch.VENVS),
-        (
-            *(_await_session, _await_purge, _await_subprocess, _await_subprocess),
-            *(_await_venv, _await_virtualenv),
-        ),
-    )
-)
+def await_venv(module: Any) -> None:
+    """Link what `venv` makes."""
+    from pip_retry_patch.arming import links
+
+    links.watch_venv(module)
+
+
+def await_virtualenv(module: Any) -> None:
+    """Link what virtualenv makes."""
+    from pip_retry_patch.arming import links
+
+    links.watch_virtualenv(module)

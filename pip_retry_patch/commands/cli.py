@@ -132,26 +132,26 @@ def purge(arguments: argparse.Namespace) -> int:
 
 
 def link(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch.arming import links as linking
+    from pip_retry_patch.arming import links
 
     for environment in arguments.environment:
         try:
-            path = linking.link(linking.site_packages(environment))
-        except linking.LinkError as error:
+            path = links.link(links.site_packages(environment))
+        except links.LinkError as error:
             raise UnableError(str(error)) from None
         except OSError as error:
             raise UnableError(f"cannot write the link: {error}") from None
-        linking.record(path)
-        print(f"Linked {environment}: its pip is guarded by {linking.base()}, through {path}")
+        links.record(path)
+        print(f"Linked {environment}: its pip is guarded by {links.base()}, through {path}")
     return 0
 
 
 def unlink(arguments: argparse.Namespace) -> int:
-    from pip_retry_patch.arming import links as linking
+    from pip_retry_patch.arming import links
 
     for environment in arguments.environment:
         try:
-            was_linked = linking.unlink(environment)
+            was_linked = links.unlink(environment)
         except OSError as error:
             raise UnableError(f"cannot remove the link: {error}") from None
         if was_linked:

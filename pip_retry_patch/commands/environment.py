@@ -26,8 +26,8 @@ for folder in sys.path:
             found["pth"].append(path)
 if found["armed"]:
     try:
-        from pip_retry_patch.wrapping import fail_open as wrapping
-        wrapping.wrapt()
+        from pip_retry_patch.wrapping.fail_open import import_wrapt
+        import_wrapt()
     except Exception:
         found["wrapt"] = False
 print(json.dumps(found))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pip_retry_patch
 from pip_retry_patch import messages
-from pip_retry_patch.arming import links as linking
+from pip_retry_patch.arming import links
 from pip_retry_patch.commands.environment import UnableError, describe, pip_of, temporary_directory
-from pip_retry_patch.store import locks as holding
+from pip_retry_patch.store import locks
 
 
 def status(python: str, as_json: bool) -> int:
@@ -36,7 +36,7 @@ def _collect(python: str) -> dict[str, Any]:
     with temporary_directory() as directory:
         pip = pip_of(python, Path(directory), clean=False)
         found = describe(python, Path(directory))
-    found.update(python=pip.python, armed_by=pip.pth, links=[str(p) for p in linking.recorded()])
+    found.update(python=pip.python, armed_by=pip.pth, links=[str(p) for p in links.recorded()])
     return found
 
 
@@ -95,6 +95,6 @@ def purge(python: str) -> int:
     if kept["directory"] is None:
         print("Nothing is kept here: pip has no cache directory that it may use.")
         return 0
-    count, size = holding.purge(Path(kept["directory"]))
+    count, size = locks.purge(Path(kept["directory"]))
     print(f"{messages.purged(count, size)} from {kept['directory']}")
     return 0 if count == kept["files"] else 1

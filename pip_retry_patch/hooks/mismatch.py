@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Protocol, TypeVar
 
 from pip_retry_patch import messages
+from pip_retry_patch.transport.errors import reason
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -35,7 +36,7 @@ class Download(NamedTuple):
 
 
 class Artifact(Protocol):
-    """One link, and how pip fetches it. hooks.py has the one that is used."""
+    """One link, and how pip fetches it: `downloads.LinkedArtifact`."""
 
     name: str
     cached: bool
@@ -135,15 +136,13 @@ class FileRing:
                         messages.healed(artifact.name, first.cached, first.continued is not None)
                     )
                     return verified
-            artifact.explain(found, messages.evidence(first, second, trouble))
+            artifact.explain(found, evidence(first, second, trouble))
         except Exception as why:
             # Whatever is wrong with the looking into it, the mismatch stands.
             logger.debug("pip-retry-patch could not look into a mismatch: %r", why)
         raise found
 
-    def _fetch_again(
-        self, artifact: Artifact, path: str
-    ) -> tuple[messages.Fetch, messages.Fetch | None, str]:
+    def _fetch_again(self, artifact: Artifact, path: str) -> tuple[Fetch, Fetch | None, str]:
         """Replace the file by a fresh one; return what is told of both, or why there is none."""
         first = _evidence(artifact, path)
         # In pip's own temporary directory: it goes when that goes, even if we are killed.
@@ -157,7 +156,7 @@ class FileRing:
         except Exception as error:
             logger.debug("pip-retry-patch could not fetch it again: %r", error)
             failure = artifact.failure_of(error)
-            return first, None, messages.reason(error) if failure is None else failure.message
+            return first, None, reason(error) if failure is None else failure.message
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -171,9 +170,9 @@ def digest_of(path: str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _evidence(artifact: Artifact, path: str) -> messages.Fetch:
+def _evidence(artifact: Artifact, path: str) -> Fetch:
     size, digest = Path(path).stat().st_size, digest_of(path, "sha256")
-    return messages.Fetch(
+    return Fetch(
         artifact.cached, artifact.host, size, artifact.announced, digest, artifact.continued
     )
 
@@ -184,3 +183,69 @@ def _files(location: str) -> set[str]:
             return {entry.path for entry in found if entry.is_file()}
     except OSError:
         return set()
+
+
+class Fetch(NamedTuple):
+    """One fetch of an artifact, as evidence.
+
+    `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
+    tells equal files from others. `continued`: so many bytes are from an earlier run.
+    """
+
+    cached: bool
+    host: str
+    size: int
+    announced: int | None
+    digest: str
+    continued: int | None = None
+
+    def __str__(self) -> str:
+        place = "pip's cache" if self.cached else messages.clean(self.host)
+        if self.continued is not None:
+            place += f" (the first {messages.format_size(self.continued)} in an earlier run)"
+        if self.announced is None:
+            return f"{messages.format_size(self.size)} from {place}"
+        whole = "complete" if self.size == self.announced else "NOT complete"
+        size, announced = messages.format_size(self.size), messages.format_size(self.announced)
+        return f"{size} of {announced} from {place}, {whole}"
+
+
+def evidence(first: Fetch, second: Fetch | None, trouble: str = "") -> str:
+    """What to add to pip's hash mismatch: what was seen, and the remedy that follows from it.
+
+    :param second: the fresh fetch, None if there was none, because of `trouble`.
+    """
+    lines = ["pip-retry-patch looked into it:", f"  first fetch:  {first}"]
+    if second is None:
+        lines.append(f"  second fetch: failed: {messages.clean(trouble)}")
+        lines.append("  So it is not known whether the file was damaged on its way. Run the same")
+        lines.append("  command again when the connection is better.")
+        return "\n".join(lines)
+    lines.append(f"  second fetch: {second}")
+    if first.digest == second.digest:
+        lines += [
+            "  Both brought the same bytes, so nothing was damaged on the way: this is another",
+            "  file than the one whose hash is listed. Do not work around this, the file may have",
+            "  been replaced. If the hash is in your requirements file, compare it with a source",
+            "  that you trust, and make it anew with 'pip hash'. If the index lists it, ask those",
+            f"  who run the index, or the authors of the package ({messages.clean(second.host)}).",
+        ]
+    elif first.continued is not None:
+        lines += [
+            "  What an earlier run had kept of the file was removed. What the server sent now does",
+            "  not fit either. Run the same command again: it will show whether the server always",
+            "  sends the same bytes, or whether something on the way damages them.",
+        ]
+    elif first.cached:
+        lines += [
+            "  The file in pip's cache was another one, and was removed. What the server sent does",
+            "  not fit either. Run the same command again: it will show whether the server always",
+            "  sends the same bytes, or whether something on the way damages them.",
+        ]
+    else:
+        lines += [
+            "  Each fetch brought different bytes: something between you and the server damages",
+            "  them. That may be a proxy, an antivirus program, a router, or the disk or memory of",
+            "  this machine. Try another network, or another machine.",
+        ]
+    return "\n".join(lines)

@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 from pip_retry_patch import settings
-from pip_retry_patch.hooks.configuration import Library, configured_by_file, read_settings
+from pip_retry_patch.hooks.cache import Library
+from pip_retry_patch.hooks.configuration import configured_by_file, read_settings
 from pip_retry_patch.hooks.session import WRAPPED
-from pip_retry_patch.store import locks as holding
+from pip_retry_patch.store import locks
 
 
 def describe() -> dict[str, Any]:
@@ -35,7 +36,7 @@ def describe() -> dict[str, Any]:
     urllib3 = internal["network.session"].urllib3
     found, items = read_settings("pip"), configured_by_file("pip")
     directory = Library("pip", found).directory(options.cache_dir)
-    partials_of = list(holding.entries(directory)) if directory else []
+    partials_of = list(locks.entries(directory)) if directory else []
     hooks = {
         "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
     }

@@ -1,10 +1,18 @@
-"""How a line reaches the user: through pip's logging, and past its progress bar."""
+"""How a user hears of something: a line through pip's logging, or an error in pip's own voice.
+
+Of pip, `exceptions.InstallationError` (always), `DiagnosticPipError` (22.0) and
+`_vendor.rich.text.Text` (22.0) are used.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
+from typing import Any, Callable
+
+from pip_retry_patch import messages
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -55,3 +63,32 @@ def _clear_progress_bar() -> None:
     ):
         out.write("\r\x1b[2K")
         out.flush()
+
+
+def error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]:
+    """Return what turns a Failure into the exception that this pip shows without a traceback."""
+    exceptions = importlib.import_module(f"{pip}._internal.exceptions")
+    diagnostic = getattr(exceptions, "DiagnosticPipError", None)
+    text: Any = diagnostic and importlib.import_module(f"{pip}._vendor.rich.text").Text
+
+    class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
+        reference = "network-interrupted"
+
+        def __init__(self, failure: messages.Failure) -> None:
+            self.failure = failure
+            if diagnostic is None:
+                super().__init__(str(failure))
+                return
+            # As Text, not as str: that would be read as rich's markup.
+            super().__init__(
+                message=text(failure.message),
+                context=text(failure.context),
+                note_stmt=text(failure.note),
+                hint_stmt=text(failure.hint),
+            )
+
+        def __str__(self) -> str:
+            # Of a diagnostic error this is what --log writes.
+            return str(self.failure)
+
+    return lambda failure, _: NetworkInterrupted(failure)

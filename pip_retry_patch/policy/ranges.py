@@ -241,3 +241,31 @@ def _judge_whole(
 def range_field(first: int, last: int | None) -> str:
     """Return the Range field for the bytes from `first` to `last`, both inclusive."""
     return f"bytes={first}-" if last is None else f"bytes={first}-{last}"
+
+
+class Span(NamedTuple):
+    """Which bytes of a representation an answer brings.
+
+    `start` is the position of the first one, `stop` that behind the last one, `total` the size of
+    the representation; None where it is not known.
+    """
+
+    start: int
+    stop: int | None
+    total: int | None
+
+
+def span_of(status: int, headers: Mapping[str, str], length: int | None) -> Span | None:
+    """Return what an answer with content brings; None if it is not to be continued.
+
+    :param length: its Content-Length in bytes, None if it has none.
+    """
+    if length == 0:
+        return None
+    if status == 200:
+        return Span(0, length, length)
+    if status == 206:
+        said = parse_content_range(headers.get("content-range"))
+        if said is not None and said.first is not None and said.last is not None:
+            return Span(said.first, said.last + 1, said.total)
+    return None

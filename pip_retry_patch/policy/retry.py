@@ -1,28 +1,33 @@
-"""When to try again, how long to wait first, and when to stop. Pure policy: no I/O, no clock.
+"""When to retry, how long to wait first, and when to give up. No I/O, and no clock of its own.
+
+`Patience` is the policy, `Effort` what was tried so far, `next_wait` the rule that joins them.
+`Attempts` is the loop that every retry of this package runs: it is handed a `Clock`, so that the
+same code runs in a test or a simulation in which nobody waits.
 
 The defaults, and why:
 
-* The first retry comes at once. Most interruptions are a single dropped connection, and the
-  server is waiting; any delay would only be felt.
-* After that the wait is drawn evenly between 0 and a limit that doubles (1, 2, 4 … seconds, at
-  most 30): "full jitter". Ten thousand clients that lost the same server come back spread out,
-  not in step. 30 seconds is as long as a person at a terminal takes silence for work.
+* The first retry comes at once. Most interruptions are one dropped connection, and the server is
+  waiting. Any delay would only be felt.
+* After that the wait is drawn evenly between 0 and a limit that doubles (1, 2, 4 ... seconds, at
+  most 30). This is called full jitter: ten thousand clients that lost the same server come back
+  spread out, not in step. A person at a terminal takes 30 seconds of silence for work.
 * The limit is no less than the time that the failed attempt took. Connections that time out all
-  end 15 seconds after they began, and a second of jitter would leave them in step. Who is alone
-  pays for that with a wait of 7 seconds on average between attempts that take 15.
-* Where an attempt does not leave this machine, no server is spared by waiting: without wifi the
-  limit stays at 2 seconds, so that the download goes on at once when it is back. Such attempts do
+  end 15 seconds after they began, and a second of jitter would leave them in step. A lone client
+  pays for that: it waits 7 seconds on average between attempts that take 15.
+* An attempt that does not leave this machine spares no server by waiting. Without wifi the limit
+  stays at 2 seconds, so that the download continues soon after the wifi is back. Such attempts do
   not count towards the doubling either, for they tell nothing of the server.
-* 8 attempts, for a server that answers but does not help. With the waits between them that is
-  about a minute and a half at most: long enough for a restart behind a load balancer, short enough
-  that a server which will never help is reported while someone still looks.
+* 8 attempts, for a server that answers but does not help. With the waits between them they take
+  about a minute and a half at most. That is long enough for a restart behind a load balancer, and
+  short enough that someone still looks when a server that will never help is reported.
 * 120 seconds, for a server that cannot be reached: a router restart, a tunnel, wifi that moves.
   A wait that was drawn before they are over is kept to its end, and the attempt after it is the
-  last: were it cut at 120, everyone who lost the server in one moment would come back in one.
-  They end with any answer, if only a 503; from then on the attempts count, and only those, so that
-  a server that comes and goes is given up as well.
-* Both budgets start anew after real progress, which is 64 KiB. Fewer bytes for each attempt would
-  let a server that hands out crumbs hold pip for ever; much more would punish a slow link.
+  last. If it were cut at 120, all who lost the server in one moment would come back in one.
+  Any answer ends the seconds, even a 503. From then on only the attempts count, so that a server
+  that comes and goes is given up as well.
+* Both budgets start anew after real progress, which is 64 KiB. If fewer bytes for each attempt
+  counted, a server that hands out crumbs could hold pip for ever. Many more would punish a slow
+  link.
 """
 
 from __future__ import annotations
@@ -60,8 +65,8 @@ class Effort(NamedTuple):
     took: float = 0.0
 
     def was_unhelpful(self, took: float = 0.0) -> Effort:
-        # Whatever it answered, it was reached: the seconds are over, and count anew if it is lost
-        # again. The attempts do not, so that this ends.
+        # Whatever it answered, it was reached: the seconds are over, and they count anew if it is
+        # lost again. The attempts do not count anew, so that this ends.
         effort = self._replace(unhelpful=self.unhelpful + 1, lost_at=None)
         return effort._replace(is_local=False, took=took)
 
@@ -108,6 +113,76 @@ def next_wait(
     if retry_after is not None:
         wait += min(max(retry_after, 0.0), left)
     return wait
+
+
+class Clock(NamedTuple):
+    """What a retry needs of the world: the time, a way to wait, and chance.
+
+    `now` returns seconds, as `time.monotonic` does. `uniform` draws a number between its two
+    arguments, as `random.uniform` does.
+    """
+
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+    uniform: Callable[[float, float], float]
+
+
+class Attempts:
+    """The loop of a retry: ask patience, announce the wait, wait, try, and count what came of it.
+
+        while attempts.wait(announce):
+            ...  # try; return if it helped, else:
+            attempts.was_unhelpful()  # or was_unreachable()
+        ...  # patience has ended
+
+    :param effort: what was tried before the first wait.
+    """
+
+    def __init__(self, patience: Patience, clock: Clock, effort: Effort) -> None:
+        self.patience = patience
+        self.effort = effort
+        self.count = 0
+        self._clock = clock
+        self._began = self._asked_at = clock.now()
+        self._asked_to_wait: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the first of them."""
+        return self._clock.now() - self._began
+
+    def wait(self, announce: Callable[[float], None] | None = None) -> bool:
+        """Wait until the next attempt is due; False if patience has ended.
+
+        :param announce: called with the seconds before a wait that is not 0.
+        """
+        patience, clock = self.patience, self._clock
+        wait = next_wait(patience, self.effort, clock.now(), clock.uniform, self._asked_to_wait)
+        if wait is None:
+            return False
+        if wait > 0:
+            if announce is not None:
+                announce(wait)
+            clock.sleep(wait)
+        self._asked_to_wait = None
+        self.count += 1
+        self._asked_at = clock.now()
+        return True
+
+    def was_unhelpful(self, asked_to_wait: float | None = None, at_once: bool = False) -> None:
+        """Count the attempt: a server answered, or took the request, but that did not help.
+
+        :param asked_to_wait: the seconds of its Retry-After.
+        :param at_once: the time since `wait` was not spent in waiting for an answer.
+        """
+        took = 0.0 if at_once else self._clock.now() - self._asked_at
+        self.effort = self.effort.was_unhelpful(took)
+        self._asked_to_wait = asked_to_wait
+
+    def was_unreachable(self, local: bool) -> None:
+        """Count the attempt: it reached no server, and did not leave this machine if `local`."""
+        now = self._clock.now()
+        self.effort = self.effort.was_unreachable(now, now - self._asked_at, local)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from pip_retry_patch.policy.ranges import Representation, Validators
-from pip_retry_patch.store import locks as holding
+from pip_retry_patch.store import locks
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -111,7 +111,7 @@ class Shelf:
         """Return the longest valid partial that no other process holds, and hold it."""
         for path in self._mine():
             try:
-                file = holding.open_held(path)
+                file = locks.open_held(path)
             except OSError as why:
                 logger.debug("pip-retry-patch leaves %s alone: %s", path.name, why)
                 continue
@@ -119,7 +119,7 @@ class Shelf:
                 return self._checked(path, file)
             except Exception as why:
                 logger.debug("pip-retry-patch removes %s: %s", path.name, why)
-                holding.remove(path, file)
+                locks.remove(path, file)
         return None
 
     def begin(self, kept: Kept) -> Partial | None:
@@ -136,7 +136,7 @@ class Shelf:
         header = kept.to_bytes()
         self._prepare()
         self._make_room(kept.known.total or SMALLEST)
-        path, file = holding.create(self._directory, f"{self._key}-")
+        path, file = locks.create(self._directory, f"{self._key}-")
         file.write(header)
         return path, file
 
@@ -146,8 +146,8 @@ class Shelf:
             for path in self._mine():
                 with contextlib.suppress(OSError):
                     try:
-                        holding.remove(path, holding.open_held(path))
-                    except holding.HeldError:
+                        locks.remove(path, locks.open_held(path))
+                    except locks.HeldError:
                         pass
                     except OSError:
                         path.unlink()  # a link, or what may not be read
@@ -162,9 +162,7 @@ class Shelf:
     def _mine(self) -> list[Path]:
         """The paths of the artifact's partials, the longest first."""
         mine = [
-            entry
-            for entry in holding.entries(self._directory)
-            if entry[0].name.startswith(self._key)
+            entry for entry in locks.entries(self._directory) if entry[0].name.startswith(self._key)
         ]
         return [path for path, _ in sorted(mine, key=lambda entry: -entry[1].st_size)]
 
@@ -207,7 +205,7 @@ class Shelf:
             raise OSError("larger than the store may be")
         if shutil.disk_usage(self._directory).free < ROOM * needed:
             raise OSError("the disk is nearly full")
-        found = sorted(holding.entries(self._directory), key=lambda entry: entry[1].st_mtime)
+        found = sorted(locks.entries(self._directory), key=lambda entry: entry[1].st_mtime)
         total = needed + sum(status.st_size for _, status in found)
         oldest = time.time() - self._limits.age
         for path, status in found:
@@ -313,7 +311,7 @@ class Partial:
         if self._file is not None and self._path is not None:
             file, self._file = self._file, None
             try:
-                holding.remove(self._path, file)
+                locks.remove(self._path, file)
             except Exception as why:
                 logger.debug("pip-retry-patch could not remove what it kept: %r", why)
         self._shelf.clear()

@@ -22,8 +22,9 @@ from pip_retry_patch import messages
 from pip_retry_patch.policy.ranges import Representation
 from pip_retry_patch.store.partials import Partial
 from pip_retry_patch.transport.continuation import Continued
-from pip_retry_patch.transport.parts import PIECE, Part
-from pip_retry_patch.transport.resumption import GaveUpError, Origin, Resumption
+from pip_retry_patch.transport.errors import EarlyEnd, GaveUpError
+from pip_retry_patch.transport.reissue import PIECE, Part
+from pip_retry_patch.transport.resumption import Origin, Resumption
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -186,7 +187,7 @@ class Body:
             if self._stop is None:
                 self._end()
             else:
-                self._interruption = messages.EarlyEnd(self._stop - self._offset)
+                self._interruption = EarlyEnd(self._stop - self._offset)
         if len(piece) > wanted:
             self._ahead, self._handed = piece, wanted
             return piece[:wanted]
@@ -240,7 +241,7 @@ class Body:
             # A mistake of ours must leave the reader with what it would have met without us:
             # the error of the network, or, where there was none, an end like any other.
             logger.debug("pip-retry-patch could not continue a download: %r", why)
-            if isinstance(interruption, messages.EarlyEnd):
+            if isinstance(interruption, EarlyEnd):
                 self._end(reusable=False)
                 return
             self._error = interruption

@@ -1,7 +1,7 @@
 """From one run to the next: a request that starts where an earlier run stopped.
 
 A `Continuation` stands beside one request of pip's session. What is kept of the artifact
-(partials.py) is offered with the request, as Range and If-Range; what the server answers decides
+(store/partials.py) is offered with the request, as Range and If-Range; what the server answers decides
 whether it is used. If so, the kept bytes and the answer's are one body, and the answer is shown as
 the whole one that pip asked for.
 """
@@ -14,7 +14,7 @@ from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.ranges import Representation, Verdict
 from pip_retry_patch.store.partials import Kept, Partial, Shelf
-from pip_retry_patch.transport.parts import Part
+from pip_retry_patch.transport.reissue import Part
 
 
 class Continuation:
@@ -109,7 +109,7 @@ class Accepted(NamedTuple):
 
 
 class Continued:
-    """The kept bytes and then those of an answer, as one part (see part.Part)."""
+    """The kept bytes and then those of an answer, as one part (see reissue.Part)."""
 
     def __init__(self, partial: Partial, part: Part) -> None:
         self.interruption: Exception | None = None

@@ -1,10 +1,14 @@
-"""How urllib3 is asked once more for the rest of an answer, and what its answers are as parts."""
+"""A request is issued again for the rest of its answer, and each answer is a `Part` of one body.
+
+The request goes through the same pool of urllib3 with the same header, so proxies, certificates and
+credentials are what pip's session chose for that host.
+"""
 
 from __future__ import annotations
 
+import http.client
+import urllib.parse
 from typing import Any, Callable, Mapping, NamedTuple
-
-from pip_retry_patch.transport.parts import Part
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
 Send = Callable[..., Any]
@@ -27,26 +31,116 @@ _NOT_REPEATED = frozenset(
     ]
 )
 
+# Bytes asked of a connection at once where the reader named no number; as pip does since 25.1.
+PIECE = 256 * 1024
 
-class Sent(NamedTuple):
-    """One call of urlopen: the pool's own method, what it was asked, and what came."""
 
+class Part:
+    """One answer's bytes, read so that an error takes none of them with it.
+
+    :param response: what http.client made of it, of which nothing has been read yet.
+    :param close: ends it and gives its connection back, `True` if that can serve again.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        response: http.client.HTTPResponse,
+        close: Callable[[bool], None],
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.close = close
+        self.interruption: Exception | None = None
+        self._response: Any = response
+        self._trap_errors()
+
+    def _trap_errors(self) -> None:
+        """Let an error of the socket show as the end of its stream, and keep the error.
+
+        `HTTPResponse.read(n)` asks the socket until it has n bytes, in C, and when one call
+        fails it loses what those before had brought. At the end of a stream it returns them.
+        (The other way, many calls of read1 that are joined here, costs a tenth of a download.)
+        """
+        raw = getattr(self._response.fp, "raw", None)
+        if raw is None:
+            return
+        readinto = raw.readinto
+
+        def trapped(buffer: Any) -> Any:
+            try:
+                return readinto(buffer)
+            except OSError as error:
+                self.interruption = error
+                return 0
+
+        raw.readinto = trapped
+
+    @property
+    def length(self) -> int | None:
+        """The bytes of the body that were not read yet; None if no Content-Length told them."""
+        length: int | None = self._response.length
+        return length
+
+    @property
+    def finished(self) -> bool:
+        """Whether the body was read to an end that leaves nothing on its connection."""
+        return self.interruption is None and (self.length == 0 or self._response.isclosed())
+
+    def read(self, most: int, once: bool = False) -> bytes:
+        """Return up to `most` bytes; none at the end, or if `interruption` is set then.
+
+        `once`: what one call of the socket brings. So it is always for a body in chunks, of which
+        http.client would lose what it holds of a chunk that is cut.
+        """
+        response = self._response
+        try:
+            return bytes(
+                response.read1(most) if once or self.length is None else response.read(most)
+            )
+        except (http.client.HTTPException, OSError) as error:
+            self.interruption = self.interruption or error
+            return b""
+
+
+class Request(NamedTuple):
+    """One call of urlopen.
+
+    :param send: the pool's own method.
+    :param asked: what that was asked, by the names of its parameters.
+    :param headers: the fields of its header.
+    :param url: absolute.
+    :param of_pip: pip's session sent it, not a program of which only urllib3 is guarded.
+    :param needed: pip cannot do without its answer.
+    """
+
+    pool: Any
     send: Send
     asked: Mapping[str, Any]
     headers: Mapping[str, str]
-    response: Any = None
-    source: Any = None
+    url: str
+    of_pip: bool = False
+    needed: bool = False
 
 
-class Asker:
+class Captured(NamedTuple):
+    """A request that pip's session sent, and what came: urllib3's response, and its source."""
+
+    request: Request
+    response: Any
+    source: Any
+
+
+class Reissuer:
     """Sends one request again, for the rest of its answer.
 
     :param capture: lets pip's session send its own request once more, with some fields, and
         returns the call of urlopen that this led to.
     """
 
-    def __init__(self, sent: Sent, capture: Callable[[Mapping[str, str]], Sent]) -> None:
-        self._sent = sent
+    def __init__(self, request: Request, capture: Callable[[Mapping[str, str]], Captured]) -> None:
+        self._request = request
         self._capture = capture
 
     def ask(self, fields: Mapping[str, str]) -> Part:
@@ -54,22 +148,25 @@ class Asker:
 
         So it has the credentials that pip's session chose for that host. A redirect is returned.
         """
-        sent = self._sent
+        request = self._request
         kept = {
-            name: sent.headers[name] for name in sent.headers if name.lower() not in _NOT_REPEATED
+            name: request.headers[name]
+            for name in request.headers
+            if name.lower() not in _NOT_REPEATED
         }
-        asked = dict(sent.asked, headers=dict(kept, **fields), **PROBE)
+        asked = dict(request.asked, headers=dict(kept, **fields), **PROBE)
         asked.update(preload_content=False, decode_content=False, release_conn=False)
-        response = sent.send(**asked)
+        response = request.send(**asked)
         return _part(response, response._fp)
 
-    def ask_again(self, fields: Mapping[str, str]) -> Part:
+    def ask_first_url(self, fields: Mapping[str, str]) -> Part:
         """Send it from its first URL on, by pip's session, which follows what redirects there are.
 
         Where it then leads is where `ask` asks from now on.
         """
-        sent = self._sent = self._capture(fields)
-        return _part(sent.response, sent.source)
+        captured = self._capture(fields)
+        self._request = captured.request
+        return _part(captured.response, captured.source)
 
 
 def first_part(response: Any) -> Part:
@@ -95,3 +192,17 @@ def _part(response: Any, source: Any) -> Part:
         response.release_conn()
 
     return Part(response.status, response.headers, source, close)
+
+
+def absolute_url(pool: Any, url: str) -> str:
+    """Return the URL that was asked for; through a plain HTTP proxy it is whole already."""
+    if not url.startswith("/"):
+        return url
+    usual = pool.port in (None, {"http": 80, "https": 443}.get(pool.scheme))
+    return f"{pool.scheme}://{pool.host}{'' if usual else f':{pool.port}'}{url}"
+
+
+def same_resource(one: str, other: str) -> bool:
+    """Whether two URLs name the same thing on the same host."""
+    a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
+    return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)

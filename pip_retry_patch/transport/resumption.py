@@ -1,22 +1,22 @@
-"""How an interrupted body goes on: the attempts, what each brings, and the end of patience.
+"""How an interrupted body goes on: what is asked next, what each answer leads to, and the end.
 
-body.py reads; when its connection breaks it asks a `Resumption` for another `Part` that goes on at
-the byte where the last one stopped. What may be joined on is decided in ranges.py, when to try
-again in patience.py; this module carries both out.
+body.py reads. When its connection breaks it asks a `Resumption` for another `Part` that continues
+at the byte where the last one stopped. policy/ranges.py judges each answer, policy/retry.py says
+when to try again, and `NEXT_STEP` below says what each verdict leads to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import random
-import time
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy.ranges import Representation, Verdict, judge, range_field
-from pip_retry_patch.policy.retry import Effort, Patience, next_wait, retry_after
-from pip_retry_patch.transport.parts import PIECE, Part
+from pip_retry_patch.policy.retry import Attempts, Clock, Effort, Patience, retry_after
+from pip_retry_patch.transport import errors
+from pip_retry_patch.transport.errors import EarlyEnd, GaveUpError, Story
+from pip_retry_patch.transport.reissue import PIECE, Part
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
     :param host: the server's name, for messages.
     :param ask: sends the same request again with these fields added to its header; returns the
         answer, or raises what the network raised.
-    :param ask_again: the same, but from the request's first URL; None if there was no redirect.
+    :param ask_first_url: the same, but from the request's first URL; None without a redirect.
     :param unreachable: tells of such an error whether no server was reached.
     :param local: tells of such an error whether the request did not even leave this machine.
     :param announce: shows one line to the user.
@@ -43,21 +43,14 @@ class Origin(NamedTuple):
     name: str
     host: str
     ask: Callable[[dict[str, str]], Part]
-    ask_again: Callable[[dict[str, str]], Part] | None
+    ask_first_url: Callable[[dict[str, str]], Part] | None
     unreachable: Callable[[Exception], bool]
     local: Callable[[Exception], bool]
     announce: Callable[[str], None]
     error: Callable[[messages.Failure, Exception], Exception]
     patience: Patience
+    clock: Clock
     unproven: bool
-
-
-class GaveUpError(Exception):
-    """The download cannot go on; `failure` says why in a user's words."""
-
-    def __init__(self, failure: messages.Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 class Resumption:
@@ -72,12 +65,11 @@ class Resumption:
 
     def __init__(self, origin: Origin, known: Representation, start: int, last: int | None) -> None:
         self.known = known
-        self._origin = origin
-        self._start = start
-        self._last = last
-        self._attempt: _Interruption | None = None
-        self._effort = Effort()
-        self._effort_from = start
+        self.origin = origin
+        self.start = start
+        self.last = last
+        self._attempts: Attempts | None = None
+        self._progress_from = start
 
     def reopen(self, offset: int, interruption: Exception, digest: bytes | None) -> Part | None:
         """Return a part whose next byte is the one at `offset`; None if nothing is missing.
@@ -86,185 +78,195 @@ class Resumption:
             vouches for them.
         :raises GaveUpError: patience has ended, or no patience can help.
         """
-        origin = self._origin
-        attempt = self._attempt = self._count(offset, interruption)
-        # Where a part would have to be proven and cannot be, none is asked for.
-        ranged = origin.unproven or self.known.validators.strong is not None
-        ask, ask_again = origin.ask, origin.ask_again
-        asked_to_wait: float | None = None
-        while True:
-            now = time.monotonic()
-            wait = next_wait(origin.patience, self._effort, now, random.uniform, asked_to_wait)
-            if wait is None:
-                raise GaveUpError(attempt.gave_up(now, self._effort))
-            if wait > 0:
-                attempt.announce_wait(self._effort)
-                logger.debug("%s: next attempt in %.1f s", origin.name, wait)
-                time.sleep(wait)
-            asked_to_wait = None
-            attempt.count += 1
-            asked_at = time.monotonic()
-            try:
-                part = ask(self._fields(offset) if ranged else {})
-            except Exception as error:
-                attempt.trouble = messages.reason(error)
-                if messages.is_certificate_error(error):
-                    raise GaveUpError(attempt.certificate()) from error
-                now = time.monotonic()
-                if origin.unreachable(error):
-                    took, local = now - asked_at, origin.local(error)
-                    self._effort = self._effort.was_unreachable(now, took, local)
-                else:
-                    self._effort = self._effort.was_unhelpful(now - asked_at)
-                continue
-            verdict = self._judge(part, offset, ranged)
-            if verdict is Verdict.CONTINUE:
-                attempt.announce(messages.resumed)
-                return part
-            if verdict in (Verdict.REPLAY, Verdict.COMPARE):
-                attempt.announce(messages.replayed)
-                broken = self._replay(
-                    part, offset, digest if verdict is Verdict.COMPARE else None, attempt
-                )
-                if broken is None:
-                    return part
-                attempt.trouble = messages.reason(broken)
-                self._effort = self._effort.was_unhelpful()
-                continue
-            part.close(False)
-            if verdict is Verdict.COMPLETE:
-                return None
-            if verdict is Verdict.CHANGED:
-                raise GaveUpError(attempt.changed())
-            ask = origin.ask
-            if verdict is Verdict.REFUSED and part.status in _MOVED and ask_again is not None:
-                # The link was good for a while only: its index gives another one, once.
-                ask, ask_again = ask_again, None
-                continue
-            if verdict is Verdict.REFUSED:
-                raise GaveUpError(attempt.refused(part.status))
-            if verdict is Verdict.BUSY:
-                attempt.trouble = messages.busy(part.status)
-                asked_to_wait = retry_after(part.headers)
-                self._effort = self._effort.was_unhelpful(time.monotonic() - asked_at)
-                continue
-            attempt.trouble = messages.useless(part.status, verdict.value)
-            if ranged:
-                # To ask for all of it is a new question: neither waited for nor counted.
-                ranged = False
-            else:
-                self._effort = self._effort.was_unhelpful()
+        attempts = self._count(offset)
+        place = messages.Place(self.origin.name, self.origin.host, offset, self.known.total)
+        story = Story(place, errors.reason(interruption), attempts, self.origin.announce)
+        return _Search(self, offset, digest, attempts, story).run()
 
-    def _count(self, offset: int, interruption: Exception) -> _Interruption:
+    def _count(self, offset: int) -> Attempts:
         """Count the part that was just interrupted: as progress, or as one more vain attempt."""
-        earlier = self._attempt
-        if offset - self._effort_from >= self._origin.patience.progress:
-            self._effort, self._effort_from = Effort(), offset
-            earlier = None
-        elif earlier is not None:
-            self._effort = self._effort.was_unhelpful()
-        return _Interruption(self._origin, offset, self.known.total, interruption, earlier)
+        origin = self.origin
+        if offset - self._progress_from >= origin.patience.progress:
+            self._progress_from, self._attempts = offset, None
+        if self._attempts is None:
+            self._attempts = Attempts(origin.patience, origin.clock, Effort())
+        else:
+            self._attempts.was_unhelpful(at_once=True)
+        return self._attempts
 
-    def _fields(self, offset: int) -> dict[str, str]:
-        fields = {"Range": range_field(offset, self._last)}
-        if self.known.validators.strong is not None:
-            fields["If-Range"] = self.known.validators.strong
+
+class _Search:
+    """The search for a part that continues one interrupted body.
+
+    What is asked next is `_ask` (the link, or once its first URL) and `_ranged` (only the missing
+    bytes, or all of it).
+    """
+
+    def __init__(
+        self,
+        body: Resumption,
+        offset: int,
+        digest: bytes | None,
+        attempts: Attempts,
+        story: Story,
+    ) -> None:
+        self._body = body
+        self._offset = offset
+        self._digest = digest
+        self._attempts = attempts
+        self._story = story
+        self._ask = body.origin.ask
+        self._ask_first_url = body.origin.ask_first_url
+        # Where a part would need a proof and can have none, no part is asked for.
+        self._ranged = body.origin.unproven or body.known.validators.strong is not None
+
+    def run(self) -> Part | None:
+        """Ask until a step ends the search."""
+        while self._attempts.wait(self._announce_wait):
+            part = self._send()
+            if part is not None:
+                found = NEXT_STEP[self._judge(part)](self, part)
+                if found is not ASK_AGAIN:
+                    return found  # type: ignore[no-any-return]
+        raise GaveUpError(self._story.gave_up())
+
+    def _announce_wait(self, seconds: float) -> None:
+        logger.debug("%s: next attempt in %.1f s", self._body.origin.name, seconds)
+        self._story.announce_wait()
+
+    def _send(self) -> Part | None:
+        """Return the next answer; None if there was none, which is then counted."""
+        origin, attempts = self._body.origin, self._attempts
+        try:
+            part = self._ask(self._fields() if self._ranged else {})
+        except Exception as error:
+            self._story.trouble = errors.reason(error)
+            if errors.is_certificate_error(error):
+                raise GaveUpError(self._story.certificate()) from error
+            if origin.unreachable(error):
+                attempts.was_unreachable(origin.local(error))
+            else:
+                attempts.was_unhelpful()
+            return None
+        self._ask = origin.ask
+        return part
+
+    def _fields(self) -> dict[str, str]:
+        fields = {"Range": range_field(self._offset, self._body.last)}
+        strong = self._body.known.validators.strong
+        if strong is not None:
+            fields["If-Range"] = strong
         return fields
 
-    def _judge(self, part: Part, offset: int, ranged: bool) -> Verdict:
-        last = self._last
-        if last is None and self.known.total is not None:
-            last = self.known.total - 1
+    def _judge(self, part: Part) -> Verdict:
+        body, offset = self._body, self._offset
+        last = body.last
+        if last is None and body.known.total is not None:
+            last = body.known.total - 1
         answer = judge(
-            self.known,
+            body.known,
             offset,
             part.status,
             part.headers,
             length=part.length,
-            ranged=ranged,
+            ranged=self._ranged,
             expected=None if last is None else last - offset + 1,
-            unproven=self._origin.unproven,
+            unproven=body.origin.unproven,
         )
-        if answer.total is not None and self.known.total is None:
-            self.known = self.known._replace(total=answer.total)
+        if answer.total is not None and body.known.total is None:
+            body.known = body.known._replace(total=answer.total)
         return answer.verdict
 
-    def _replay(
-        self, part: Part, offset: int, digest: bytes | None, attempt: _Interruption
-    ) -> Exception | None:
-        """Read the first `offset` bytes of `part` again; return what interrupted that, if anything.
+    # The steps. Each returns what ends the search, or ASK_AGAIN, or raises GaveUpError.
+
+    def resume(self, part: Part) -> Any:
+        """Its first byte is the first one missing."""
+        self._story.announce(messages.resumed)
+        return part
+
+    def replay(self, part: Part) -> Any:
+        """It is the same representation from its beginning: read it again up to the offset."""
+        return self._read_again(part, None)
+
+    def compare(self, part: Part) -> Any:
+        """It may be the same representation: compare its beginning with what was handed on."""
+        return self._read_again(part, self._digest)
+
+    def finish(self, part: Part) -> Any:
+        """Nothing is missing."""
+        part.close(False)
+        return None
+
+    def ask_for_all(self, part: Part) -> Any:
+        """It cannot be joined on. To ask for all of it is a new question, and waits for nothing."""
+        part.close(False)
+        self._story.trouble = messages.useless(part.status, Verdict.WHOLE.value)
+        if self._ranged:
+            self._ranged = False
+        else:
+            self._attempts.was_unhelpful(at_once=True)
+        return ASK_AGAIN
+
+    def wait_for_server(self, part: Part) -> Any:
+        """The server asks for time."""
+        part.close(False)
+        self._story.trouble = messages.busy(part.status)
+        self._attempts.was_unhelpful(retry_after(part.headers))
+        return ASK_AGAIN
+
+    def ask_first_url(self, part: Part) -> Any:
+        """The link is good no longer: its first URL leads to a new one, once."""
+        part.close(False)
+        if part.status not in _MOVED or self._ask_first_url is None:
+            raise GaveUpError(self._story.refused(part.status))
+        self._ask, self._ask_first_url = self._ask_first_url, None
+        return ASK_AGAIN
+
+    def begin_anew(self, part: Part) -> Any:
+        """It is another representation. Only who asked for the body can ask for that one."""
+        part.close(False)
+        raise GaveUpError(self._story.changed())
+
+    def _read_again(self, part: Part, digest: bytes | None) -> Any:
+        self._story.announce(messages.replayed)
+        broken = self._skip(part, digest)
+        if broken is None:
+            return part
+        self._story.trouble = errors.reason(broken)
+        self._attempts.was_unhelpful(at_once=True)
+        return ASK_AGAIN
+
+    def _skip(self, part: Part, digest: bytes | None) -> Exception | None:
+        """Read the first `offset` bytes of `part`; return what interrupted that, if anything.
 
         :raises GaveUpError: they are not the bytes with that `digest`.
         """
-        again = hashlib.sha256()
+        again, start, offset = hashlib.sha256(), self._body.start, self._offset
         position = 0
         while position < offset:
             piece = part.read(min(offset - position, PIECE))
             if not piece:
                 part.close(False)
-                return part.interruption or messages.EarlyEnd(offset - position)
+                return part.interruption or EarlyEnd(offset - position)
             if digest is not None:
-                again.update(piece[max(self._start - position, 0) :])
+                again.update(piece[max(start - position, 0) :])
             position += len(piece)
         if digest is not None and again.digest() != digest:
             part.close(False)
-            raise GaveUpError(attempt.changed())
+            raise GaveUpError(self._story.changed())
         return None
 
 
-class _Interruption:
-    """What there is to tell of one interruption: a line when it heals, a Failure when it does not.
+ASK_AGAIN = object()
 
-    `count` attempts were made since the last real progress, the last of which failed by `trouble`.
-
-    :param earlier: the interruption before, if it came with no real progress in between.
-    """
-
-    def __init__(
-        self,
-        origin: Origin,
-        offset: int,
-        total: int | None,
-        error: Exception,
-        earlier: _Interruption | None,
-    ) -> None:
-        self.count: int = earlier.count if earlier else 0
-        self.trouble: str | None = None
-        self._origin = origin
-        self._place = messages.Place(origin.name, origin.host, offset, total)
-        self._why = messages.reason(error)
-        self._since: float = earlier._since if earlier else time.monotonic()
-        self._announced = False
-
-    def announce(self, line: Callable[[messages.Place, str], str]) -> None:
-        """Show `line`, unless this interruption already had its one line."""
-        if not self._announced:
-            self._announced = True
-            self._origin.announce(line(self._place, self._why))
-
-    def announce_wait(self, effort: Effort) -> None:
-        patience = self._origin.patience
-        left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
-        if effort.lost_at is not None:
-            left = messages.about_seconds(patience.seconds)
-        self.announce(lambda place, why: messages.waiting(place, why, self.trouble, left))
-
-    def gave_up(self, now: float, effort: Effort) -> messages.Failure:
-        unreachable = effort.unhelpful < self._origin.patience.attempts
-        return messages.gave_up(
-            self._place,
-            self._why,
-            self.trouble,
-            self.count,
-            now - self._since,
-            unreachable=unreachable,
-        )
-
-    def refused(self, status: int) -> messages.Failure:
-        return messages.refused(self._place, self._why, status)
-
-    def certificate(self) -> messages.Failure:
-        return messages.certificate(self._place, self._why, self.trouble or "")
-
-    def changed(self) -> messages.Failure:
-        return messages.changed(self._place, self._why)
+# The fault table of the design: what each verdict on an answer leads to.
+NEXT_STEP: Mapping[Verdict, Callable[[_Search, Part], Any]] = {
+    Verdict.CONTINUE: _Search.resume,
+    Verdict.REPLAY: _Search.replay,
+    Verdict.COMPARE: _Search.compare,
+    Verdict.COMPLETE: _Search.finish,
+    Verdict.WHOLE: _Search.ask_for_all,
+    Verdict.BUSY: _Search.wait_for_server,
+    Verdict.REFUSED: _Search.ask_first_url,
+    Verdict.CHANGED: _Search.begin_anew,
+}

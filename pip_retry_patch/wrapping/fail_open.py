@@ -42,7 +42,7 @@ class Calls:
         self.answers.clear()
 
 
-def careful(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     """Let a wrapper raise what the wrapped function raised, or a Failure, and nothing else.
 
     `wrapper` is a method that takes what wrapt hands to wrappers, with `Calls` as the wrapped one.
@@ -76,10 +76,10 @@ def careful(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def wrapt() -> Any:
+def import_wrapt() -> Any:
     """Import wrapt: only when something is wrapped, so that nobody else pays for it.
 
-    In an environment that is only linked (linking.py) it is not on the path, but beside this
+    In an environment that is only linked (arming/links.py) it is not on the path, but beside this
     package.
     """
     if "wrapt" in sys.modules:

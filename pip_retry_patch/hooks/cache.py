@@ -1,0 +1,98 @@
+"""pip's caches: its HTTP cache, and the place of the store of partials beside it.
+
+Of pip, `network.cache.SafeFileCache.directory`, `utils.filesystem.check_path_owner` and
+`commands.cache.CacheCommand.purge_cache` (20.1) are used, and the adapter of CacheControl.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from pathlib import Path
+from typing import Any, Callable
+
+from pip_retry_patch import messages, settings
+from pip_retry_patch.hooks.configuration import read_settings
+from pip_retry_patch.store import locks, partials
+from pip_retry_patch.wrapping.fail_open import import_wrapt
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+class Library:
+    """Where partials are kept, by pip's settings and ours."""
+
+    def __init__(self, pip: str, found: settings.Settings) -> None:
+        self._pip = pip
+        self._settings = found
+        self._limits = partials.Limits(found.partials_size, found.partials_days * partials.DAY)
+
+    def directory(self, cache_dir: str | None) -> Path | None:
+        """Return where to keep them, None if nowhere; `cache_dir` is pip's, None if it has none."""
+        found = self._settings
+        if not found.partials_dir:
+            # pip leaves a directory unused that another user owns, and then has none.
+            return Path(cache_dir) / "retry-patch" if cache_dir else None
+        filesystem = importlib.import_module(f"{self._pip}._internal.utils.filesystem")
+        if not filesystem.check_path_owner(found.partials_dir):
+            return None
+        return Path(os.path.realpath(found.partials_dir))
+
+    def shelf(self, session: Any, link: Any) -> partials.Shelf | None:
+        """Return the place of a link's artifact, None where nothing is kept."""
+        if not self._settings.partials:
+            return None
+        # Only secure origins are cached by pip, but the cache is there or not for all.
+        cache = getattr(session.get_adapter("https://"), "cache", None)
+        http = getattr(cache, "directory", None)
+        directory = self.directory(http and os.path.dirname(http))
+        if directory is None:
+            return None
+        digest = f"{link.hash_name}={link.hash.lower()}" if link.hash else ""
+        key = partials.key_of(link.url_without_fragment, digest)
+        return partials.Shelf(directory, self._limits, key, hashed=bool(digest))
+
+
+def evict(session: Any, url: str) -> None:
+    """Remove what pip's HTTP cache has of a URL.
+
+    Without that, a fresh fetch would be a conditional request that the same stale file answers.
+    """
+    adapter = session.get_adapter(url)
+    if hasattr(adapter, "controller"):
+        adapter.cache.delete(adapter.controller.cache_url(url))
+
+
+def install_purge(commands: Any) -> None:
+    """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
+    pip = commands.__name__[: -len("._internal.commands.cache")]
+    found = read_settings(pip)
+    if not found.enabled:
+        return
+    library = Library(pip, found)
+
+    def purge_cache(
+        wrapped: Callable[..., Any], command: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        try:
+            return wrapped(*args, **kwargs)
+        except Exception:
+            # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
+            if len(args) < 2 or args[1]:
+                args = ()
+            raise
+        finally:
+            if args:
+                purge(args[0].cache_dir)
+
+    def purge(cache_dir: str | None) -> None:
+        try:
+            directory = library.directory(cache_dir)
+            count, size = locks.purge(directory) if directory else (0, 0)
+            if count:
+                logger.info("%s", messages.purged(count, size))
+        except Exception as why:
+            logger.debug("pip-retry-patch could not purge what it keeps: %r", why)
+
+    import_wrapt().wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)

@@ -1,0 +1,193 @@
+"""The file ring's hooks: pip's downloader, which has the link, and its hash check, which has not.
+
+The two know nothing of each other. `mismatch.FileRing` stands around both; here is how each pip
+calls them, and what one of its links is.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, ContextManager, Iterable
+
+from pip_retry_patch import messages
+from pip_retry_patch.hooks.cache import Library, evict
+from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
+from pip_retry_patch.hooks.reporting import Announcer
+from pip_retry_patch.store.partials import Shelf
+from pip_retry_patch.transport.continuation import Continuation
+from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.transport.guard import no_retries
+from pip_retry_patch.wrapping.fail_open import Calls, fail_open
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+class DownloadHooks:
+    """What stands around pip's downloader and its hash check.
+
+    :param fetching: lets the session's hook know what it is asked for while that lasts.
+    :param mismatch: pip's HashMismatch.
+    """
+
+    def __init__(
+        self,
+        fetching: Callable[[LinkedArtifact, bool], ContextManager[None]],
+        announce: Announcer,
+        library: Library,
+        mismatch: type[Exception],
+    ) -> None:
+        self.fetching = fetching
+        self._announce = announce
+        self._library = library
+        self._files = FileRing(announce)
+        self._mismatch = mismatch
+
+    @fail_open
+    def download(
+        self, wrapped: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """`Downloader.__call__(link, location)` of pip 20.3 and later."""
+        link, location = args if len(args) == 2 and not kwargs else (None, "")
+        artifact = self._artifact(downloader, link, lambda folder: wrapped(link, folder))
+        if artifact is None:
+            return wrapped(*args, **kwargs)
+        return tuple(self._files.download(artifact, location))
+
+    @fail_open
+    def download_all(
+        self, wrapped: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Iterable[Any]:
+        """`BatchDownloader.__call__(links, location)`: the same, file by file."""
+        if len(args) != 2 or kwargs:
+            return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
+        links, location = args
+
+        def fetch(link: Any, folder: str) -> Any:
+            ((name, result),) = wrapped([link], folder)
+            return name, result
+
+        return (self._one(fetch, downloader, (link, location), {}) for link in links)
+
+    @fail_open
+    def _one(
+        self, wrapped: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        link, location = args
+        name: Any = link
+
+        def fetch(folder: str) -> Any:
+            # pip names what it yields by the link, or by its URL (20.3).
+            nonlocal name
+            name, result = wrapped(link, folder)
+            return result
+
+        artifact = self._artifact(downloader, link, fetch)
+        if artifact is None:
+            return wrapped(link, location)
+        download = self._files.download(artifact, location)
+        return name, tuple(download)
+
+    def _artifact(
+        self, downloader: Any, link: Any, call: Callable[[str], tuple[str, str]]
+    ) -> LinkedArtifact | None:
+        """Return what the file ring wants to know of a link; None to leave it to pip alone."""
+        try:
+            session = downloader._session
+            adapter = session.get_adapter(link.url_without_fragment)
+            if no_retries(getattr(adapter, "max_retries", None)):
+                # `--retries 0`: it is fetched once, whatever comes.
+                return None
+            return LinkedArtifact(self, session, link, call, self._shelf(session, link))
+        except Exception as why:
+            logger.debug("pip-retry-patch cannot guard a download: %r", why)
+            return None
+
+    def _shelf(self, session: Any, link: Any) -> Shelf | None:
+        try:
+            return self._library.shelf(session, link)
+        except Exception as why:
+            logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
+            return None
+
+    def keep(self, artifact: LinkedArtifact, shelf: Shelf, fresh: bool) -> Continuation:
+        """Return what is kept of an artifact, for one request."""
+        return Continuation(shelf, artifact.name, fresh, self._announce.inform)
+
+    @fail_open
+    def check(
+        self, wrapped: Calls, hashes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """`Hashes.check_against_path(path)`, after single and batch downloads alike."""
+        path = args[0] if args else kwargs["path"]
+        return self._files.check(wrapped, path, self._mismatch)
+
+
+class LinkedArtifact:
+    """One of pip's links, as mismatch.Artifact describes it."""
+
+    def __init__(
+        self,
+        hooks: DownloadHooks,
+        session: Any,
+        link: Any,
+        call: Callable[[str], tuple[str, str]],
+        shelf: Shelf | None,
+    ) -> None:
+        self._hooks = hooks
+        self._session = session
+        self._link = link
+        self._call = call
+        self._shelf = shelf
+        self._urls = {link.url_without_fragment}
+        self.hashed = bool(link.hash)
+        self.name = messages.name_of(link.url_without_fragment)
+        self.host = messages.host_of(link.url_without_fragment)
+        self.cached = False
+        self.announced: int | None = None
+        self.continued: int | None = None
+
+    def fetch(self, location: str, fresh: bool) -> Download:
+        with self._hooks.fetching(self, fresh):
+            download = Download(*self._call(location))
+        # Only now: before, pip may be killed while it puts the file into its cache.
+        self.discard()
+        return download
+
+    def continuation(self, fresh: bool) -> Continuation | None:
+        """Return what stands beside a request for it."""
+        try:
+            return None if self._shelf is None else self._hooks.keep(self, self._shelf, fresh)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look for what it kept: %r", why)
+            return None
+
+    def note(self, response: Any, continuation: Continuation | None) -> None:
+        """Take from a response of requests what is told of it later."""
+        self.continued = None if continuation is None else continuation.continued
+        self.cached = bool(getattr(response, "from_cache", False))
+        self.host = messages.host_of(response.url)
+        length = response.headers.get("content-length") or ""
+        self.announced = int(length) if length.isascii() and length.isdigit() else None
+        self._urls.update(r.url for r in (*response.history, response))
+
+    def discard(self) -> None:
+        if self._shelf is not None:
+            self._shelf.clear()
+
+    def forget(self) -> None:
+        self.discard()
+        for url in self._urls:
+            evict(self._session, url)
+
+    def fits(self, path: str) -> bool:
+        if not self.hashed:
+            return False
+        return bool(digest_of(path, self._link.hash_name) == self._link.hash.lower())
+
+    def failure_of(self, error: Exception) -> messages.Failure | None:
+        return failure_of(error)
+
+    def explain(self, mismatch: Any, evidence: str) -> None:
+        # Shown by pip at the end, alone or in a list of such errors, by their body().
+        told = mismatch.body
+        mismatch.body = lambda: told().rstrip("\n") + "\n\n" + evidence
