@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import charts, processes
 from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
-from pip_retry_patch.lab.server import Package
+from pip_retry_patch.lab.packages import Package
 from tests import environments
 from tests.environments import Environment
 

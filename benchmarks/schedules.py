@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from pip_retry_patch.lab.packages import Entry
-from pip_retry_patch.lab.server import (
+from pip_retry_patch.lab.faults import (
     Away,
     Busy,
     Changed,
     Cut,
     Drop,
     Elsewhere,
-    Fault,
     Flip,
     Garble,
     OtherETag,
     OtherTotal,
-    Package,
     Reset,
     Short,
     Stall,
     Unlabelled,
     Whole,
 )
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.stages import Entry, Fault
 
 LONG_STALL = 20.0  # seconds: longer than any client waits for a byte
 

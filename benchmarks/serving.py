@@ -14,7 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pip_retry_patch.lab.server import Lab, Package, Request
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.site import Request
 
 METHODS = frozenset({"filename", "requests", "sent", "sha256", "wait_idle"})
 

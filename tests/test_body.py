@@ -21,20 +21,17 @@ from hypothesis import strategies as st
 
 import pip_retry_patch
 from pip_retry_patch import messages
-from pip_retry_patch.lab.server import (
+from pip_retry_patch.lab.faults import (
     Away,
     Busy,
     Changed,
     Cut,
     Drop,
     Elsewhere,
-    Fault,
     Garble,
-    Lab,
     OtherETag,
     OtherTotal,
     Overstate,
-    Package,
     Redirect,
     Reset,
     Short,
@@ -43,6 +40,9 @@ from pip_retry_patch.lab.server import (
     Unsatisfiable,
     Whole,
 )
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Fault
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport import guard
 

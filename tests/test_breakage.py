@@ -21,7 +21,10 @@ from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import pytest
 
-from pip_retry_patch.lab.server import Busy, Cut, Fault, Lab, Package
+from pip_retry_patch.lab.faults import Busy, Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Fault
 from tests import environments
 from tests.conftest import Factory
 from tests.environments import CHECKOUT, NEWEST, Argument, Environment, Outcome, pairs

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.server import Busy, Cut, Lab, Package
+from pip_retry_patch.lab.faults import Busy, Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
 from tests import environments
 from tests.conftest import Certificates, Factory
 from tests.environments import NEWEST, Argument, Environment, Outcome, each_pair, pairs

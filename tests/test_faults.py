@@ -16,23 +16,23 @@ from typing import Callable, NamedTuple, Sequence
 import pytest
 import trustme
 
-from pip_retry_patch.lab.server import (
+from pip_retry_patch.lab.faults import (
     Away,
     Busy,
     Cut,
     Elsewhere,
-    Fault,
     Garble,
-    Lab,
     OtherETag,
     OtherTotal,
-    Package,
     Reset,
     Stall,
     Unlabelled,
     Unsatisfiable,
     Whole,
 )
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Fault
 from tests import environments
 from tests.conftest import Certificates, Factory
 from tests.environments import NEWEST, Environment, Outcome, each_pair, pairs

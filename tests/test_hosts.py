@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.server import Cut, Lab, Package
+from pip_retry_patch.lab.faults import Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport.errors import is_local
 from tests.conftest import Factory

@@ -20,21 +20,18 @@ from typing import Callable, Iterator, NamedTuple, TypeVar
 import pytest
 import trustme
 
-from pip_retry_patch.lab.server import (
+from pip_retry_patch.lab.faults import (
     Away,
     Busy,
     Changed,
     Cut,
     Drop,
     Elsewhere,
-    Fault,
     Flip,
     Garble,
-    Lab,
     OtherETag,
     OtherTotal,
     Overstate,
-    Package,
     Redirect,
     Reset,
     Short,
@@ -44,6 +41,9 @@ from pip_retry_patch.lab.server import (
     Unsatisfiable,
     Whole,
 )
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Fault
 
 JSON = "application/vnd.pypi.simple.v1+json"
 T = TypeVar("T")

@@ -21,23 +21,23 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from pip_retry_patch.lab.server import (
+from pip_retry_patch.lab.faults import (
     Away,
     Busy,
     Changed,
     Cut,
     Elsewhere,
     Flip,
-    Lab,
     OtherETag,
     OtherTotal,
-    Package,
     Redirect,
     Short,
     Unlabelled,
     Unsatisfiable,
     Whole,
 )
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
 from tests import environments
 from tests.conftest import Certificates, Factory
 from tests.environments import NEWEST, Argument, Environment, each_pair, pairs

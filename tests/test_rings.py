@@ -11,20 +11,20 @@ from typing import Any, Iterator
 
 import pytest
 
-from pip_retry_patch.lab.server import (
+from pip_retry_patch.lab.faults import (
     Away,
     Busy,
     Changed,
     Cut,
     Drop,
     Flip,
-    Lab,
     Overstate,
-    Package,
     Redirect,
     Reset,
     Stall,
 )
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
 from tests.conftest import Certificates, Factory
 from tests.environments import NEWEST, Argument, each_pair, pairs
 from tests.test_faults import ONE_PYTHON_EACH, SIZE, THIRD, Download

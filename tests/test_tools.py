@@ -9,7 +9,8 @@ import shutil
 
 import pytest
 
-from pip_retry_patch.lab.server import Lab, Package
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
 from tests import environments
 from tests.conftest import Certificates
 from tests.environments import NEWEST, Argument, Environment, fresh_environment, pairs

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.lab.server import Cut, Lab, Package, Reset
+from pip_retry_patch.lab.faults import Cut, Reset
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
 from tests import environments
 from tests.conftest import Factory
 from tests.environments import NEWEST, Argument, Environment, Outcome, fresh_environment, pairs

@@ -19,7 +19,8 @@ from pip_retry_patch.commands.environment import (
 )
 
 if TYPE_CHECKING:
-    from pip_retry_patch.lab.server import Lab, Package
+    from pip_retry_patch.lab.packages import Package
+    from pip_retry_patch.lab.server import Lab
 
 PIP_LIMIT = 60  # seconds for one pip, far more than any of the faults costs
 
@@ -83,7 +84,8 @@ def selftest(python: str, compare: bool) -> int:
 
 def plan() -> dict[str, Package]:
     """The faults of the selftest, each in a package of its own."""
-    from pip_retry_patch.lab.server import Away, Busy, Cut, Package, Reset, Stall
+    from pip_retry_patch.lab.faults import Away, Busy, Cut, Reset, Stall
+    from pip_retry_patch.lab.packages import Package
 
     return {
         "connection cut once": Package("cut-once", 2_000_000, [Cut(900_000)]),

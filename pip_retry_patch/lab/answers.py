@@ -1,4 +1,7 @@
-"""How the unreliable index (`lab`) answers a GET: RFC 9110, and then what the faults make of it."""
+"""How the index answers a GET (RFC 9110) while nothing goes wrong. It knows no fault.
+
+`Draft` is an answer in the making: a fault may change it before it becomes a `Reply`.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Mapping, TypeVar
-
-from pip_retry_patch.lab.packages import (
-    Busy,
-    Elsewhere,
-    Fault,
-    Flip,
-    OtherETag,
-    OtherTotal,
-    Overstate,
-    Redirect,
-    Short,
-    Unframed,
-    Unlabelled,
-    Unsatisfiable,
-    Whole,
-)
-
-F = TypeVar("F", bound=Fault)
+from typing import Mapping
 
 
 @dataclass(frozen=True)
@@ -44,6 +29,7 @@ class Representation:
         return {name: value for name, value in found.items() if value}
 
     def other_validator(self) -> dict[str, str]:
+        """A validator of the same kind that this representation does not have."""
         if self.modified and not self.etag:
             return {"Last-Modified": formatdate(time.time() - 1000 * 3600, usegmt=True)}
         return {"ETag": ("W/" if (self.etag or "").startswith("W/") else "") + '"another"'}
@@ -51,7 +37,7 @@ class Representation:
 
 @dataclass
 class Reply:
-    """One response, before it is spoiled on its way."""
+    """One response, before it is sent."""
 
     status: int
     headers: dict[str, str]
@@ -59,16 +45,62 @@ class Reply:
     announced: int | None = 0  # Content-Length; None: chunks, or the end of the connection
 
 
-def pick(faults: tuple[Fault, ...], kind: type[F]) -> F | None:
-    """The fault of that kind, if there is one."""
-    return next((fault for fault in faults if isinstance(fault, kind)), None)
-
-
 def note(status: int, headers: Mapping[str, str] | None = None, text: str = "") -> Reply:
     """A response with a line of text."""
     body = f"{text or http.client.responses.get(status, 'unknown')}\n".encode()
     named = {"Content-Type": "text/plain", **(headers or {})}
     return Reply(status, named, memoryview(body), len(body))
+
+
+class Draft:
+    """A 200 or a 206 in the making."""
+
+    def __init__(self, what: Representation, asked: Mapping[str, str]) -> None:
+        self.what, self.asked = what, asked
+        self.headers = full_headers(what)
+        self.ranges = what.ranges and agrees(what, asked)  # whether the Range header counts
+        self.total = len(what.data)
+        # Known once the range is chosen:
+        self.partial = False
+        self.start, self.stop = 0, self.total
+        self.claimed_total = self.total  # what Content-Range says
+
+    def choose(self) -> None:
+        """Look at the Range header. Raises LookupError where it cannot be satisfied."""
+        wanted = requested(self.asked.get("range"), self.total) if self.ranges else None
+        self.partial = wanted is not None
+        self.start, self.stop = wanted or (0, self.total)
+        self.claimed_total = self.total
+
+    def move(self, start: int) -> None:
+        """Let a 206 start elsewhere, within the file."""
+        if self.partial:
+            self.start = min(max(start, 0), self.stop - 1)
+
+    def reply(self) -> Reply:
+        headers = dict(self.headers)
+        if self.partial:
+            label = f"bytes {self.start}-{self.stop - 1}/{self.claimed_total}"
+            headers["Content-Range"] = label
+        if self.what.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        body = memoryview(self.what.data)[self.start : self.stop]
+        announced = None if self.what.chunked else self.stop - self.start
+        return Reply(206 if self.partial else 200, headers, body, announced)
+
+
+def full_headers(what: Representation) -> dict[str, str]:
+    """The headers of a 200, a 206 and a 304, but for those that frame the body."""
+    accepted = {"Accept-Ranges": "bytes"} if what.ranges else {}
+    return {**what.headers, **what.validators(), **accepted}
+
+
+def not_modified(what: Representation) -> Reply:
+    return Reply(304, full_headers(what), announced=None)
+
+
+def unsatisfiable(total: int) -> Reply:
+    return note(416, {"Content-Range": f"bytes */{total}"})
 
 
 def requested(header: str | None, total: int) -> tuple[int, int] | None:
@@ -88,75 +120,12 @@ def requested(header: str | None, total: int) -> tuple[int, int] | None:
     return start, min(int(last) + 1, total) if first and last else total
 
 
-def unmodified(what: Representation, asked: Mapping[str, str]) -> bool:
+def is_unmodified(what: Representation, asked: Mapping[str, str]) -> bool:
     """Whether a conditional request is answered by 304 (RFC 9110, section 13.2.2)."""
     if "if-none-match" in asked:
         known = re.findall(r'"[^"]*"', asked["if-none-match"])
         return (what.etag or "").replace("W/", "") in known
     return what.modified is not None and asked.get("if-modified-since") == what.modified
-
-
-def answer(what: Representation, asked: Mapping[str, str], faults: tuple[Fault, ...]) -> Reply:
-    """The response to a GET whose headers are `asked`, with names in lower case."""
-    return refusal(len(what.data), faults) or content(what, asked, faults)
-
-
-def refusal(length: int, faults: tuple[Fault, ...]) -> Reply | None:
-    """The response of a fault that withholds the content."""
-    busy, redirect = pick(faults, Busy), pick(faults, Redirect)
-    unsatisfiable = pick(faults, Unsatisfiable)
-    if busy:
-        after = {} if busy.retry_after is None else {"Retry-After": str(busy.retry_after)}
-        return note(busy.status, after)
-    if redirect:
-        return note(redirect.status, {"Location": redirect.location})
-    if unsatisfiable:
-        total = length if unsatisfiable.total is None else unsatisfiable.total
-        return note(416, {"Content-Range": f"bytes */{total}"})
-    return None
-
-
-def content(what: Representation, asked: Mapping[str, str], faults: tuple[Fault, ...]) -> Reply:
-    """200, 206, 304 or 416."""
-    overstate, disguised = pick(faults, Overstate), pick(faults, OtherETag)
-    elsewhere, unlabelled = pick(faults, Elsewhere), pick(faults, Unlabelled)
-    short, flip, other = pick(faults, Short), pick(faults, Flip), pick(faults, OtherTotal)
-
-    headers = {**what.headers, **what.validators()}
-    if what.ranges:
-        headers["Accept-Ranges"] = "bytes"
-    if unmodified(what, asked):
-        return Reply(304, headers, announced=None)
-    if disguised:
-        headers.update(what.other_validator())
-
-    total = len(what.data) + (overstate.extra if overstate else 0)
-    wanted = None
-    if what.ranges and not pick(faults, Whole) and (disguised or agrees(what, asked)):
-        try:
-            wanted = requested(asked.get("range"), total)
-        except LookupError:
-            return note(416, {"Content-Range": f"bytes */{total}"})
-    start, stop = wanted or (0, total)
-    if wanted:
-        shift = elsewhere.shift if elsewhere else unlabelled.shift if unlabelled else 0
-        start = min(max(start - shift, 0), stop - 1)
-    if short:
-        stop = min(stop, start + short.length)
-    if wanted and not unlabelled:
-        claimed = total + other.delta if other else total
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{claimed}"
-
-    body = memoryview(what.data)[start:stop]
-    if flip and flip.at < len(body):
-        spoiled = bytearray(body)
-        spoiled[flip.at] ^= 0xFF
-        body = memoryview(spoiled)
-    framed = not pick(faults, Unframed)
-    if framed and what.chunked:
-        headers["Transfer-Encoding"] = "chunked"
-    announced = stop - start if framed and not what.chunked else None
-    return Reply(206 if wanted else 200, headers, body, announced)
 
 
 def agrees(what: Representation, asked: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""A connection to the unreliable index (`lab`): reads requests, sends and breaks responses."""
+"""One connection to the index: it reads requests, and sends and breaks responses."""
 
 from __future__ import annotations
 
@@ -14,25 +14,38 @@ import sys
 import threading
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pip_retry_patch.lab.answers import Reply
-from pip_retry_patch.lab.packages import Away, Cut, Ending, Fault, Garble, Reset, Stall
+from pip_retry_patch.lab.site import Site, Taken
+from pip_retry_patch.lab.stages import Ending
 
-if TYPE_CHECKING:
-    from pip_retry_patch.lab.server import Lab
-
-ENDINGS = (Cut, Reset, Stall, Garble, Away)
 PIECE = 65536  # the most that goes into one send, and the size of a chunk
 
 
-class Connection:
-    """One connection, in its own thread."""
+class Host(Protocol):
+    """What a connection needs of the server that accepted it."""
 
-    def __init__(self, lab: Lab, accepted: socket.socket) -> None:
-        self.lab, self.socket = lab, accepted
+    site: Site
+    tls: ssl.SSLContext | None
+    rate: int | None  # bytes per second, for each response
+    closing: threading.Event  # set when everything must end
+
+    def leave(self, seconds: float) -> None:
+        """Refuse new connections for so long, and end those that are open but the caller's."""
+
+    def forget(self, connection: Connection, error: Exception | None) -> None:
+        """Take note that a connection has ended; `error`: the lab itself is wrong."""
+
+
+class Connection:
+    """One connection, in its own thread. It is the `Line` on which endings strike."""
+
+    def __init__(self, host: Host, accepted: socket.socket) -> None:
+        self.host, self.socket = host, accepted
         self.thread = threading.Thread(target=self._run, name="lab connection", daemon=True)
         self._received = b""
+        self._number = -1  # of the request that is being answered
 
     def abandon(self) -> None:
         """Wake the thread, whatever it waits for, and make it end."""
@@ -41,88 +54,94 @@ class Connection:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def _run(self) -> None:
+        failure = None
         try:
             with contextlib.suppress(OSError):  # with ssl.SSLError: the peer has gone
                 self._serve()
-        except Exception as error:  # the lab is wrong: a test will ask
-            self.lab.errors.append(error)
+        except Exception as error:
+            failure = error
         finally:
             self.socket.close()
-            with self.lab._lock:
-                self.lab._connections.discard(self)
+            self.host.forget(self, failure)
 
     def _serve(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.lab.tls:
-            self.socket = self.lab.tls.wrap_socket(
+        if self.host.tls:
+            self.socket = self.host.tls.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
             self.socket.do_handshake()
-        while True:
-            while b"\r\n\r\n" not in self._received:
-                more = self.socket.recv(PIECE)
-                if not more:
-                    self._fin()
-                    return
-                self._received += more
-            head, _, self._received = self._received.partition(b"\r\n\r\n")
-            line, _, fields = head.partition(b"\r\n")
-            method, path, _ = line.decode("latin-1").split(" ")
-            parsed = http.client.parse_headers(io.BytesIO(fields + b"\r\n\r\n"))
-            headers = {name.lower(): value for name, value in parsed.items()}
-            number, reply, faults = self.lab._take(method, path, headers)
+        goes_on = True
+        while goes_on:
+            request = self._read_request()
+            if request is None:
+                self.finish()
+                return
+            method, path, headers = request
+            taken = self.host.site.take(method, path, headers)
+            self._number = taken.number
             try:
-                goes_on = self._send(number, method, reply, faults)
+                goes_on = self._send(method, taken)
             finally:
-                self.lab._done(number)
-            if not goes_on:
-                return
-            if headers.get("connection", "").lower() == "close":
-                self._fin()
-                return
+                self.host.site.done(taken.number)
+            if goes_on and headers.get("connection", "").lower() == "close":
+                goes_on = self.finish()
 
-    def _send(
-        self, number: int, method: str, reply: Reply | None, faults: tuple[Fault, ...]
-    ) -> bool:
+    def _read_request(self) -> tuple[str, str, dict[str, str]] | None:
+        """Method, path and headers with names in lower case; None: the client has ended."""
+        while b"\r\n\r\n" not in self._received:
+            more = self.socket.recv(PIECE)
+            if not more:
+                return None
+            self._received += more
+        head, _, self._received = self._received.partition(b"\r\n\r\n")
+        line, _, fields = head.partition(b"\r\n")
+        method, path, _ = line.decode("latin-1").split(" ")
+        parsed = http.client.parse_headers(io.BytesIO(fields + b"\r\n\r\n"))
+        return method, path, {name.lower(): value for name, value in parsed.items()}
+
+    def _send(self, method: str, taken: Taken) -> bool:
         """Send the response, and what strikes in the middle; False: the connection is done."""
-        endings = [fault for fault in faults if isinstance(fault, ENDINGS)]
+        reply = taken.reply
+        endings = [fault for fault in taken.faults if isinstance(fault, Ending)]
         endings.sort(key=lambda ending: ending.after)
         if reply is None:
-            return all(self._strike(number, ending) for ending in endings) and self._cut()
-        chunked = "Transfer-Encoding" in reply.headers
+            return all(ending.strike(self) for ending in endings) and self.cut()
         has_body = method != "HEAD" and reply.status != 304
+        self._send_head(reply, has_body)
+        if not has_body:
+            return all(ending.strike(self) for ending in endings)
+
+        body, at, began = reply.body, 0, time.monotonic()
+        chunked = "Transfer-Encoding" in reply.headers
+        for ending in endings:
+            at = self._pour(body, at, ending.after, chunked, began)
+            whole = at == len(body) and reply.announced == at
+            if not (whole and ending.spares_whole) and not ending.strike(self):
+                return False
+        self._pour(body, at, len(body), chunked, began)
+        if chunked:
+            self.socket.sendall(b"0\r\n\r\n")
+        elif reply.announced is None:
+            return self.finish()
+        return len(body) == reply.announced or chunked or self.cut()
+
+    def _send_head(self, reply: Reply, has_body: bool) -> None:
         headers = {"Date": formatdate(usegmt=True), "Server": "lab", **reply.headers}
         if reply.announced is not None:
             headers["Content-Length"] = str(reply.announced)
-        elif has_body and not chunked:
+        elif has_body and "Transfer-Encoding" not in headers:
             headers["Connection"] = "close"
         reason = http.client.responses.get(reply.status, "Unknown")
         lines = [f"HTTP/1.1 {reply.status} {reason}", *map(": ".join, headers.items()), "", ""]
         self.socket.sendall("\r\n".join(lines).encode("latin-1"))
-        if not has_body:
-            return all(self._strike(number, ending) for ending in endings)
 
-        body, at, began = reply.body, 0, time.monotonic()
-        for ending in endings:
-            at = self._pour(number, body, at, ending.after, chunked, began)
-            whole = at == len(body) and reply.announced == at
-            if not (whole and isinstance(ending, Stall)) and not self._strike(number, ending):
-                return False
-        self._pour(number, body, at, len(body), chunked, began)
-        if chunked:
-            self.socket.sendall(b"0\r\n\r\n")
-        elif reply.announced is None:
-            return self._fin()
-        return len(body) == reply.announced or chunked or self._cut()
-
-    def _pour(
-        self, number: int, body: memoryview, at: int, upto: int, chunked: bool, began: float
-    ) -> int:
+    def _pour(self, body: memoryview, at: int, upto: int, chunked: bool, began: float) -> int:
         """Send the body from `at` to `upto`, or to its end; where that is.
 
         A chunk's header announces the whole chunk, even where only a part of it will be sent.
         """
-        rate = self.lab.rate
+        rate = self.host.rate
         piece = min(PIECE, max(rate // 20, 1)) if rate else PIECE
         upto = min(upto, len(body))
         while at < upto:
@@ -130,50 +149,35 @@ class Connection:
             stop = min(border, upto)
             if chunked and at % piece == 0:
                 self.socket.sendall(b"%x\r\n" % (border - at))
-            self._send_counted(number, body[at:stop])
+            self._send_counted(body[at:stop])
             if chunked and stop == border:
                 self.socket.sendall(b"\r\n")
             at = stop
             if rate:
-                self.lab._closing.wait(max(began + at / rate - time.monotonic(), 0))
+                self.host.closing.wait(max(began + at / rate - time.monotonic(), 0))
         return at
 
-    def _send_counted(self, number: int, piece: memoryview) -> None:
+    def _send_counted(self, piece: memoryview) -> None:
         # Counted first: the log must be right by the time the client has the bytes.
-        self.lab._update(number, sent=len(piece))
+        self._count(len(piece))
         done = 0
         try:
             while done < len(piece):
                 done += self.socket.send(piece[done:])
         finally:
-            self.lab._update(number, sent=done - len(piece))
+            self._count(done - len(piece))
 
-    # What strikes
+    def _count(self, sent: int) -> None:
+        self.host.site.update(self._number, sent=sent)
 
-    def _strike(self, number: int, ending: Ending) -> bool:
-        """Do to the connection what the fault says; False: it is done."""
-        if isinstance(ending, Stall):
-            # The client has nothing to say in mid-body but that it leaves.
-            return not select.select([self.socket], [], [], ending.seconds)[0]
-        if isinstance(ending, Cut) and ending.notify:
-            return self._fin()
-        if isinstance(ending, Reset):
-            self.lab._update(number, sent=-self._drain())
-            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        if isinstance(ending, Garble):
-            # Past the SSLSocket: the header of a TLS record of application data, and noise.
-            socket.socket.sendall(self.socket, b"\x17\x03\x03\x01\x00" + os.urandom(256))
-        if isinstance(ending, Away):
-            self.lab._leave(ending.seconds)
-        return self._cut()
+    # What an ending can do
 
-    def _cut(self) -> bool:
+    def cut(self) -> bool:
         """FIN, on TLS without close_notify."""
         self.socket.close()
         return False
 
-    def _fin(self) -> bool:
+    def finish(self) -> bool:
         """End as a good server does, on TLS with close_notify."""
         if isinstance(self.socket, ssl.SSLSocket):
             self.socket.setblocking(False)
@@ -184,12 +188,35 @@ class Connection:
             socket.socket.shutdown(self.socket, socket.SHUT_WR)
             while socket.socket.recv(self.socket, PIECE):
                 pass
-        return self._cut()
+        return self.cut()
+
+    def reset(self) -> bool:
+        """RST, once all that was sent has reached the peer."""
+        self._count(-self._drain())
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return self.cut()
+
+    def garble(self) -> bool:
+        """On TLS, send a record that does not decrypt."""
+        # Past the SSLSocket: the header of a TLS record of application data, and noise.
+        socket.socket.sendall(self.socket, b"\x17\x03\x03\x01\x00" + os.urandom(256))
+        return True
+
+    def pause(self, seconds: float) -> bool:
+        """Send nothing for so long; False: the client left."""
+        # The client has nothing to say in mid-body but that it leaves.
+        return not select.select([self.socket], [], [], seconds)[0]
+
+    def leave(self, seconds: float) -> bool:
+        """End all other connections, and refuse new ones for so long."""
+        self.host.leave(seconds)
+        return True
 
     def _drain(self) -> int:
         """Wait until the peer's system has all that was sent; how many bytes it lacks."""
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and not self.lab._closing.is_set():
+        while time.monotonic() < deadline and not self.host.closing.is_set():
             left = unacknowledged(self.socket)
             if not left:
                 return 0

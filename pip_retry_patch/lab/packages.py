@@ -1,4 +1,4 @@
-"""What the unreliable index (`lab`) serves and what goes wrong: packages, wheels, pages, faults."""
+"""What the unreliable index serves: packages with their wheels, sdists, pages and metadata."""
 
 from __future__ import annotations
 
@@ -6,151 +6,21 @@ import base64
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import random
 import re
 import tarfile
 import zipfile
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Sequence, Tuple, Union
+from typing import ClassVar, Literal, Sequence
+
+from pip_retry_patch.lab.stages import Entry, Fault, together
 
 Kind = Literal["artifact", "page", "metadata", "other"]
 HTML = "text/html; charset=utf-8"
 JSON = "application/vnd.pypi.simple.v1+json"
 MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One way to spoil one response. Byte counts start at the first body byte of that response."""
-
-
-@dataclass(frozen=True)
-class Cut(Fault):
-    """FIN after `after` bytes, though all are promised; TLS: close_notify only with `notify`."""
-
-    after: int
-    notify: bool = False
-
-
-@dataclass(frozen=True)
-class Reset(Fault):
-    """RST after `after` bytes, once they have reached the peer."""
-
-    after: int
-
-
-@dataclass(frozen=True)
-class Stall(Fault):
-    """`after` bytes, then silence until the client goes away; after `seconds` the rest follows."""
-
-    after: int
-    seconds: float = 60.0
-
-
-@dataclass(frozen=True)
-class Garble(Fault):
-    """TLS only: after `after` bytes a record that does not decrypt, then FIN."""
-
-    after: int
-
-
-@dataclass(frozen=True)
-class Away(Fault):
-    """FIN after `after` bytes; every connection ends and new ones are refused for `seconds`."""
-
-    seconds: float
-    after: int = 0
-
-
-@dataclass(frozen=True)
-class Drop(Fault):
-    """FIN in place of an answer, without a status line; goes well with `Away`."""
-
-
-@dataclass(frozen=True)
-class Flip(Fault):
-    """All bits of the body byte `at` are inverted."""
-
-    at: int
-
-
-@dataclass(frozen=True)
-class Short(Fault):
-    """At most `length` bytes, with framing that agrees: a truncated file, a part of a range."""
-
-    length: int
-
-
-@dataclass(frozen=True)
-class Overstate(Fault):
-    """Content-Length (and a 206's total) announce `extra` bytes too many; FIN at the true end."""
-
-    extra: int
-
-
-@dataclass(frozen=True)
-class Unframed(Fault):
-    """Neither Content-Length nor chunks: the body ends where the connection does."""
-
-
-@dataclass(frozen=True)
-class Elsewhere(Fault):
-    """A 206 that starts `shift` bytes before the start that was asked for, and says so."""
-
-    shift: int
-
-
-@dataclass(frozen=True)
-class Unlabelled(Fault):
-    """A 206 without Content-Range that starts `shift` bytes before the start asked for."""
-
-    shift: int = 0
-
-
-@dataclass(frozen=True)
-class OtherTotal(Fault):
-    """A 206 whose Content-Range gives a total that is `delta` larger than the truth."""
-
-    delta: int
-
-
-@dataclass(frozen=True)
-class OtherETag(Fault):
-    """The true bytes with another validator, as from a second mirror; ignores If-Range."""
-
-
-@dataclass(frozen=True)
-class Changed(Fault):
-    """From this request on, the artifact is another one: other bytes, size, hash and validator."""
-
-
-@dataclass(frozen=True)
-class Whole(Fault):
-    """200 with everything, whatever range was asked for."""
-
-
-@dataclass(frozen=True)
-class Unsatisfiable(Fault):
-    """416, with the true total or with `total`."""
-
-    total: int | None = None
-
-
-@dataclass(frozen=True)
-class Busy(Fault):
-    """`status` with a body of one line; `retry_after` in seconds, or a date as text."""
-
-    status: int = 503
-    retry_after: int | str | None = None
-
-
-@dataclass(frozen=True)
-class Redirect(Fault):
-    """`status` to `location`; a relative one, `?signature=1`, leads to the same file again."""
-
-    location: str
-    status: int = 302
 
 
 PYPROJECT = b"""[build-system]
@@ -168,11 +38,6 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 def build_sdist(sdist_directory, config_settings=None):
     raise NotImplementedError
 """
-
-# The faults that strike in mid-body: when `after` bytes were sent, or all of a shorter body.
-Ending = Union[Cut, Reset, Stall, Garble, Away]
-# An entry of a schedule. Faults in a tuple strike together; None is a clean response.
-Entry = Union[Fault, Tuple[Fault, ...], None]
 
 
 @dataclass(frozen=True)
@@ -220,6 +85,11 @@ class Package:
 
     def schedules(self) -> dict[str, Sequence[Entry]]:
         return {"artifact": self.faults, "page": self.page_faults, "metadata": self.metadata_faults}
+
+    def needs_tls(self) -> bool:
+        """Whether a fault of any schedule works on TLS only."""
+        entries = [self.forever, *itertools.chain(*self.schedules().values())]
+        return any(fault.needs_tls for entry in entries for fault in together(entry))
 
     def faults_of(self, kind: Kind, turn: int) -> tuple[Fault, ...]:
         """What strikes the `turn`-th GET (from 0) of that kind."""
@@ -297,13 +167,6 @@ class Package:
             f"<!DOCTYPE html>\n<html><head><title>Links for {self.name}</title></head><body>\n"
             f'<a href="{url}{fragment}"{extra}>{self.filename}</a><br>\n</body></html>\n'
         ).encode()
-
-
-def together(entry: Entry) -> tuple[Fault, ...]:
-    """The faults of one entry of a schedule."""
-    if entry is None:
-        return ()
-    return entry if isinstance(entry, tuple) else (entry,)
 
 
 def normalize(name: str) -> str:

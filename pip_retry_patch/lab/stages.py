@@ -1,0 +1,101 @@
+"""When a fault can act on a response, and how all faults of one response act together.
+
+Each step is a method of `Fault` that does nothing; the faults (`faults.py`) override theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Mapping, Protocol, Sequence, Tuple, Union
+
+from pip_retry_patch.lab import answers
+from pip_retry_patch.lab.answers import Draft, Reply, Representation
+
+
+class Line(Protocol):
+    """What an ending can do to a connection. Where it returns False, the connection is done."""
+
+    def cut(self) -> bool:
+        """FIN, on TLS without close_notify."""
+
+    def finish(self) -> bool:
+        """FIN, on TLS with close_notify."""
+
+    def reset(self) -> bool:
+        """RST, once all that was sent has reached the peer."""
+
+    def garble(self) -> bool:
+        """On TLS, send a record that does not decrypt."""
+
+    def pause(self, seconds: float) -> bool:
+        """Send nothing for so long; False: the client left."""
+
+    def leave(self, seconds: float) -> bool:
+        """End all other connections, and refuse new ones for so long."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to spoil one response. Byte counts start at the first body byte of that response."""
+
+    silent: ClassVar[bool] = False  # nothing is answered, not even a status line
+    needs_tls: ClassVar[bool] = False
+    changes_file: ClassVar[bool] = False  # the artifact is another one from this request on
+
+    def instead(self, what: Representation) -> Reply | None:
+        """The answer that takes the place of the content, if there is one."""
+        return None
+
+    def prepare(self, draft: Draft) -> None:
+        """Change what is decided before the Range header is looked at."""
+
+    def spoil(self, draft: Draft) -> None:
+        """Change which bytes are sent, or how they are labelled."""
+
+    def rewrite(self, reply: Reply) -> None:
+        """Change the complete answer."""
+
+
+class Ending(Fault):
+    """A fault that strikes in mid-body: when `after` bytes were sent, or all of a shorter body."""
+
+    after: int
+    spares_whole: ClassVar[bool] = False  # it does nothing where the announced body is complete
+
+    def strike(self, line: Line) -> bool:
+        """Do it. False: the connection is done."""
+        raise NotImplementedError
+
+
+# An entry of a schedule. Faults in a tuple strike together; None is a clean response.
+Entry = Union[Fault, Tuple[Fault, ...], None]
+
+
+def together(entry: Entry) -> tuple[Fault, ...]:
+    """The faults of one entry of a schedule."""
+    if entry is None:
+        return ()
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def answer(what: Representation, asked: Mapping[str, str], faults: Sequence[Fault]) -> Reply:
+    """The response to a GET whose headers are `asked`, with names in lower case."""
+    for fault in faults:
+        reply = fault.instead(what)
+        if reply:
+            return reply
+    if answers.is_unmodified(what, asked):
+        return answers.not_modified(what)
+    draft = Draft(what, asked)
+    for fault in faults:
+        fault.prepare(draft)
+    try:
+        draft.choose()
+    except LookupError:
+        return answers.unsatisfiable(draft.total)
+    for fault in faults:
+        fault.spoil(draft)
+    reply = draft.reply()
+    for fault in faults:
+        fault.rewrite(reply)
+    return reply
