@@ -6,7 +6,7 @@ them, and whatever came from the network passes through `clean` first.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 
@@ -23,6 +23,7 @@ def clean(text: str, limit: int = 200) -> str:
 
 def format_size(count: int) -> str:
     """Return a number of bytes as pip's progress bar and log lines write it."""
+    count = min(count, 10**18)  # a header may announce a number of 400 digits
     if count > 1000 * 1000:
         return f"{count / 1000.0 / 1000:.1f} MB"
     if count > 10 * 1000:
@@ -62,6 +63,9 @@ NO_DATA_IN_TIME = "no data arrived in time"
 NAME_NOT_RESOLVED = "the host name could not be resolved"
 
 
+WEB_PAGE = "a web page came in place of the file"
+
+
 def certificate_refused(why: str) -> str:
     return clean(f"the certificate was refused: {why}")
 
@@ -82,6 +86,9 @@ class Place(NamedTuple):
         if self.total is None:
             return format_size(self.offset)
         return f"{format_size(self.offset)} of {format_size(self.total)}"
+
+
+Line = Callable[[Place, str], str]
 
 
 def continuing(name: str, offset: int, total: int) -> str:
@@ -205,6 +212,20 @@ def certificate(place: Place, why: str, trouble: str) -> Failure:
         "Something else answers in the place of that host. A network that wants a login first "
         "(hotel, train, airport) does that.",
         "Open a web page to log in to the network, then run the same command again.",
+    )
+
+
+def web_page(place: Place, why: str, host: str, attempts: int, seconds: float) -> Failure:
+    """A login page or a block page came each time; that is not another version of the file."""
+    return _stopped(
+        place,
+        why,
+        f"since then {clean(host)} sends a web page in place of the file "
+        f"({_times(attempts)} in {format_seconds(seconds)})",
+        "A network that wants a login first (hotel, train, airport) does that, or a gateway that "
+        "blocks the file. Nothing is wrong with the package itself.",
+        "Open a web page to log in to the network, or ask those who run the gateway. Then run the "
+        "same command again.",
     )
 
 

@@ -13,7 +13,10 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import Mapping, NamedTuple
 
-_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.ASCII | re.IGNORECASE)
+# No file has a size of more than 18 digits, and Python refuses to read numbers of thousands.
+_CONTENT_RANGE = re.compile(
+    r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE
+)
 
 # RFC 9110 section 8.8.2.2 wants a Last-Modified to be older than the answer by enough to make a
 # second change within the same clock tick, or two clocks that differ, unlikely.
@@ -75,14 +78,6 @@ class Validators(NamedTuple):
             return None if _is_weak(self.etag) else self.etag
         return self.modified if self.settled else None
 
-    def contradict(self, later: Validators) -> bool:
-        """Whether `later` says that it describes another version. An ETag outranks a date."""
-        if self.etag is not None and later.etag is not None:
-            return _opaque(self.etag) != _opaque(later.etag)
-        if self.modified is not None and later.modified is not None:
-            return self.modified != later.modified
-        return False
-
     def prove(self, later: Validators) -> bool:
         """Whether `later` describes, byte for byte, the same version."""
         return self.strong is not None and self.strong == later.strong
@@ -91,10 +86,6 @@ class Validators(NamedTuple):
 def _is_weak(etag: str) -> bool:
     # Anything that is not a quoted string is not an entity-tag, and proves no more than a weak one.
     return not (len(etag) >= 2 and etag[0] == '"' and etag[-1] == '"')
-
-
-def _opaque(etag: str) -> str:
-    return etag[2:] if etag[:2] in ("W/", "w/") else etag
 
 
 def _is_settled(modified: str | None, date: str | None) -> bool:
@@ -110,13 +101,19 @@ def _is_settled(modified: str | None, date: str | None) -> bool:
 class Representation(NamedTuple):
     """What is known of the thing that is being downloaded.
 
-    `total` is its size in bytes, None if no answer has told it yet; `coding` is its
-    Content-Encoding, whose bytes are the ones that ranges count.
+    `total` is its size in bytes, None if no answer has told it yet. `coding` is its
+    Content-Encoding, whose bytes are the ones that ranges count. `media` is its media type, "" if
+    that is not known.
     """
 
     validators: Validators
     total: int | None
     coding: str = ""
+    media: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], total: int | None) -> Representation:
+        return cls(Validators.of(headers), total, coding_of(headers), media_of(headers))
 
 
 def coding_of(headers: Mapping[str, str]) -> str:
@@ -125,117 +122,149 @@ def coding_of(headers: Mapping[str, str]) -> str:
     return "" if coding == "identity" else coding
 
 
+def media_of(headers: Mapping[str, str]) -> str:
+    """Return the media type of Content-Type in one spelling, without its parameters."""
+    return (headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+
+# What a login page or a block page is sent as.
+_WEB_PAGES = frozenset(["text/html", "application/xhtml+xml"])
+
+
+def is_web_page(media: str, first_bytes: bytes = b"") -> bool:
+    """Whether a media type, or the first bytes of a body, are those of a web page."""
+    start = first_bytes[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return media in _WEB_PAGES or start.startswith((b"<!doctype html", b"<html"))
+
+
+class Question(NamedTuple):
+    """What was asked for: the bytes from `first` on, or all of them if that is None.
+
+    `conditional`: only if the validator is still the same (If-Range, RFC 9110 section 13.1.5).
+    """
+
+    first: int | None
+    conditional: bool = False
+
+
 class Verdict(enum.Enum):
     """What an answer to the request for the missing bytes is worth."""
 
-    CONTINUE = "its first byte is the first one missing"
-    REPLAY = "it is the same representation from its beginning"
-    COMPARE = "it may be the same representation: compare it with what was handed on"
+    CONTINUE = "it continues from where it was asked to"
+    REPLAY = "it is the representation from its beginning"
     COMPLETE = "nothing is missing"
-    WHOLE = "it cannot be joined on: ask again, without a range"
+    UNCONDITIONAL = "it ignores the range because of its condition"
+    WHOLE = "its part cannot be joined on"
+    WITHHELD = "the server refuses to send a part"
     CHANGED = "it is another representation"
+    PAGE = "it is a web page in place of the file"
     BUSY = "the server asks for time"
+    ELSEWHERE = "the link leads elsewhere"
     REFUSED = "the server will not send it"
 
 
 class Answer(NamedTuple):
-    """A verdict, and the total size if this answer told it."""
+    """A verdict, and what the answer says of itself.
+
+    `total` is the size of the representation, None if it was not told. `size` is how many bytes
+    the part has by its label: more of them are not to be believed.
+    """
 
     verdict: Verdict
     total: int | None = None
+    size: int | None = None
 
 
 def judge(
     known: Representation,
     offset: int,
+    question: Question,
     status: int,
     headers: Mapping[str, str],
     *,
     length: int | None,
-    ranged: bool,
-    expected: int | None = None,
-    unproven: bool = True,
+    hashed: bool,
+    last: int | None = None,
 ) -> Answer:
     """Judge the answer to a request for the bytes of `known` from `offset` on.
 
     :param status: its status code.
     :param length: its Content-Length in bytes, None if it has none.
-    :param ranged: whether the request carried a Range field; without one only a 200 is of use.
-    :param expected: how many bytes are missing, None if that is not known.
-    :param unproven: whether a 206 that neither proves nor contradicts itself may be joined on,
-        because pip's hash check comes after it. A wrong start, total or validator is never
-        joined on.
+    :param hashed: whether a hash will be checked that covers every byte. Then a part with the
+        right start and total is joined on, whatever the validators say: nodes behind a load
+        balancer disagree on them. Without a hash the validator must be strong and the same, and
+        the caller compares what it can.
+    :param last: position of the last byte that is wanted, None for that of the representation.
     """
-    if status in BUSY_STATUSES:
+    ranged = question.first is not None
+    if status in BUSY_STATUSES and not (ranged and status == 500):
         return Answer(Verdict.BUSY)
-    validators = Validators.of(headers)
-    changed = known.validators.contradict(validators) or coding_of(headers) != known.coding
-    if status == 206 and ranged:
-        if changed:
-            return Answer(Verdict.WHOLE)
-        proven = known.validators.prove(validators)
-        return _judge_part(known, offset, headers, length, expected, proven, unproven)
     if status == 206:
-        return Answer(Verdict.WHOLE)
+        if not ranged:
+            return Answer(Verdict.WHOLE)
+        return _judge_part(known, question, headers, length, hashed, last)
     if status == 200:
-        return _judge_whole(known, headers, length, changed, validators)
+        return _judge_whole(known, question, headers, length)
+    if status in (301, 302, 303, 307, 308):
+        return Answer(Verdict.ELSEWHERE)
     if status == 416 and ranged:
         said = parse_content_range(headers.get("content-range"))
-        nothing_is_missing = said is not None and said.total == offset
-        if nothing_is_missing and known.total in (None, offset):
+        if said is not None and said.total == offset and known.total in (None, offset):
             return Answer(Verdict.COMPLETE, offset)
-        return Answer(Verdict.WHOLE)
-    return Answer(Verdict.REFUSED)
+    # Whatever our own fields bring down is asked again without them before it counts.
+    return Answer(Verdict.WITHHELD if ranged else Verdict.REFUSED)
 
 
 def _judge_part(
     known: Representation,
-    offset: int,
+    question: Question,
     headers: Mapping[str, str],
     length: int | None,
-    expected: int | None,
-    proven: bool,
-    unproven: bool,
+    hashed: bool,
+    last: int | None,
 ) -> Answer:
+    first = question.first
+    assert first is not None
+    other = Answer(Verdict.WHOLE)
+    if coding_of(headers) != known.coding or media_of(headers) == "multipart/byteranges":
+        return other
+    proven = known.validators.prove(Validators.of(headers))
     value = headers.get("content-range")
     said = parse_content_range(value)
     if said is None:
         # A part without a label is taken only for exactly what is missing, and only on proof.
-        fits = not value and length is not None and length == expected
-        return Answer(Verdict.CONTINUE if fits and proven else Verdict.WHOLE)
-    if said.first != offset or said.last is None:
-        return Answer(Verdict.WHOLE)
+        wanted = last if last is not None else None if known.total is None else known.total - 1
+        fits = not value and wanted is not None and length == wanted - first + 1
+        return Answer(Verdict.CONTINUE, size=length) if fits and proven else other
+    if said.first != first or said.last is None:
+        return other
     if None not in (known.total, said.total) and said.total != known.total:
-        return Answer(Verdict.WHOLE)
+        return other
     if known.total is not None and said.last >= known.total:
-        return Answer(Verdict.WHOLE)
-    if length is not None and length != said.last - offset + 1:
-        return Answer(Verdict.WHOLE)
-    if not (proven or unproven):
-        return Answer(Verdict.WHOLE)
-    return Answer(Verdict.CONTINUE, said.total)
+        return other
+    size = said.last - first + 1
+    if length is not None and length != size:
+        return other
+    if not (hashed or proven):
+        return other
+    return Answer(Verdict.CONTINUE, said.total, size)
 
 
 def _judge_whole(
-    known: Representation,
-    headers: Mapping[str, str],
-    length: int | None,
-    changed: bool,
-    validators: Validators,
+    known: Representation, question: Question, headers: Mapping[str, str], length: int | None
 ) -> Answer:
+    media = media_of(headers)
+    if is_web_page(media) and not is_web_page(known.media):
+        return Answer(Verdict.PAGE)
     if coding_of(headers) != known.coding:
         return Answer(Verdict.CHANGED)
     if None not in (known.total, length) and length != known.total:
         return Answer(Verdict.CHANGED)
-    if known.validators.prove(validators):
-        return Answer(Verdict.REPLAY, length)
-    if known.validators.strong is not None:
-        # What a strong validator vouched for was not digested, so there is nothing to compare:
-        # another strong validator, or none any more, is another representation.
-        return Answer(Verdict.CHANGED)
-    # Equal bytes prove the beginning even where a weak validator moved: what follows then
-    # completes the newer version, of which all of the beginning was handed on.
-    return Answer(Verdict.COMPARE, length)
+    if question.conditional and known.validators.prove(Validators.of(headers)):
+        return Answer(Verdict.UNCONDITIONAL)
+    # Whether it is the same one is not for the validators to say: the bytes are compared, or a
+    # hash covers them. Equal bytes prove the beginning even where a validator moved.
+    return Answer(Verdict.REPLAY, length)
 
 
 def range_field(first: int, last: int | None) -> str:

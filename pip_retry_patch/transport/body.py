@@ -23,8 +23,9 @@ from pip_retry_patch.policy.ranges import Representation
 from pip_retry_patch.store.partials import Partial
 from pip_retry_patch.transport.continuation import Continued
 from pip_retry_patch.transport.errors import EarlyEnd, GaveUpError
+from pip_retry_patch.transport.origin import OVERLAP, HandedOn, Origin
 from pip_retry_patch.transport.reissue import PIECE, Part
-from pip_retry_patch.transport.resumption import Origin, Resumption
+from pip_retry_patch.transport.resumption import Resumption
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -68,9 +69,10 @@ class Body:
         self._resumption = Resumption(origin, known, start, last)
         self._interruption: Exception | None = None
         self._error: Exception | None = None
-        # A strong validator vouches for what was handed on. Without one, a replay can only be
-        # compared, and a digest is what is kept to compare with.
-        self._digest = None if known.validators.strong is not None else hashlib.sha256()
+        # Where a hash will be checked, it covers all that is joined. Elsewhere each replay and each
+        # part is compared with what was handed on.
+        self._digest = None if origin.hashed else hashlib.sha256()
+        self._tail = b""
         self._ended = False
         self._fast = False  # whether the last piece came fast
         self._ahead = b""  # taken from the connection, of which the first bytes were handed on:
@@ -181,13 +183,17 @@ class Body:
             self._offset += len(piece)
             if self._digest is not None:
                 self._digest.update(piece)
+                long = len(piece) >= OVERLAP
+                self._tail = piece[-OVERLAP:] if long else (self._tail + piece)[-OVERLAP:]
             if self._offset == self._stop:
                 self._end()
         elif self._interruption is None:
-            if self._stop is None:
+            if self._stop is not None:
+                self._interruption = EarlyEnd(self._stop - self._offset)
+            elif part.final:
                 self._end()
             else:
-                self._interruption = EarlyEnd(self._stop - self._offset)
+                self._interruption = EarlyEnd(None)
         if len(piece) > wanted:
             self._ahead, self._handed = piece, wanted
             return piece[:wanted]
@@ -226,9 +232,10 @@ class Body:
             self._close(self._part, reusable=False)
             self._part = None
         digest = None if self._digest is None else self._digest.digest()
+        handed_on = HandedOn(self._offset, digest, self._tail)
         try:
             try:
-                self._part = self._resumption.reopen(self._offset, interruption, digest)
+                self._part = self._resumption.reopen(handed_on, interruption)
             except GaveUpError as end:
                 failure = end.failure
                 if self._partial is not None:

@@ -1,9 +1,9 @@
 """From one run to the next: a request that starts where an earlier run stopped.
 
-A `Continuation` stands beside one request of pip's session. What is kept of the artifact
-(store/partials.py) is offered with the request, as Range and If-Range; what the server answers decides
-whether it is used. If so, the kept bytes and the answer's are one body, and the answer is shown as
-the whole one that pip asked for.
+A `Continuation` stands beside one request of pip's session. What is kept of the artifact (store/)
+is offered with the request, as Range and If-Range (offer.py). The answer decides whether it is
+used. If so, the kept bytes and the answer's are one body, and the answer is shown as the whole one
+that pip asked for.
 """
 
 from __future__ import annotations
@@ -32,52 +32,73 @@ class Continuation:
         self._shelf = shelf
         self._name = name
         self._announce = announce
-        self._offered = None if fresh else shelf.find()
+        self._kept = None if fresh else shelf.find()
+        self._withdrawn = False
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether what is kept may be offered with a request."""
+        return self._kept is not None and not self._withdrawn
+
+    def withdraw(self) -> None:
+        """Offer it no more, until a redirect leads to another server."""
+        self._withdrawn = True
 
     def fields(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return what to add to a request's header; nothing if it asks for a range itself."""
-        if self._offered is None or any(name.lower() == "range" for name in headers):
+        if self._kept is None or self._withdrawn or any(n.lower() == "range" for n in headers):
             return {}
-        fields = {"Range": ranges.range_field(self._offered.size, None)}
-        strong = self._offered.kept.known.validators.strong
+        fields = {"Range": ranges.range_field(self._kept.size, None)}
+        strong = self._kept.kept.known.validators.strong
         if strong is not None:
             fields["If-Range"] = strong
         return fields
 
     def is_offered_in(self, headers: Mapping[str, str]) -> bool:
         """Whether a request with these `headers` has the offer already."""
-        if self._offered is None:
+        if self._kept is None:
             return False
-        return headers.get("Range") == ranges.range_field(self._offered.size, None)
+        return headers.get("Range") == ranges.range_field(self._kept.size, None)
 
-    def accept(self, response: Any) -> Accepted | None:
-        """Return what is kept if `response`, urllib3's, goes on from there; None if it does not.
+    def accept(self, response: Any, conditional: bool) -> tuple[Verdict, Accepted | None]:
+        """Judge `response`, urllib3's, to an offer; with it, what is kept if it goes on from there.
 
-        It is then kept no longer, unless the response is not about the artifact at all, like a
-        redirect or an error.
+        :param conditional: whether the request had If-Range.
         """
-        partial = self._offered
-        if partial is None or response.status not in (200, 206, 416):
-            return None
-        self._offered = None
-        known, headers = partial.kept.known, response.headers
-        total = known.total
-        length = response._fp.length
+        partial = self._kept
+        assert partial is not None
+        known = partial.kept.known
         answer = ranges.judge(
             known,
             partial.size,
+            ranges.Question(partial.size, conditional),
             response.status,
-            headers,
-            length=length,
-            ranged=True,
-            expected=None if total is None else total - partial.size,
-            unproven=self._shelf.hashed,
+            response.headers,
+            length=response._fp.length,
+            hashed=True,
         )
-        total = answer.total if total is None else total
+        total = answer.total if known.total is None else known.total
         if answer.verdict is not Verdict.CONTINUE or total is None:
-            partial.remove()
-            return None
-        return Accepted(partial, known._replace(total=total), total)
+            return answer.verdict, None
+        self._kept = None
+        accepted = Accepted(partial, known._replace(total=total), total, answer.size)
+        return answer.verdict, accepted
+
+    def settle(self, response: Any) -> bool:
+        """Let what is kept give way to an answer that brings the artifact from its start.
+
+        Another answer says nothing about it: the next request offers it again, or the next run.
+
+        :return: whether the artifact came, though the offer had been withdrawn.
+        """
+        partial, came_at_last = self._kept, False
+        if partial is not None:
+            if response.status == 200 and not ranges.is_web_page(ranges.media_of(response.headers)):
+                self._kept, came_at_last = None, self._withdrawn
+                partial.remove()
+            elif 300 <= response.status < 400:
+                self._withdrawn = False
+        return came_at_last
 
     def announce(self, accepted: Accepted) -> None:
         """Tell that it goes on."""
@@ -90,22 +111,26 @@ class Continuation:
 
     def end(self) -> None:
         """The request was answered, or failed; an offer that led to nothing waits for the next."""
-        if self._offered is not None:
-            self._offered.close()
+        if self._kept is not None:
+            self._kept.close()
 
     def clear(self) -> None:
         """Remove all that is kept of the artifact."""
-        if self._offered is not None:
-            self._offered.close()
+        if self._kept is not None:
+            self._kept.close()
         self._shelf.clear()
 
 
 class Accepted(NamedTuple):
-    """What an earlier run kept and the server goes on with; `total` is in bytes."""
+    """What an earlier run kept, and the server's answer goes on with.
+
+    `total` is the size of the artifact in bytes, and `size` that of the part by its label.
+    """
 
     partial: Partial
     known: Representation
     total: int
+    size: int | None
 
 
 class Continued:
@@ -113,6 +138,7 @@ class Continued:
 
     def __init__(self, partial: Partial, part: Part) -> None:
         self.interruption: Exception | None = None
+        self.final = True
         self.close = part.close
         self._partial = partial
         self._part = part
@@ -139,6 +165,11 @@ class Continued:
         piece = self._part.read(most, once)
         self.interruption = self._part.interruption
         return piece
+
+
+def without_offer(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return a request's header without our fields."""
+    return {n: headers[n] for n in headers if n.lower() not in ("range", "if-range")}
 
 
 def show_as_whole(response: Any, accepted: Accepted) -> None:

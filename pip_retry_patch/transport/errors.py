@@ -75,6 +75,7 @@ class Story:
         announce: Callable[[str], None],
     ) -> None:
         self.trouble: str | None = None
+        self._web_page_host = ""
         self._place = place
         self._why = why
         self._attempts = attempts
@@ -94,8 +95,16 @@ class Story:
             left = messages.about_seconds(patience.seconds)
         self.announce(lambda place, why: messages.waiting(place, why, self.trouble, left))
 
+    def web_page_from(self, host: str) -> None:
+        """Note that the last attempt brought a web page in place of the file."""
+        self.trouble, self._web_page_host = messages.WEB_PAGE, host
+
     def gave_up(self) -> messages.Failure:
         attempts = self._attempts
+        if self.trouble == messages.WEB_PAGE:
+            return messages.web_page(
+                self._place, self._why, self._web_page_host, attempts.count, attempts.seconds
+            )
         return messages.gave_up(
             self._place,
             self._why,

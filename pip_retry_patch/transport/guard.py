@@ -20,11 +20,14 @@ from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import Clock, Patience
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.transport.errors import is_local
+from pip_retry_patch.transport.errors import failure_of, is_local
 from pip_retry_patch.transport.hosts import Hosts, PatientSender, drop
+from pip_retry_patch.transport.offer import Offer, retried
+from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.reissue import (
     Again,
     Captured,
+    Ranges,
     Reissuer,
     Request,
     Send,
@@ -32,7 +35,6 @@ from pip_retry_patch.transport.reissue import (
     first_part,
     same_resource,
 )
-from pip_retry_patch.transport.resumption import Origin
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
@@ -93,6 +95,7 @@ class Guard:
         self._always = always
         self._hosts = Hosts(_copies(urllib3, "exceptions"), patience, clock, announce)
         self._sender = PatientSender(self._hosts, error, announce)
+        self._ranges: dict[tuple[str, str, int], Ranges] = {}
 
     def wrap(self) -> None:
         """Put this guard in place; once, however often this is called."""
@@ -161,23 +164,30 @@ class Guard:
             now.captured = Captured(request, response, response._fp)
             return response
         continuation = now.continuation
+        unreachable = self._hosts.is_unreachable
         if continuation is not None and continuation.is_offered_in(headers):
             # urllib3 retries by calling itself: the outer call judges the answer.
-            return wrapped(*args, **kwargs)
+            return wrapped(**retried(continuation, request, unreachable))
         if asked.get("method") == "GET" and kwargs.get("preload_content", True):
             kwargs = dict(kwargs, preload_content=False)
         patient = self._always or not no_retries(asked.get("retries"))
-        offered = _offer(continuation, request, kwargs) if patient else {}
-        response = self._sender.send(request, args, dict(kwargs, **offered), patient)
-        accepted = None
-        if offered:
-            wrapped.answers.clear()  # whatever goes wrong now, this is no answer to pip's request
-            accepted = _accept(continuation, response)
-            if accepted is None and response.status in (206, 416):
-                # Not what was asked for: pip gets the plain answer to its own request.
-                drop(response)
-                response = self._sender.send(request, args, kwargs, patient)
+        response = accepted = None
+        sends_parts = self._ranges_of(pool)
+        if patient and continuation is not None:
+            offer = Offer(continuation, request, self._sender, unreachable, sends_parts)
+            try:
+                response, accepted = offer.ask(args, kwargs)
+            except Exception as error:
+                if wrapped.raised(error) or failure_of(error) is not None:
+                    raise
+                logger.debug("pip-retry-patch could not offer what it kept: %r", error)
+                continuation.withdraw()
+            wrapped.forget()  # the answers to an offer are none to pip's own request
+        if response is None:
+            response = self._sender.send(request, args, kwargs, patient)
         try:
+            if continuation is not None and accepted is None and continuation.settle(response):
+                sends_parts.refused = not sends_parts.proven
             if patient:
                 self._make_resumable(request, response, accepted)
         except Exception as why:
@@ -187,6 +197,9 @@ class Guard:
                 drop(response)
                 response = self._sender.send(request, args, kwargs, patient)
         return response
+
+    def _ranges_of(self, pool: Any) -> Ranges:
+        return self._ranges.setdefault((pool.scheme, pool.host, pool.port), Ranges())
 
     def _make_resumable(self, request: Request, response: Any, accepted: Accepted | None) -> None:
         """Let a response read from a `Body`, if its body can be continued at all."""
@@ -202,17 +215,18 @@ class Guard:
             return
         start, stop, total = span
         continuation = self._under_way.continuation
-        known = ranges.Representation(
-            ranges.Validators.of(response.headers), total, ranges.coding_of(response.headers)
-        )
+        known = ranges.Representation.of(response.headers, total)
         partial = None
-        if accepted is None and continuation is not None and response.status == 200:
+        came = response.status == 200 and not ranges.is_web_page(known.media)
+        if accepted is None and continuation is not None and came:
             partial = continuation.keep(known, response.headers)
         origin = self._origin(request)
         # Only now, when little is left that can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
             partial, known = accepted.partial, accepted.known
+            if accepted.size is not None:
+                part.limit(accepted.size, final=True)
             part = Continued(partial, part)
         response._fp = Body(response._fp, part, origin, known, start, stop, partial)
         if accepted is not None and continuation is not None:
@@ -234,14 +248,16 @@ class Guard:
             name=messages.name_of(request.url),
             host=messages.host_of(request.url),
             ask=reissuer.ask,
-            ask_first_url=reissuer.ask_first_url if redirected else None,
+            ask_first_url=reissuer.ask_first_url if again is not None else None,
+            redirected=redirected,
             unreachable=self._hosts.is_unreachable,
             local=lambda error: is_local(request.pool, error),
             announce=self._announce,
             error=self._error,
             patience=self.patience,
             clock=self.clock,
-            unproven=now.hashed,
+            hashed=now.hashed,
+            ranges=self._ranges_of(request.pool),
         )
 
     def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
@@ -264,28 +280,6 @@ def protect() -> None:
     """Guard the urllib3 that this program imports. See `pip_retry_patch.protect`."""
     urllib3 = importlib.import_module("urllib3")
     Guard(urllib3, Patience(), error=lambda _, interruption: interruption, always=True).wrap()
-
-
-def _offer(
-    continuation: Continuation | None, request: Request, kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments that offer what is kept of the artifact; none if nothing is."""
-    if continuation is None or request.asked["method"] != "GET" or "headers" not in kwargs:
-        return {}
-    try:
-        fields = continuation.fields(request.headers)
-        return {"headers": dict(request.headers, **fields)} if fields else {}
-    except Exception as why:
-        logger.debug("pip-retry-patch could not offer what it kept: %r", why)
-        return {}
-
-
-def _accept(continuation: Continuation | None, response: Any) -> Accepted | None:
-    try:
-        return None if continuation is None else continuation.accept(response)
-    except Exception as why:
-        logger.debug("pip-retry-patch could not use what it kept: %r", why)
-        return None
 
 
 def _copies(urllib3: Any, submodule: str) -> list[Any]:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import http.client
 import urllib.parse
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
+
+from pip_retry_patch import messages
+from pip_retry_patch.policy.ranges import is_web_page, media_of
+from pip_retry_patch.transport.errors import EarlyEnd
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
 Send = Callable[..., Any]
@@ -40,6 +44,9 @@ class Part:
 
     :param response: what http.client made of it, of which nothing has been read yet.
     :param close: ends it and gives its connection back, `True` if that can serve again.
+    :param host: whose answer it is, for messages.
+
+    `final`: its end is the end of the representation, where nothing else tells that.
     """
 
     def __init__(
@@ -48,13 +55,21 @@ class Part:
         headers: Mapping[str, str],
         response: http.client.HTTPResponse,
         close: Callable[[bool], None],
+        host: str = "",
     ) -> None:
+        self.host = host
+        self.final = True
         self.status = status
         self.headers = headers
         self.close = close
         self.interruption: Exception | None = None
         self._response: Any = response
+        self._left: int | None = None
         self._trap_errors()
+
+    def limit(self, size: int, final: bool) -> None:
+        """Bring no more than `size` bytes, whatever the server sends."""
+        self._left, self.final = size, final
 
     def _trap_errors(self) -> None:
         """Let an error of the socket show as the end of its stream, and keep the error.
@@ -95,13 +110,50 @@ class Part:
         http.client would lose what it holds of a chunk that is cut.
         """
         response = self._response
+        if self._left is not None:
+            most = min(most, self._left)
+            if not most:
+                return b""
         try:
-            return bytes(
+            piece = bytes(
                 response.read1(most) if once or self.length is None else response.read(most)
             )
+            if self._left is not None:
+                self._left -= len(piece)
+            return piece
         except (http.client.HTTPException, OSError) as error:
             self.interruption = self.interruption or error
             return b""
+
+    def again(self, count: int) -> Iterator[bytes]:
+        """Yield exactly `count` bytes, in pieces. Raises BrokenError if they do not come."""
+        while count > 0:
+            piece = self.read(min(count, PIECE))
+            if not piece:
+                raise BrokenError(self.interruption or EarlyEnd(count))
+            count -= len(piece)
+            yield piece
+
+
+class BrokenError(Exception):
+    """A part was interrupted while it was read up to the offset."""
+
+    def __init__(self, interruption: Exception) -> None:
+        super().__init__(str(interruption))
+        self.interruption = interruption
+
+
+class Ranges:
+    """What a host does with requests for a part, as far as this run has seen.
+
+    `proven`: it sends parts. `refused`: it answers such requests by what a plain request does not
+    get. `unconditional`: it sends parts only to a Range that has no If-Range beside it.
+    """
+
+    def __init__(self) -> None:
+        self.proven = False
+        self.refused = False
+        self.unconditional = False
 
 
 class Request(NamedTuple):
@@ -157,16 +209,19 @@ class Reissuer:
         asked = dict(request.asked, headers=dict(kept, **fields), **PROBE)
         asked.update(preload_content=False, decode_content=False, release_conn=False)
         response = request.send(**asked)
-        return _part(response, response._fp)
+        return _part(request, response, response._fp)
 
     def ask_first_url(self, fields: Mapping[str, str]) -> Part:
         """Send it from its first URL on, by pip's session, which follows what redirects there are.
 
-        Where it then leads is where `ask` asks from now on.
+        Where it then leads is where `ask` asks from now on, unless it leads to a web page.
         """
         captured = self._capture(fields)
-        self._request = captured.request
-        return _part(captured.response, captured.source)
+        if captured.response.status in (200, 206) and not is_web_page(
+            media_of(captured.response.headers)
+        ):
+            self._request = captured.request
+        return _part(captured.request, captured.response, captured.source)
 
 
 def first_part(response: Any) -> Part:
@@ -182,7 +237,7 @@ def first_part(response: Any) -> Part:
     return Part(response.status, response.headers, source, close)
 
 
-def _part(response: Any, source: Any) -> Part:
+def _part(request: Request, response: Any, source: Any) -> Part:
     """Return the part of a response that only we hold."""
 
     def close(reusable: bool) -> None:
@@ -191,7 +246,8 @@ def _part(response: Any, source: Any) -> Part:
             response.close()
         response.release_conn()
 
-    return Part(response.status, response.headers, source, close)
+    host = messages.host_of(request.url)
+    return Part(response.status, response.headers, source, close, host)
 
 
 def absolute_url(pool: Any, url: str) -> str:

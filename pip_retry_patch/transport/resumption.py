@@ -7,50 +7,26 @@ when to try again, and `NEXT_STEP` below says what each verdict leads to.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Mapping
 
 from pip_retry_patch import messages
-from pip_retry_patch.policy.ranges import Representation, Verdict, judge, range_field
-from pip_retry_patch.policy.retry import Attempts, Clock, Effort, Patience, retry_after
+from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.ranges import Question, Representation, Verdict
+from pip_retry_patch.policy.retry import Attempts, Effort, retry_after
 from pip_retry_patch.transport import errors
-from pip_retry_patch.transport.errors import EarlyEnd, GaveUpError, Story
-from pip_retry_patch.transport.reissue import PIECE, Part
+from pip_retry_patch.transport.errors import GaveUpError, Story
+from pip_retry_patch.transport.origin import HandedOn, Origin
+from pip_retry_patch.transport.reissue import PIECE, BrokenError, Part
 
 logger = logging.getLogger("pip_retry_patch")
 
+# A part that brought nothing, so often in a row, is taken for a server that cannot send parts, if
+# it never sent one in this run. Then all of it is asked for.
+FRUITLESS = 2
 
-# What a link answers that has expired, or leads elsewhere by now.
-_MOVED = frozenset([301, 302, 303, 307, 308, 401, 403, 404, 410])
-
-
-class Origin(NamedTuple):
-    """Where a body comes from, and what is needed to ask there again.
-
-    :param name: what a user would call the thing, for messages.
-    :param host: the server's name, for messages.
-    :param ask: sends the same request again with these fields added to its header; returns the
-        answer, or raises what the network raised.
-    :param ask_first_url: the same, but from the request's first URL; None without a redirect.
-    :param unreachable: tells of such an error whether no server was reached.
-    :param local: tells of such an error whether the request did not even leave this machine.
-    :param announce: shows one line to the user.
-    :param error: makes the exception to raise, from a Failure and the interruption.
-    :param unproven: see `ranges.judge`.
-    """
-
-    name: str
-    host: str
-    ask: Callable[[dict[str, str]], Part]
-    ask_first_url: Callable[[dict[str, str]], Part] | None
-    unreachable: Callable[[Exception], bool]
-    local: Callable[[Exception], bool]
-    announce: Callable[[str], None]
-    error: Callable[[messages.Failure, Exception], Exception]
-    patience: Patience
-    clock: Clock
-    unproven: bool
+# What a link answers that has expired, or that is good for one request only.
+_EXPIRED = frozenset([401, 403, 404, 410])
 
 
 class Resumption:
@@ -71,17 +47,16 @@ class Resumption:
         self._attempts: Attempts | None = None
         self._progress_from = start
 
-    def reopen(self, offset: int, interruption: Exception, digest: bytes | None) -> Part | None:
-        """Return a part whose next byte is the one at `offset`; None if nothing is missing.
+    def reopen(self, handed_on: HandedOn, interruption: Exception) -> Part | None:
+        """Return a part whose next byte is the one at the offset; None if nothing is missing.
 
-        :param digest: SHA-256 of the bytes from `start` to `offset`, where no strong validator
-            vouches for them.
         :raises GaveUpError: patience has ended, or no patience can help.
         """
+        offset = handed_on.offset
         attempts = self._count(offset)
         place = messages.Place(self.origin.name, self.origin.host, offset, self.known.total)
         story = Story(place, errors.reason(interruption), attempts, self.origin.announce)
-        return _Search(self, offset, digest, attempts, story).run()
+        return _Search(self, handed_on, attempts, story).run()
 
     def _count(self, offset: int) -> Attempts:
         """Count the part that was just interrupted: as progress, or as one more vain attempt."""
@@ -98,175 +73,230 @@ class Resumption:
 class _Search:
     """The search for a part that continues one interrupted body.
 
-    What is asked next is `_ask` (the link, or once its first URL) and `_ranged` (only the missing
-    bytes, or all of it).
+    What is asked next is its state: `_ask` (the link, or once its first URL), `_ranged` (the
+    missing bytes, or all of it) and `_conditional` (with If-Range, or Range alone).
     """
 
     def __init__(
-        self,
-        body: Resumption,
-        offset: int,
-        digest: bytes | None,
-        attempts: Attempts,
-        story: Story,
+        self, body: Resumption, handed_on: HandedOn, attempts: Attempts, story: Story
     ) -> None:
         self._body = body
-        self._offset = offset
-        self._digest = digest
+        self._handed_on = handed_on
         self._attempts = attempts
         self._story = story
         self._ask = body.origin.ask
-        self._ask_first_url = body.origin.ask_first_url
-        # Where a part would need a proof and can have none, no part is asked for.
-        self._ranged = body.origin.unproven or body.known.validators.strong is not None
+        self._first_url_is_left = body.origin.ask_first_url is not None
+        strong = body.known.validators.strong
+        # A part that neither a hash nor a validator speaks for is not worth asking for.
+        self._can_join = body.origin.hashed or strong is not None
+        self._ranged = self._can_join and not body.origin.ranges.refused
+        self._conditional = strong is not None and not body.origin.ranges.unconditional
+        self._fruitless = 0
+        self._withheld = False
+        self._answer = ranges.Answer(Verdict.WHOLE)
 
     def run(self) -> Part | None:
         """Ask until a step ends the search."""
-        while self._attempts.wait(self._announce_wait):
-            part = self._send()
+        next_step: Any = ASK_LATER
+        while next_step is ASK_NOW or self._attempts.wait(self._announce_wait):
+            next_step = ASK_LATER
+            question = self._question()
+            part = self._send(question)
             if part is not None:
-                found = NEXT_STEP[self._judge(part)](self, part)
-                if found is not ASK_AGAIN:
-                    return found  # type: ignore[no-any-return]
+                self._answer = self._judge(part, question)
+                next_step = NEXT_STEP[self._answer.verdict](self, part)
+                if next_step not in (ASK_NOW, ASK_LATER):
+                    return next_step  # type: ignore[no-any-return]
         raise GaveUpError(self._story.gave_up())
 
     def _announce_wait(self, seconds: float) -> None:
         logger.debug("%s: next attempt in %.1f s", self._body.origin.name, seconds)
         self._story.announce_wait()
 
-    def _send(self) -> Part | None:
+    # Asking.
+
+    def _question(self) -> Question:
+        if not self._ranged:
+            return Question(None)
+        return Question(self._handed_on.offset - len(self._handed_on.tail), self._conditional)
+
+    def _send(self, question: Question) -> Part | None:
         """Return the next answer; None if there was none, which is then counted."""
-        origin, attempts = self._body.origin, self._attempts
+        origin = self._body.origin
+        fields = {}
+        if question.first is not None:
+            fields["Range"] = ranges.range_field(question.first, self._body.last)
+        if question.conditional:
+            fields["If-Range"] = self._body.known.validators.strong or ""
         try:
-            part = self._ask(self._fields() if self._ranged else {})
+            part = self._ask(fields)
         except Exception as error:
             self._story.trouble = errors.reason(error)
             if errors.is_certificate_error(error):
                 raise GaveUpError(self._story.certificate()) from error
             if origin.unreachable(error):
-                attempts.was_unreachable(origin.local(error))
+                self._attempts.was_unreachable(origin.local(error))
             else:
-                attempts.was_unhelpful()
+                self._attempts.was_unhelpful()
+                self._doubt_ranges()
             return None
         self._ask = origin.ask
         return part
 
-    def _fields(self) -> dict[str, str]:
-        fields = {"Range": range_field(self._offset, self._body.last)}
-        strong = self._body.known.validators.strong
-        if strong is not None:
-            fields["If-Range"] = strong
-        return fields
-
-    def _judge(self, part: Part) -> Verdict:
-        body, offset = self._body, self._offset
-        last = body.last
-        if last is None and body.known.total is not None:
-            last = body.known.total - 1
-        answer = judge(
+    def _judge(self, part: Part, question: Question) -> ranges.Answer:
+        body = self._body
+        answer = ranges.judge(
             body.known,
-            offset,
+            self._handed_on.offset,
+            question,
             part.status,
             part.headers,
             length=part.length,
-            ranged=self._ranged,
-            expected=None if last is None else last - offset + 1,
-            unproven=body.origin.unproven,
+            hashed=body.origin.hashed,
+            last=body.last,
         )
+        if answer.verdict is Verdict.CHANGED and self._is_web_page(part.read(PIECE, once=True)):
+            return ranges.Answer(Verdict.PAGE)
         if answer.total is not None and body.known.total is None:
             body.known = body.known._replace(total=answer.total)
-        return answer.verdict
+        return answer
 
-    # The steps. Each returns what ends the search, or ASK_AGAIN, or raises GaveUpError.
+    def _is_web_page(self, first_bytes: bytes) -> bool:
+        """Whether a body that begins so is one in place of something else."""
+        expected = ranges.is_web_page(self._body.known.media)
+        return not expected and ranges.is_web_page("", first_bytes)
+
+    def _doubt_ranges(self) -> None:
+        """Take turns, where it may be our own Range that brings each answer down."""
+        sends_parts = self._body.origin.ranges
+        if self._can_join and not sends_parts.refused and not sends_parts.proven:
+            self._fruitless += 1
+            self._ranged = self._fruitless % (FRUITLESS + 1) != FRUITLESS
+
+    # The steps. Each returns what ends the search, ASK_NOW or ASK_LATER, or raises GaveUpError.
 
     def resume(self, part: Part) -> Any:
-        """Its first byte is the first one missing."""
-        self._story.announce(messages.resumed)
-        return part
+        """It continues from where it was asked to."""
+        sends_parts = self._body.origin.ranges
+        sends_parts.proven, sends_parts.refused = True, False
+        sends_parts.unconditional |= not self._conditional
+        if self._answer.size is not None:
+            part.limit(self._answer.size, final=self._body.known.total is not None)
+        return self._read_up(part, self._handed_on.overlaps, messages.resumed)
 
     def replay(self, part: Part) -> Any:
-        """It is the same representation from its beginning: read it again up to the offset."""
-        return self._read_again(part, None)
-
-    def compare(self, part: Part) -> Any:
-        """It may be the same representation: compare its beginning with what was handed on."""
-        return self._read_again(part, self._digest)
+        """It is the representation from its beginning: read it again up to the offset."""
+        if self._withheld and not self._body.origin.ranges.proven:
+            self._body.origin.ranges.refused = True
+        self._story.announce(messages.replayed)
+        return self._read_up(part, self._begins_the_same, messages.replayed)
 
     def finish(self, part: Part) -> Any:
         """Nothing is missing."""
         part.close(False)
         return None
 
-    def ask_for_all(self, part: Part) -> Any:
-        """It cannot be joined on. To ask for all of it is a new question, and waits for nothing."""
+    def ask_without_condition(self, part: Part) -> Any:
+        """It ignores the range because of its condition: the 206 itself tells the validator."""
         part.close(False)
-        self._story.trouble = messages.useless(part.status, Verdict.WHOLE.value)
+        self._conditional = False
+        return ASK_NOW
+
+    def ask_for_all(self, part: Part) -> Any:
+        """Its part cannot be joined on, or our own fields bring it down: leave them out."""
+        part.close(False)
+        self._story.trouble = messages.useless(part.status, self._answer.verdict.value)
+        self._withheld |= self._answer.verdict is Verdict.WITHHELD
         if self._ranged:
             self._ranged = False
-        else:
-            self._attempts.was_unhelpful(at_once=True)
-        return ASK_AGAIN
+            return ASK_NOW
+        self._attempts.was_unhelpful(at_once=True)
+        return ASK_LATER
 
     def wait_for_server(self, part: Part) -> Any:
         """The server asks for time."""
         part.close(False)
         self._story.trouble = messages.busy(part.status)
         self._attempts.was_unhelpful(retry_after(part.headers))
-        return ASK_AGAIN
+        self._doubt_ranges()
+        return ASK_LATER
 
-    def ask_first_url(self, part: Part) -> Any:
-        """The link is good no longer: its first URL leads to a new one, once."""
+    def wait_for_the_file(self, part: Part) -> Any:
+        """It is a web page in place of the file: somebody may log in to the network meanwhile."""
         part.close(False)
-        if part.status not in _MOVED or self._ask_first_url is None:
+        self._story.web_page_from(part.host)
+        self._attempts.was_unhelpful()
+        return ASK_LATER
+
+    def follow(self, part: Part) -> Any:
+        """The link leads elsewhere now. pip's session follows it, from the first URL on."""
+        part.close(False)
+        if self._body.origin.ask_first_url is None:
             raise GaveUpError(self._story.refused(part.status))
-        self._ask, self._ask_first_url = self._ask_first_url, None
-        return ASK_AGAIN
+        return self._ask_first_url()
+
+    def ask_for_new_link(self, part: Part) -> Any:
+        """The server will not send it. A link may have expired: its first URL leads to another."""
+        part.close(False)
+        body = self._body
+        expired = part.status in _EXPIRED and body.origin.redirected
+        if not expired or not self._first_url_is_left:
+            raise GaveUpError(self._story.refused(part.status))
+        self._first_url_is_left = False
+        return self._ask_first_url()
 
     def begin_anew(self, part: Part) -> Any:
         """It is another representation. Only who asked for the body can ask for that one."""
         part.close(False)
         raise GaveUpError(self._story.changed())
 
-    def _read_again(self, part: Part, digest: bytes | None) -> Any:
-        self._story.announce(messages.replayed)
-        broken = self._skip(part, digest)
-        if broken is None:
-            return part
-        self._story.trouble = errors.reason(broken)
-        self._attempts.was_unhelpful(at_once=True)
-        return ASK_AGAIN
+    def _ask_first_url(self) -> Any:
+        assert self._body.origin.ask_first_url is not None
+        self._ask = self._body.origin.ask_first_url
+        self._ranged = self._can_join and not self._body.origin.ranges.refused
+        return ASK_NOW
 
-    def _skip(self, part: Part, digest: bytes | None) -> Exception | None:
-        """Read the first `offset` bytes of `part`; return what interrupted that, if anything.
-
-        :raises GaveUpError: they are not the bytes with that `digest`.
-        """
-        again, start, offset = hashlib.sha256(), self._body.start, self._offset
-        position = 0
-        while position < offset:
-            piece = part.read(min(offset - position, PIECE))
-            if not piece:
-                part.close(False)
-                return part.interruption or EarlyEnd(offset - position)
-            if digest is not None:
-                again.update(piece[max(start - position, 0) :])
-            position += len(piece)
-        if digest is not None and again.digest() != digest:
+    def _read_up(self, part: Part, is_same: Callable[[Part], bool], line: messages.Line) -> Any:
+        """Return the part once it was read up to the offset, and has proven to be the same."""
+        try:
+            same = is_same(part)
+        except _WebPageError:
+            return self.wait_for_the_file(part)
+        except BrokenError as broken:
             part.close(False)
-            raise GaveUpError(self._story.changed())
-        return None
+            self._story.trouble = errors.reason(broken.interruption)
+            self._attempts.was_unhelpful(at_once=True)
+            return ASK_LATER
+        if not same:
+            return self.begin_anew(part)
+        self._story.announce(line)
+        return part
+
+    def _begins_the_same(self, part: Part) -> bool:
+        return self._handed_on.continues(part, self._body.start, self._refuse_web_page)
+
+    def _refuse_web_page(self, first_bytes: bytes) -> None:
+        if self._is_web_page(first_bytes):
+            raise _WebPageError
 
 
-ASK_AGAIN = object()
+class _WebPageError(Exception):
+    """A part turned out to be a web page."""
+
+
+ASK_NOW, ASK_LATER = object(), object()
 
 # The fault table of the design: what each verdict on an answer leads to.
 NEXT_STEP: Mapping[Verdict, Callable[[_Search, Part], Any]] = {
     Verdict.CONTINUE: _Search.resume,
     Verdict.REPLAY: _Search.replay,
-    Verdict.COMPARE: _Search.compare,
     Verdict.COMPLETE: _Search.finish,
+    Verdict.UNCONDITIONAL: _Search.ask_without_condition,
     Verdict.WHOLE: _Search.ask_for_all,
+    Verdict.WITHHELD: _Search.ask_for_all,
+    Verdict.PAGE: _Search.wait_for_the_file,
     Verdict.BUSY: _Search.wait_for_server,
-    Verdict.REFUSED: _Search.ask_first_url,
+    Verdict.ELSEWHERE: _Search.follow,
+    Verdict.REFUSED: _Search.ask_for_new_link,
     Verdict.CHANGED: _Search.begin_anew,
 }

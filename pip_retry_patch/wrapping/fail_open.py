@@ -35,11 +35,19 @@ class Calls:
         self.answers.append(answer)
         return answer
 
+    def raised(self, error: Exception) -> bool:
+        """Whether the wrapped function raised it."""
+        return any(error is theirs for theirs in self.errors)
+
+    def forget(self) -> None:
+        """What came so far is no answer to the call, and no reason for it to fail."""
+        self.errors.clear()
+        self.answers.clear()
+
     def end(self) -> None:
         """Note nothing any more, and keep nothing alive: the wrapper may still be held."""
         self._noted = False
-        self.errors.clear()
-        self.answers.clear()
+        self.forget()
 
 
 def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +68,7 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
             return wrapper(self, calls, instance, args, kwargs)
         except Exception as error:
             ours = getattr(error, "failure", None)
-            if any(error is theirs for theirs in calls.errors):
+            if calls.raised(error):
                 raise
             if isinstance(ours, messages.Failure):
                 raise

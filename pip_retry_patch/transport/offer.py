@@ -1,0 +1,112 @@
+"""What an earlier run kept is offered with a request, and never stands in its way.
+
+An offer is a request of pip's with Range and If-Range added. Whatever our own fields bring down
+(400, 403, 405, 500, a reset, silence) is asked again without them before that answer counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, Mapping
+
+from pip_retry_patch.policy.ranges import Verdict
+from pip_retry_patch.transport.continuation import Accepted, Continuation, without_offer
+from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.transport.hosts import PatientSender, drop
+from pip_retry_patch.transport.reissue import Ranges, Request
+
+logger = logging.getLogger("pip_retry_patch")
+
+# After so many answers that did not help, the offer is withdrawn while the request is retried.
+FRUITLESS = 2
+
+
+class Offer:
+    """One request of pip's, and what is kept of the artifact that it asks for.
+
+    :param unreachable: tells of an error whether no server was reached.
+    :param ranges: remembers whether the host sends parts.
+    """
+
+    def __init__(
+        self,
+        continuation: Continuation,
+        request: Request,
+        sender: PatientSender,
+        unreachable: Callable[[Exception], bool],
+        ranges: Ranges,
+    ) -> None:
+        self._continuation = continuation
+        self._request = request._replace(send=self._send)
+        self._plain = request
+        self._sender = sender
+        self._unreachable = unreachable
+        self._ranges = ranges
+        self._fruitless = 0
+
+    def ask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Accepted | None]:
+        """Return the answer, and what is kept if that goes on with it.
+
+        The answer is None where the request is to be sent without the offer.
+        """
+        continuation, plain = self._continuation, self._plain
+        if self._ranges.refused or plain.asked["method"] != "GET" or "headers" not in kwargs:
+            return None, None
+        fields = continuation.fields(plain.headers)
+        while fields:
+            offered = dict(kwargs, headers=dict(plain.headers, **fields))
+            try:
+                response = self._sender.send(self._request, args, offered, True)
+            except Exception as error:
+                if not continuation.is_offered or self._is_the_network(error):
+                    raise
+                logger.debug("pip-retry-patch asks without what it kept: %r", error)
+                continuation.withdraw()
+                return None, None
+            if not continuation.is_offered or 300 <= response.status < 400:
+                return response, None
+            verdict, accepted = continuation.accept(response, conditional="If-Range" in fields)
+            if accepted is not None:
+                self._ranges.proven = True
+                return response, accepted
+            if response.status == 200 and verdict is not Verdict.UNCONDITIONAL:
+                return response, None
+            drop(response)
+            if verdict is Verdict.UNCONDITIONAL:
+                del fields["If-Range"]
+                continue
+            continuation.withdraw()
+            break
+        return None, None
+
+    def _is_the_network(self, error: Exception) -> bool:
+        return failure_of(error) is not None or self._unreachable(error)
+
+    def _send(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the request, without the offer from some vain answer on."""
+        if self._fruitless >= FRUITLESS:
+            self._continuation.withdraw()
+        if not self._continuation.is_offered:
+            kwargs = dict(kwargs, headers=self._plain.headers)
+        try:
+            response = self._plain.send(*args, **kwargs)
+        except Exception as error:
+            self._fruitless += not self._unreachable(error)
+            raise
+        self._fruitless += response.status >= 400
+        return response
+
+
+def retried(
+    continuation: Continuation, request: Request, unreachable: Callable[[Exception], bool]
+) -> dict[str, Any]:
+    """Return what to send when urllib3 retries an offer by calling itself, which we see.
+
+    It is the same again, or without our fields where a server was reached in vain before.
+    """
+    history = getattr(request.asked.get("retries"), "history", ())
+    vain = [one for one in history if one.error is None or not unreachable(one.error)]
+    if len(vain) < FRUITLESS:
+        return dict(request.asked)
+    continuation.withdraw()
+    return dict(request.asked, headers=without_offer(request.headers))
