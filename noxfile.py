@@ -23,7 +23,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test. The pips and Pythons are made by tests/environments.py, not by nox."""
+    """Every test. The pips and Pythons are made by tests/support/environments.py, not by nox."""
     session.install("-e", ".[test,benchmarks]")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
@@ -33,7 +33,7 @@ def matrix(session: nox.Session) -> None:
     """Every minor release of pip; writes docs/matrix.md. Not part of the check: `tests` is."""
     session.install("-e", ".[test]")
     session.run(
-        *("pytest", "-n", "2", "tests/test_matrix.py", "-k", "heals_and_reports"),
+        *("pytest", "-n", "2", "tests/product/test_matrix.py", "-k", "heals_and_reports"),
         *session.posargs,
         env={"PIP_RETRY_PATCH_TEST_WRITE_MATRIX": "1"},
     )

@@ -27,7 +27,7 @@ from typing import Any, Protocol, cast
 
 from benchmarks.peers import install
 from benchmarks.processes import ProcessError
-from tests import environments
+from tests.support import runs, supplies
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -75,7 +75,7 @@ def conditions() -> dict[str, str]:
     return {
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
-        "newest_pip": environments.newest_pip(),
+        "newest_pip": supplies.newest_pip(),
     }
 
 
@@ -115,7 +115,7 @@ def main() -> None:
     if arguments.page:
         page(DOCS, RESULTS)
         return
-    environments.begin_run()
+    runs.begin_run()
     if not PEERLESS.issuperset(wanted):
         try:
             install()

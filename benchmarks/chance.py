@@ -18,7 +18,7 @@ from benchmarks.peers import Outcome, Peer, everyone
 from benchmarks.schedules import schedule
 from benchmarks.serving import serving_here
 from pip_retry_patch.lab.site import Request
-from tests import environments
+from tests.support import runs
 
 TITLE = "Chance: a hundred random schedules of faults"
 
@@ -229,7 +229,7 @@ def draw(figures: dict[str, Any], directory: Path) -> None:
 
 def main() -> None:
     """Show one schedule, and what the clients made of it."""
-    environments.begin_run()
+    runs.begin_run()
     seed, wanted = int(sys.argv[1]), sys.argv[2:]
     package, secure = schedule(seed)
     print(f"{package}\nTLS: {secure}")

@@ -15,8 +15,8 @@ from benchmarks import charts, processes
 from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
 from pip_retry_patch.lab.packages import Package
-from tests import environments
-from tests.environments import Environment
+from tests.support import directories, environments
+from tests.support.environments import Environment
 
 TITLE = "What pip pays where nothing goes wrong"
 
@@ -120,7 +120,7 @@ def _served(large: int, counted: int) -> Iterator[tuple[Served, Served, Path]]:
     """Serve everything over HTTP and over TLS."""
     packages = [*(Package(name, SMALL) for name in FORTY)]
     packages += [Package("large", large), Package("counted", counted)]
-    ca_pem = environments.scratch(processes.ROOT) / "ca.pem"
+    ca_pem = directories.scratch(processes.ROOT) / "ca.pem"
     with serving(packages) as http, serving(packages, ca_pem) as tls:
         yield http, tls, ca_pem
 

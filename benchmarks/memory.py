@@ -12,8 +12,8 @@ from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
 from pip_retry_patch.lab.faults import Cut
 from pip_retry_patch.lab.packages import Package
-from tests import environments
-from tests.environments import Environment
+from tests.support import environments
+from tests.support.environments import Environment
 
 TITLE = "Memory"
 

@@ -23,13 +23,13 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.serving import Served
 from pip_retry_patch.lab.packages import payload as made
-from tests import environments
+from tests.support import directories, environments, matrix, programs
 
 # Debian's packages by the program that is called.
 DEBIAN = {"wget": "wget", "curl": "curl", "aria2c": "aria2", "ip": "iproute2"}
 # pip on the Python it runs on: one of each way in which pips have met a broken download.
-PIPS = (("20.3.4", "3.9"), ("24.0", "3.12"), ("25.3", "3.9"), (environments.NEWEST, "3.13"))
-OURS = tuple(pair for pair in PIPS if pair[0] in ("24.0", environments.NEWEST))
+PIPS = (("20.3.4", "3.9"), ("24.0", "3.12"), ("25.3", "3.9"), (matrix.NEWEST, "3.13"))
+OURS = tuple(pair for pair in PIPS if pair[0] in ("24.0", matrix.NEWEST))
 # So that no client waits for a silent server for hours: wget's default is 900 s, curl's none.
 SILENCE = 15  # seconds; pip's own default
 # So that nobody ends for having counted to five (aria2, pip) or twenty (wget).
@@ -170,10 +170,10 @@ def install() -> None:
 
 def uv() -> Path:
     """The uv of PyPI, installed once into an environment of its own."""
-    target = environments.STORE / "wheelhouse" / "uv"
-    with environments.made_once(target) as directory:
+    target = directories.STORE / "wheelhouse" / "uv"
+    with directories.made_once(target) as directory:
         if directory:
-            environments.ours("pip", "install", "--quiet", "--target", directory, "uv")
+            programs.ours("pip", "install", "--quiet", "--target", directory, "uv")
     return target / "bin" / "uv"
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from tests import environments
+from tests.support import directories, programs
 
 ROOT = Path("/")
 # A chroot has no /proc, which valgrind needs; it gets one that nobody else sees.
@@ -102,7 +102,7 @@ def instructions(
     _install_valgrind(root)
 
     def seen(value: str | Path) -> str:
-        return environments.inside(root, value) if isinstance(value, Path) else value
+        return programs.inside(root, value) if isinstance(value, Path) else value
 
     variables = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", **env}
     line = ["/usr/bin/env", "-i", "-C", seen(cwd)]
@@ -120,7 +120,7 @@ def instructions(
 
 
 def _install_valgrind(root: Path) -> None:
-    with FileLock(f"{environments.STORE}/valgrind.lock"):
+    with FileLock(f"{directories.STORE}/valgrind.lock"):
         if not (root / "usr/bin/valgrind").exists():
             install(root, "valgrind")
 

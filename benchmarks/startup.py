@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import charts, processes
-from tests import environments
-from tests.environments import MATRIX, NEWEST, Environment
+from tests.support import directories, environments, supplies
+from tests.support.environments import Environment
+from tests.support.matrix import MATRIX, NEWEST
+from tests.support.programs import MissingError, checked, inside
 
 TITLE = "The start of a Python that is not pip"
 
@@ -31,7 +33,7 @@ def measure(quick: bool) -> dict[str, Any]:
     pythons = ("3.13",) if quick else tuple(PIPS)
     kinds = (COMMENT, OURS, "coverage") if quick else (COMMENT, OURS, LINK, *OTHERS)
     programs = PROGRAMS[:1] if quick else PROGRAMS
-    environments.newest_pip(), environments.product()  # once, before the threads want them
+    supplies.newest_pip(), supplies.product()  # once, before the threads want them
     # Counts do not care what else the machine does.
     with ThreadPoolExecutor(2) as pool:
         counted = pool.map(lambda python: _count(python, kinds, programs), pythons)
@@ -44,8 +46,8 @@ def _count(python: str, kinds: tuple[str, ...], programs: tuple[str, ...]) -> di
     One venv for all kinds, so that no path is longer than another.
     """
     root, base = environments.interpreter(python)
-    venv = environments.scratch(root) / "venv"
-    environments.checked(root, base, "-m", "venv", "--without-pip", venv)
+    venv = directories.scratch(root) / "venv"
+    checked(root, base, "-m", "venv", "--without-pip", venv)
     made = Environment(venv, root, "", python, False, "")
     counts: dict[str, Any] = {"nothing": _programs(made, programs)}
     for kind in kinds:
@@ -62,7 +64,7 @@ def _programs(made: Environment, programs: tuple[str, ...]) -> dict[str, list[in
     counts = {}
     for program in programs:
         command: list[str | Path] = [made.python, "-c", program]
-        environments.checked(made.root, *command)  # whatever is not compiled yet is compiled now
+        checked(made.root, *command)  # whatever is not compiled yet is compiled now
         times = 2 if made.site_packages.joinpath("a.pth").exists() else 1  # one shows the spread
         counts[program] = [
             processes.instructions(made.root, command, {"HOME": made.prefix}, made.prefix)
@@ -86,7 +88,7 @@ def _install_comment(made: Environment, kind: str) -> str:
 
 
 def _install_ours(made: Environment, kind: str) -> str:
-    _pip(made, environments.wrapt_wheel(made.python_version), environments.product().wheel)
+    _pip(made, supplies.wrapt_wheel(made.python_version), supplies.product().wheel)
     return ""
 
 
@@ -94,7 +96,7 @@ def _install_link(made: Environment, kind: str) -> str:
     armed = environments.environment(PIPS[made.python_version], made.python_version, armed=True)
     outcome = armed.run_python("-m", "pip_retry_patch", "link", made.prefix)
     if outcome.returncode:
-        raise environments.MissingError(outcome.output)
+        raise MissingError(outcome.output)
     return ""
 
 
@@ -129,8 +131,8 @@ INSTALL: dict[str, Callable[[Environment, str], str]] = {
 
 def _wheels(made: Environment, kind: str) -> list[Path]:
     try:
-        return list(environments.wheelhouse(made.python_version, kind).glob("*.whl"))
-    except environments.MissingError as why:
+        return list(supplies.wheelhouse(made.python_version, kind).glob("*.whl"))
+    except MissingError as why:
         if "No matching distribution" in str(why):
             raise NoneError from None
         raise
@@ -143,10 +145,10 @@ def _version(wheels: list[Path], kind: str) -> str:
 
 def _pip(made: Environment, *wheels: Path) -> None:
     pip = PIPS[made.python_version]
-    wheel = environments.pip_wheel(environments.newest_pip() if pip == NEWEST else pip)
-    program = f"{environments.inside(made.root, wheel)}/pip"
+    wheel = supplies.pip_wheel(supplies.newest_pip() if pip == NEWEST else pip)
+    program = f"{inside(made.root, wheel)}/pip"
     options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-    environments.checked(made.root, made.python, program, "install", *options, *wheels)
+    checked(made.root, made.python, program, "install", *options, *wheels)
 
 
 # --- the page ----------------------------------------------------------------------------------

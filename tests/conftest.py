@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import Iterator
 
 import pytest
 import trustme
 
-from tests import environments, table
-
-Factory = Callable[[str, str], environments.Environment]
-
-
-class Certificates(NamedTuple):
-    """A server's TLS context for loopback, and the authority that vouches for it."""
-
-    server: ssl.SSLContext
-    ca_pem: Path
+from tests.support import directories, environments, runs, supplies, table
+from tests.support.certificates import Certificates
+from tests.support.environments import Factory
 
 
 @pytest.fixture(scope="session")
 def sdist() -> Path:
     """The sdist of this tree."""
-    return environments.product().sdist
+    return supplies.product().sdist
 
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
     """The wheel that is made from the sdist of this tree."""
-    return environments.product().wheel
+    return supplies.product().wheel
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +53,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def swept() -> Iterator[None]:
     """Remove the directories that a test took from an environment."""
     yield
-    environments.sweep()
+    directories.sweep()
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -69,7 +62,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not is_worker(config):
-        environments.begin_run()
+        runs.begin_run()
 
 
 def is_full_run(config: pytest.Config) -> bool:
@@ -83,7 +76,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if is_worker(config) or session.exitstatus or not is_full_run(config):
         return
-    if environments.missing_pairs() or table.missing_rows():
+    if runs.missing_pairs() or table.missing_rows():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -92,7 +85,7 @@ def pytest_terminal_summary(
 ) -> None:
     if is_worker(config):
         return
-    for line in environments.figures():
+    for line in runs.figures():
         terminalreporter.line(line)
     lines = table.printed()
     if lines:
@@ -100,7 +93,7 @@ def pytest_terminal_summary(
     for line in lines:
         terminalreporter.line(line, red=table.BAD in line)
     if is_full_run(config):
-        for label in environments.missing_pairs():
+        for label in runs.missing_pairs():
             terminalreporter.line(f"FAILED: {label} is in the matrix, but did not run", red=True)
         for label in table.missing_rows():
             terminalreporter.line(

@@ -1,0 +1,152 @@
+"""When a body cannot be healed: patience ends, and the error names the network."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import time
+
+import pytest
+import trustme
+
+from pip_retry_patch.lab.faults import (
+    Away,
+    Busy,
+    Cut,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import programs
+from tests.support.certificates import Certificates
+from tests.support.downloads import SIZE, THIRD, Download, outcome_of
+from tests.support.environments import Factory
+from tests.support.matrix import NEWEST, each_pair, pairs
+
+
+@each_pair
+def test_when_patience_ends_the_error_names_the_network(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package("demo", SIZE, [Cut(THIRD)], forever=Cut(10))
+    with Lab([package]) as lab:
+        done = Download(
+            armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_ATTEMPTS": "2"}
+        )
+        done.assert_clear_error()
+        output = " ".join(done.run.output.split())
+        assert "stopped at 1.0 MB of 3.0 MB" in output
+        assert "2 attempts in" in output
+        assert "the connection was closed early" in output
+        assert len(lab.requests("demo", "artifact")) == 3
+
+
+@each_pair
+def test_a_server_that_stays_away_is_waited_for_and_then_named(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
+        done = Download(
+            armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_PATIENCE": "2"}
+        )
+        done.assert_clear_error()
+        output = " ".join(done.run.output.split())
+        assert "connection refused" in output
+        assert "127.0.0.1" in output
+        (line,) = done.warnings
+        assert "Trying to continue for about 2 s; so far, connection refused" in line
+
+
+REFUSALS = {
+    "gone": ([Cut(THIRD), Busy(404)], "answered 404"),
+    "expired": ([Cut(THIRD), Busy(403)], "answered 403"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("26.1.2", "3.12"), (NEWEST, "3.13"))
+def test_what_no_patience_can_help_ends_at_once(
+    what: str, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    faults, words = REFUSALS[what]
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_clear_error()
+        assert words in " ".join(done.run.output.split())
+        assert len(lab.requests("demo", "artifact")) == 2
+
+
+@pairs(("20.3.4", "3.8"), ("23.0.1", "3.11"), ("25.0.1", "3.8"), (NEWEST, "3.13"))
+def test_retries_0_means_no_patience(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    """pip builds its self-version check's session like that."""
+    ends = []
+    for factory in (armed, bare):
+        with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
+            done = Download(factory(pip, python), lab, certificates, "--retries", "0")
+            ends.append((outcome_of(done.run), len(lab.requests("demo", "artifact"))))
+            assert not done.warnings
+    assert ends[0] == ends[1]
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_a_refused_certificate_is_not_tried_again(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """A network that begins to answer in the server's place, as a captive portal does."""
+    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(stranger)
+    authority = trustme.CA()
+    host = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(host)
+
+    def answer(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if lab.requests("demo", "artifact"):
+            connection.context = stranger
+
+    host.sni_callback = answer
+    environment = armed(pip, python)
+    ca_pem = environment.fresh_dir() / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_pem))
+    with Lab([Package("demo", SIZE, [Cut(THIRD)])], tls=host) as lab:
+        done = Download(environment, lab, Certificates(host, ca_pem))
+        done.assert_clear_error()
+        assert "certificate was refused" in " ".join(done.run.output.split())
+        assert len(lab.requests("demo", "artifact")) == 1
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_ctrl_c_ends_a_wait_at_once(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
+        process = environment.start(
+            *("-m", "pip", "download", "--dest", environment.fresh_dir()),
+            *("--index-url", lab.index_url, "demo"),
+            env={"PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "Trying to continue for about 120 s" in line
+        # Most of the later waits are long ones; where in one this strikes does not matter.
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGINT)
+        outcome = programs.finish(process, timeout=20)
+        assert outcome.returncode == 1
+        assert "Operation cancelled by user" in outcome.output
+        assert "Traceback" not in outcome.output
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+@pytest.mark.parametrize("value", ["\x1b[2J\x1b[31m", "9" * 60_000, "x" * 100_000])
+def test_hostile_header_values_are_neither_shown_nor_believed(
+    value: str, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    faults = [Cut(THIRD), Busy(503, retry_after=value)]
+    env: dict[str, programs.Argument] = {"PIP_RETRY_PATCH_PATIENCE": "1"}
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=env)
+        done.assert_right()
+        assert "\x1b[2J" not in done.run.output and len(done.run.output) < 3000

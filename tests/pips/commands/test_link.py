@@ -1,0 +1,174 @@
+"""`link`, `unlink`, and environments that are linked from birth, with real pips."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.support import environments, runs, supplies
+from tests.support.certificates import Certificates
+from tests.support.commands import LINK, MAIN, WITH_PIP, child, command, heals, venv_of
+from tests.support.environments import Factory
+from tests.support.matrix import each_pair
+from tests.support.programs import Argument
+from tests.support.starts import ARMED, instructions, new_venv
+
+
+@WITH_PIP
+def test_a_link_arms_and_unlink_takes_it_back(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    base = armed(pip, python)
+    linked = child(base)
+    state = base.fresh_dir()
+    assert not heals(linked, certificates)
+    frozen = linked.run("list", "--format=freeze").stdout
+    assert "pip==" in frozen
+
+    said = command(base, "link", linked.prefix, XDG_STATE_HOME=state)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith(f"Linked {linked.prefix}: its pip is guarded by")
+    assert heals(linked, certificates)
+    assert linked.run("list", "--format=freeze").stdout == frozen
+    assert "retry" not in linked.run("freeze", "--all").stdout
+    for name in ("pip_retry_patch", "wrapt"):
+        alone = linked.run_python("-c", f"import {name}")
+        assert "ModuleNotFoundError" in alone.stderr
+    path = "import sys; print(sys.path)"
+    assert str(base.site_packages) not in linked.run_python("-c", f"import pip; {path}").stdout
+    silent = linked.run_python("-c", "pass")
+    assert silent[:3] == (0, "", "")
+
+    listed = command(base, "status", "--json", XDG_STATE_HOME=state)
+    assert json.loads(listed.stdout)["links"] == [str(linked.site_packages / LINK)]
+    asked = command(base, "status", "--json", "--python", linked.python)
+    assert json.loads(asked.stdout)["armed_by"] == [str(linked.site_packages / LINK)]
+
+    taken = command(base, "unlink", linked.prefix)
+    assert taken.stdout == f"Unlinked {linked.prefix}: its pip is as it was.\n"
+    assert not (linked.site_packages / LINK).exists()
+    assert not heals(linked, certificates)
+    again = command(base, "unlink", linked.prefix)
+    assert again.stdout == f"{linked.prefix} was not linked; nothing was changed.\n"
+    listed = command(base, "status", "--json", XDG_STATE_HOME=state)
+    assert json.loads(listed.stdout)["links"] == []
+
+
+@MAIN
+def test_a_link_whose_base_went_away_is_silent_and_harmless(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    base = environments.fresh_environment(pip, python, armed=True)
+    linked = child(armed(pip, python))
+    assert command(base, "link", linked.prefix).returncode == 0
+    assert linked.run_python("-c", ARMED).stdout == "1\n"
+    shutil.rmtree(base.prefix)
+    for code in ("pass", ARMED):
+        outcome = linked.run_python("-c", code)
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert linked.run("list").stderr == ""
+    # Nor is the environment's Python needed to take it back.
+    linked.python.unlink()
+    assert command(armed(pip, python), "unlink", linked.prefix).returncode == 0
+    assert not (linked.site_packages / LINK).exists()
+
+
+@MAIN
+def test_what_cannot_be_linked_is_said_in_one_line(pip: str, python: str, armed: Factory) -> None:
+    base = armed(pip, python)
+    empty = base.fresh_dir()
+    for directory, words in (
+        (empty, "is no virtual environment"),
+        (empty / "missing", "is no virtual environment"),
+        (Path(environments.interpreter(python)[1]).parents[1], "is a Python itself"),
+    ):
+        said = command(base, "link", directory)
+        assert said.returncode == 1
+        assert said.stderr.count("\n") == 1 and words in said.stderr
+    broken = child(base, "--without-pip")
+    broken.python.unlink()
+    broken.python.write_text("#!/bin/false\n")
+    broken.python.chmod(0o755)
+    said = command(base, "link", broken.prefix)
+    assert said.returncode == 1 and "does not start well" in said.stderr
+
+
+@MAIN
+def test_a_path_with_odd_characters_is_linked(
+    pip: str, python: str, armed: Factory, wheel: Path
+) -> None:
+    base = new_venv(armed(pip, python).fresh_dir() / 'it\'s \u00e4 "base" \\n', python)
+    target = base.site_packages
+    outcome = armed(pip, python).run(
+        "install", "--no-index", "--target", target, wheel, supplies.wrapt_wheel(python)
+    )
+    assert outcome.returncode == 0, outcome.output
+    linked = child(armed(pip, python))
+    said = base.run_python("-m", "pip_retry_patch", "link", linked.prefix)
+    assert said.returncode == 0, said.output
+    assert linked.run_python("-c", ARMED).stdout == "1\n"
+    assert (linked.site_packages / LINK).read_bytes().isascii()
+
+
+@MAIN
+def test_a_linked_start_costs_no_more_than_an_armed_one(
+    pip: str, python: str, armed: Factory
+) -> None:
+    linked = child(armed(pip, python), "--without-pip")
+    (linked.site_packages / LINK).write_text("# nothing but a comment\n")
+    commented = instructions(linked)
+    assert command(armed(pip, python), "link", linked.prefix).returncode == 0
+    share = instructions(linked) / commented - 1
+    runs.note_figure(f"python -c pass in a linked environment: {share:+.2%}")
+    assert share <= 0.02
+
+
+@each_pair
+def test_environments_are_linked_from_birth_where_that_is_wanted(
+    pip: str, python: str, armed: Factory
+) -> None:
+    base = armed(pip, python)
+    plain = child(base, "--without-pip")
+    assert not (plain.site_packages / LINK).exists()
+    off = child(base, "--without-pip", PIP_RETRY_PATCH_VENVS="0")
+    assert not (off.site_packages / LINK).exists()
+    linked = child(base, "--without-pip", PIP_RETRY_PATCH_VENVS="1")
+    assert (linked.site_packages / LINK).exists()
+    code = "import venv; venv.create('made'); import os; print(os.listdir('made'))"
+    cwd = base.fresh_dir()
+    outcome = base.run_python("-c", code, env={"PIP_RETRY_PATCH_VENVS": "1"}, cwd=cwd)
+    assert outcome.returncode == 0, outcome.output
+    assert list((cwd / "made").glob(f"lib/*/site-packages/{LINK}"))
+
+
+@MAIN
+def test_a_born_link_heals_and_survives_clear(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    base = armed(pip, python)
+    linked = child(base, PIP_RETRY_PATCH_VENVS="1")
+    assert heals(linked, certificates)
+    again = base.run_python(
+        "-m", "venv", "--clear", linked.prefix, env={"PIP_RETRY_PATCH_VENVS": "1"}
+    )
+    assert again[:3] == (0, "", "")
+    assert heals(linked, certificates)
+
+
+@MAIN
+def test_what_virtualenv_makes_is_linked_too(
+    pip: str, python: str, certificates: Certificates
+) -> None:
+    base = environments.fresh_environment(pip, python, armed=True)
+    installed = base.run("install", "--quiet", "virtualenv", machine=True)
+    assert installed.returncode == 0, installed.output
+    home = base.fresh_dir()
+    for wanted in (True, False):
+        prefix = base.fresh_dir() / "made"
+        env: dict[str, Argument] = {"HOME": home, "PIP_RETRY_PATCH_VENVS": str(int(wanted))}
+        made = base.run_python("-m", "virtualenv", "--no-download", prefix, env=env)
+        assert made.returncode == 0, made.output
+        born = venv_of(prefix, base.root, python)
+        assert (born.site_packages / LINK).exists() == wanted
+        assert heals(born, certificates) == wanted

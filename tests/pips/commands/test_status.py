@@ -1,0 +1,127 @@
+"""`status`, `purge` and every help, with real pips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pip_retry_patch.lab.faults import Busy, Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import environments
+from tests.support.certificates import Certificates
+from tests.support.commands import MAIN, SOME, child, command
+from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.environments import Factory
+from tests.support.matrix import each_pair
+from tests.support.programs import Argument
+
+
+@each_pair
+def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> None:
+    environment = armed(pip, python)
+    config = environment.fresh_dir() / "pip.conf"
+    config.write_text("[global]\nretry-patch-patience = 300\nretry-patch-attempts = many\n")
+    env: dict[str, Argument] = {"PIP_CONFIG_FILE": config, "PIP_RETRY_PATCH_PARTIALS_DAYS": "3"}
+    said = command(environment, "status", "--json", **env)
+    assert (said.returncode, said.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(said.stdout)
+    assert found["guarded"] is True
+    assert found["pip"] == environment.pip_version
+    assert found["python"] == environment.python_version
+    assert [Path(p).name for p in found["armed_by"]] == ["pip_retry_patch.pth"]
+    assert found["wrapt"] and found["urllib3"]
+    states = set(found["hooks"].values())
+    assert states <= {"in place", "this pip has none"}
+    assert found["settings"]["retry-patch-patience"]["value"] == 300
+    origin = found["settings"]["retry-patch-patience"]["origin"]
+    assert origin.startswith("[global] in /") and origin.endswith(f"/{config.name}")
+    days = found["settings"]["retry-patch-partials-days"]
+    assert days == {"value": 3, "origin": "PIP_RETRY_PATCH_PARTIALS_DAYS"}
+    assert found["settings"]["retry-patch"] == {"value": True, "origin": "default"}
+    (complaint,) = found["complaints"]
+    assert "retry-patch-attempts" in complaint
+    text = command(environment, "status", **env)
+    assert text.returncode == 0
+    assert text.stdout.startswith("pip-retry-patch 0.1.0 guards pip ")
+    assert text.stdout.isascii()
+
+
+@SOME
+def test_status_says_when_pip_is_not_guarded(pip: str, python: str, armed: Factory) -> None:
+    environment = armed(pip, python)
+    off = command(environment, "status", PIP_RETRY_PATCH="0")
+    assert off.returncode == 1
+    assert "does NOT guard" in off.stdout and "It is switched off." in off.stdout
+    bare = child(environment)
+    other = command(environment, "status", "--python", bare.python)
+    assert other.returncode == 1
+    assert "not armed" in other.stderr and other.stderr.count("\n") == 1
+    as_json = command(environment, "status", "--json", "--python", bare.python)
+    assert as_json.returncode == 1
+    assert json.loads(as_json.stdout)["guarded"] is False
+
+
+@MAIN
+def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -> None:
+    environment = environments.fresh_environment(pip, python, armed=True)
+    hashes = environment.site_packages / "pip" / "_internal" / "utils" / "hashes.py"
+    hashes.write_text(hashes.read_text().replace("check_against_path(", "check_file("))
+    found = json.loads(command(environment, "status", "--json").stdout)
+    assert found["guarded"]
+    assert found["hooks"]["Hashes.check_against_path"] == "this pip has none"
+    guard = environment.site_packages / "pip_retry_patch" / "transport" / "guard.py"
+    guard.write_text("raise RuntimeError('broken')\n")
+    said = command(environment, "status", "--json")
+    assert said.returncode == 1
+    found = json.loads(said.stdout)
+    assert not found["guarded"] and "RuntimeError: broken" in found["reason"]
+
+
+@SOME
+def test_purge_removes_what_is_kept_and_says_where(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    store = environment.fresh_dir() / "store"
+    env: dict[str, Argument] = {
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRY_PATCH_PARTIALS_DIR": store,
+    }
+    with Lab([Package("demo", SIZE, [Cut(THIRD * 2), Busy(404)])]) as lab:
+        Download(environment, lab, certificates, env=env).assert_clear_error()
+    (partial,) = store.iterdir()
+    kept = json.loads(command(environment, "status", "--json", **env).stdout)["kept"]
+    assert kept == {"directory": str(store), "files": 1, "size": partial.stat().st_size}
+    said = command(environment, "purge", **env)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == f"Partial downloads removed: 1 (2.0 MB) from {store}\n"
+    assert not list(store.iterdir())
+    nothing = command(environment, "purge", PIP_NO_CACHE_DIR="1")
+    assert nothing.returncode == 0 and "Nothing is kept here" in nothing.stdout
+
+
+@MAIN
+def test_every_help_reads_well(pip: str, python: str, armed: Factory) -> None:
+    environment = armed(pip, python)
+    for name in ("status", "selftest", "link", "unlink", "purge"):
+        said = command(environment, name, "--help")
+        assert (said.returncode, said.stderr) == (0, "")
+        assert said.stdout.startswith(f"usage: pip-retry-patch {name} ")
+        module = environment.run_python("-m", "pip_retry_patch", name, "--help")
+        assert module.stdout == said.stdout
+        assert max(map(len, said.stdout.splitlines())) <= 80
+
+
+@SOME
+def test_verbose_pip_says_once_what_guards_it(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    with Lab([Package("demo", 2000)]) as lab:
+        done = Download(environment, lab, certificates, "-v")
+        done.assert_right()
+        line = f"pip-retry-patch 0.1.0 guards pip {environment.pip_version}"
+        assert done.run.output.count(line) == 1
+        assert line not in Download(environment, lab, certificates).run.output

@@ -1,0 +1,189 @@
+"""Files that do not fit their hash: looked into, fetched once more, and told of with evidence."""
+
+from __future__ import annotations
+
+import pytest
+
+from pip_retry_patch.lab.faults import (
+    Busy,
+    Cut,
+    Flip,
+    Reset,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
+from tests.support.environments import Factory
+from tests.support.matrix import each_pair
+from tests.support.programs import Argument
+
+
+@each_pair
+def test_a_file_that_was_damaged_on_its_way_is_fetched_once_more(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Flip(THIRD)], max_age=3600)], tls=certificates.server) as lab:
+        environment = armed(pip, python)
+        cache = environment.fresh_dir()
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert len(done.run.warnings("damaged on its way")) == 1
+        assert len(lab.requests("demo", "artifact")) == 2
+        again = Download(environment, lab, certificates, cache=cache)
+        again.assert_right()
+        assert len(lab.requests("demo", "artifact")) == 2, "the right file is in the cache"
+
+
+def assert_mismatch(done: Download) -> str:
+    output = " ".join(done.run.output.split())
+    assert done.run.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in output
+    assert "Traceback" not in output
+    assert not done.file.exists()
+    for hint in ("--no-verify", "--no-require-hashes", "--trusted-host", "disable", "skip"):
+        assert hint not in output.partition("looked into it")[2]
+    return output
+
+
+@each_pair
+def test_a_genuine_mismatch_stays_one_with_the_evidence(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, hashes="0" * 64)]) as lab:
+        output = assert_mismatch(Download(armed(pip, python), lab, certificates))
+        assert len(lab.requests("demo", "artifact")) == 2
+        assert output.count("3.0 MB of 3.0 MB from 127.0.0.1") == 2 and "complete" in output
+        assert "Both brought the same bytes" in output
+        assert "pip hash" in output
+
+
+@GENERATIONS
+def test_different_bytes_each_time_point_at_the_way(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Flip(5000), Flip(THIRD), Flip(7)])]) as lab:
+        output = assert_mismatch(Download(armed(pip, python), lab, certificates))
+        assert len(lab.requests("demo", "artifact")) == 2
+        assert "different bytes" in output and "proxy" in output
+
+
+@GENERATIONS
+def test_a_mismatch_stands_where_the_fresh_fetch_fails(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Flip(7), Cut(THIRD)], forever=Cut(0))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        output = assert_mismatch(done)
+        assert "second fetch: failed: Downloading demo-1.0-py3-none-any.whl stopped at" in output
+        assert "it is not known whether the file was damaged on its way" in output
+
+
+@GENERATIONS
+def test_hashes_of_a_requirements_file_are_treated_the_same(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    for faults, right in (([Flip(THIRD)], True), ([], False)):
+        package = Package("demo", SIZE, faults, hashes=False)
+        environment = armed(pip, python)
+        with Lab([package]) as lab:
+            listed = lab.sha256("demo") if right else "f" * 64
+            requirements = environment.fresh_dir() / "requirements.txt"
+            requirements.write_text(f"demo==1.0 --hash=sha256:{listed}\n")
+            target = environment.fresh_dir()
+            run = environment.run(
+                "install",
+                *("--no-deps", "--require-hashes", "--target", target, "--no-cache-dir"),
+                *("--index-url", lab.index_url, "-r", requirements),
+            )
+            assert len(lab.requests("demo", "artifact")) == 2, run.output
+            if right:
+                assert run.returncode == 0, run.output
+                assert run.warnings("damaged on its way")
+                assert (target / "demo" / "payload.bin").stat().st_size == SIZE
+            else:
+                assert run.returncode == 1
+                assert "DO NOT MATCH THE HASHES" in run.output
+                assert "looked into it" in run.output
+
+
+@GENERATIONS
+def test_a_batch_of_files_is_healed_file_by_file(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """With fast-deps pip reads two ranges of each, and downloads what it chose all at once."""
+    environment = armed(pip, python)
+    packages = [
+        Package("demo", SIZE, [None, None, Flip(THIRD)], requires=["other"]),
+        Package("other", SIZE, [None, None, Flip(7)]),
+    ]
+    with Lab(packages) as lab:
+        target = environment.fresh_dir()
+        run = environment.run(
+            "install",
+            *("--target", target, "--index-url", lab.index_url, "--use-feature=fast-deps"),
+            *("--trusted-host", "127.0.0.1", "demo"),
+        )
+        assert run.returncode == 0, run.output
+        for name in ("demo", "other"):
+            assert (target / name / "payload.bin").stat().st_size == SIZE
+            # pip 21.3 to 23.0 ask for each file twice, and check it when it comes from the cache.
+            (line,) = run.warnings(f"{name}-1.0-py3-none-any.whl")
+            assert line.endswith("fits.")
+
+
+@GENERATIONS
+def test_metadata_that_was_damaged_on_its_way_is_fetched_once_more(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package("demo", SIZE, [Flip(9)], metadata=True, metadata_faults=[Flip(9)])
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_right()
+        asked = len(lab.requests("demo", "metadata"))
+        # (pip 22.3 and 23.0 ask for the file twice, and check it when it comes from the cache.)
+        assert len(done.run.warnings("fits.")) == (2 if asked else 1)
+        assert asked in (0, 2)
+
+
+@pytest.mark.parametrize("command", ["download", "wheel", "install"])
+@GENERATIONS
+def test_sdists_are_healed_as_wheels_are(
+    command: str, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    target = environment.fresh_dir()
+    where = {"download": "--dest", "wheel": "--wheel-dir", "install": "--target"}[command]
+    with Lab([Package("demo", SIZE, [Cut(THIRD), Reset(THIRD), Flip(7)], sdist=True)]) as lab:
+        run = environment.run(
+            command, "--no-deps", where, target, "--index-url", lab.index_url, "demo", timeout=200
+        )
+        assert run.returncode == 0, run.output
+        assert len(run.warnings("was interrupted at")) == 2
+        assert list(target.glob("demo*"))
+        whole = [r for r in lab.requests("demo", "artifact") if r.range is None]
+        damaged = run.warnings("damaged on its way")
+        assert (len(whole), len(damaged)) == (2, 1), run.output
+
+
+@pytest.mark.parametrize("faults", ["network", "hash"])
+@GENERATIONS
+def test_errors_survive_a_terminal_that_is_not_utf_8_and_name_no_credentials(
+    faults: str, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package("demo", SIZE, [Cut(THIRD), Busy(404)])
+    if faults == "hash":
+        package = Package("demo", SIZE, hashes="0" * 64)
+    env: dict[str, Argument] = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "NO_COLOR": "1"}
+    with Lab([package]) as lab:
+        secret = lab.index_url.replace("http://", "http://user:S3CRET@")
+        environment = armed(pip, python)
+        run = environment.run(
+            *("download", "--no-deps", "--no-input", "--dest", environment.fresh_dir()),
+            *("--index-url", secret, "demo"),
+            env=env,
+        )
+        assert run.returncode == 1
+        assert "Traceback" not in run.output and "S3CRET" not in run.output
+        expected = "DO NOT MATCH" if faults == "hash" else "the server answered 404"
+        assert expected in " ".join(run.output.split())

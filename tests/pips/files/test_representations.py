@@ -1,0 +1,129 @@
+"""Files that are not what they were: spoilt in pip's cache, replaced, or of another length."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from pip_retry_patch.lab.faults import (
+    Changed,
+    Cut,
+    Overstate,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
+from tests.support.environments import Factory
+
+
+def spoil(cache: Path, original: bytes) -> int:
+    """Alter what pip's HTTP cache holds of a file; return how many entries held it."""
+    middle = original[THIRD : THIRD + 64]
+    spoilt = 0
+    for path in cache.rglob("*"):
+        if path.is_file():
+            held = path.read_bytes()
+            if middle in held:
+                path.write_bytes(held.replace(middle, bytes(64)))
+                spoilt += 1
+    return spoilt
+
+
+@GENERATIONS
+def test_a_spoilt_cache_entry_is_removed_and_the_file_fetched(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    packages = [Package("demo", SIZE, max_age=3600), Package("other", 5000, max_age=3600)]
+    with Lab(packages, tls=certificates.server) as lab:
+        for name in ("demo", "other"):
+            run = environment.run(
+                "download",
+                *("--no-deps", "--dest", environment.fresh_dir(), "--cache-dir", cache),
+                *("--index-url", lab.index_url, "--cert", certificates.ca_pem, name),
+            )
+            assert run.returncode == 0, run.output
+        assert spoil(cache, lab.wheel("demo")) == 1
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert "Using cached" in done.run.stdout
+        assert done.run.warnings("in pip's cache was not what the index lists")
+        assert len(lab.requests("demo", "artifact")) == 2
+        third = Download(environment, lab, certificates, cache=cache)
+        third.assert_right()
+        assert len(lab.requests("demo", "artifact")) == 2
+        assert not third.run.warnings("in pip's cache")
+        other = environment.run(
+            "download",
+            *("--no-deps", "--dest", environment.fresh_dir(), "--cache-dir", cache),
+            *("--index-url", lab.index_url, "--cert", certificates.ca_pem, "other"),
+        )
+        assert "Using cached" in other.stdout, "only the spoilt entry was removed"
+
+
+@GENERATIONS
+def test_a_stale_cache_entry_heals_after_the_index_replaced_the_file(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    package = Package("demo", SIZE, [None, Changed()], max_age=3600)
+    with Lab([package], tls=certificates.server) as lab:
+        Download(environment, lab, certificates, cache=cache).assert_right()
+        trust = ssl.create_default_context(cafile=str(certificates.ca_pem))
+        url = f"{lab.url}/files/demo/{lab.filename('demo')}"
+        with urllib.request.urlopen(url, context=trust, timeout=10) as replaced:
+            assert replaced.read() == lab.wheel("demo") == package.wheel(1)
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert done.run.warnings("in pip's cache was not what the index lists")
+
+
+@GENERATIONS
+def test_a_file_that_changes_during_the_download_is_begun_anew(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    faults: list[Any] = [Cut(THIRD), (Changed(), Cut(THIRD)), None]
+    package = Package("demo", SIZE, faults)
+    later = hashlib.sha256(package.wheel(1)).hexdigest()
+    with Lab([Package("demo", SIZE, faults, hashes=later)]) as lab:
+        done = Download(armed(pip, python), lab, certificates)
+        assert done.run.returncode == 0, done.run.output
+        assert done.file.read_bytes() == package.wheel(1)
+        assert len(done.run.warnings("Starting anew")) == 1
+
+
+@GENERATIONS
+def test_a_file_that_keeps_changing_is_an_error_that_says_so(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package("demo", SIZE, [Cut(THIRD), *[(Changed(), Cut(THIRD))] * 9])
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_clear_error()
+        assert "another version" in " ".join(done.run.output.split())
+        assert len(done.run.warnings("Starting anew")) == 2
+
+
+@GENERATIONS
+def test_a_length_that_is_never_reached_is_forgiven_where_the_hash_fits(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, forever=Overstate(10))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        assert done.run.returncode == 0, done.run.output
+        assert done.file.read_bytes() == lab.wheel("demo")
+        assert len(done.run.warnings("The hash that the index lists fits")) == 1
+
+
+@GENERATIONS
+def test_a_length_that_is_never_reached_is_an_error_where_no_hash_is_known(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, forever=Overstate(10), hashes=False)]) as lab:
+        Download(armed(pip, python), lab, certificates, env=HASTY).assert_clear_error()

@@ -1,0 +1,201 @@
+"""Where partials are kept: settings, limits, and directories that cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from pathlib import Path
+
+from pip_retry_patch.lab.faults import (
+    Busy,
+    Cut,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import programs
+from tests.support.certificates import Certificates
+from tests.support.downloads import Download
+from tests.support.environments import Environment, Factory
+from tests.support.mounts import mounted
+from tests.support.partials import RATE, SIZE, SOME, continuing, kept, start, wait_for_bytes
+from tests.support.programs import Argument
+
+
+def _kept_under(
+    environment: Environment,
+    certificates: Certificates,
+    cache: Path,
+    *options: Argument,
+    **env: Argument,
+) -> Download:
+    """Let a download fail half-way, and then another one succeed; return the latter."""
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+        Download(environment, lab, certificates, *options, cache=cache, env=env)
+        done = Download(environment, lab, certificates, *options, cache=cache, env=env)
+        done.assert_right()
+        return done
+
+
+@SOME
+def test_what_switches_it_off(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    for options, env in (
+        (["--no-cache-dir"], {}),
+        ([], {"PIP_RETRY_PATCH_PARTIALS": "off"}),
+        ([], {"PIP_RETRY_PATCH_PARTIALS_SIZE": "5 MB"}),
+        ([], {"PIP_RETRY_PATCH_PARTIALS_DAYS": "0"}),
+        (["--no-cache-dir"], {"PIP_RETRY_PATCH_PARTIALS_DIR": "not/absolute"}),
+    ):
+        cache = environment.fresh_dir()
+        arguments: list[Argument] = [*options]
+        variables: dict[str, Argument] = {**env}
+        done = _kept_under(environment, certificates, cache, *arguments, **variables)
+        assert not continuing(done), (options, env)
+        assert not [path for path in kept(cache) if path.suffix == ".partial"]
+
+
+@SOME
+def test_a_directory_of_its_own_for_images_without_a_cache(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache, mount = environment.fresh_dir(), environment.fresh_dir() / "mount"
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+        env: dict[str, Argument] = {
+            "PIP_NO_CACHE_DIR": "1",
+            "PIP_RETRY_PATCH_PARTIALS_DIR": mount,
+        }
+        Download(environment, lab, certificates, env=env).assert_clear_error()
+        (partial,) = mount.iterdir()
+        assert stat.S_IMODE(mount.stat().st_mode) == 0o700
+        assert stat.S_IMODE(partial.stat().st_mode) == 0o600
+        # Root never uses what belongs to another user, as with pip's own cache.
+        os.chown(mount, 12345, 12345)
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as other:
+            Download(environment, other, certificates, env=env).assert_clear_error()
+            assert list(mount.iterdir()) == [partial]
+        os.chown(mount, 0, 0)
+        done = Download(environment, lab, certificates, env=env)
+        done.assert_right()
+        assert continuing(done)
+        assert not list(mount.iterdir())
+        assert not list(cache.iterdir())
+
+
+@SOME
+def test_pips_rule_about_cache_directories_of_others(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    os.chown(cache, 12345, 12345)
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+        done = Download(environment, lab, certificates, cache=cache)
+        assert "owned" in done.run.output and "The cache has been disabled" in done.run.output
+        assert not list(cache.iterdir())
+
+
+@SOME
+def test_the_store_is_bounded_and_purged_with_pips_cache(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    store = cache / "retry-patch"
+    store.mkdir()
+    day = 24 * 3600
+    for name, size, days in (("01d", 10, 8), ("a", 3_000_000, 3), ("b", 3_000_000, 2)):
+        path = store / f"{name:0>32}-x.partial"
+        path.write_bytes(bytes(size))
+        os.utime(path, (time.time() - days * day,) * 2)
+    foreign = [store / "notes", store / "report.partial"]
+    for path in foreign:
+        path.write_text("not ours")
+        os.utime(path, (time.time() - 8 * day,) * 2)
+    env: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_SIZE": "10 MB"}
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+        Download(environment, lab, certificates, cache=cache, env=env).assert_clear_error()
+    names = [path.name for path in kept(cache)]
+    assert {f"{'b':0>32}-x.partial", "notes", "report.partial"} <= set(names) and len(names) == 4
+    purged = environment.run("cache", "purge", "--cache-dir", cache)
+    # (To pip 20.3, to have nothing else to purge is an error.)
+    assert purged.returncode == (pip == "20.3.4"), purged.output
+    assert "Partial downloads removed: 2 (6.0 MB)" in purged.output
+    assert sorted(kept(cache)) == foreign
+    again = environment.run("cache", "purge", "--cache-dir", cache)
+    assert "Partial downloads" not in again.output
+
+
+@SOME
+def test_a_disk_that_is_full_or_fills_up_stops_no_download(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    with mounted(environment.fresh_dir() / "disk", "size=30m") as disk:
+        with Lab([Package("demo", SIZE)], rate=RATE) as lab:
+            process = start(environment, lab, certificates.ca_pem, disk / "cache")
+            wait_for_bytes(process, lab, 2_000_000)
+            (partial,) = (disk / "cache" / "retry-patch").iterdir()
+            with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+            outcome = programs.finish(process, 60)
+            assert outcome.returncode == 0 and not outcome.stderr, outcome.output
+            assert not partial.exists()
+        # Full from the start: it is not even begun.
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+            cache = disk / "cache"
+            Download(environment, lab, certificates, cache=cache).assert_clear_error()
+            assert not kept(cache)
+
+
+@SOME
+def test_directories_that_cannot_be_used_stop_no_download(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+
+    def is_not_kept(cache: Path) -> None:
+        done = _kept_under(environment, certificates, cache)
+        assert not continuing(done)
+        assert not done.run.stderr
+
+    cache = environment.fresh_dir()
+    (cache / "retry-patch").write_text("a file in the way")
+    is_not_kept(cache)
+
+    cache, elsewhere = environment.fresh_dir(), environment.fresh_dir()
+    (cache / "retry-patch").symlink_to(elsewhere)
+    is_not_kept(cache)
+    assert not list(elsewhere.iterdir())
+
+    with mounted(environment.fresh_dir() / "disk", "size=30m,ro") as disk:
+        is_not_kept(disk)
+
+
+@SOME
+def test_a_directory_that_vanishes_stops_no_download(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with Lab([Package("demo", SIZE)], rate=RATE) as lab:
+        process = start(environment, lab, certificates.ca_pem, cache)
+        wait_for_bytes(process, lab, 2_000_000)
+        shutil.rmtree(cache / "retry-patch")
+        outcome = programs.finish(process, 60)
+        assert outcome.returncode == 0 and not outcome.stderr, outcome.output
+
+
+@SOME
+def test_quiet_hides_the_line(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    done = _kept_under(environment, certificates, environment.fresh_dir(), "-q")
+    assert done.run.output == ""

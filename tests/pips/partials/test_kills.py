@@ -1,0 +1,269 @@
+"""Downloads that continue in the next run, with real pips that are killed, interrupted, or fail."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import random
+import select
+import signal
+import subprocess
+import termios
+import threading
+import time
+from typing import Iterator
+
+import pytest
+
+from pip_retry_patch.lab.faults import (
+    Away,
+    Busy,
+    Cut,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import programs, runs
+from tests.support.certificates import Certificates
+from tests.support.downloads import Download
+from tests.support.environments import Factory
+from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.partials import (
+    HEADER,
+    RATE,
+    SIZE,
+    SLACK,
+    SOME,
+    continuing,
+    interrupted,
+    kept,
+    start,
+    stop,
+    until,
+    wait_for_bytes,
+)
+from tests.support.programs import Argument
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
+@each_pair
+def test_a_killed_download_goes_on_in_the_next_run(
+    pip: str, python: str, tls: bool, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    package = Package("demo", SIZE, max_age=3600)
+    with Lab([package], rate=RATE, tls=certificates.server if tls else None) as lab:
+        for _ in range(2):
+            interrupted(environment, lab, certificates, cache, 2_000_000)
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        (line,) = continuing(done)
+        assert " of 6.0 MB" in line
+        assert not done.run.warnings()
+        assert not kept(cache)
+        first, second, third = lab.requests("demo", "artifact")
+        assert first.range is None
+        assert second.if_range == third.if_range is not None
+        assert [first.status, second.status, third.status] == [200, 206, 206]
+        assert lab.sent("demo") <= len(lab.wheel("demo")) + 2 * SLACK
+        if tls or pip != "20.3.4":
+            # pip's own cache has the whole file.
+            again = Download(environment, lab, certificates, cache=cache)
+            again.assert_right()
+            assert "Using cached" in again.run.stdout
+            assert len(lab.requests("demo", "artifact")) == 3
+
+
+@pairs((NEWEST, "3.13"), ("24.0", "3.12"))
+def test_many_kills_at_random_moments_of_a_run_of_files(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """A clean-up that is killed, a file that is whole but not cached yet: all of it is met here.
+
+    The link is slow, as links are on which this happens: what is sent while pip reads back what was
+    kept is lost when a kill strikes then.
+    """
+    environment = armed(pip, python)
+    cache, target = environment.fresh_dir(), environment.fresh_dir()
+    names = [f"package-{n}" for n in range(12)]
+    chance = random.Random(20)
+    kills = 0
+    packages = [Package(name, 5_000_000, max_age=3600) for name in names]
+    with Lab(packages, rate=4_000_000, tls=certificates.server) as lab:
+        options: list[Argument] = ["download", "--no-deps", "--dest", target, "--cache-dir", cache]
+        options += ["--cert", certificates.ca_pem, "--index-url", lab.index_url, *names]
+        total = sum(len(lab.wheel(name)) for name in names)
+
+        def sent() -> int:
+            return sum(map(lab.sent, names))
+
+        while kills < 26:
+            process = environment.start("-m", "pip", *options)
+            goal = min(sent() + chance.randrange(3_400_000), total)
+            while sent() < goal and process.poll() is None:
+                time.sleep(0.002)
+            if sent() >= total:
+                time.sleep(chance.uniform(0.0, 0.3))
+            kills += process.poll() is None
+            programs.kill(process)
+            process.communicate()
+        outcome = environment.run(*options)
+        assert outcome.returncode == 0, outcome.output
+        for name in names:
+            assert (target / lab.filename(name)).read_bytes() == lab.wheel(name)
+        wire = sent() / total
+        runs.note_figure(f"{kills} kills, pip {pip}: {wire:.3f} x the size on the wire")
+        assert wire <= 1.1
+        assert not kept(cache)
+
+
+@SOME
+def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with Lab([Package("demo", SIZE)], rate=RATE) as lab:
+        leader, follower = pty.openpty()
+        command = ["-m", "pip", "download", "--no-deps", "--dest", str(environment.fresh_dir())]
+        command += ["--cache-dir", str(cache), "--index-url", lab.index_url, "demo"]
+        # (The bar of older pips has a handler for Ctrl-C that may fail in the middle of a line.)
+        command += ["--progress-bar", "off"] if pip == "20.3.4" else []
+        process = subprocess.Popen(
+            [str(environment.python), *command],
+            env={"PATH": os.defpath, "HOME": str(cache), "PIP_CONFIG_FILE": os.devnull},
+            cwd=cache,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+            text=True,
+        )
+        os.close(follower)
+        with _drained(leader) as printed:
+            sent = wait_for_bytes(process, lab, 2_000_000)
+            os.write(leader, b"\x03")
+            code = process.wait(20)
+        assert code == 1, b"".join(printed).decode()
+        assert kept(cache)[0].stat().st_size >= sent - SLACK
+        process = start(environment, lab, certificates.ca_pem, cache)
+        wait_for_bytes(process, lab, 2_000_000)
+        stop(process, signal.SIGTERM)
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert continuing(done)
+        assert lab.sent("demo") <= len(lab.wheel("demo")) + 2 * SLACK
+
+
+def _take_terminal() -> None:
+    """Make standard input the terminal that Ctrl-C comes from."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@contextlib.contextmanager
+def _drained(terminal: int) -> Iterator[list[bytes]]:
+    """Read what is written to a terminal, so that its writer never waits."""
+    printed: list[bytes] = []
+
+    def drain() -> None:
+        with contextlib.suppress(OSError):
+            while select.select([terminal], [], [], 30)[0]:
+                printed.append(os.read(terminal, 65536))
+
+    thread = threading.Thread(target=drain, daemon=True)
+    thread.start()
+    try:
+        yield printed
+    finally:
+        thread.join(30)
+        os.close(terminal)
+
+
+@SOME
+def test_after_an_error_the_next_run_goes_on(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    faults = [Cut(2_000_000), Busy(404), None]
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        failed = Download(environment, lab, certificates, cache=cache)
+        failed.assert_clear_error()
+        words = " ".join(failed.run.output.split())
+        assert "What arrived is kept, and the next run continues from there." in words
+        assert kept(cache)[0].stat().st_size == 2_000_000 + HEADER
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        (line,) = continuing(done)
+        assert line.startswith("Continuing demo-1.0-py3-none-any.whl from 2.0 of 6.0 MB")
+        assert lab.sent("demo") <= len(lab.wheel("demo")) + 100
+        assert not kept(cache)
+
+
+@SOME
+def test_a_continued_download_is_interrupted_and_heals(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    faults = [Cut(2_000_000), Busy(404), Busy(503), Cut(1_000_000), Away(1.0, after=1_000_000)]
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        Download(environment, lab, certificates, cache=cache)
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert len(continuing(done)) == 1
+        assert [len(done.run.warnings(f"at {n}.0 MB of 6.0 MB")) for n in (3, 4)] == [1, 1]
+        ranges = [request.range for request in lab.requests("demo", "artifact")]
+        assert ranges == [None, "bytes=2000000-", *["bytes=2000000-"] * 2, *RESUMED]
+        assert not kept(cache)
+
+
+RESUMED = ["bytes=3000000-", "bytes=4000000-"]
+
+
+@SOME
+def test_two_at_once_keep_their_own_and_the_longest_is_continued(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with Lab([Package("demo", SIZE)], rate=1_500_000) as lab:
+        first = start(environment, lab, certificates.ca_pem, cache)
+        wait_for_bytes(first, lab, 1_500_000)
+        second = start(environment, lab, certificates.ca_pem, cache)
+        both = first, second
+        until(lambda: len(lab.requests("demo", "artifact")) == 2, *both)
+        assert lab.requests("demo", "artifact")[1].range is None
+        until(lambda: lab.requests("demo", "artifact")[1].sent >= 500_000, *both)
+        for process in both:
+            stop(process)
+        sizes = sorted(path.stat().st_size for path in kept(cache))
+        assert len(sizes) == 2
+        lab.rate = RATE
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert lab.requests("demo", "artifact")[2].range == f"bytes={sizes[1] - HEADER}-"
+        assert not kept(cache)
+
+        pair = [start(environment, lab, certificates.ca_pem, cache) for _ in range(2)]
+        outcomes = [programs.finish(process, 60) for process in pair]
+        assert [outcome.returncode for outcome in outcomes] == [0, 0]
+        assert not kept(cache)
+
+
+@pairs(("20.3.4", "3.8"), (NEWEST, "3.13"))
+def test_without_a_known_hash_a_killed_download_goes_on(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with Lab([Package("demo", SIZE, hashes=False)], rate=RATE) as lab:
+        for _ in range(2):
+            interrupted(environment, lab, certificates, cache, 2_500_000)
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert continuing(done)
+        assert lab.sent("demo") < len(lab.wheel("demo")) + 2 * (SLACK + (1 << 20))

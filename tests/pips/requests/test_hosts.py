@@ -1,0 +1,193 @@
+"""Hosts that go away or are busy: waited for, and named in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pip_retry_patch.lab.faults import (
+    Away,
+    Busy,
+    Drop,
+    Redirect,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import GENERATIONS, HASTY, SIZE, Download
+from tests.support.environments import Factory
+from tests.support.matrix import NEWEST, pairs
+from tests.support.programs import Argument
+
+
+@GENERATIONS
+def test_a_host_that_answered_is_waited_for_at_the_start_of_a_request(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """The page is had, then the wifi restarts: the file is asked for of nobody, for a while."""
+    package = Package("demo", SIZE, [(Drop(), Away(3.0))])
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings("answered before, but cannot be reached now")
+        assert "connection refused" in line and "demo-1.0-py3-none-any.whl" in line
+
+
+@GENERATIONS
+def test_a_host_that_stays_away_is_named(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package("demo", SIZE, [(Drop(), Away(60.0))])
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1", env=HASTY)
+        output = " ".join(done.run.output.split())
+        assert done.run.returncode == 1
+        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} cannot be reached any more" in output
+        assert "Traceback" not in output
+
+
+def away_then(*faults: Any) -> Package:
+    """A page whose host answers, is away for a second, and then is back with these faults."""
+    return Package("demo", page_faults=[Redirect("?again=1"), (Drop(), Away(1.0)), *faults])
+
+
+@GENERATIONS
+def test_a_host_that_is_back_but_busy_is_asked_again_with_patience(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """It has but one of pip's own retries, and that was used up while the host was away."""
+    with Lab([away_then(Busy(503, retry_after=2), Busy(504))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings("answered before, but cannot be reached now")
+        assert "connection refused" in line and f"the page {lab.index_url}demo/" in line
+        pages = lab.requests("demo", "page")
+        assert [page.status for page in pages] == [302, 0, 503, 504, 200]
+        assert pages[3].time - pages[2].time >= 2
+
+
+@GENERATIONS
+def test_a_host_that_is_back_but_breaks_the_connection_is_asked_again(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([away_then(Drop(), Busy(503))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        assert [page.status for page in lab.requests("demo", "page")] == [302, 0, 0, 503, 200]
+
+
+@GENERATIONS
+def test_a_host_that_is_back_but_stays_busy_is_named_after_the_attempts(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([away_then(*[Busy(503)] * 20)]) as lab:
+        env: dict[str, Argument] = {"PIP_RETRY_PATCH_ATTEMPTS": "3"}
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1", env=env)
+        output = " ".join(done.run.output.split())
+        assert done.run.returncode == 1
+        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is there, but of no help now" in output
+        assert ": the server answers 503; " in output and "retry-patch-attempts 50" in output
+        assert "No matching distribution" not in output and "Traceback" not in output
+        assert len(lab.requests("demo", "page")) == 5
+
+
+@pytest.mark.parametrize("busy", [Busy(429), Busy(503, retry_after=1), Busy(504)])
+@GENERATIONS
+def test_a_page_of_a_busy_host_is_no_page_that_is_not_there(
+    busy: Busy, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """pip asks for it again when the answer is 503, never after a bare 429 or a 504."""
+    with Lab([Package("demo", page_faults=[busy] * 2)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings(" is busy ")
+        assert f"the server answers {busy.status}" in line
+        assert f"for the page {lab.index_url}demo/, up to 7 more times" in line
+        assert len(lab.requests("demo", "page")) == 3
+
+
+@GENERATIONS
+def test_a_host_that_gets_busy_and_stays_so_is_an_error(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", page_faults=[Redirect("?again=1"), *[Busy(503)] * 20])]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "2", env=HASTY)
+        output = " ".join(done.run.output.split())
+        assert done.run.returncode == 1
+        assert f"127.0.0.1:{lab.url.rpartition(':')[2]} is there, but of no help now" in output
+        assert f"the page {lab.index_url}demo/" in output
+        assert "No matching distribution" not in output and "Traceback" not in output
+        # The redirect; three by pip; and one, as the third was the first of the two attempts.
+        assert len(lab.requests("demo", "page")) == 5
+
+
+@GENERATIONS
+def test_an_index_that_is_never_but_busy_is_gone_without_and_asked_again_once(
+    pip: str, python: str, armed: Factory
+) -> None:
+    """One of several may be dead for good, and pip always did without it, if in silence."""
+    environment = armed(pip, python)
+    names = ("demo", "other")
+    dead = [Package(name, page_faults=[Busy(504)] * 20) for name in names]
+    with Lab(dead) as first, Lab([Package(name, 3000) for name in names]) as second:
+        target = environment.fresh_dir()
+        run = environment.run(
+            *("download", "--no-deps", "--dest", target, "--index-url", second.index_url),
+            *("--extra-index-url", first.index_url, *names),
+            env={"PIP_RETRY_PATCH_ATTEMPTS": "3"},
+        )
+        assert run.returncode == 0, run.output
+        assert len(list(target.iterdir())) == 2
+        (line,) = run.warnings("of no help now")
+        assert "the server answers 504; 3 attempts in" in line
+        assert line.endswith("pip goes on without it.")
+        asked = [len(first.requests(name, "page")) for name in names]
+        assert asked == [3, 1]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@GENERATIONS
+def test_a_file_of_a_busy_host_is_waited_for(
+    status: int, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Busy(status)] * 3)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1")
+        done.assert_right()
+        (line,) = done.run.warnings(" is busy ")
+        assert "for demo-1.0-py3-none-any.whl" in line
+
+
+@GENERATIONS
+def test_a_file_of_a_host_that_stays_busy_is_an_error_and_no_traceback(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, forever=Busy(503))]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "1", env=HASTY)
+        assert done.run.returncode == 1
+        assert "of no help now" in done.run.output and "Traceback" not in done.run.output
+
+
+@GENERATIONS
+def test_without_retries_a_busy_host_is_asked_once(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", page_faults=[Busy(429)] * 9)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, "--retries", "0")
+        assert done.run.returncode == 1 and not done.run.warnings(" is busy ")
+        assert len(lab.requests("demo", "page")) == 1
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_a_host_that_never_answered_gets_pips_own_behaviour(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    with Lab([]) as lab:
+        url = lab.index_url
+    outputs = []
+    for factory in (armed, bare):
+        run = factory(pip, python).run("download", "--retries", "1", "--index-url", url, "demo")
+        # Objects are shown with their addresses.
+        outputs.append([line.partition(" at 0x")[0] for line in run.output.splitlines()])
+        assert run.returncode == 1
+    assert outputs[0] == outputs[1]

@@ -1,0 +1,28 @@
+"""Each pip's urllib3 says in its own way that a request did not leave this machine."""
+
+from __future__ import annotations
+
+from tests.support.downloads import GENERATIONS
+from tests.support.environments import Factory
+from tests.support.nowhere import NO_NAME, NO_NETWORK
+
+CODE = """
+import sys
+from pip._vendor import urllib3
+from pip_retry_patch.transport.hosts import is_local
+for host in sys.argv[1:]:
+    pool = urllib3.HTTPConnectionPool(host, 9)
+    for retries in (False, 0):
+        try:
+            pool.urlopen("GET", "/", retries=retries)
+        except urllib3.exceptions.HTTPError as error:
+            print(is_local(pool, error))
+"""
+
+
+@GENERATIONS
+def test_each_pips_urllib3_says_it_in_a_way_that_is_understood(
+    pip: str, python: str, armed: Factory
+) -> None:
+    run = armed(pip, python).run_python("-c", CODE, NO_NAME, NO_NETWORK, "127.0.0.1")
+    assert run.stdout.split() == ["True"] * 4 + ["False"] * 2, run.output

@@ -1,0 +1,113 @@
+"""Our settings, and pip's own options, with real pips."""
+
+from __future__ import annotations
+
+from pip_retry_patch.lab.faults import (
+    Busy,
+    Cut,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import programs
+from tests.support.certificates import Certificates
+from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.environments import Factory
+from tests.support.matrix import NEWEST, each_pair, pairs
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_switched_off_nothing_is_wrapped(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    show = (
+        "import sys; from pip._internal.network.session import PipSession; PipSession();"
+        "from pip._vendor.urllib3.connectionpool import HTTPConnectionPool as pool;"
+        "print(type(vars(pool)['urlopen']).__name__, 'wrapt' in sys.modules)"
+    )
+    assert environment.run_python("-c", show).stdout.split() == ["FunctionWrapper", "True"]
+    off = environment.run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
+    assert off.stdout.split() == ["function", "False"]
+    config = environment.fresh_dir() / "pip.conf"
+    config.write_text("[global]\nretry-patch = off\n")
+    off = environment.run_python("-c", show, env={"PIP_CONFIG_FILE": config})
+    assert off.stdout.split() == ["function", "False"]
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_settings_come_from_pips_configuration_and_isolated_ignores_the_environment(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    config = environment.fresh_dir() / "pip.conf"
+    changed = environment.run(
+        "config", "set", "global.retry-patch-attempts", "1", env={"PIP_CONFIG_FILE": config}
+    )
+    # (older pips do not write to PIP_CONFIG_FILE)
+    if changed.returncode or not config.exists():
+        config.write_text("[global]\nretry-patch-attempts = 1\n")
+
+    def requests(*options: str, **env: programs.Argument) -> int:
+        with Lab([Package("demo", SIZE, [Cut(THIRD)], forever=Cut(10))]) as lab:
+            done = Download(environment, lab, certificates, *options, env=env)
+            done.assert_clear_error()
+            return len(lab.requests("demo", "artifact"))
+
+    assert requests(PIP_CONFIG_FILE=config) == 2
+    assert requests(PIP_CONFIG_FILE=config, PIP_RETRY_PATCH_ATTEMPTS="3") == 4
+    isolated = requests("--isolated", PIP_CONFIG_FILE=config, PIP_RETRY_PATCH_ATTEMPTS="3")
+    assert isolated == 2
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_a_nonsense_setting_is_one_line_and_the_download_goes_on(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    env: dict[str, programs.Argument] = {
+        "PIP_RETRY_PATCH_PATIENCE": "soon",
+        "PIP_RETRY_PATCH": "maybe",
+    }
+    with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=env)
+        done.assert_right()
+        complaints = done.run.warnings("pip-retry-patch: the setting")
+        assert len(complaints) == 2
+        assert len(done.run.stderr.splitlines()) == 3, done.run.stderr
+        quiet = armed(pip, python).run("list", env=env)
+        assert quiet.returncode == 0 and "retry-patch:" not in quiet.output
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_quiet_and_log_mean_what_they_meant(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    log = environment.fresh_dir() / "pip.log"
+    with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
+        done = Download(environment, lab, certificates, "-qq")
+        done.assert_right()
+        assert done.run.output == ""
+    with Lab([Package("demo", SIZE, [Cut(THIRD), Busy(404)])]) as lab:
+        done = Download(environment, lab, certificates, "-q")
+        done.assert_clear_error()
+        assert done.run.stdout == ""
+    with Lab([Package("demo", SIZE, [Cut(THIRD), Cut(THIRD), Busy(404)])]) as lab:
+        done = Download(environment, lab, certificates, "--log", log)
+        done.assert_clear_error()
+        assert "was interrupted at 1" in log.read_text()
+        assert "the server answered 404" in log.read_text()
+
+
+@each_pair
+def test_a_clean_download_is_silent_and_one_request(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    said = []
+    for factory in (armed, bare):
+        with Lab([Package("demo", 2000)]) as lab:
+            done = Download(factory(pip, python), lab, certificates)
+            done.assert_right()
+            assert [r.kind for r in lab.log] == ["page", "artifact"]
+            text = done.run.output.replace(lab.url, "URL").replace(str(done.file.parent), "DIR")
+            said.append([line for line in text.splitlines() if "Saved" not in line])
+    assert said[0] == said[1]

@@ -1,0 +1,261 @@
+"""Never a broken pip: the guard broken in every way, in real environments, with real pips.
+
+Whatever is missing, raises, or is not as we know it: a Python that starts says nothing, a download
+with nothing wrong with it is what it is in a bare environment, to the letter and to the request,
+and one that is cut ends no worse than there.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from pip_retry_patch.lab.faults import Busy, Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import supplies
+from tests.support.breakage import (
+    HALF,
+    KINDS,
+    NTH,
+    RAISES,
+    SIZE,
+    SYNTAX,
+    Breakage,
+    Forked,
+    each_pip,
+    get,
+)
+from tests.support.downloads import OK
+from tests.support.environments import Environment, Factory
+from tests.support.matrix import NEWEST
+from tests.support.mounts import mounted
+from tests.support.programs import Argument, Outcome
+
+
+def functions_of(source: str) -> dict[str, ast.FunctionDef]:
+    """Every function in a module, by its qualified name; nested ones, too."""
+    found: dict[str, ast.FunctionDef] = {}
+
+    def look(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            name = prefix
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                name = f"{prefix}{child.name}."
+                if isinstance(child, ast.FunctionDef):
+                    found[name[:-1]] = child
+            look(child, name)
+
+    look(ast.parse(source), "")
+    return found
+
+
+def raising(source: str, function: ast.FunctionDef) -> str:
+    """Return the module with this function raising as soon as it is called."""
+    first = function.body[0]
+    decorators = getattr(first, "decorator_list", [])
+    number = min([first.lineno, *(d.lineno for d in decorators)])
+    lines = source.splitlines(keepends=True)
+    lines.insert(number - 1, " " * first.col_offset + "raise RuntimeError('broken')\n")
+    return "".join(lines)
+
+
+LOADED_BEFORE_ANY_FORK = ("__init__.py", "arming/__init__.py", "arming/trigger.py")
+
+
+@each_pip
+def test_any_module_of_ours_may_be_broken(pip: str, python: str, broken: Breakage) -> None:
+    modules = sorted(broken.package.rglob("*.py"))
+    assert len(modules) > 30
+    with Forked(broken.environment) as forked:
+        for number, path in enumerate(modules):
+            # Each module is broken in each way, but in each pip in another one.
+            with broken.changed({path: KINDS[(number + NTH[pip]) % len(KINDS)]}):
+                broken.assert_starts_silently()
+                early = broken.name_of(path) in LOADED_BEFORE_ANY_FORK
+                broken.assert_clean_download(None if early else forked)
+    broken.assert_heals()  # all is as it was
+    for kind in KINDS:
+        with broken.changed(dict.fromkeys(modules, kind)):
+            broken.assert_starts_silently()
+            broken.assert_works_offline()
+    with broken.changed({broken.package / "hooks" / "session.py": RAISES}):
+        broken.assert_one_debug_line()
+        broken.assert_cut_ends_no_worse()
+    shutil.rmtree(broken.package)
+    assert (broken.site_packages / "pip_retry_patch.pth").exists()
+    broken.assert_starts_silently()
+    broken.assert_works_offline()
+    broken.assert_clean_download()
+    broken.assert_cut_ends_no_worse()
+
+
+# They are the way that calls and bytes take. Where one of these is broken, nothing goes through.
+WAY = frozenset(
+    [
+        *("Body.__getattr__", "Body.closed", "Body.isclosed", "Body.close", "Body.read"),
+        *("Body._read", "Body._take", "Body._hand_on", "Body._end", "Body._close", "Body._leave"),
+        *("Part.read", "Part.length", "Part._trap_errors.trapped", "Continued.read"),
+        *("Guard.urlopen", "careful.guarded", "Calls.__init__", "Calls.end"),
+    ]
+)
+# Modules that have nothing to do with what an earlier run kept.
+UNKEPT = frozenset(
+    [
+        *("hooks/reporting.py", "transport/hosts.py", "transport/resumption.py"),
+        *("policy/retry.py", "settings.py"),
+    ]
+)
+# They are the way that an interruption takes, and an interrupted download ends with theirs.
+AFTER_A_CUT = frozenset(["Body._heal", "EarlyEnd.__init__"])
+
+
+def loaded_modules(broken: Breakage) -> Iterator[Path]:
+    """The modules that a pip loads when it is about to talk to a network."""
+    for path in sorted(broken.package.rglob("*.py")):
+        if not path.name.startswith("__") and not broken.name_of(path).startswith(NEVER_LOADED):
+            yield path
+
+
+NEVER_LOADED = ("lab/", "commands/cli.py")
+
+
+@each_pip
+@pytest.mark.parametrize("half", [0, 1])
+def test_any_function_of_ours_may_raise(half: int, pip: str, python: str, broken: Breakage) -> None:
+    """Each function, in one of the pips."""
+    environment = broken.environment
+    number = 0
+    with Forked(environment) as forked, Lab([Package("demo", SIZE, [Cut(HALF), Busy(404)])]) as lab:
+        template = environment.fresh_dir()
+        got = get(forked, environment, lab, cache=template)
+        assert not got.right and list((template / "retry-patch").iterdir())
+        for path in loaded_modules(broken):
+            source = path.read_text()
+            for name, function in functions_of(source).items():
+                number += 1
+                if name in WAY or number % 6 != NTH[pip] + 3 * half:
+                    continue
+                with broken.changed({path: raising(source, function)}):
+                    where = f"{broken.name_of(path)}: {name}"
+                    broken.assert_clean_download(forked)
+                    if broken.name_of(path) not in UNKEPT:
+                        cache = environment.fresh_dir() / "cache"
+                        shutil.copytree(template, cache)
+                        kept = get(forked, environment, lab, cache=cache)
+                        assert kept.right, f"{where}\n{kept.run.output}"
+                        assert len(kept.asked) <= 3, where
+                    if name not in AFTER_A_CUT:
+                        broken.assert_cut_ends_no_worse(forked)
+    assert number > 200
+
+
+def replace_wrapt(environment: Environment, wheel: Path | None) -> None:
+    for old in environment.site_packages.glob("wrapt*"):
+        shutil.rmtree(old)
+    if wheel:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(environment.site_packages)
+
+
+@each_pip
+def test_wrapt_may_be_missing_or_broken(pip: str, python: str, broken: Breakage) -> None:
+    init = broken.site_packages / "wrapt" / "__init__.py"
+    for text in (RAISES, SYNTAX, ""):
+        with broken.changed({init: text}):
+            broken.assert_clean_download()
+            broken.assert_one_debug_line()
+    replace_wrapt(broken.environment, None)
+    broken.assert_starts_silently()
+    broken.assert_works_offline()
+    broken.assert_clean_download()
+    broken.assert_one_debug_line()
+    broken.assert_cut_ends_no_worse()
+
+
+@pytest.mark.parametrize(
+    ("pip", "python", "version"),
+    [
+        ("20.3.4", "3.8", "1.14.0"),  # the oldest that is required
+        ("20.3.4", "3.8", "1.17.3"),
+        ("24.0", "3.12", "1.14.2"),  # where it has no C extension
+        ("24.0", "3.12", "1.17.3"),
+        (NEWEST, "3.13", "1.17.3"),
+        (NEWEST, "3.13", ""),
+    ],
+)
+def test_each_wrapt_heals(pip: str, python: str, version: str, broken: Breakage) -> None:
+    wheel = supplies.wrapt_wheel(python, version)
+    replace_wrapt(broken.environment, wheel)
+    broken.assert_clean_download()
+    broken.assert_heals()
+
+
+@contextlib.contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """Let nobody write below a directory, root included."""
+    subprocess.run(["mount", "--bind", str(path), str(path)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(path)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+
+
+@each_pip
+def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(
+    pip: str, python: str, broken: Breakage
+) -> None:
+    """HOME, the cache and the environment; a pip that can write nowhere can do nothing."""
+    environment = broken.environment
+    for old in [*broken.package.rglob("*.pyc"), *broken.site_packages.glob("wrapt/**/*.pyc")]:
+        old.unlink()
+    with contextlib.ExitStack() as stack:
+        # Owned by a user without a home, on a disk without room, in a venv without compiled files.
+        disk = stack.enter_context(mounted(environment.fresh_dir() / "disk", "size=1m"))
+        fill(disk)
+        stack.enter_context(read_only(environment.prefix))
+
+        def run(*arguments: Argument, **env: Argument) -> Outcome:
+            env = {"HOME": disk, "XDG_CACHE_HOME": disk / "cache", **env}
+            return environment.run(*arguments, "--cache-dir", disk / "cache", env=env)
+
+        def undecided(*arguments: Argument) -> Outcome:
+            return run(*arguments, PIP_RETRY_PATCH_PARTIALS_DIR=disk, PYTHONDONTWRITEBYTECODE="1")
+
+        broken.assert_starts_silently()
+        for pip_there in (run, undecided):
+            broken.assert_clean_download(pip_there)
+            assert Breakage.get_cut(pip_there, environment).end == OK
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        broken.assert_clean_download(run)
+        assert Breakage.get_cut(run, environment).end == OK
+
+
+@each_pip
+def test_pip_sees_one_more_package_and_wrapt(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    def listed(environment: Environment) -> set[str]:
+        outcome = environment.run("list", "--format=json")
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+        return {entry["name"] for entry in json.loads(outcome.stdout)}
+
+    environment = armed(pip, python)
+    assert listed(environment) - listed(bare(pip, python)) == {"pip-retry-patch", "wrapt"}
+    outcome = environment.run("check")
+    assert outcome[:3] == (0, "No broken requirements found.\n", "")

@@ -1,0 +1,166 @@
+"""Every minor release of pip: the faults that people meet most, healed or reported.
+
+Two runs of pip a row, for there are many rows: one for all that heals, one for what must not.
+tests/pips looks closer, at fewer pips.
+"""
+
+from __future__ import annotations
+
+import email.parser
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from pip_retry_patch.lab.faults import Cut, Reset
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import matrix, supplies, table
+from tests.support.environments import Environment, Factory
+from tests.support.matrix import MINORS, NEWEST, each_minor
+from tests.support.programs import Argument, Outcome
+
+SIZE = 3_000_000
+THIRD = 1_000_000
+
+# The packages of each column, and what of theirs is struck.
+HEALED = {
+    "cut wheel": [Package("cut-wheel", SIZE, [Cut(THIRD)])],
+    "reset": [Package("reset", SIZE, [Reset(THIRD)])],
+    "cut page": [
+        Package("cut-html", page_faults=[Cut(100)]),
+        Package("cut-json", page_faults=[Cut(100)], page_format="json"),
+    ],
+}
+MISMATCH = Package("mismatch", hashes="00" * 32)
+
+
+def download(
+    environment: Environment, lab: Lab, packages: list[Package], env: dict[str, Argument]
+) -> tuple[Outcome, Path]:
+    """Have pip download packages from a lab; the outcome, and where the files are."""
+    folder = environment.fresh_dir()
+    run = environment.run(
+        *("download", "--no-deps", "--dest", folder),
+        *("--index-url", lab.index_url, "--trusted-host", "127.0.0.1"),
+        *(package.name for package in packages),
+        env=env,
+    )
+    assert lab.wait_idle()
+    return run, folder
+
+
+def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[str]:
+    """What is wrong with a download that should have been interrupted once, and healed."""
+    wrong = []
+    kind, what = ("artifact", package.filename) if package.faults else ("page", f"{package.name}/")
+    requests = lab.requests(package.name, "artifact" if package.faults else "page")
+    struck = [request for request in requests if request.fault]
+    if len(struck) != 1 or struck[0].sent not in (100, THIRD):
+        wrong.append(f"the fault did not strike the {kind}: {requests}")
+    if [request.status for request in requests] != [200, 206]:
+        wrong.append(f"the {kind} was not continued: {requests}")
+    file = folder / package.filename
+    if not file.exists() or file.read_bytes() != lab.wheel(package.name):
+        wrong.append("the file is missing or wrong")
+    if lab.sent(package.name) > 1.05 * len(lab.wheel(package.name)):
+        wrong.append(f"{lab.sent(package.name)} bytes were sent")
+    lines = [line for line in run.warnings("was interrupted at") if what in line]
+    if len(lines) != 1:
+        wrong.append(f"announced {len(lines)} times")
+    return [f"{package.name}: {line}" for line in wrong]
+
+
+def not_reported(environment: Environment, lab: Lab, run: Outcome, folder: Path) -> list[str]:
+    """What is wrong with a run that met a file whose hash does not fit."""
+    wrong = []
+    words = "THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE"
+    if run.returncode != 1 or words not in " ".join(run.output.split()):
+        wrong.append("pip did not say it")
+    if "Traceback" in run.output:
+        wrong.append("a traceback")
+    if not re.search(rf"Expected sha256 {'00' * 32}\s+Got +{lab.sha256('mismatch')}\b", run.output):
+        wrong.append("the hashes are not shown as they are")
+    if list(folder.iterdir()):
+        wrong.append("the file was saved")
+    # The file ring: one more fetch, and what came of it (the hooks say why not in older pips).
+    looks = Version(environment.pip_version) >= Version("20.3")
+    if len(lab.requests("mismatch", "artifact")) != 1 + looks:
+        wrong.append(f"fetched {len(lab.requests('mismatch', 'artifact'))} times")
+    if ("Both brought the same bytes" in run.output) is not looks:
+        wrong.append("what was looked into is missing" if looks else "looked into by an old pip")
+    return wrong
+
+
+@each_minor
+def test_a_minor_release_heals_and_reports(pip: str, python: str, armed: Factory) -> None:
+    environment = armed(pip, python)
+    packages = [package for column in HEALED.values() for package in column]
+    with Lab([*packages, MISMATCH]) as lab:
+        run, folder = download(environment, lab, packages, {})
+        refused, empty = download(environment, lab, [MISMATCH], {})
+        wrong = {
+            column: [line for each in chosen for line in not_healed(each, lab, run, folder)]
+            for column, chosen in HEALED.items()
+        }
+        wrong["hash mismatch"] = not_reported(environment, lab, refused, empty)
+    cells = {column: table.BAD if wrong[column] else good for column, good in table.GOOD.items()}
+    table.note_row(environment, cells)
+    assert not any(wrong.values()), f"{wrong}\n{run.output}\n{refused.output}"
+    assert run.returncode == 0 and "Traceback" not in run.output, run.output
+
+
+@matrix.parametrized([("20.0.2", "3.8"), ("24.0", "3.12")])
+@pytest.mark.parametrize("column", HEALED)
+def test_what_is_healed_breaks_a_pip_that_is_not_armed(
+    column: str, pip: str, python: str, armed: Factory
+) -> None:
+    (package, *_) = HEALED[column]
+    with Lab([package]) as lab:
+        run, folder = download(armed(pip, python), lab, [package], {"PIP_RETRY_PATCH": "0"})
+        assert run.returncode and not list(folder.iterdir())
+        assert not_healed(package, lab, run, folder)
+
+
+@each_minor
+def test_a_minor_release_is_on_a_python_that_it_declares_to_support(pip: str, python: str) -> None:
+    version = supplies.newest_pip() if pip == NEWEST else pip
+    with zipfile.ZipFile(supplies.pip_wheel(version)) as wheel:
+        text = wheel.read(f"pip-{version}.dist-info/METADATA").decode()
+    metadata = email.parser.Parser().parsestr(text, headersonly=True)
+    declared = metadata.get_all("Classifier", [])
+    assert f"Programming Language :: Python :: {python}" in declared
+
+
+def test_the_minor_releases_are_on_every_python() -> None:
+    assert {python for _, python in MINORS} == {f"3.{minor}" for minor in range(8, 16)}
+
+
+def test_no_minor_release_that_the_index_has_is_forgotten() -> None:
+    """A patch release of a minor that is listed, or the first of a new one, is no reason to fail.
+
+    The latter is the newest pip, which has a row; it is listed by the time the next one comes.
+    """
+    newest = supplies.newest_pip()
+    released = {minor_of(pip) for pip in supplies.newest_patches().values()}
+    listed = {minor_of(newest if pip == NEWEST else pip) for pip, _ in MINORS}
+    previous = max((m for m in released if m < minor_of(newest)), default=minor_of(newest))
+    assert released - listed <= {previous}, (
+        "add these to MINORS in tests/support/matrix.py, each with a Python that it supports, "
+        "then run `python -m nox -s matrix`"
+    )
+
+
+def minor_of(pip: str) -> tuple[int, ...]:
+    return Version(pip).release[:2]
+
+
+def test_the_page_fits_the_minor_releases() -> None:
+    """Its newest pip may be older than today's: a patch release is no reason to write it anew."""
+    kept = table.PAGE.read_text(encoding="utf-8")
+    pips = re.findall(r"^\| ([0-9.]+) ", kept, re.MULTILINE)
+    assert pips and Version(pips[-1]) <= Version(supplies.newest_pip())
+    rows = [(pips[-1] if pip == NEWEST else pip, python, table.GOOD) for pip, python in MINORS]
+    assert kept == table.page(rows), "`python -m nox -s matrix` writes docs/matrix.md anew"

@@ -1,0 +1,184 @@
+"""What the product does to a Python that starts, and what pip loads of it."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from tests.support import directories, environments, runs
+from tests.support.environments import Environment, Factory, fresh_environment
+from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.starts import ARMED, instructions, new_venv
+
+PTH = "pip_retry_patch.pth"
+
+
+MODULES = "import sys; print(*sorted(sys.modules))"
+# What many programs import; ntpath and others try `import nt` everywhere.
+USUAL = "import asyncio, json, ntpath, pathlib, shutil, subprocess, zipfile"
+HEAVY = {"wrapt", "re", "logging", "importlib.util", "typing"}
+
+
+@each_pair
+def test_every_python_is_armed_by_one_finder(armed: Factory, pip: str, python: str) -> None:
+    outcome = armed(pip, python).run_python("-c", ARMED)
+    assert (outcome.stdout, outcome.stderr) == ("1\n", "")
+
+
+@pytest.fixture(scope="module")
+def spoilable(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A venv of Python 3.13, in which the wheel is unpacked anew for each test."""
+    return new_venv(tmp_path_factory.mktemp("spoilable"), "3.13")
+
+
+def unpack(wheel: Path, environment: Environment) -> Path:
+    """Install the wheel, and an empty package in the place of pip; return our package."""
+    for old in environment.site_packages.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(environment.site_packages)
+    (environment.site_packages / "pip").mkdir()
+    (environment.site_packages / "pip" / "__init__.py").touch()
+    return environment.site_packages / "pip_retry_patch"
+
+
+def remove(package: Path) -> None:
+    shutil.rmtree(package)
+
+
+def remove_init(package: Path) -> None:
+    (package / "__init__.py").unlink()
+
+
+def break_syntax(package: Path) -> None:
+    (package / "__init__.py").write_text("def arm(:\n")
+
+
+def truncate(package: Path) -> None:
+    (package / "__init__.py").write_text("")
+
+
+def raise_in_arm(package: Path) -> None:
+    (package / "__init__.py").write_text("def arm():\n    raise RuntimeError('broken')\n")
+
+
+def raise_at_import(package: Path) -> None:
+    (package / "__init__.py").write_text("import no_such_module\n")
+
+
+def make_unreadable(package: Path) -> None:
+    (package / "__init__.py").write_bytes(b"\xff\xfe\x00 not text")
+
+
+SPOILERS = [
+    remove,
+    remove_init,
+    break_syntax,
+    truncate,
+    raise_in_arm,
+    raise_at_import,
+    make_unreadable,
+]
+Spoiler = Callable[[Path], None]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
+def test_a_half_removed_install_is_silent(
+    spoilable: Environment, wheel: Path, spoil: Spoiler
+) -> None:
+    package = unpack(wheel, spoilable)
+    assert spoilable.run_python("-c", ARMED).stdout == "1\n"
+    spoil(package)
+    for flags in ((), ("-W", "error"), ("-I",), ("-X", "dev")):
+        for code, printed in (("pass", ""), (ARMED, "0\n")):
+            outcome = spoilable.run_python(*flags, "-c", code)
+            assert outcome[:3] == (0, printed, ""), outcome
+
+
+@pairs(("20.3.4", "3.9"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_pip_works_when_the_patch_or_wrapt_is_broken(pip: str, python: str) -> None:
+    environment = fresh_environment(pip, python, armed=True)
+    package = environment.site_packages / "pip_retry_patch"
+    nowhere = environment.fresh_dir()
+
+    def works() -> None:
+        command = ("download", "--no-index", "--find-links", nowhere, "nothing")
+        outcome = environment.run(*command)
+        assert "No matching distribution found for nothing" in outcome.stderr
+        assert not [line for line in outcome.stderr.splitlines() if "ERROR:" not in line]
+        assert environment.run("list")[0::2] == (0, "")
+
+    works()
+    shutil.rmtree(environment.site_packages / "wrapt")
+    works()
+    (package / "hooks" / "session.py").write_text("raise RuntimeError('broken')\n")
+    works()
+    for spoil in (break_syntax, remove_init, remove):
+        spoil(package)
+        works()
+
+
+def test_isolated_mode_is_armed_and_no_site_is_not(spoilable: Environment, wheel: Path) -> None:
+    unpack(wheel, spoilable)
+    assert spoilable.run_python("-I", "-c", ARMED).stdout == "1\n"
+    code = f"import sys; sys.path.append({str(spoilable.site_packages)!r}); {ARMED}"
+    assert spoilable.run_python("-S", "-c", code).stdout == "0\n"
+
+
+def test_a_start_imports_nothing(spoilable: Environment, wheel: Path) -> None:
+    unpack(wheel, spoilable)
+    (spoilable.site_packages / PTH).write_text("# nothing\n")
+    without = set(spoilable.run_python("-c", MODULES).stdout.split())
+    unpack(wheel, spoilable)
+    assert set(spoilable.run_python("-c", MODULES).stdout.split()) == without
+    usual = set(spoilable.run_python("-c", f"{USUAL}; {MODULES}").stdout.split())
+    assert {"asyncio", "zipfile"} <= usual
+    assert "pip_retry_patch" not in usual
+    with_pip = set(spoilable.run_python("-c", f"import pip; {MODULES}").stdout.split())
+    assert with_pip - without == {"pip", "pip_retry_patch"}
+    assert not with_pip & HEAVY
+
+
+def test_a_start_file_arms_python_3_15(wheel: Path) -> None:
+    root, _ = environments.interpreter("3.15")
+    environment = new_venv(directories.scratch(root) / "venv", "3.15")
+    unpack(wheel, environment)
+    (environment.site_packages / PTH).unlink()
+    assert environment.run_python("-c", ARMED).stdout == "0\n"
+    (environment.site_packages / "pip_retry_patch.start").write_text("pip_retry_patch:arm\n")
+    outcome = environment.run_python("-c", ARMED)
+    assert (outcome.stdout, outcome.stderr) == ("1\n", "")
+
+
+def test_a_start_costs_at_most_two_percent_more_instructions(
+    spoilable: Environment, wheel: Path
+) -> None:
+    unpack(wheel, spoilable)
+    armed = instructions(spoilable)
+    (spoilable.site_packages / PTH).write_text("# nothing but a comment\n")
+    commented = instructions(spoilable)
+    share = armed / commented - 1
+    figures = f"python -c pass: {commented:,} instructions, armed {armed:,} ({share:+.2%})"
+    runs.note_figure(figures)
+    assert share <= 0.02, figures
+
+
+def imported(environment: Environment, *arguments: str) -> set[str]:
+    outcome = environment.run_python("-X", "importtime", "-m", "pip", *arguments)
+    return {line.rpartition("|")[2].strip() for line in outcome.stderr.splitlines()}
+
+
+@each_pair
+def test_pip_loads_wrapt_only_for_the_network(armed: Factory, pip: str, python: str) -> None:
+    environment = armed(pip, python)
+    for offline in (["--version"], ["list"]):
+        modules = imported(environment, *offline)
+        assert "pip_retry_patch" in modules
+        assert not {name for name in modules if name.startswith("wrapt")}, offline
+    nowhere = ["--index-url", "http://127.0.0.1:9/simple", "--retries", "0"]
+    modules = imported(environment, "download", *nowhere, "nothing")
+    assert [name for name in modules if name.startswith("wrapt")]

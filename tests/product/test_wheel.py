@@ -1,0 +1,98 @@
+"""What is shipped, and that it leaves without a trace."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tarfile
+import zipfile
+from email import message_from_string
+from io import StringIO
+from pathlib import Path
+
+from tests.support import directories, programs, supplies
+from tests.support.environments import fresh_environment
+from tests.support.matrix import MATRIX, NEWEST, pairs
+from tests.support.starts import ARMED
+
+PTH = "pip_retry_patch.pth"
+MAIN = (NEWEST, "3.13")
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """The files of a wheel, but for those that name what built it."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if not name.endswith(("/WHEEL", "/RECORD"))]
+        return {name: archive.read(name) for name in names}
+
+
+def metadata_file(wheel: Path, name: str) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = [n for n in archive.namelist() if n.endswith(f".dist-info/{name}")]
+        return archive.read(path).decode()
+
+
+def test_the_wheel_is_small_and_for_every_python(wheel: Path) -> None:
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert wheel.stat().st_size <= 100 * 1024
+
+
+def test_the_wheel_holds_the_pth_file_at_its_root_and_records_it(wheel: Path) -> None:
+    assert contents(wheel)[PTH] == (directories.CHECKOUT / PTH).read_bytes()
+    record = {row[0] for row in csv.reader(StringIO(metadata_file(wheel, "RECORD")))}
+    assert {PTH, "pip_retry_patch/py.typed"} <= record
+
+
+def test_the_pth_file_is_one_line_that_site_executes() -> None:
+    (line,) = (directories.CHECKOUT / PTH).read_text(encoding="ascii").splitlines()
+    assert line.startswith("import ")
+
+
+def test_wrapt_is_the_only_requirement(wheel: Path) -> None:
+    metadata = message_from_string(metadata_file(wheel, "METADATA"))
+    required = [r for r in metadata.get_all("Requires-Dist", []) if "extra ==" not in r]
+    assert [re.split(r"[^\w-]", r)[0] for r in required] == ["wrapt"]
+    assert not any("<" in r for r in required)
+    assert metadata["Requires-Python"] == ">=3.8"
+    assert set(metadata.get_all("Provides-Extra", [])) == {"benchmarks", "requests", "test"}
+
+
+def test_the_tree_and_the_sdist_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    tree = supplies.copy_source(tmp_path / "tree")
+    programs.ours("build", "--wheel", "--outdir", tmp_path, tree)
+    (from_tree,) = tmp_path.glob("*.whl")
+    assert contents(from_tree) == contents(wheel)
+
+
+@pairs(("25.0.1", "3.8"), MAIN)
+def test_an_editable_install_arms(sdist: Path, pip: str, python: str) -> None:
+    environment = fresh_environment(pip, python, armed=False)
+    source = environment.fresh_dir()
+    with tarfile.open(sdist) as archive:
+        archive.extractall(source)
+    (project,) = source.iterdir()
+    outcome = environment.run("install", "--no-deps", "--editable", project, machine=True)
+    assert outcome.returncode == 0, outcome.output
+    assert environment.run_python("-c", ARMED).stdout == "1\n"
+    where = environment.run_python("-c", "import pip_retry_patch as p; print(p.__file__)").stdout
+    assert Path(where).parent.parent == project
+
+    assert environment.run("uninstall", "--yes", "pip-retry-patch").returncode == 0
+    assert not list(environment.site_packages.glob("*retry*"))
+
+
+@pairs(("20.3.4", "3.8"), ("23.0.1", "3.11"), MAIN, (NEWEST, "3.15"))
+def test_pip_takes_it_away_again(pip: str, python: str) -> None:
+    environment = fresh_environment(pip, python, armed=True)
+    before = json.loads(environment.run("list", "--format=json").stdout)
+    assert {entry["name"] for entry in before} >= {"pip", "pip-retry-patch", "wrapt"}
+    outcome = environment.run("uninstall", "--yes", "pip-retry-patch")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert not list(environment.site_packages.glob("*retry*"))
+    after = environment.run_python("-c", ARMED)
+    assert (after.stdout, after.stderr) == ("0\n", "")
+
+
+def test_the_matrix_has_every_supported_python() -> None:
+    assert {python for _, python in MATRIX} == {f"3.{minor}" for minor in range(8, 16)}

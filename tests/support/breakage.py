@@ -1,0 +1,209 @@
+"""An environment to be broken, and what plain pip does in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
+
+from pip_retry_patch.lab.faults import Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Fault
+from tests.support import directories, programs
+from tests.support.directories import CHECKOUT
+from tests.support.downloads import OK, outcome_of
+from tests.support.environments import Environment
+from tests.support.matrix import NEWEST, pairs
+from tests.support.programs import Argument, Outcome
+
+SIZE = 1_200_000  # worth being kept
+HALF = 600_000
+PIPS = (("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+each_pip = pairs(*PIPS)
+NTH = {pip: n for n, (pip, _) in enumerate(PIPS)}
+OPTIONS = ("download", "--no-deps", "--progress-bar", "off", "--trusted-host", "127.0.0.1")
+# So that what is broken in healing itself ends soon.
+IMPATIENT = {"PIP_RETRY_PATCH_PATIENCE": "1", "PIP_RETRY_PATCH_ATTEMPTS": "2"}
+
+
+def copy_of(environment: Environment) -> Environment:
+    """Copy an environment, to be spoiled by one test."""
+    prefix = directories.scratch(environment.root) / "venv"
+    # With its times, so that what is compiled stays valid.
+    shutil.copytree(environment.prefix, prefix, symlinks=True)
+    return dataclasses.replace(environment, prefix=prefix)
+
+
+class Forked:
+    """Many pips of one environment, from forked_pips.py."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._home = environment.fresh_dir()
+        self._process = programs.launch(
+            environment.root,
+            [environment.python, CHECKOUT / "tests" / "support" / "forked_pips.py"],
+            {**IMPATIENT, "HOME": self._home, "PYTHONDONTWRITEBYTECODE": "1"},
+            self._home,
+            subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Forked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        outcome = programs.finish(self._process, 30)
+        assert outcome.returncode == 0, outcome.output
+
+    def __call__(self, *arguments: Argument) -> Outcome:
+        """Run one pip; both of its streams are in `stdout`."""
+        inside, process = self._environment.inside, self._process
+        words = [inside(word) if isinstance(word, Path) else word for word in arguments]
+        output = self._home / "output"
+        order = {"arguments": words, "output": inside(output)}
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        return Outcome(code, output.read_text(errors="replace"), "", 0.0)
+
+
+class Got(NamedTuple):
+    """What one `pip download demo` came to."""
+
+    run: Outcome
+    said: list[str]  # without what differs from run to run
+    right: bool  # whether the file is the index's
+    asked: list[str]  # the kinds of its requests
+
+    @property
+    def end(self) -> str:
+        """How it ended, in the words of test_faults."""
+        return outcome_of(self.run) if self.run.returncode or self.right else "another file"
+
+
+def get(
+    pip: Callable[..., Outcome],
+    environment: Environment,
+    lab: Lab,
+    *options: Argument,
+    cache: Path | None = None,
+) -> Got:
+    """Let `pip`, one of this environment, download demo from the lab."""
+    folder = environment.fresh_dir()
+    before = len(lab.log)
+    store = ("--cache-dir", cache) if cache else ("--no-cache-dir",)
+    run = pip(*OPTIONS, "--index-url", lab.index_url, *store, "--dest", folder, *options, "demo")
+    lab.wait_idle()
+    file = folder / lab.filename("demo")
+    text = run.output.replace(lab.url, "URL").replace(environment.inside(folder), "DIR")
+    said = [line for line in text.splitlines() if "Saved" not in line]
+    right = file.exists() and file.read_bytes() == lab.wheel("demo")
+    return Got(run, said, right, [request.kind for request in lab.log[before:]])
+
+
+class Plain(NamedTuple):
+    """What a bare environment makes of the same downloads."""
+
+    clean: Got
+    cut: Got
+
+
+class Breakage:
+    """A copy of an armed environment that is spoiled and mended, and what plain pip does."""
+
+    def __init__(self, armed: Environment, bare: Environment) -> None:
+        self.environment = copy_of(armed)
+        self.site_packages = self.environment.site_packages
+        self.package = self.site_packages / "pip_retry_patch"
+        self.plain = Plain(*(self._get(bare.run, bare, faults) for faults in ((), (Cut(HALF),))))
+        assert self.plain.clean.right and not self.plain.clean.run.stderr
+
+    @staticmethod
+    def _get(
+        pip: Callable[..., Outcome],
+        environment: Environment,
+        faults: Sequence[Fault],
+        *options: Argument,
+        cached: bool = True,
+    ) -> Got:
+        cache = environment.fresh_dir() if cached else None
+        with Lab([Package("demo", SIZE, faults)]) as lab:
+            return get(pip, environment, lab, *options, cache=cache)
+
+    @classmethod
+    def get_cut(cls, pip: Callable[..., Outcome], environment: Environment) -> Got:
+        """A download that is cut once."""
+        return cls._get(pip, environment, [Cut(HALF)], cached=False)
+
+    def name_of(self, module: Path) -> str:
+        """A module of ours by its path in the package, as `hooks/session.py`."""
+        return module.relative_to(self.package).as_posix()
+
+    @contextlib.contextmanager
+    def changed(self, texts: Mapping[Path, str | None]) -> Iterator[None]:
+        """Give files another text, or none, while this lasts."""
+        with contextlib.ExitStack() as stack:
+            for path, text in texts.items():
+                if path.exists():
+                    stack.callback(restore, path, path.read_bytes(), path.stat())
+                else:
+                    stack.callback(path.unlink)
+                if text is None:
+                    path.unlink()
+                else:
+                    path.write_text(text, encoding="utf-8")
+            yield
+
+    def assert_starts_silently(self) -> None:
+        assert self.environment.run_python("-c", "pass")[:3] == (0, "", "")
+
+    def assert_clean_download(self, pip: Callable[..., Outcome] | None = None) -> None:
+        """A download that nothing interrupts is what it is without us."""
+        got = self._get(pip or self.environment.run, self.environment, ())
+        assert got.right, got.run.output
+        assert (got.run.returncode, got.said) == (0, self.plain.clean.said)
+        assert got.asked == self.plain.clean.asked == ["page", "artifact"]
+
+    def assert_cut_ends_no_worse(self, pip: Callable[..., Outcome] | None = None) -> None:
+        """A download that is cut is healed, or ends as it ends without us; and soon."""
+        got = self._get(pip or self.environment.run, self.environment, [Cut(HALF)])
+        assert got.end in (OK, self.plain.cut.end), got.run.output
+        assert len(got.asked) <= 5
+
+    def assert_heals(self) -> None:
+        got = self._get(self.environment.run, self.environment, [Cut(HALF)])
+        assert got.end == OK, got.run.output
+        assert len(got.run.warnings("was interrupted at")) == 1, got.run.output
+        assert got.asked == ["page", "artifact", "artifact"]
+
+    def assert_one_debug_line(self) -> None:
+        """What failed is told to those who ask, once and in one line."""
+        got = self._get(self.environment.run, self.environment, (), "-vv", cached=False)
+        assert got.right
+        ours = [line for line in got.said if "pip-retry-patch" in line]
+        assert len(ours) == 1 and " could not " in ours[0], got.run.output
+        assert "Traceback" not in got.run.output
+
+    def assert_works_offline(self) -> None:
+        for command in ("--version", "list"):
+            outcome = self.environment.run(command)
+            assert (outcome.returncode, outcome.stderr) == (0, ""), outcome.output
+
+
+def restore(path: Path, data: bytes, status: os.stat_result) -> None:
+    """Put a file back, with its times, so that what is compiled stays valid."""
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+RAISES = "raise RuntimeError('broken')\n"
+SYNTAX = "def arm(:\n"
+MISSING = None
+KINDS = (RAISES, SYNTAX, MISSING)

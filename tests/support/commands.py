@@ -1,0 +1,49 @@
+"""The command as pip installed it, and virtual environments made by an environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pip_retry_patch.lab.faults import Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.environments import Environment
+from tests.support.matrix import NEWEST, pairs
+from tests.support.programs import Argument, Outcome
+
+LINK = "pip_retry_patch_link.pth"
+SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+MAIN = pairs((NEWEST, "3.13"))
+# pip, where a test needs an environment to have one, is the one that comes with its Python.
+WITH_PIP = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+
+
+def command(environment: Environment, *arguments: Argument, **env: Argument) -> Outcome:
+    """Run `pip-retry-patch`, the script that pip made."""
+    script = environment.prefix / "bin" / "pip-retry-patch"
+    return environment.run_python(script, *arguments, env=env)
+
+
+def child(environment: Environment, *options: str, **env: Argument) -> Environment:
+    """Make a virtual environment from an environment's own base."""
+    prefix = environment.fresh_dir() / "child"
+    outcome = environment.run_python("-m", "venv", *options, prefix, env=env)
+    assert outcome.returncode == 0, outcome.output
+    version = environment.python_version
+    return venv_of(prefix, environment.root, version)
+
+
+def venv_of(prefix: Path, root: Path, python: str) -> Environment:
+    """An environment whose pip came with its Python, or that has none; it is not in the table."""
+    return Environment(prefix, root, "", python, armed=False, label="")
+
+
+def heals(environment: Environment, certificates: Certificates) -> bool:
+    """Whether a cut download is healed; plain pip does not, or does not with our words."""
+    with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
+        done = Download(environment, lab, certificates)
+        if done.warnings:
+            done.assert_right()
+        return bool(done.warnings)

@@ -1,0 +1,86 @@
+"""Where test environments and all that goes into them are kept, and the directories of one test.
+
+Everything is kept in one directory, shared by the workers of a run and by later runs:
+`.test-environments/`, or what `PIP_RETRY_PATCH_TEST_DIR` names. What a chroot must see is kept
+below its root.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Iterator
+
+from filelock import FileLock
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STORE = Path(os.environ.get("PIP_RETRY_PATCH_TEST_DIR") or CHECKOUT / ".test-environments")
+CHROOT = Path(os.environ.get("PIP_RETRY_PATCH_TEST_CHROOT") or "/opt/sid")
+RUN = "PIP_RETRY_PATCH_TEST_RUN"  # set by the first process of a run, inherited by its workers
+SOURCE = "PIP_RETRY_PATCH_TEST_SOURCE"  # likewise: the tree that this run began with
+KEPT_SECONDS = 3600  # how long what no run uses any more is kept
+_scratch: list[Path] = []
+
+
+def store(root: Path) -> Path:
+    """Where environments below this root are kept."""
+    if root == Path("/"):
+        return STORE
+    key = hashlib.sha256(str(STORE.resolve()).encode()).hexdigest()[:8]
+    return root / "var" / "tmp" / f"pip-retry-patch-{key}"
+
+
+def scratch(root: Path) -> Path:
+    """Make an empty directory below `root`, removed by `sweep`."""
+    parent = store(root) / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=parent))
+    _scratch.append(made)
+    return made
+
+
+@atexit.register
+def sweep() -> None:
+    """Remove what `scratch` made."""
+    while _scratch:
+        shutil.rmtree(_scratch.pop(), ignore_errors=True)
+
+
+def run_dir() -> Path:
+    """The directory of this run: what it resolved, and what ran."""
+    return STORE / "runs" / os.environ[RUN]
+
+
+def prune() -> None:
+    """Remove what was made from older trees, once no run has used it for a while."""
+    horizon = time.time() - KEPT_SECONDS
+    for base in (STORE, store(CHROOT)):
+        for parent in ("armed", "built", "runs", "scratch"):
+            for old in (base / parent).glob("*"):
+                with contextlib.suppress(OSError):
+                    if old.stat().st_mtime < horizon and old.name != os.environ[SOURCE]:
+                        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def made_once(target: Path) -> Iterator[Path | None]:
+    """Give a directory to fill, or None if it has been filled before; one process at a time.
+
+    The directory only counts as filled when the block has ended without an error.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    done = target / ".done"
+    with FileLock(f"{target}.lock"):
+        if done.exists():
+            yield None
+            return
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        yield target
+        done.touch()

@@ -1,0 +1,180 @@
+"""Real environments: every supported pip on a real Python, with and without pip-retry-patch.
+
+An environment is a venv that holds one pip and nothing else (*bare*), or that pip, wrapt and the
+wheel which is built from this tree (*armed*). Pythons come from pyenv or PATH; those that are not
+there come from a Debian sid chroot (`.ci/chroot` makes it), and tests need not know which is which:
+`Environment.fresh_dir()` gives directories that both sides see, and a `Path` handed to
+`Environment.run` is translated.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Mapping
+
+from tests.support.directories import CHROOT, SOURCE, made_once, scratch, store
+from tests.support.matrix import NEWEST, label
+from tests.support.programs import (
+    Argument,
+    MissingError,
+    Outcome,
+    checked,
+    finish,
+    inside,
+    launch,
+    machine_settings,
+)
+from tests.support.runs import note_run
+from tests.support.supplies import newest_pip, pip_wheel, product, wrapt_wheel
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One venv, on this machine or in the chroot."""
+
+    prefix: Path
+    root: Path
+    pip_version: str
+    python_version: str
+    armed: bool
+    label: str
+
+    @property
+    def python(self) -> Path:
+        """The venv's interpreter, as this machine sees it."""
+        return self.prefix / "bin" / "python"
+
+    @property
+    def site_packages(self) -> Path:
+        """The directory that pip installs to."""
+        minor = ".".join(self.python_version.split(".")[:2])
+        return self.prefix / "lib" / f"python{minor}" / "site-packages"
+
+    def fresh_dir(self) -> Path:
+        """Make an empty directory that this environment can use; it lives as long as the test."""
+        return scratch(self.root)
+
+    def inside(self, path: Path) -> str:
+        """Say how this environment calls a path. A file outside of the chroot is copied in."""
+        return inside(self.root, path)
+
+    def run(
+        self,
+        *arguments: Argument,
+        env: Mapping[str, Argument] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 120,
+        machine: bool = False,
+    ) -> Outcome:
+        """Run `python -m pip` with these arguments and wait for it.
+
+        See `start` for `env`, `cwd` and `machine`. After `timeout` seconds the process and its
+        children are killed, and the test fails with what they had printed.
+        """
+        process = self.start("-m", "pip", *arguments, env=env, cwd=cwd, machine=machine)
+        outcome = finish(process, timeout)
+        if self.label and {"download", "install", "wheel"} & set(map(str, arguments)):
+            note_run(self.label, self.pip_version, self.python_version, self.armed)
+        return outcome
+
+    def run_python(
+        self,
+        *arguments: Argument,
+        env: Mapping[str, Argument] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 120,
+        machine: bool = False,
+    ) -> Outcome:
+        """Run the interpreter itself; the rest is as in `run`."""
+        return finish(self.start(*arguments, env=env, cwd=cwd, machine=machine), timeout)
+
+    def start(
+        self,
+        *arguments: Argument,
+        env: Mapping[str, Argument] | None = None,
+        cwd: Path | None = None,
+        machine: bool = False,
+    ) -> subprocess.Popen[str]:
+        """Start the interpreter in a session of its own, with pipes for its output.
+
+        Its environment is clean: nothing of this machine's pip configuration, certificates and
+        proxies, an empty HOME and an empty cache. `machine=True` keeps the default index and the
+        certificate settings of this machine. `env` is added to that. `cwd` is a fresh directory
+        unless given.
+        """
+        home = self.fresh_dir()
+        variables: dict[str, Argument] = {"HOME": home, "XDG_CACHE_HOME": home / "cache"}
+        if machine:
+            variables.update(machine_settings())
+        variables.update(env or {})
+        return launch(self.root, [self.python, *arguments], variables, cwd or self.fresh_dir())
+
+
+@functools.lru_cache(maxsize=None)
+def interpreter(python: str) -> tuple[Path, Path]:
+    """Find a Python: the root of its file system, and the interpreter as this machine sees it."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = sorted((pyenv / "versions").glob(f"{python}.*/bin/python{python}"))
+    on_path = shutil.which(f"python{python}")
+    candidates += [Path(on_path)] if on_path else []
+    for candidate in candidates:
+        tried = subprocess.run([str(candidate), "-c", ""], check=False, capture_output=True)
+        if tried.returncode == 0:
+            return Path("/"), candidate
+    if (CHROOT / f"usr/bin/python{python}").exists():
+        return CHROOT, CHROOT / f"usr/bin/python{python}"
+    raise MissingError(f"no Python {python}: neither in {pyenv}, nor on PATH, nor in {CHROOT}")
+
+
+@functools.lru_cache(maxsize=None)
+def environment(pip: str, python: str, armed: bool) -> Environment:
+    """Give the shared environment of a pair. Tests leave it as they found it."""
+    version = newest_pip() if pip == NEWEST else pip
+    root, _ = interpreter(python)
+    kind = f"armed/{os.environ[SOURCE]}" if armed else "bare"
+    target = store(root) / kind / f"pip{version}-py{python}"
+    with made_once(target) as directory:
+        if directory:
+            built = build(directory, pip, python, armed)
+            facts = {"pip": built.pip_version, "python": built.python_version}
+            (directory / "facts.json").write_text(json.dumps(facts))
+    facts = json.loads((target / "facts.json").read_text())
+    if armed:
+        target.parent.touch()
+    return Environment(target, root, facts["pip"], facts["python"], armed, label(pip, python))
+
+
+def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
+    """Make an environment for one test alone, which may spoil it."""
+    root, _ = interpreter(python)
+    return build(scratch(root) / "venv", pip, python, armed)
+
+
+def build(prefix: Path, pip: str, python: str, armed: bool) -> Environment:
+    """Make a venv with one pip in it and, if armed, the product from its wheel."""
+    root, base = interpreter(python)
+    version = newest_pip() if pip == NEWEST else pip
+    checked(root, base, "-m", "venv", "--without-pip", prefix)
+    executable = prefix / "bin" / "python"
+    wheel = inside(root, pip_wheel(version))
+    checked(root, executable, f"{wheel}/pip", "install", "--quiet", "--no-index", wheel)
+    if armed:
+        wheels = wrapt_wheel(python), product().wheel
+        checked(root, executable, "-m", "pip", "install", "--quiet", "--no-index", *wheels)
+    full = checked(root, executable, "-c", "import platform; print(platform.python_version())")
+    said = checked(root, executable, "-m", "pip", "--version")
+    match = re.match(r"pip (\S+) from .* \(python (\S+)\)", said)
+    if not match or match.groups() != (version, python):
+        raise MissingError(f"pip {version} on Python {python} was wanted, but it says: {said}")
+    return Environment(prefix, root, match[1], full.strip(), armed, label(pip, python))
+
+
+# What the fixtures `armed` and `bare` are: they give the environment of a pip and a Python.
+Factory = Callable[[str, str], Environment]

@@ -1,0 +1,80 @@
+"""Downloads that are stopped, and what they leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable
+
+from pip_retry_patch.lab.server import Lab
+from tests.support import programs
+from tests.support.certificates import Certificates
+from tests.support.downloads import Download
+from tests.support.environments import Environment
+from tests.support.matrix import NEWEST, pairs
+from tests.support.programs import Argument
+
+SIZE = 6_000_000
+RATE = 4_000_000  # bytes per second, so that hardly anything is under way when a kill strikes
+SLACK = 1_500_000  # what a kill may cost: the piece that pip reads, and what is under way
+HEADER = 4096
+SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+
+
+def start(
+    pip: Environment, lab: Lab, ca_pem: Path, cache: Path, *options: Argument, **env: Argument
+) -> subprocess.Popen[str]:
+    """Start what `Download` runs, with a cache."""
+    tls: list[Argument] = ["--cert", ca_pem] if lab.tls else ["--trusted-host", "127.0.0.1"]
+    command: list[Argument] = ["-m", "pip", "download", "--no-deps", "--dest", pip.fresh_dir()]
+    command += ["--index-url", lab.index_url, "--cache-dir", cache, *tls, *options]
+    return pip.start(*command, "demo", env=env)
+
+
+def wait_for_bytes(process: subprocess.Popen[str], lab: Lab, count: int, name: str = "demo") -> int:
+    """Wait until so many body bytes more were sent; return how many were sent in all."""
+    goal = lab.sent(name) + count
+    until(lambda: lab.sent(name) >= goal, process)
+    return lab.sent(name)
+
+
+def until(condition: Callable[[], bool], *running: subprocess.Popen[str]) -> None:
+    """Wait for something that happens while these pips run."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        for process in running:
+            assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+
+
+def stop(process: subprocess.Popen[str], how: int = signal.SIGKILL) -> str:
+    """End a pip, and return what it printed."""
+    os.kill(process.pid, how)
+    outcome = programs.finish(process, 20)
+    assert outcome.returncode != 0
+    return outcome.output
+
+
+def kept(cache: Path) -> list[Path]:
+    return sorted((cache / "retry-patch").glob("*"))
+
+
+def interrupted(
+    pip: Environment, lab: Lab, certificates: Certificates, cache: Path, count: int = SIZE // 2
+) -> Path:
+    """Let a pip be killed in mid-download; return the one partial that it leaves."""
+    process = start(pip, lab, certificates.ca_pem, cache)
+    wait_for_bytes(process, lab, count)
+    stop(process)
+    (partial,) = kept(cache)
+    return partial
+
+
+def continuing(download: Download) -> list[str]:
+    """The lines that tell of an earlier run."""
+    lines = map(str.strip, download.run.output.splitlines())
+    return [line for line in lines if line.startswith("Continuing demo-1.0")]

@@ -1,0 +1,163 @@
+"""Programs that tests start, on this machine or in the chroot, and how they end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Mapping, NamedTuple, Union
+
+import pytest
+
+from tests.support.directories import scratch
+
+Argument = Union[str, Path]
+
+
+class MissingError(Exception):
+    """Something that the tests need is not on this machine."""
+
+
+class Outcome(NamedTuple):
+    """What a finished process left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def output(self) -> str:
+        """Both streams, standard output first."""
+        return self.stdout + self.stderr
+
+    def warnings(self, containing: str = "") -> list[str]:
+        """The WARNING lines of pip's log that contain a text."""
+        lines = map(str.strip, self.output.splitlines())  # pip indents them
+        return [line for line in lines if line.startswith("WARNING:") and containing in line]
+
+
+def inside(root: Path, path: Path) -> str:
+    """Translate a path of this machine to one below `root`."""
+    path = Path.cwd() / path  # not resolved: a venv's python is a symlink
+    if root in (path, *path.parents):
+        return "/" + str(path.relative_to(root))
+    if path == Path(os.devnull):
+        return os.devnull
+    if not path.is_file():
+        raise MissingError(f"{path} is outside of {root}; take a directory from fresh_dir()")
+    copy = scratch(root) / path.name
+    shutil.copyfile(path, copy)
+    return inside(root, copy)
+
+
+def launch(
+    root: Path,
+    command: list[Argument],
+    env: Mapping[str, Argument],
+    cwd: Path,
+    stdin: int = subprocess.DEVNULL,
+) -> subprocess.Popen[str]:
+    """Start a command below `root`, with few variables but those of `env`."""
+    variables: dict[str, Argument] = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "LANG": "C.UTF-8",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        **{name: os.environ[name] for name in ("PYTHONWARNINGS", "TZ") if name in os.environ},
+        **env,
+    }
+
+    def seen(value: Argument) -> str:
+        return inside(root, value) if isinstance(value, Path) else value
+
+    line = [seen(word) for word in command]
+    if root != Path("/"):
+        line = ["chroot", str(root), "/usr/bin/env", "-C", seen(cwd), *line]
+    return subprocess.Popen(
+        line,
+        env={name: seen(value) for name, value in variables.items()},
+        cwd=cwd if root == Path("/") else None,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float) -> Outcome:
+    """Wait for a process from `launch`; kill its whole session when time is up."""
+    began = time.monotonic()
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        stdout, stderr = process.communicate()
+        pytest.fail(f"no end after {timeout} s: {process.args!r}\n{stdout}\n{stderr}")
+    except BaseException:
+        kill(process)
+        raise
+    return Outcome(process.returncode, stdout, stderr, time.monotonic() - began)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process from `launch` and its children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def checked(root: Path, *command: Argument, timeout: float = 300) -> str:
+    """Run a command that has to succeed, and return its standard output."""
+    home = scratch(root)
+    outcome = finish(launch(root, list(command), {"HOME": home}, home), timeout)
+    if outcome.returncode:
+        raise MissingError(f"{' '.join(map(str, command))} failed:\n{outcome.output}")
+    return outcome.stdout
+
+
+def ours(*arguments: Argument) -> str:
+    """Run a module with this interpreter and this machine's settings, but never armed."""
+    result = subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        check=False,
+        env={**os.environ, "PIP_RETRY_PATCH": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if result.returncode:
+        raise MissingError(
+            f"{' '.join(map(str, arguments))} failed:\n{result.stdout}{result.stderr}"
+        )
+    return result.stdout
+
+
+@functools.lru_cache(maxsize=None)
+def machine_settings() -> Mapping[str, str]:
+    """Find how this machine reaches its default index, as environment variables.
+
+    Local extras (find-links, other indexes) are left out: what they hold crosses no network.
+    """
+    found = {name: value for name, value in os.environ.items() if name in CERTIFICATE_VARIABLES}
+    wanted = ("index-url", "cert", "client-cert", "trusted-host")
+    sections = ("global", "install", "download", ":env:")
+    lines = ours("pip", "config", "list").splitlines()
+    for section in sections:
+        for line in lines:
+            key, _, value = line.partition("=")
+            if key in {f"{section}.{name}" for name in wanted}:
+                name = key.rpartition(".")[2].upper().replace("-", "_")
+                found[f"PIP_{name}"] = value.strip("'\"")
+    return found
+
+
+CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
