@@ -12,7 +12,7 @@ from pip_retry_patch.transport.reissue import Part, Ranges
 # Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
 # are compared with those that were handed on. A validator alone is a claim: two files of one size
 # that were written in the same second have the same one on many servers.
-OVERLAP = 16 * 1024
+OVERLAP = 4 * 1024
 
 
 class Origin(NamedTuple):

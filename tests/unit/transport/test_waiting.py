@@ -13,8 +13,9 @@ from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import Clock, Patience
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts
-from pip_retry_patch.transport.reissue import Part
-from pip_retry_patch.transport.resumption import Origin, Resumption
+from pip_retry_patch.transport.origin import HandedOn, Origin
+from pip_retry_patch.transport.reissue import Part, Ranges
+from pip_retry_patch.transport.resumption import Resumption
 
 TOOK = 0.1
 PATIENCE = Patience(attempts=3, seconds=0.25, first_limit=0.001)
@@ -71,17 +72,19 @@ def test_a_body_waits_as_long_as_it_was_kept_waiting(
         host="files.example",
         ask=network.ask,
         ask_first_url=None,
+        redirected=False,
         unreachable=lambda error: isinstance(error, ConnectionRefusedError),
         local=lambda error: False,
         announce=lambda line: None,
         error=lambda failure, error: error,
         patience=PATIENCE,
         clock=CLOCK,
-        unproven=True,
+        hashed=True,
+        ranges=Ranges(),
     )
     known = ranges.Representation(ranges.Validators.of({}), 1000, ranges.coding_of({}))
     with pytest.raises(GaveUpError):
-        Resumption(origin, known, 0, None).reopen(500, ConnectionResetError(), None)
+        Resumption(origin, known, 0, None).reopen(HandedOn(500), ConnectionResetError())
     assert len(limits) >= 2 and min(limits) >= TOOK
 
 
