@@ -33,11 +33,20 @@ def arm() -> None:
     """Wait for pip's network code. Safe to call again, and in a second copy of this module."""
     if any(getattr(finder, "__name__", "") == __name__ for finder in sys.meta_path):
         return
-    sys.meta_path.insert(0, sys.modules[__name__])
+    # The finders of the .pth lines have done their work. A new list, for an import goes through
+    # the old one at this moment.
+    others = [finder for finder in sys.meta_path if not _is_line(finder)]
+    sys.meta_path = [sys.modules[__name__], *others]
     if _venvs_are_wanted():
         from pip_retry_patch.arming import trigger
 
         trigger.be_asked_next(find_spec)
+
+
+def _is_line(finder: object) -> bool:
+    """Whether a finder is what pip_retry_patch.pth, or a link, puts on `sys.meta_path`."""
+    code = getattr(finder, "__code__", None)
+    return code is not None and any("pip_retry_patch" in str(const) for const in code.co_consts)
 
 
 def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":

@@ -229,6 +229,17 @@ def web_page(place: Place, why: str, host: str, attempts: int, seconds: float) -
     )
 
 
+def cut_page(url: str, size: int) -> Failure:
+    """A page came, but not to its end. To fetch it anew may help."""
+    return _stopped(
+        Place(name_of(url), host_of(url), size, None),
+        CLOSED_EARLY,
+        "the page that came has no end",
+        "The network failed, or the server. Nothing is wrong with the package itself.",
+        "Run the same command again when the connection is better.",
+    )._replace(changed=True)
+
+
 def changed(place: Place, why: str) -> Failure:
     """The server has another version now; the parts of two versions are never joined."""
     return _stopped(
@@ -305,19 +316,11 @@ def accepted_short(name: str, size: int, announced: int | None) -> str:
     )
 
 
-def healed(name: str, cached: bool, continued: bool) -> str:
-    """A file whose hash did not fit was fetched once more, and now it fits."""
-    if continued:
-        return (
-            f"{name} did not fit its hash: what an earlier run had kept of it was damaged or out "
-            "of date. It was removed, and the file fetched from the start: now its hash fits."
-        )
-    if cached:
-        return (
-            f"{name} in pip's cache was not what the index lists (damaged or out of date). "
-            "It was removed from the cache and fetched: now its hash fits."
-        )
-    return f"{name} was damaged on its way: its hash did not fit. Fetched once more, it fits."
+def decoded(name: str, coding: str, host: str) -> str:
+    return (
+        f"{name} came compressed (Content-Encoding: {clean(coding, 20)}), which nobody had asked "
+        f"{clean(host)} for. Decoded, its hash fits."
+    )
 
 
 def purged(count: int, size: int) -> str:

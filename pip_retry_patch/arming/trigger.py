@@ -125,10 +125,8 @@ def await_session(module: Any) -> None:
     """Load the hooks when the first PipSession is made.
 
     The one replacement of a class's method that is made by hand, so that wrapt need not be there
-    yet. The first call undoes it. Nothing else is waited for then.
+    yet. The first call undoes it.
     """
-    for finder in [f for f in sys.meta_path if getattr(f, "__name__", "") == _PACKAGE]:
-        sys.meta_path.remove(finder)
     session = module.PipSession
     original = session.__init__
     waiting = True

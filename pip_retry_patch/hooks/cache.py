@@ -10,7 +10,7 @@ import importlib
 import logging
 import os
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import messages, settings
 from pip_retry_patch.hooks.configuration import read_settings
@@ -39,9 +39,9 @@ class Library:
             return None
         return Path(os.path.realpath(found.partials_dir))
 
-    def shelf(self, session: Any, link: Any) -> partials.Shelf | None:
-        """Return the place of a link's artifact, None where nothing is kept."""
-        if not self._settings.partials:
+    def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> partials.Shelf | None:
+        """Return the place of the artifact with one of these hashes, None if nothing is kept."""
+        if not self._settings.partials or not hashes:
             return None
         # Only secure origins are cached by pip, but the cache is there or not for all.
         cache = getattr(session.get_adapter("https://"), "cache", None)
@@ -49,8 +49,8 @@ class Library:
         directory = self.directory(http and os.path.dirname(http))
         if directory is None:
             return None
-        digest = f"{link.hash_name}={link.hash.lower()}" if link.hash else ""
-        key = partials.key_of(link.url_without_fragment, digest)
+        digest = "\n".join(sorted(f"{n}={d}" for n, digests in hashes.items() for d in digests))
+        key = partials.key_of("https://any.example/", digest)
         return partials.Shelf(directory, self._limits, key, hashed=bool(digest))
 
 

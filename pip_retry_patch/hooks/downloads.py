@@ -7,19 +7,40 @@ calls them, and what one of its links is.
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, ContextManager, Iterable
+import threading
+from types import MappingProxyType
+from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
 from pip_retry_patch import messages
 from pip_retry_patch.hooks.cache import Library, evict
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
+from pip_retry_patch.policy.representation import coding_of, media_of
 from pip_retry_patch.store.partials import Shelf
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.errors import failure_of
-from pip_retry_patch.transport.guard import no_retries
+from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
+
+
+class _Expected(threading.local):
+    """The digests that pip will check what this thread fetches against, by algorithm."""
+
+    hashes: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+def hashes_of(link: Any, expected: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the digests one of which an artifact must have, by algorithm, in lower case.
+
+    :param expected: what pip will check, where that is known: from the requirements file, or the
+        link. A requirement may allow several files; the link then says which one this is.
+    """
+    expected = {name: [d.lower() for d in digests] for name, digests in expected.items() if digests}
+    if link.hash and (not expected or link.hash.lower() in expected.get(link.hash_name, ())):
+        return {link.hash_name: [link.hash.lower()]}
+    return dict(expected)
 
 
 class DownloadHooks:
@@ -41,6 +62,17 @@ class DownloadHooks:
         self._library = library
         self._files = FileRing(announce)
         self._mismatch = mismatch
+        self._expected = _Expected()
+
+    @fail_open
+    def expect(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
+        hashes = args[3] if len(args) > 3 else kwargs.get("hashes")
+        self._expected.hashes = getattr(hashes, "_allowed", None) or {}
+        try:
+            return wrapped(*args, **kwargs)
+        finally:
+            self._expected.hashes = {}
 
     @fail_open
     def download(
@@ -97,14 +129,15 @@ class DownloadHooks:
             if no_retries(getattr(adapter, "max_retries", None)):
                 # `--retries 0`: it is fetched once, whatever comes.
                 return None
-            return LinkedArtifact(self, session, link, call, self._shelf(session, link))
+            hashes = hashes_of(link, self._expected.hashes)
+            return LinkedArtifact(self, session, link, call, hashes, self._shelf(session, hashes))
         except Exception as why:
             logger.debug("pip-retry-patch cannot guard a download: %r", why)
             return None
 
-    def _shelf(self, session: Any, link: Any) -> Shelf | None:
+    def _shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:
         try:
-            return self._library.shelf(session, link)
+            return self._library.shelf(session, hashes)
         except Exception as why:
             logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
             return None
@@ -131,17 +164,19 @@ class LinkedArtifact:
         session: Any,
         link: Any,
         call: Callable[[str], tuple[str, str]],
+        hashes: Mapping[str, Sequence[str]],
         shelf: Shelf | None,
     ) -> None:
         self._hooks = hooks
         self._session = session
-        self._link = link
         self._call = call
         self._shelf = shelf
         self._urls = {link.url_without_fragment}
-        self.hashed = bool(link.hash)
+        self.hashes = hashes
+        self.hashed = bool(hashes)
         self.name = messages.name_of(link.url_without_fragment)
         self.host = messages.host_of(link.url_without_fragment)
+        self.media = self.coding = ""
         self.cached = False
         self.announced: int | None = None
         self.continued: int | None = None
@@ -167,7 +202,8 @@ class LinkedArtifact:
         self.cached = bool(getattr(response, "from_cache", False))
         self.host = messages.host_of(response.url)
         length = response.headers.get("content-length") or ""
-        self.announced = int(length) if length.isascii() and length.isdigit() else None
+        self.announced = int(length[:18]) if length.isascii() and length.isdigit() else None
+        self.media, self.coding = media_of(response.headers), coding_of(response.headers)
         self._urls.update(r.url for r in (*response.history, response))
 
     def discard(self) -> None:
@@ -180,9 +216,7 @@ class LinkedArtifact:
             evict(self._session, url)
 
     def fits(self, path: str) -> bool:
-        if not self.hashed:
-            return False
-        return bool(digest_of(path, self._link.hash_name) == self._link.hash.lower())
+        return any(digest_of(path, name) in digests for name, digests in self.hashes.items())
 
     def failure_of(self, error: Exception) -> messages.Failure | None:
         return failure_of(error)

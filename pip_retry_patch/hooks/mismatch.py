@@ -8,16 +8,19 @@ and past every cache; what does not fit then, stays an error.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import mimetypes
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
-from typing import Callable, NamedTuple, Protocol, TypeVar
+from typing import Callable, Iterator, NamedTuple, Protocol, TypeVar
 
 from pip_retry_patch import messages
+from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
 from pip_retry_patch.transport.errors import reason
 
 logger = logging.getLogger("pip_retry_patch")
@@ -43,12 +46,15 @@ class Artifact(Protocol):
     host: str
     announced: int | None
     continued: int | None
+    media: str
+    coding: str
 
     def fetch(self, location: str, fresh: bool) -> Download:
         """Let pip download it into a directory; `fresh`: past every cache.
 
-        Afterwards `cached`, `host`, `announced` (the Content-Length) and `continued` (how much of
-        it an earlier run had kept, in bytes) tell of this fetch.
+        Afterwards `cached`, `host`, `announced` (the Content-Length), `continued` (how much of it
+        an earlier run had kept, in bytes), `media` and `coding` (its media type and its
+        Content-Encoding, "" for none) tell of this fetch.
         """
 
     def forget(self) -> None:
@@ -58,7 +64,7 @@ class Artifact(Protocol):
         """Remove what is kept of it for a later run, and nothing else."""
 
     def fits(self, path: str) -> bool:
-        """Whether a file has the hash that the link carries; False if it carries none."""
+        """Whether a file has a hash that is wanted; False if none is known."""
 
     def failure_of(self, error: Exception) -> messages.Failure | None:
         """Return the Failure that an error was made of, None if it was not made by us."""
@@ -115,6 +121,8 @@ class FileRing:
     def check(self, verify: Callable[[str], T], path: str, mismatch: type[Exception]) -> T:
         """Let pip check a file's hash; on a mismatch fetch the file anew, once, and check that.
 
+        A file that something on the way compressed is decoded first: its hash is of what it was.
+
         :param verify: raises `mismatch` if a file's hash does not fit.
         """
         try:
@@ -125,22 +133,50 @@ class FileRing:
                 raise
             found = error
         try:
+            if self._replace_decoded(artifact, verify, path, mismatch):
+                return verify(path)
             first, second, trouble = self._fetch_again(artifact, path)
             if second is not None:
                 try:
                     verified = verify(path)
                 except mismatch:
+                    if self._replace_decoded(artifact, verify, path, mismatch):
+                        return verify(path)
                     artifact.forget()
                 else:
-                    self._announce(
-                        messages.healed(artifact.name, first.cached, first.continued is not None)
-                    )
+                    self._announce(healed(artifact.name, first))
                     return verified
             artifact.explain(found, evidence(first, second, trouble))
         except Exception as why:
             # Whatever is wrong with the looking into it, the mismatch stands.
             logger.debug("pip-retry-patch could not look into a mismatch: %r", why)
         raise found
+
+    def _replace_decoded(
+        self,
+        artifact: Artifact,
+        verify: Callable[[str], T],
+        path: str,
+        mismatch: type[Exception],
+    ) -> bool:
+        """Put the decoded file in a file's place if its hash fits."""
+        if artifact.coding not in CODINGS:
+            return False
+        # Beside it, in pip's own temporary directory: it goes when that goes.
+        handle, decoded = tempfile.mkstemp(dir=str(Path(path).parent))
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for piece in decode(path, artifact.coding):
+                    file.write(piece)
+            verify(decoded)
+            os.replace(decoded, path)
+        except (mismatch, zlib.error, OSError) as why:
+            logger.debug("%s is not what its coding says: %r", artifact.name, why)
+            with contextlib.suppress(OSError):
+                os.unlink(decoded)
+            return False
+        self._announce(messages.decoded(artifact.name, artifact.coding, artifact.host))
+        return True
 
     def _fetch_again(self, artifact: Artifact, path: str) -> tuple[Fetch, Fetch | None, str]:
         """Replace the file by a fresh one; return what is told of both, or why there is none."""
@@ -171,10 +207,40 @@ def digest_of(path: str, algorithm: str) -> str:
 
 
 def _evidence(artifact: Artifact, path: str) -> Fetch:
-    size, digest = Path(path).stat().st_size, digest_of(path, "sha256")
+    with Path(path).open("rb") as file:
+        start = file.read(512)
     return Fetch(
-        artifact.cached, artifact.host, size, artifact.announced, digest, artifact.continued
+        artifact.name,
+        artifact.cached,
+        artifact.host,
+        Path(path).stat().st_size,
+        artifact.announced,
+        digest_of(path, "sha256"),
+        artifact.continued,
+        artifact.media,
+        artifact.coding,
+        start,
     )
+
+
+CODINGS = frozenset(["gzip", "x-gzip", "deflate"])
+
+
+def decode(path: str, coding: str) -> Iterator[bytes]:
+    """Yield what a file was before it was compressed (RFC 9110 section 8.4.1).
+
+    :raises zlib.error: it is not compressed so.
+    """
+    # 32 and more: whatever header there is, that of gzip (RFC 1952) or of zlib (RFC 1950).
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    with Path(path).open("rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            while piece:
+                yield stream.decompress(piece, 1 << 22)
+                piece = stream.unconsumed_tail
+    yield stream.flush()
+    if not stream.eof:
+        raise zlib.error("its end is missing")
 
 
 def _files(location: str) -> set[str]:
@@ -183,69 +249,3 @@ def _files(location: str) -> set[str]:
             return {entry.path for entry in found if entry.is_file()}
     except OSError:
         return set()
-
-
-class Fetch(NamedTuple):
-    """One fetch of an artifact, as evidence.
-
-    `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
-    tells equal files from others. `continued`: so many bytes are from an earlier run.
-    """
-
-    cached: bool
-    host: str
-    size: int
-    announced: int | None
-    digest: str
-    continued: int | None = None
-
-    def __str__(self) -> str:
-        place = "pip's cache" if self.cached else messages.clean(self.host)
-        if self.continued is not None:
-            place += f" (the first {messages.format_size(self.continued)} in an earlier run)"
-        if self.announced is None:
-            return f"{messages.format_size(self.size)} from {place}"
-        whole = "complete" if self.size == self.announced else "NOT complete"
-        size, announced = messages.format_size(self.size), messages.format_size(self.announced)
-        return f"{size} of {announced} from {place}, {whole}"
-
-
-def evidence(first: Fetch, second: Fetch | None, trouble: str = "") -> str:
-    """What to add to pip's hash mismatch: what was seen, and the remedy that follows from it.
-
-    :param second: the fresh fetch, None if there was none, because of `trouble`.
-    """
-    lines = ["pip-retry-patch looked into it:", f"  first fetch:  {first}"]
-    if second is None:
-        lines.append(f"  second fetch: failed: {messages.clean(trouble)}")
-        lines.append("  So it is not known whether the file was damaged on its way. Run the same")
-        lines.append("  command again when the connection is better.")
-        return "\n".join(lines)
-    lines.append(f"  second fetch: {second}")
-    if first.digest == second.digest:
-        lines += [
-            "  Both brought the same bytes, so nothing was damaged on the way: this is another",
-            "  file than the one whose hash is listed. Do not work around this, the file may have",
-            "  been replaced. If the hash is in your requirements file, compare it with a source",
-            "  that you trust, and make it anew with 'pip hash'. If the index lists it, ask those",
-            f"  who run the index, or the authors of the package ({messages.clean(second.host)}).",
-        ]
-    elif first.continued is not None:
-        lines += [
-            "  What an earlier run had kept of the file was removed. What the server sent now does",
-            "  not fit either. Run the same command again: it will show whether the server always",
-            "  sends the same bytes, or whether something on the way damages them.",
-        ]
-    elif first.cached:
-        lines += [
-            "  The file in pip's cache was another one, and was removed. What the server sent does",
-            "  not fit either. Run the same command again: it will show whether the server always",
-            "  sends the same bytes, or whether something on the way damages them.",
-        ]
-    else:
-        lines += [
-            "  Each fetch brought different bytes: something between you and the server damages",
-            "  them. That may be a proxy, an antivirus program, a router, or the disk or memory of",
-            "  this machine. Try another network, or another machine.",
-        ]
-    return "\n".join(lines)

@@ -7,6 +7,7 @@ where a distribution debundled pip. What is wrapped, and which pips have it:
 |---|---|---|---|
 | `session.urllib3`'s `HTTPConnectionPool.urlopen` | 19.3 | bodies, lost hosts | transport/ |
 | `network.session.PipSession.request` | 19.3 | the request ring | here |
+| `operations.prepare.get_http_url(link, download, download_dir, hashes)` | 20.2 | hashes | there |
 | `network.download.Downloader.__call__(link, location)` | 20.3 | the file ring | downloads.py |
 | `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same | there |
 | `utils.hashes.Hashes.check_against_path(path)` | always | the same | there |
@@ -28,8 +29,9 @@ from pip_retry_patch.hooks.configuration import read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.reporting import Announcer, error_maker
 from pip_retry_patch.policy.retry import Attempts, Effort, Patience
-from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
+from pip_retry_patch.transport.pages import is_cut
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
@@ -38,6 +40,7 @@ logger = logging.getLogger("pip_retry_patch")
 # `DownloadHooks`.
 WRAPPED = (
     ("network.session", "PipSession.request", "request"),
+    ("operations.prepare", "get_http_url", "expect"),
     ("network.download", "Downloader.__call__", "download"),
     ("network.download", "BatchDownloader.__call__", "download_all"),
     ("utils.hashes", "Hashes.check_against_path", "check"),
@@ -125,7 +128,9 @@ class SessionHook:
             try:
                 with self._guard.sending(url, again, hashed, needed, continuation):
                     response = wrapped(*args, **kwargs)
-                break
+                if kwargs.get("stream") or not self._is_cut(response):
+                    break
+                raise self._guard.error(messages.cut_page(url, len(response.content)), EarlyEnd())
             except Exception as error:
                 # Only a body that is read in here can break in here: never a streamed one.
                 failure = failure_of(error)
@@ -135,12 +140,20 @@ class SessionHook:
                 attempts.was_unhelpful(at_once=True)
                 if not attempts.wait(announce_again):
                     raise
+                kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
         if artifact is not None:
             try:
                 artifact.note(response, continuation)
             except Exception as why:
                 logger.debug("pip-retry-patch could not note a response: %r", why)
         return response
+
+    def _is_cut(self, response: Any) -> bool:
+        try:
+            return is_cut(response)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look at the end of a page: %r", why)
+            return False
 
     def _attempts(self) -> Attempts:
         return Attempts(self._guard.patience, self._guard.clock, Effort())

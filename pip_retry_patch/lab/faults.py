@@ -13,8 +13,9 @@ Only a fault that needs something new of the connection needs a second file, `co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import gzip
+from dataclasses import dataclass, replace
+from typing import ClassVar, Mapping
 
 from pip_retry_patch.lab.answers import Draft, Reply, Representation, note, unsatisfiable
 from pip_retry_patch.lab.stages import Ending, Fault, Line
@@ -88,6 +89,16 @@ class Drop(Fault):
 
 
 @dataclass(frozen=True)
+class ToRange(Fault):
+    """`fault`, but only to a request that has a Range: a server or a gateway that refuses those."""
+
+    fault: Fault
+
+    def struck_by(self, asked: Mapping[str, str]) -> Fault | None:
+        return self.fault if "range" in asked else None
+
+
+@dataclass(frozen=True)
 class Busy(Fault):
     """`status` with a body of one line; `retry_after` in seconds, or a date as text."""
 
@@ -111,6 +122,19 @@ class Redirect(Fault):
 
 
 @dataclass(frozen=True)
+class WebPage(Fault):
+    """A login page or a block page: 200 in place of the file; `labelled` as a web page or not."""
+
+    size: int = 1800
+    labelled: bool = True
+
+    def instead(self, what: Representation) -> Reply:
+        page = "<!DOCTYPE html>\n<html><body>Please log in".ljust(self.size, ".")
+        media = "text/html; charset=utf-8" if self.labelled else "application/octet-stream"
+        return note(200, {"Content-Type": media, "ETag": '"page"'}, page)
+
+
+@dataclass(frozen=True)
 class Unsatisfiable(Fault):
     """416, with the true total or with `total`."""
 
@@ -128,6 +152,25 @@ class Changed(Fault):
     """From this request on, the artifact is another one: other bytes, size, hash and validator."""
 
     changes_file: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Replaced(Fault):
+    """The artifact is another one, of the same size and with the same validators."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.what = replace(draft.what, data=draft.what.data.translate(_OTHER_BYTES))
+
+
+_OTHER_BYTES = bytes(255 - byte for byte in range(256))
+
+
+@dataclass(frozen=True)
+class Unconditional(Fault):
+    """200 with everything to If-Range, even with the right validator; 206 to Range alone."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.ranges = draft.ranges and "if-range" not in draft.asked
 
 
 @dataclass(frozen=True)
@@ -188,6 +231,53 @@ class OtherTotal(Fault):
 
     def spoil(self, draft: Draft) -> None:
         draft.claimed_total += self.delta
+
+
+@dataclass(frozen=True)
+class Starred(Fault):
+    """A 206 whose Content-Range gives no total (`*`)."""
+
+    def rewrite(self, reply: Reply) -> None:
+        if "Content-Range" in reply.headers:
+            label = reply.headers["Content-Range"].partition("/")[0]
+            reply.headers["Content-Range"] = f"{label}/*"
+
+
+@dataclass(frozen=True)
+class Excess(Fault):
+    """A 206 in chunks that goes on behind the end that its label names, with other bytes."""
+
+    extra: int
+
+    def rewrite(self, reply: Reply) -> None:
+        if "Content-Range" in reply.headers:
+            reply.headers["Transfer-Encoding"] = "chunked"
+            reply.announced = None
+            reply.body = memoryview(bytes(reply.body) + b"x" * self.extra)
+
+
+@dataclass(frozen=True)
+class Multipart(Fault):
+    """A 206 of the very length that is missing, as multipart/byteranges."""
+
+    def rewrite(self, reply: Reply) -> None:
+        if reply.headers.pop("Content-Range", None):
+            reply.headers["Content-Type"] = "multipart/byteranges; boundary=b"
+            reply.body = memoryview(b"--b\r\n".ljust(len(reply.body), b"x"))
+
+
+@dataclass(frozen=True)
+class Compressed(Fault):
+    """Content-Encoding: gzip that nobody asked for; `honest`: the body really is compressed."""
+
+    honest: bool = True
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers["Content-Encoding"] = "gzip"
+        if self.honest:
+            reply.body = memoryview(gzip.compress(reply.body, 1, mtime=0))
+            if reply.announced is not None:
+                reply.announced = len(reply.body)
 
 
 @dataclass(frozen=True)

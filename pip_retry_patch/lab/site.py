@@ -103,7 +103,9 @@ class Site:
             if package and method == "GET":
                 turn = self._turns.get((name, kind), 0)
                 self._turns[name, kind] = turn + 1
-                faults = package.faults_of(kind, turn)
+                scheduled = package.faults_of(kind, turn)
+                struck_by = (fault.struck_by(headers) for fault in scheduled)
+                faults = tuple(fault for fault in struck_by if fault)
                 self._generations[name] += any(fault.changes_file for fault in faults)
             number = len(self._log)
             struck = ", ".join(map(repr, faults)) or None

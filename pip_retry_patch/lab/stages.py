@@ -42,6 +42,10 @@ class Fault:
     needs_tls: ClassVar[bool] = False
     changes_file: ClassVar[bool] = False  # the artifact is another one from this request on
 
+    def struck_by(self, asked: Mapping[str, str]) -> Fault | None:
+        """The fault that strikes a request with these headers, names in lower case."""
+        return self
+
     def instead(self, what: Representation) -> Reply | None:
         """The answer that takes the place of the content, if there is one."""
         return None

@@ -1,4 +1,4 @@
-"""RFC 9110 ranges and validators, as pure functions.
+"""RFC 9110 ranges, as pure functions: what was asked, what came, and what that is worth.
 
 What may be joined to bytes that were already handed on is decided here and nowhere else:
 `judge` looks at the answer to a request for the missing part and says what it is worth.
@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import enum
 import re
-from email.utils import parsedate_to_datetime
 from typing import Mapping, NamedTuple
+
+from pip_retry_patch.policy.representation import (
+    Representation,
+    Validators,
+    coding_of,
+    is_web_page,
+    media_of,
+)
 
 # No file has a size of more than 18 digits, and Python refuses to read numbers of thousands.
 _CONTENT_RANGE = re.compile(
     r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE
 )
-
-# RFC 9110 section 8.8.2.2 wants a Last-Modified to be older than the answer by enough to make a
-# second change within the same clock tick, or two clocks that differ, unlikely.
-_SETTLED_SECONDS = 60
 
 # Answers that ask for time, not for another request: RFC 6585 (429), RFC 9110 sections 15.5.9
 # (408) and 15.6, RFC 8470 (425). 520 to 527 are what a common CDN says of an origin it lost.
@@ -50,91 +53,6 @@ def parse_content_range(value: str | None) -> ContentRange | None:
     if last < first or (total is not None and last >= total):
         return None
     return ContentRange(first, last, total)
-
-
-class Validators(NamedTuple):
-    """What an answer says to tell one version of a representation from another.
-
-    `etag` is the field as it was sent, with its quotes and its `W/`; `modified` is the
-    Last-Modified field; `settled` is true where there is no ETag, and that date may be taken as a
-    strong validator (RFC 9110 section 8.8.2.2).
-    """
-
-    etag: str | None = None
-    modified: str | None = None
-    settled: bool = False
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str]) -> Validators:
-        etag = (headers.get("etag") or "").strip() or None
-        modified = (headers.get("last-modified") or "").strip() or None
-        # An ETag outranks the date; and to read two dates is much of what a small answer costs.
-        return cls(etag, modified, etag is None and _is_settled(modified, headers.get("date")))
-
-    @property
-    def strong(self) -> str | None:
-        """The value for If-Range (RFC 9110 section 13.1.5), None if nothing here is strong."""
-        if self.etag is not None:
-            return None if _is_weak(self.etag) else self.etag
-        return self.modified if self.settled else None
-
-    def prove(self, later: Validators) -> bool:
-        """Whether `later` describes, byte for byte, the same version."""
-        return self.strong is not None and self.strong == later.strong
-
-
-def _is_weak(etag: str) -> bool:
-    # Anything that is not a quoted string is not an entity-tag, and proves no more than a weak one.
-    return not (len(etag) >= 2 and etag[0] == '"' and etag[-1] == '"')
-
-
-def _is_settled(modified: str | None, date: str | None) -> bool:
-    if not modified or not date:
-        return False
-    try:
-        age = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return False
-    return age.total_seconds() >= _SETTLED_SECONDS
-
-
-class Representation(NamedTuple):
-    """What is known of the thing that is being downloaded.
-
-    `total` is its size in bytes, None if no answer has told it yet. `coding` is its
-    Content-Encoding, whose bytes are the ones that ranges count. `media` is its media type, "" if
-    that is not known.
-    """
-
-    validators: Validators
-    total: int | None
-    coding: str = ""
-    media: str = ""
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str], total: int | None) -> Representation:
-        return cls(Validators.of(headers), total, coding_of(headers), media_of(headers))
-
-
-def coding_of(headers: Mapping[str, str]) -> str:
-    """Return the Content-Encoding in one spelling; "" means none."""
-    coding = (headers.get("content-encoding") or "").strip().lower()
-    return "" if coding == "identity" else coding
-
-
-def media_of(headers: Mapping[str, str]) -> str:
-    """Return the media type of Content-Type in one spelling, without its parameters."""
-    return (headers.get("content-type") or "").partition(";")[0].strip().lower()
-
-
-# What a login page or a block page is sent as.
-_WEB_PAGES = frozenset(["text/html", "application/xhtml+xml"])
-
-
-def is_web_page(media: str, first_bytes: bytes = b"") -> bool:
-    """Whether a media type, or the first bytes of a body, are those of a web page."""
-    start = first_bytes[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return media in _WEB_PAGES or start.startswith((b"<!doctype html", b"<html"))
 
 
 class Question(NamedTuple):

@@ -27,7 +27,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from pip_retry_patch.policy.ranges import Representation, Validators
+from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.store import locks
 
 logger = logging.getLogger("pip_retry_patch")

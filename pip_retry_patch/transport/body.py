@@ -5,9 +5,10 @@ A `Body` takes the place of the `http.client.HTTPResponse` that a urllib3 respon
 and sees one uninterrupted body, or one error. It knows neither pip nor urllib3: guard.py hands it
 an `Origin` that can be asked again.
 
-It is a plain class and no proxy object: of the response it replaces it must show everything but
-one attribute, `fp`. Where that is missing urllib3 leaves the chunked coding to http.client,
-below this class, instead of reading the chunks from the socket around it.
+It is a plain class and no proxy object: to pip it must show all of the response it replaces but one
+attribute, `fp`. Where that is missing urllib3 leaves the chunked coding to http.client, below this
+class, instead of reading the chunks from the socket around it. Programs that ask for `fp` get one
+from which the chunks can be read (`shows_file`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import time
 from typing import Any
 
 from pip_retry_patch import messages
-from pip_retry_patch.policy.ranges import Representation
+from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store.partials import Partial
+from pip_retry_patch.transport.chunks import Chunks
 from pip_retry_patch.transport.continuation import Continued
 from pip_retry_patch.transport.errors import EarlyEnd, GaveUpError
 from pip_retry_patch.transport.origin import OVERLAP, HandedOn, Origin
@@ -47,6 +49,7 @@ class Body:
     :param stop: position after the last byte of it; None while no answer has told it (a chunked
         body, or one that ends with the connection).
     :param partial: keeps what is handed on, for a later run.
+    :param shows_file: have the attribute `fp`.
     """
 
     def __init__(
@@ -58,7 +61,11 @@ class Body:
         start: int,
         stop: int | None,
         partial: Partial | None = None,
+        shows_file: bool = False,
     ) -> None:
+        chunked = shows_file and getattr(first, "chunked", False)
+        self._shows_file = shows_file
+        self._chunks = Chunks(self, first.fp) if chunked else None
         self._first = first
         self._part: Part | Continued | None = part
         self._partial = partial
@@ -82,8 +89,16 @@ class Body:
 
     def __getattr__(self, name: str) -> Any:
         if name == "fp":  # see the module's docstring
-            raise AttributeError(name)
+            if not self._shows_file:
+                raise AttributeError(name)
+            return None if self.closed else self._chunks or self._first.fp or self
         return getattr(self._first, name)
+
+    def _safe_read(self, amt: int) -> bytes:
+        """As in http.client; urllib3's `read_chunked` calls it."""
+        if self._chunks is not None:
+            return self._chunks.read(amt)
+        return self._first._safe_read(amt)  # type: ignore[attr-defined,no-any-return]
 
     @property
     def closed(self) -> bool:

@@ -12,7 +12,8 @@ from typing import Any, Callable, Mapping, NamedTuple
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.ranges import Representation, Verdict
+from pip_retry_patch.policy.ranges import Verdict
+from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store.partials import Kept, Partial, Shelf
 from pip_retry_patch.transport.reissue import Part
 
@@ -93,7 +94,7 @@ class Continuation:
         """
         partial, came_at_last = self._kept, False
         if partial is not None:
-            if response.status == 200 and not ranges.is_web_page(ranges.media_of(response.headers)):
+            if response.status == 200 and not is_web_page(media_of(response.headers)):
                 self._kept, came_at_last = None, self._withdrawn
                 partial.remove()
             elif 300 <= response.status < 400:

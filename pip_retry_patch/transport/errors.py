@@ -19,7 +19,7 @@ from pip_retry_patch.policy.retry import Attempts
 class EarlyEnd(http.client.IncompleteRead):
     """The body ended before its last byte, and no error said so (RFC 9112 section 8)."""
 
-    def __init__(self, missing: int | None) -> None:
+    def __init__(self, missing: int | None = None) -> None:
         super().__init__(b"", missing)
 
 

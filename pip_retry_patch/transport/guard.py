@@ -10,13 +10,12 @@ import contextlib
 import importlib
 import logging
 import random
-import sys
 import threading
 import time
 from typing import Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import messages
-from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy import ranges, representation
 from pip_retry_patch.policy.retry import Clock, Patience
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
@@ -32,7 +31,9 @@ from pip_retry_patch.transport.reissue import (
     Request,
     Send,
     absolute_url,
+    copies,
     first_part,
+    no_retries,
     same_resource,
 )
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
@@ -73,8 +74,10 @@ class Guard:
     :param urllib3: the module, under any name.
     :param error: makes the exception for a Failure and the error that led to it.
     :param announce: shows one line to the user.
-    :param always: guard even what is asked with `retries=0`. That is how pip builds the session of
-        its self-version check, which must not wait; but it is also what requests does by default.
+    :param program: the urllib3 is a program's own, not pip's. Then bodies are healed even where
+        the request has `retries=0`, for that is the default of requests, while pip asks so for its
+        self-version check, which must not wait. But no host is waited for then, and no endless
+        stream is guarded.
     """
 
     def __init__(
@@ -83,29 +86,33 @@ class Guard:
         patience: Patience,
         error: Callable[[messages.Failure, Exception], Exception],
         announce: Callable[[str], None] = logger.warning,
-        always: bool = False,
+        program: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.patience = patience
         self.clock = clock
-        self._error = error
+        self.error = error
         self._announce = announce
         self._under_way = _UnderWay()
         self._urllib3 = urllib3
-        self._always = always
-        self._hosts = Hosts(_copies(urllib3, "exceptions"), patience, clock, announce)
+        self._program = program
+        self._hosts = Hosts(copies(urllib3, "exceptions"), patience, clock, announce)
         self._sender = PatientSender(self._hosts, error, announce)
         self._ranges: dict[tuple[str, str, int], Ranges] = {}
 
     def wrap(self) -> None:
-        """Put this guard in place; once, however often this is called."""
+        """Put this guard in place, and take away one that was there before.
+
+        pip may be imported twice in a process, and so may this package: test runners throw
+        modules out of `sys.modules`. Two guards around one urllib3 would heal each other's work.
+        """
         wrapt = import_wrapt()
-        for connectionpool in _copies(self._urllib3, "connectionpool"):
+        for connectionpool in copies(self._urllib3, "connectionpool"):
             pool = connectionpool.HTTPConnectionPool
-            if isinstance(vars(pool)["urlopen"], wrapt.FunctionWrapper):
-                own = getattr(vars(pool)["urlopen"], "_self_wrapper", None)
-                if getattr(own, "__func__", None) is Guard.urlopen:
-                    continue
+            found = vars(pool)["urlopen"]
+            earlier = getattr(getattr(found, "_self_wrapper", None), "__self__", None)
+            if type(earlier).__module__ == __name__:
+                pool.urlopen = found.__wrapped__
             wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
 
     @contextlib.contextmanager
@@ -170,7 +177,8 @@ class Guard:
             return wrapped(**retried(continuation, request, unreachable))
         if asked.get("method") == "GET" and kwargs.get("preload_content", True):
             kwargs = dict(kwargs, preload_content=False)
-        patient = self._always or not no_retries(asked.get("retries"))
+        waits = not no_retries(asked.get("retries"))
+        patient = waits or self._program
         response = accepted = None
         sends_parts = self._ranges_of(pool)
         if patient and continuation is not None:
@@ -184,7 +192,7 @@ class Guard:
                 continuation.withdraw()
             wrapped.forget()  # the answers to an offer are none to pip's own request
         if response is None:
-            response = self._sender.send(request, args, kwargs, patient)
+            response = self._sender.send(request, args, kwargs, waits)
         try:
             if continuation is not None and accepted is None and continuation.settle(response):
                 sends_parts.refused = not sends_parts.proven
@@ -195,7 +203,7 @@ class Guard:
             if accepted is not None:
                 accepted.partial.remove()
                 drop(response)
-                response = self._sender.send(request, args, kwargs, patient)
+                response = self._sender.send(request, args, kwargs, waits)
         return response
 
     def _ranges_of(self, pool: Any) -> Ranges:
@@ -211,13 +219,13 @@ class Guard:
         span = ranges.span_of(response.status, response.headers, length)
         if accepted is not None:
             span = ranges.Span(0, accepted.total, accepted.total)
-        if span is None:
+        if span is None or (self._program and representation.is_endless(response.headers)):
             return
         start, stop, total = span
         continuation = self._under_way.continuation
-        known = ranges.Representation.of(response.headers, total)
+        known = representation.Representation.of(response.headers, total)
         partial = None
-        came = response.status == 200 and not ranges.is_web_page(known.media)
+        came = response.status == 200 and not representation.is_web_page(known.media)
         if accepted is None and continuation is not None and came:
             partial = continuation.keep(known, response.headers)
         origin = self._origin(request)
@@ -228,7 +236,9 @@ class Guard:
             if accepted.size is not None:
                 part.limit(accepted.size, final=True)
             part = Continued(partial, part)
-        response._fp = Body(response._fp, part, origin, known, start, stop, partial)
+        response._fp = Body(
+            *(response._fp, part, origin, known, start, stop, partial), shows_file=self._program
+        )
         if accepted is not None and continuation is not None:
             show_as_whole(response, accepted)
             continuation.announce(accepted)
@@ -242,6 +252,9 @@ class Guard:
             assert again is not None
             return self._capture(again, fields)
 
+        patience = self.patience
+        if no_retries(request.asked.get("retries")):
+            patience = patience._replace(seconds=0.0)
         reissuer = Reissuer(request, capture)
         redirected = again is not None and not same_resource(first_url, request.url)
         return Origin(
@@ -253,8 +266,8 @@ class Guard:
             unreachable=self._hosts.is_unreachable,
             local=lambda error: is_local(request.pool, error),
             announce=self._announce,
-            error=self._error,
-            patience=self.patience,
+            error=self.error,
+            patience=patience,
             clock=self.clock,
             hashed=now.hashed,
             ranges=self._ranges_of(request.pool),
@@ -279,22 +292,4 @@ class Guard:
 def protect() -> None:
     """Guard the urllib3 that this program imports. See `pip_retry_patch.protect`."""
     urllib3 = importlib.import_module("urllib3")
-    Guard(urllib3, Patience(), error=lambda _, interruption: interruption, always=True).wrap()
-
-
-def _copies(urllib3: Any, submodule: str) -> list[Any]:
-    """Return a submodule of `urllib3`, once for each time that its file was executed.
-
-    Where a distribution debundled pip, `pip._vendor.urllib3` is another name for the package, but
-    an import of `pip._vendor.urllib3.connectionpool` executes that file again; what was imported
-    last is the package's attribute, and requests may well use the other one.
-    """
-    names = [name for name, module in list(sys.modules.items()) if module is urllib3]
-    found = [sys.modules.get(f"{name}.{submodule}") for name in names]
-    copies = [getattr(urllib3, submodule), *(module for module in found if module is not None)]
-    return list({id(module): module for module in copies}.values())
-
-
-def no_retries(retries: Any) -> bool:
-    """Whether the request was sent with `retries=0`; with a history, they were used up."""
-    return getattr(retries, "total", retries) in (0, False) and not getattr(retries, "history", ())
+    Guard(urllib3, Patience(), error=lambda _, interruption: interruption, program=True).wrap()

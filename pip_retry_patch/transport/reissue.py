@@ -7,11 +7,12 @@ credentials are what pip's session chose for that host.
 from __future__ import annotations
 
 import http.client
+import sys
 import urllib.parse
 from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 from pip_retry_patch import messages
-from pip_retry_patch.policy.ranges import is_web_page, media_of
+from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.transport.errors import EarlyEnd
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
@@ -262,3 +263,21 @@ def same_resource(one: str, other: str) -> bool:
     """Whether two URLs name the same thing on the same host."""
     a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
     return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)
+
+
+def copies(urllib3: Any, submodule: str) -> list[Any]:
+    """Return a submodule of `urllib3`, once for each time that its file was executed.
+
+    Where a distribution debundled pip, `pip._vendor.urllib3` is another name for the package, but
+    an import of `pip._vendor.urllib3.connectionpool` executes that file again; what was imported
+    last is the package's attribute, and requests may well use the other one.
+    """
+    names = [name for name, module in list(sys.modules.items()) if module is urllib3]
+    found = [sys.modules.get(f"{name}.{submodule}") for name in names]
+    copies = [getattr(urllib3, submodule), *(module for module in found if module is not None)]
+    return list({id(module): module for module in copies}.values())
+
+
+def no_retries(retries: Any) -> bool:
+    """Whether the request was sent with `retries=0`; with a history, they were used up."""
+    return getattr(retries, "total", retries) in (0, False) and not getattr(retries, "history", ())

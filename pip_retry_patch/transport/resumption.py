@@ -11,8 +11,9 @@ import logging
 from typing import Any, Callable, Mapping
 
 from pip_retry_patch import messages
-from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.ranges import Question, Representation, Verdict
+from pip_retry_patch.policy import ranges, representation
+from pip_retry_patch.policy.ranges import Question, Verdict
+from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.policy.retry import Attempts, Effort, retry_after
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import GaveUpError, Story
@@ -84,7 +85,7 @@ class _Search:
         self._handed_on = handed_on
         self._attempts = attempts
         self._story = story
-        self._ask = body.origin.ask
+        self._ask = self._asked = body.origin.ask
         self._first_url_is_left = body.origin.ask_first_url is not None
         strong = body.known.validators.strong
         # A part that neither a hash nor a validator speaks for is not worth asking for.
@@ -140,7 +141,7 @@ class _Search:
                 self._attempts.was_unhelpful()
                 self._doubt_ranges()
             return None
-        self._ask = origin.ask
+        self._asked, self._ask = self._ask, origin.ask
         return part
 
     def _judge(self, part: Part, question: Question) -> ranges.Answer:
@@ -163,8 +164,8 @@ class _Search:
 
     def _is_web_page(self, first_bytes: bytes) -> bool:
         """Whether a body that begins so is one in place of something else."""
-        expected = ranges.is_web_page(self._body.known.media)
-        return not expected and ranges.is_web_page("", first_bytes)
+        expected = representation.is_web_page(self._body.known.media)
+        return not expected and representation.is_web_page("", first_bytes)
 
     def _doubt_ranges(self) -> None:
         """Take turns, where it may be our own Range that brings each answer down."""
@@ -208,7 +209,7 @@ class _Search:
         self._story.trouble = messages.useless(part.status, self._answer.verdict.value)
         self._withheld |= self._answer.verdict is Verdict.WITHHELD
         if self._ranged:
-            self._ranged = False
+            self._ask, self._ranged = self._asked, False
             return ASK_NOW
         self._attempts.was_unhelpful(at_once=True)
         return ASK_LATER

@@ -87,11 +87,11 @@ def test_quiet_and_log_mean_what_they_meant(
         done = Download(environment, lab, certificates, "-qq")
         done.assert_right()
         assert done.run.output == ""
-    with Lab([Package("demo", SIZE, [Cut(THIRD), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(THIRD), *[Busy(404)] * 2])]) as lab:
         done = Download(environment, lab, certificates, "-q")
         done.assert_clear_error()
         assert done.run.stdout == ""
-    with Lab([Package("demo", SIZE, [Cut(THIRD), Cut(THIRD), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(THIRD), Cut(THIRD), *[Busy(404)] * 2])]) as lab:
         done = Download(environment, lab, certificates, "--log", log)
         done.assert_clear_error()
         assert "was interrupted at 1" in log.read_text()

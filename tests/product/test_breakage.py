@@ -134,7 +134,9 @@ def test_any_function_of_ours_may_raise(half: int, pip: str, python: str, broken
     """Each function, in one of the pips."""
     environment = broken.environment
     number = 0
-    with Forked(environment) as forked, Lab([Package("demo", SIZE, [Cut(HALF), Busy(404)])]) as lab:
+    with Forked(environment) as forked, Lab(
+        [Package("demo", SIZE, [Cut(HALF), *[Busy(404)] * 2])]
+    ) as lab:
         template = environment.fresh_dir()
         got = get(forked, environment, lab, cache=template)
         assert not got.right and list((template / "retry-patch").iterdir())

@@ -58,8 +58,8 @@ def test_a_server_that_stays_away_is_waited_for_and_then_named(
 
 
 REFUSALS = {
-    "gone": ([Cut(THIRD), Busy(404)], "answered 404"),
-    "expired": ([Cut(THIRD), Busy(403)], "answered 403"),
+    "gone": ([Cut(THIRD), *[Busy(404)] * 2], "answered 404"),
+    "expired": ([Cut(THIRD), *[Busy(403)] * 2], "answered 403"),
 }
 
 

@@ -89,7 +89,7 @@ def test_purge_removes_what_is_kept_and_says_where(
         "PIP_NO_CACHE_DIR": "1",
         "PIP_RETRY_PATCH_PARTIALS_DIR": store,
     }
-    with Lab([Package("demo", SIZE, [Cut(THIRD * 2), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(THIRD * 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, env=env).assert_clear_error()
     (partial,) = store.iterdir()
     kept = json.loads(command(environment, "status", "--json", **env).stdout)["kept"]

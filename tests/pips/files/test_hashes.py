@@ -171,7 +171,7 @@ def test_sdists_are_healed_as_wheels_are(
 def test_errors_survive_a_terminal_that_is_not_utf_8_and_name_no_credentials(
     faults: str, pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
-    package = Package("demo", SIZE, [Cut(THIRD), Busy(404)])
+    package = Package("demo", SIZE, [Cut(THIRD), *[Busy(404)] * 2])
     if faults == "hash":
         package = Package("demo", SIZE, hashes="0" * 64)
     env: dict[str, Argument] = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "NO_COLOR": "1"}

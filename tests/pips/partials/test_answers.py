@@ -53,7 +53,7 @@ def test_what_is_not_proven_is_dropped_and_pip_gets_the_plain_answer(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    package = Package("demo", SIZE, [Cut(SIZE // 2), Busy(404), answer], hashes=hashes)
+    package = Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2, answer], hashes=hashes)
     with Lab([package]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
         done = Download(environment, lab, certificates, cache=cache)
@@ -72,7 +72,7 @@ def test_less_than_was_asked_for_is_gone_on_from(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    package = Package("demo", SIZE, [Cut(SIZE // 2), Busy(404), Short(100_000)])
+    package = Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2, Short(100_000)])
     with Lab([package]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
         done = Download(environment, lab, certificates, cache=cache)
@@ -88,7 +88,7 @@ def test_a_206_that_only_its_length_and_its_validator_prove_is_gone_on_from(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Cut(SIZE // 2), Busy(404), Unlabelled()]
+    faults = [Cut(SIZE // 2), *[Busy(404)] * 2, Unlabelled()]
     with Lab([Package("demo", SIZE, faults, hashes=hashes)]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
         done = Download(environment, lab, certificates, cache=cache)
@@ -104,7 +104,7 @@ def test_a_file_that_was_replaced_between_two_runs(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Cut(SIZE // 2), Busy(404), Changed()]
+    faults = [Cut(SIZE // 2), *[Busy(404)] * 2, Changed()]
     for hashes in (False, True):
         shutil.rmtree(cache / "retry-patch", ignore_errors=True)
         # (A hash that the index lists before and after, and that only the later file has.)
@@ -147,7 +147,7 @@ def test_other_ways_to_serve_a_file_whose_hash_is_known(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Cut(SIZE // 2), Busy(404)]
+    faults = [Cut(SIZE // 2), *[Busy(404)] * 2]
     package = Package("demo", SIZE, faults, chunked=True)
     if how != "chunked":
         package = Package("demo", SIZE, faults, validator=how)
@@ -166,8 +166,8 @@ def test_nothing_is_kept_that_could_not_be_proven_or_is_small(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Cut(SIZE // 2), Busy(404)]
-    small = [Cut(500_000), Busy(404)]
+    faults = [Cut(SIZE // 2), *[Busy(404)] * 2]
+    small = [Cut(500_000), *[Busy(404)] * 2]
     for package in (
         Package("demo", SIZE, faults, hashes=False, validator="none"),
         Package("demo", SIZE, faults, hashes=False, validator="weak"),
@@ -187,7 +187,7 @@ def test_a_continued_file_that_never_fits_its_hash_is_an_error_that_tells_of_it(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    package = Package("demo", SIZE, [Cut(SIZE // 2), Busy(404), Flip(5), Flip(6)])
+    package = Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2, Flip(5), Flip(6)])
     with Lab([package]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
         done = Download(environment, lab, certificates, cache=cache)

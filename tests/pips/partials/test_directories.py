@@ -32,7 +32,7 @@ def _kept_under(
     **env: Argument,
 ) -> Download:
     """Let a download fail half-way, and then another one succeed; return the latter."""
-    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, *options, cache=cache, env=env)
         done = Download(environment, lab, certificates, *options, cache=cache, env=env)
         done.assert_right()
@@ -65,7 +65,7 @@ def test_a_directory_of_its_own_for_images_without_a_cache(
 ) -> None:
     environment = armed(pip, python)
     cache, mount = environment.fresh_dir(), environment.fresh_dir() / "mount"
-    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         env: dict[str, Argument] = {
             "PIP_NO_CACHE_DIR": "1",
             "PIP_RETRY_PATCH_PARTIALS_DIR": mount,
@@ -76,7 +76,7 @@ def test_a_directory_of_its_own_for_images_without_a_cache(
         assert stat.S_IMODE(partial.stat().st_mode) == 0o600
         # Root never uses what belongs to another user, as with pip's own cache.
         os.chown(mount, 12345, 12345)
-        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as other:
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as other:
             Download(environment, other, certificates, env=env).assert_clear_error()
             assert list(mount.iterdir()) == [partial]
         os.chown(mount, 0, 0)
@@ -94,7 +94,7 @@ def test_pips_rule_about_cache_directories_of_others(
     environment = armed(pip, python)
     cache = environment.fresh_dir()
     os.chown(cache, 12345, 12345)
-    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         done = Download(environment, lab, certificates, cache=cache)
         assert "owned" in done.run.output and "The cache has been disabled" in done.run.output
         assert not list(cache.iterdir())
@@ -118,7 +118,7 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(
         path.write_text("not ours")
         os.utime(path, (time.time() - 8 * day,) * 2)
     env: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_SIZE": "10 MB"}
-    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, cache=cache, env=env).assert_clear_error()
     names = [path.name for path in kept(cache)]
     assert {f"{'b':0>32}-x.partial", "notes", "report.partial"} <= set(names) and len(names) == 4
@@ -148,7 +148,7 @@ def test_a_disk_that_is_full_or_fills_up_stops_no_download(
             assert outcome.returncode == 0 and not outcome.stderr, outcome.output
             assert not partial.exists()
         # Full from the start: it is not even begun.
-        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
             cache = disk / "cache"
             Download(environment, lab, certificates, cache=cache).assert_clear_error()
             assert not kept(cache)

@@ -188,7 +188,7 @@ def test_after_an_error_the_next_run_goes_on(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Cut(2_000_000), Busy(404), None]
+    faults = [Cut(2_000_000), *[Busy(404)] * 2, None]
     with Lab([Package("demo", SIZE, faults)]) as lab:
         failed = Download(environment, lab, certificates, cache=cache)
         failed.assert_clear_error()
@@ -209,7 +209,13 @@ def test_a_continued_download_is_interrupted_and_heals(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Cut(2_000_000), Busy(404), Busy(503), Cut(1_000_000), Away(1.0, after=1_000_000)]
+    faults = [
+        Cut(2_000_000),
+        *[Busy(404)] * 2,
+        Busy(503),
+        Cut(1_000_000),
+        Away(1.0, after=1_000_000),
+    ]
     with Lab([Package("demo", SIZE, faults)]) as lab:
         Download(environment, lab, certificates, cache=cache)
         done = Download(environment, lab, certificates, cache=cache)

@@ -115,7 +115,7 @@ def test_a_spoiled_partial_never_makes_a_wrong_file(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
         (partial,) = kept(cache)
         spoil(partial)
@@ -144,7 +144,7 @@ def test_without_a_known_hash_what_is_kept_has_a_digest_of_its_own(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), Busy(404)], hashes=False)]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2], hashes=False)]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
         (partial,) = kept(cache)
         spoil(partial)

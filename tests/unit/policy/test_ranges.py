@@ -14,15 +14,12 @@ from pip_retry_patch.policy.ranges import (
     Answer,
     ContentRange,
     Question,
-    Representation,
-    Validators,
     Verdict,
-    coding_of,
-    is_web_page,
     judge,
     parse_content_range,
     range_field,
 )
+from pip_retry_patch.policy.representation import Representation, Validators, coding_of, is_web_page
 
 TOTAL, OFFSET = 1000, 400
 STRONG, OTHER, WEAK = '"v1"', '"v2"', 'W/"v1"'

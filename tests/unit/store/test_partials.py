@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch.policy.ranges import Representation, Validators
+from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.store.partials import DAY, HEADER, Kept, Limits, Shelf, key_of
 
 LIMITS = Limits(size=10_000_000, age=DAY)

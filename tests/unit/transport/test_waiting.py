@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy import representation
 from pip_retry_patch.policy.retry import Clock, Patience
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts
@@ -82,7 +82,9 @@ def test_a_body_waits_as_long_as_it_was_kept_waiting(
         hashed=True,
         ranges=Ranges(),
     )
-    known = ranges.Representation(ranges.Validators.of({}), 1000, ranges.coding_of({}))
+    known = representation.Representation(
+        representation.Validators.of({}), 1000, representation.coding_of({})
+    )
     with pytest.raises(GaveUpError):
         Resumption(origin, known, 0, None).reopen(HandedOn(500), ConnectionResetError())
     assert len(limits) >= 2 and min(limits) >= TOOK
