@@ -147,6 +147,11 @@ class Attempts:
         self._asked_to_wait: float | None = None
 
     @property
+    def is_last(self) -> bool:
+        """Whether one more attempt that does not help will be the last."""
+        return self.effort.unhelpful >= self.patience.attempts - 1
+
+    @property
     def seconds(self) -> float:
         """The seconds since the first of them."""
         return self._clock.now() - self._began

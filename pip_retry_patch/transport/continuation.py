@@ -1,7 +1,7 @@
 """From one run to the next: a request that starts where an earlier run stopped.
 
 A `Continuation` stands beside one request of pip's session. What is kept of the artifact (store/)
-is offered with the request, as Range and If-Range (offer.py). The answer decides whether it is
+is offered with the request, as a Range (offer.py). The answer decides whether it is
 used. If so, the kept bytes and the answer's are one body, and the answer is shown as the whole one
 that pip asked for.
 """
@@ -13,7 +13,7 @@ from typing import Any, Callable, Mapping, NamedTuple
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.ranges import Verdict
-from pip_retry_patch.policy.representation import Representation
+from pip_retry_patch.policy.representation import Representation, is_web_page, media_of
 from pip_retry_patch.store.partials import Kept, Partial, Shelf
 from pip_retry_patch.transport.reissue import Part
 
@@ -49,11 +49,8 @@ class Continuation:
         """Return what to add to a request's header; nothing if it asks for a range itself."""
         if self._kept is None or self._withdrawn or any(n.lower() == "range" for n in headers):
             return {}
-        fields = {"Range": ranges.range_field(self._kept.size, None)}
-        strong = self._kept.kept.known.validators.strong
-        if strong is not None:
-            fields["If-Range"] = strong
-        return fields
+        # No If-Range: the hash covers whatever comes, and nodes of one host disagree on validators.
+        return {"Range": ranges.range_field(self._kept.size, None)}
 
     def is_offered_in(self, headers: Mapping[str, str]) -> bool:
         """Whether a request with these `headers` has the offer already."""
@@ -61,18 +58,15 @@ class Continuation:
             return False
         return headers.get("Range") == ranges.range_field(self._kept.size, None)
 
-    def accept(self, response: Any, conditional: bool) -> tuple[Verdict, Accepted | None]:
-        """Judge `response`, urllib3's, to an offer; with it, what is kept if it goes on from there.
-
-        :param conditional: whether the request had If-Range.
-        """
+    def accept(self, response: Any) -> Accepted | None:
+        """Return what is kept if `response`, urllib3's, goes on from there."""
         partial = self._kept
         assert partial is not None
         known = partial.kept.known
         answer = ranges.judge(
             known,
             partial.size,
-            ranges.Question(partial.size, conditional),
+            ranges.Question(partial.size),
             response.status,
             response.headers,
             length=response._fp.length,
@@ -80,10 +74,9 @@ class Continuation:
         )
         total = answer.total if known.total is None else known.total
         if answer.verdict is not Verdict.CONTINUE or total is None:
-            return answer.verdict, None
+            return None
         self._kept = None
-        accepted = Accepted(partial, known._replace(total=total), total, answer.size)
-        return answer.verdict, accepted
+        return Accepted(partial, known._replace(total=total), total, answer.size)
 
     def settle(self, response: Any) -> bool:
         """Let what is kept give way to an answer that brings the artifact from its start.
@@ -169,8 +162,8 @@ class Continued:
 
 
 def without_offer(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return a request's header without our fields."""
-    return {n: headers[n] for n in headers if n.lower() not in ("range", "if-range")}
+    """Return a request's header without our field."""
+    return {name: headers[name] for name in headers if name.lower() != "range"}
 
 
 def show_as_whole(response: Any, accepted: Accepted) -> None:

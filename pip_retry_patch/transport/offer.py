@@ -1,7 +1,7 @@
 """What an earlier run kept is offered with a request, and never stands in its way.
 
-An offer is a request of pip's with Range and If-Range added. Whatever our own fields bring down
-(400, 403, 405, 500, a reset, silence) is asked again without them before that answer counts.
+An offer is a request of pip's with a Range added. Whatever our own field brings down (400, 403,
+405, 500, a reset, silence) is asked again without it before that answer counts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch.policy.ranges import Verdict
 from pip_retry_patch.transport.continuation import Accepted, Continuation, without_offer
 from pip_retry_patch.transport.errors import failure_of
 from pip_retry_patch.transport.hosts import PatientSender, drop
@@ -53,31 +52,27 @@ class Offer:
         if self._ranges.refused or plain.asked["method"] != "GET" or "headers" not in kwargs:
             return None, None
         fields = continuation.fields(plain.headers)
-        while fields:
-            offered = dict(kwargs, headers=dict(plain.headers, **fields))
-            try:
-                response = self._sender.send(self._request, args, offered, True)
-            except Exception as error:
-                if not continuation.is_offered or self._is_the_network(error):
-                    raise
-                logger.debug("pip-retry-patch asks without what it kept: %r", error)
-                continuation.withdraw()
-                return None, None
-            if not continuation.is_offered or 300 <= response.status < 400:
-                return response, None
-            verdict, accepted = continuation.accept(response, conditional="If-Range" in fields)
-            if accepted is not None:
-                self._ranges.proven = True
-                return response, accepted
-            if response.status == 200 and verdict is not Verdict.UNCONDITIONAL:
-                return response, None
-            drop(response)
-            if verdict is Verdict.UNCONDITIONAL:
-                del fields["If-Range"]
-                continue
+        if not fields:
+            return None, None
+        offered = dict(kwargs, headers=dict(plain.headers, **fields))
+        try:
+            response = self._sender.send(self._request, args, offered, True)
+        except Exception as error:
+            if not continuation.is_offered or self._is_the_network(error):
+                raise
+            logger.debug("pip-retry-patch asks without what it kept: %r", error)
             continuation.withdraw()
-            break
-        return None, None
+            return None, None
+        if not continuation.is_offered or 300 <= response.status < 400:
+            return response, None
+        accepted = continuation.accept(response)
+        if accepted is not None:
+            self._ranges.proven = True
+        elif response.status != 200:
+            drop(response)
+            continuation.withdraw()
+            return None, None
+        return response, accepted
 
     def _is_the_network(self, error: Exception) -> bool:
         return failure_of(error) is not None or self._unreachable(error)

@@ -91,7 +91,9 @@ class _Search:
         # A part that neither a hash nor a validator speaks for is not worth asking for.
         self._can_join = body.origin.hashed or strong is not None
         self._ranged = self._can_join and not body.origin.ranges.refused
-        self._conditional = strong is not None and not body.origin.ranges.unconditional
+        # Where a hash covers the body, no condition is needed: nodes of one host may disagree on
+        # validators, and their parts fit all the same.
+        self._conditional = not body.origin.hashed and not body.origin.ranges.unconditional
         self._fruitless = 0
         self._withheld = False
         self._answer = ranges.Answer(Verdict.WHOLE)
@@ -180,7 +182,7 @@ class _Search:
         """It continues from where it was asked to."""
         sends_parts = self._body.origin.ranges
         sends_parts.proven, sends_parts.refused = True, False
-        sends_parts.unconditional |= not self._conditional
+        sends_parts.unconditional |= not self._conditional and not self._body.origin.hashed
         if self._answer.size is not None:
             part.limit(self._answer.size, final=self._body.known.total is not None)
         return self._read_up(part, self._handed_on.overlaps, messages.resumed)
@@ -219,7 +221,8 @@ class _Search:
         part.close(False)
         self._story.trouble = messages.busy(part.status)
         self._attempts.was_unhelpful(retry_after(part.headers))
-        self._doubt_ranges()
+        if self._attempts.is_last:
+            self._ranged &= self._body.origin.ranges.proven
         return ASK_LATER
 
     def wait_for_the_file(self, part: Part) -> Any:

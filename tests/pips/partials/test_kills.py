@@ -65,7 +65,7 @@ def test_a_killed_download_goes_on_in_the_next_run(
         assert not kept(cache)
         first, second, third = lab.requests("demo", "artifact")
         assert first.range is None
-        assert second.if_range == third.if_range is not None
+        assert second.if_range is None and third.if_range is None  # the hash covers all
         assert [first.status, second.status, third.status] == [200, 206, 206]
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 2 * SLACK
         if tls or pip != "20.3.4":
