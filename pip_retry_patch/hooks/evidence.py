@@ -59,15 +59,14 @@ class Fetch(NamedTuple):
         place = "pip's cache" if self.cached else clean(self.host)
         if self.continued is not None:
             place += f" (the first {format_size(self.continued)} in an earlier run)"
-        size = format_size(self.size)
+        shown = format_size(self.size)
         if not self.is_of_its_kind and self.media:
-            size += f" of {clean(self.media, 40)}"
-        if self.announced is None:
-            shown = f"{size} from {place}"
-        elif self.size == self.announced:
-            shown = f"{size} from {place}, complete"
+            shown += f" of {clean(self.media, 40)} from {place}"
+        elif self.announced is None:
+            shown += f" from {place}"
         else:
-            shown = f"{size} from {place}, NOT complete: {format_size(self.announced)} announced"
+            whole = "complete" if self.size == self.announced else "NOT complete"
+            shown += f" of {format_size(self.announced)} from {place}, {whole}"
         return shown + (f", compressed ({clean(self.coding, 20)})" if self.coding else "")
 
 

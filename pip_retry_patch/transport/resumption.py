@@ -258,6 +258,7 @@ class _Search:
         assert self._body.origin.ask_first_url is not None
         self._ask = self._body.origin.ask_first_url
         self._ranged = self._can_join and not self._body.origin.ranges.refused
+        self._withheld = False
         return ASK_NOW
 
     def _read_up(self, part: Part, is_same: Callable[[Part], bool], line: messages.Line) -> Any:
