@@ -13,7 +13,7 @@ from pip_retry_patch import messages
 from pip_retry_patch.hooks.cache import Library, evict
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
-from pip_retry_patch.store.partials import Shelf
+from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.errors import failure_of
 from pip_retry_patch.transport.guard import no_retries
@@ -104,7 +104,8 @@ class DownloadHooks:
 
     def _shelf(self, session: Any, link: Any) -> Shelf | None:
         try:
-            return self._library.shelf(session, link)
+            hashes = {link.hash_name: [link.hash]} if link.hash else {}
+            return self._library.shelf(session, hashes)
         except Exception as why:
             logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
             return None

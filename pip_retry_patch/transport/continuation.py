@@ -1,19 +1,21 @@
 """From one run to the next: a request that starts where an earlier run stopped.
 
-A `Continuation` stands beside one request of pip's session. What is kept of the artifact
-(store/partials.py) is offered with the request, as Range and If-Range; what the server answers decides
-whether it is used. If so, the kept bytes and the answer's are one body, and the answer is shown as
-the whole one that pip asked for.
+A `Continuation` stands beside one request of pip's session. What the store has of the artifact is
+offered with the request, as Range and If-Range; what the server answers decides whether it is used.
+If so, the kept bytes and the answer's are one body, and the answer is shown as the whole one that
+pip asked for.
 """
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Any, Callable, Mapping, NamedTuple
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.ranges import Representation, Verdict
-from pip_retry_patch.store.partials import Kept, Partial, Shelf
+from pip_retry_patch.policy.ranges import Representation, Validators, Verdict
+from pip_retry_patch.store.partials import Partial
+from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.reissue import Part
 
 
@@ -33,13 +35,22 @@ class Continuation:
         self._name = name
         self._announce = announce
         self._offered = None if fresh else shelf.find()
+        self._known: Representation | None = None  # of what is offered, as the host asked sees it
 
-    def fields(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return what to add to a request's header; nothing if it asks for a range itself."""
+    def fields(self, headers: Mapping[str, str], url: str) -> dict[str, str]:
+        """Return what to add to the header of a request for `url`; nothing if it has a range.
+
+        A validator is sent to the host that it came from, and to no other: another one, which
+        knows the file by the same hash, would only take it for a sign that the file has changed.
+        """
         if self._offered is None or any(name.lower() == "range" for name in headers):
             return {}
+        known = self._offered.header.known
+        if self._offered.header.host != host_of(url):
+            known = known._replace(validators=Validators())
+        self._known = known
         fields = {"Range": ranges.range_field(self._offered.size, None)}
-        strong = self._offered.kept.known.validators.strong
+        strong = known.validators.strong
         if strong is not None:
             fields["If-Range"] = strong
         return fields
@@ -56,11 +67,10 @@ class Continuation:
         It is then kept no longer, unless the response is not about the artifact at all, like a
         redirect or an error.
         """
-        partial = self._offered
-        if partial is None or response.status not in (200, 206, 416):
+        partial, known, headers = self._offered, self._known, response.headers
+        if partial is None or known is None or response.status not in (200, 206, 416):
             return None
         self._offered = None
-        known, headers = partial.kept.known, response.headers
         total = known.total
         length = response._fp.length
         answer = ranges.judge(
@@ -71,12 +81,14 @@ class Continuation:
             length=length,
             ranged=True,
             expected=None if total is None else total - partial.size,
-            unproven=self._shelf.hashed,
+            unproven=True,
         )
         total = answer.total if total is None else total
         if answer.verdict is not Verdict.CONTINUE or total is None:
             partial.remove()
             return None
+        if known.validators == Validators():
+            known = known._replace(validators=Validators.of(headers))
         return Accepted(partial, known._replace(total=total), total)
 
     def announce(self, accepted: Accepted) -> None:
@@ -84,9 +96,10 @@ class Continuation:
         self.continued = accepted.partial.size
         self._announce(messages.continuing(self._name, accepted.partial.size, accepted.total))
 
-    def keep(self, known: Representation, headers: Mapping[str, str]) -> Partial | None:
-        """Return where to keep what now arrives from its first byte; None not to keep it."""
-        return self._shelf.begin(Kept(self._name, known, headers.get("content-type") or ""))
+    def keep(self, known: Representation, headers: Mapping[str, str], url: str) -> Partial | None:
+        """Return where to keep what now arrives from `url`, all of it; None not to keep it."""
+        media_type = headers.get("content-type") or ""
+        return self._shelf.begin(self._name, known, host_of(url), media_type)
 
     def end(self) -> None:
         """The request was answered, or failed; an offer that led to nothing waits for the next."""
@@ -146,17 +159,27 @@ def show_as_whole(response: Any, accepted: Accepted) -> None:
 
     A 206 need not repeat the fields that the client had with the first part (15.3.7).
     """
-    headers, kept = response.headers, accepted.partial.kept
+    headers, validators = response.headers, accepted.known.validators
     for name in ("Content-Range", "Transfer-Encoding"):
         headers.pop(name, None)
     headers["Content-Length"] = str(accepted.total)
     for name, value in (
-        ("ETag", kept.known.validators.etag),
-        ("Last-Modified", kept.known.validators.modified),
-        ("Content-Type", kept.content_type),
+        ("ETag", validators.etag),
+        ("Last-Modified", validators.modified),
+        ("Content-Type", accepted.partial.header.content_type),
     ):
         if value and name not in headers:
             headers[name] = value
     response.status, response.reason = 200, "OK"
     response.chunked = False
     response.length_remaining = accepted.total
+
+
+def host_of(url: str) -> str:
+    """Return scheme, host and port of a URL, in one spelling; "" where it has none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else ""

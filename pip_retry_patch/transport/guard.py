@@ -207,7 +207,7 @@ class Guard:
         )
         partial = None
         if accepted is None and continuation is not None and response.status == 200:
-            partial = continuation.keep(known, response.headers)
+            partial = continuation.keep(known, response.headers, request.url)
         origin = self._origin(request)
         # Only now, when little is left that can fail: it changes what it reads from.
         part: Any = first_part(response)
@@ -273,7 +273,7 @@ def _offer(
     if continuation is None or request.asked["method"] != "GET" or "headers" not in kwargs:
         return {}
     try:
-        fields = continuation.fields(request.headers)
+        fields = continuation.fields(request.headers, request.url)
         return {"headers": dict(request.headers, **fields)} if fields else {}
     except Exception as why:
         logger.debug("pip-retry-patch could not offer what it kept: %r", why)
