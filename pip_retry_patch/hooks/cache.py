@@ -22,6 +22,10 @@ from pip_retry_patch.wrapping.fail_open import import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
 
+# What pip writes of an artifact when it has it, in its sizes: a copy for `--dest`, or what it
+# installs, uncompressed and compiled.
+UNPACKED = 5
+
 
 class Library:
     """Where partials are kept, by pip's settings and ours."""
@@ -29,6 +33,7 @@ class Library:
     def __init__(self, pip: str, found: settings.Settings) -> None:
         self._pip = pip
         self._settings = found
+        self._fetched = 0  # bytes of artifacts, in this run
         self._limits = store.Limits(found.partials_size, found.partials_days * store.DAY)
 
     def directory(self, cache_dir: str | None) -> Path | None:
@@ -47,7 +52,24 @@ class Library:
 
         None where nothing is kept: without a hash, or by the settings, or without a cache.
         """
-        if not (self._settings.partials and hashes):
+        found = self._open(session) if hashes else None
+        return None if found is None else Shelf(found, key_of(hashes))
+
+    def leave_room(self, session: Any, announced: int = 0, fetched: int = 0) -> None:
+        """Let what earlier runs have left give way to what pip is about to write.
+
+        :param announced: size of an artifact that now arrives, in bytes.
+        :param fetched: size of one that has arrived.
+        """
+        self._fetched += fetched
+        found = self._open(session)
+        kept = 0 if found is None else sum(s.st_size for _, s in store.entries(found.path))
+        if found is not None and kept:
+            # Of what was not announced all that is known is that it, too, may be large.
+            found.give_way(max(kept, found.needed(0, announced) + UNPACKED * self._fetched))
+
+    def _open(self, session: Any) -> store.Directory | None:
+        if not self._settings.partials:
             return None
         # Only secure origins are cached by pip, but the cache is there or not for all.
         cache = getattr(session.get_adapter("https://"), "cache", None)
@@ -55,8 +77,7 @@ class Library:
         path = self.directory(http and os.path.dirname(http))
         if path is None:
             return None
-        arriving, ending = _copies(path, http)
-        return Shelf(store.Directory(path, self._limits, arriving, ending), key_of(hashes))
+        return store.Directory(path, self._limits, *_copies(path, http))
 
 
 def _copies(store: Path, http: str | None) -> tuple[int, int]:

@@ -7,6 +7,7 @@ calls them, and what one of its links is.
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any, Callable, ContextManager, Iterable
 
 from pip_retry_patch import messages
@@ -110,6 +111,13 @@ class DownloadHooks:
             logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
             return None
 
+    def leave_room(self, session: Any, announced: int = 0, fetched: int = 0) -> None:
+        """As in Library; never raises."""
+        try:
+            self._library.leave_room(session, announced, fetched)
+        except Exception as why:
+            logger.debug("pip-retry-patch leaves what it kept where it is: %r", why)
+
     def keep(self, artifact: LinkedArtifact, shelf: Shelf, fresh: bool) -> Continuation:
         """Return what is kept of an artifact, for one request."""
         return Continuation(shelf, artifact.name, fresh, self._announce.inform)
@@ -152,6 +160,7 @@ class LinkedArtifact:
             download = Download(*self._call(location))
         # Only now: before, pip may be killed while it puts the file into its cache.
         self.discard()
+        self._hooks.leave_room(self._session, fetched=os.path.getsize(download.path))
         return download
 
     def continuation(self, fresh: bool) -> Continuation | None:
@@ -169,11 +178,16 @@ class LinkedArtifact:
         self.host = messages.host_of(response.url)
         length = response.headers.get("content-length") or ""
         self.announced = int(length) if length.isascii() and length.isdigit() else None
+        self._hooks.leave_room(self._session, announced=self.announced or 0)
         self._urls.update(r.url for r in (*response.history, response))
 
     def discard(self) -> None:
         if self._shelf is not None:
             self._shelf.clear()
+
+    def give_back(self) -> bool:
+        shelf, self._shelf = self._shelf, None
+        return shelf is not None and shelf.give_back()
 
     def forget(self) -> None:
         self.discard()

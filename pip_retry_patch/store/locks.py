@@ -12,8 +12,9 @@ import os
 import stat
 import tempfile
 import time
+import weakref
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterator, MutableMapping
 
 # Neither is there on every platform. Without one the store is off, and nothing else.
 try:
@@ -32,8 +33,9 @@ TRIES = 100
 PAUSE = 0.01  # seconds
 
 # Where flock is made of record locks, as on NFS, a process is not kept from its own files, and to
-# close one that was opened again would give up the lock on it.
-_held_here: set[str] = set()
+# close one that was opened again would give up the lock on it. What nobody refers to any more is
+# closed, and held no longer.
+_held_here: MutableMapping[str, Held] = weakref.WeakValueDictionary()
 
 
 class HeldError(OSError):
@@ -50,11 +52,11 @@ class Held:
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self.file: BinaryIO = os.fdopen(handle, "r+b", BUFFER)
-        _held_here.add(str(path))
+        _held_here[str(path)] = self
 
     def close(self) -> None:
         """Give it back. Raises OSError where a full disk does not take what is buffered."""
-        _held_here.discard(str(self.path))
+        _held_here.pop(str(self.path), None)
         self.file.close()
 
     def remove(self) -> None:

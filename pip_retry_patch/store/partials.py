@@ -44,6 +44,7 @@ class Partial:
         self._held = held
         self._grows = grows
         self._waiting: list[bytes] | None = [] if held is None else None
+        self._at_end = held is None  # of the file, where it is written
 
     @property
     def is_on_disk(self) -> bool:
@@ -97,7 +98,10 @@ class Partial:
             if total is not None:
                 raise OSError("longer than was announced")
             self.header = self._directory.grow(self._held, self.header, self.size)
+            self._at_end = False
+        if not self._at_end:
             self._held.file.seek(headers.SIZE + self.size - len(piece))
+            self._at_end = True
         self._held.file.write(piece)
 
     def close(self) -> None:

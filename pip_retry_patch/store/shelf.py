@@ -24,6 +24,7 @@ class Shelf:
     def __init__(self, directory: Directory, key: str) -> None:
         self._directory = directory
         self._key = key
+        self._lent: Partial | None = None  # the last one that was asked for
 
     def find(self) -> Partial | None:
         """Return the longest valid partial that no other process holds, and hold it."""
@@ -32,7 +33,8 @@ class Shelf:
                 return None
             self._directory.check()
             with self._directory.alone():
-                return self._find()
+                self._lent = self._find()
+            return self._lent
         except OSError as why:
             logger.debug("pip-retry-patch leaves what is kept alone: %s", why)
             return None
@@ -82,13 +84,21 @@ class Shelf:
             self._give_way(known.total)
             if known.total < SMALLEST:
                 return None
-        return Partial(self._directory, Header(self._key, name, known, host, media_type))
+        self._lent = Partial(self._directory, Header(self._key, name, known, host, media_type))
+        return self._lent
 
     def _give_way(self, total: int) -> None:
         try:
             self._directory.give_way(self._directory.needed(0, total))
         except OSError as why:
             logger.debug("pip-retry-patch leaves what is kept alone: %s", why)
+
+    def give_back(self) -> bool:
+        """Remove what is being kept now, and what was; return whether that gives room."""
+        if self._lent is None or not self._lent.is_on_disk:
+            return False
+        self._lent.remove()
+        return True
 
     def clear(self) -> None:
         """Remove all that is kept of the artifact, but what another process holds."""
