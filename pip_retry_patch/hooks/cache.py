@@ -9,15 +9,22 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import messages, settings
 from pip_retry_patch.hooks.configuration import read_settings
-from pip_retry_patch.store import locks, partials
+from pip_retry_patch.store import directory as store
+from pip_retry_patch.store.header import key_of
+from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.wrapping.fail_open import import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
+
+# What pip writes of an artifact when it has it, in its sizes: a copy for `--dest`, or what it
+# installs, uncompressed and compiled.
+UNPACKED = 5
 
 
 class Library:
@@ -26,7 +33,8 @@ class Library:
     def __init__(self, pip: str, found: settings.Settings) -> None:
         self._pip = pip
         self._settings = found
-        self._limits = partials.Limits(found.partials_size, found.partials_days * partials.DAY)
+        self._fetched = 0  # bytes of artifacts, in this run
+        self._limits = store.Limits(found.partials_size, found.partials_days * store.DAY)
 
     def directory(self, cache_dir: str | None) -> Path | None:
         """Return where to keep them, None if nowhere; `cache_dir` is pip's, None if it has none."""
@@ -39,19 +47,56 @@ class Library:
             return None
         return Path(os.path.realpath(found.partials_dir))
 
-    def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> partials.Shelf | None:
-        """Return the place of the artifact with one of these hashes, None if nothing is kept."""
-        if not self._settings.partials or not hashes:
+    def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:
+        """Return the place of an artifact that pip will check against these hashes.
+
+        None where nothing is kept: without a hash, or by the settings, or without a cache.
+        """
+        found = self._open(session) if hashes else None
+        return None if found is None else Shelf(found, key_of(hashes))
+
+    def leave_room(self, session: Any, announced: int = 0, fetched: int = 0) -> None:
+        """Let what earlier runs have left give way to what pip is about to write.
+
+        :param announced: size of an artifact that now arrives, in bytes.
+        :param fetched: size of one that has arrived.
+        """
+        self._fetched += fetched
+        found = self._open(session)
+        kept = 0 if found is None else sum(s.st_size for _, s in store.entries(found.path))
+        if found is not None and kept:
+            # Of what was not announced all that is known is that it, too, may be large.
+            found.give_way(max(kept, found.needed(0, announced) + UNPACKED * self._fetched))
+
+    def _open(self, session: Any) -> store.Directory | None:
+        if not self._settings.partials:
             return None
         # Only secure origins are cached by pip, but the cache is there or not for all.
         cache = getattr(session.get_adapter("https://"), "cache", None)
         http = getattr(cache, "directory", None)
-        directory = self.directory(http and os.path.dirname(http))
-        if directory is None:
+        path = self.directory(http and os.path.dirname(http))
+        if path is None:
             return None
-        digest = "\n".join(sorted(f"{n}={d}" for n, digests in hashes.items() for d in digests))
-        key = partials.key_of("https://any.example/", digest)
-        return partials.Shelf(directory, self._limits, key, hashed=bool(digest))
+        return store.Directory(path, self._limits, *_copies(path, http))
+
+
+def _copies(store: Path, http: str | None) -> tuple[int, int]:
+    """Return how many files pip writes on the store's disk, while an artifact arrives and then.
+
+    It arrives in a temporary directory, as the file and, since pip 22.0, once more for the HTTP
+    cache, which gets a copy of that in the end. (Before, it was collected in memory.) What pip
+    writes later, for `--dest` or as it installs, it writes when the artifact is kept no longer.
+    """
+    disk = _device(store)
+    arriving = 0 if _device(Path(tempfile.gettempdir())) != disk else 1 if http is None else 2
+    return arriving, int(http is not None and _device(Path(http)) == disk)
+
+
+def _device(path: Path) -> int:
+    """Return what tells the disk of a path from others, though the path may not exist yet."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path.stat().st_dev
 
 
 def evict(session: Any, url: str) -> None:
@@ -89,7 +134,7 @@ def install_purge(commands: Any) -> None:
     def purge(cache_dir: str | None) -> None:
         try:
             directory = library.directory(cache_dir)
-            count, size = locks.purge(directory) if directory else (0, 0)
+            count, size = store.purge(directory) if directory else (0, 0)
             if count:
                 logger.info("%s", messages.purged(count, size))
         except Exception as why:

@@ -7,6 +7,7 @@ calls them, and what one of its links is.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from types import MappingProxyType
 from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pip_retry_patch.hooks.cache import Library, evict
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.policy.representation import coding_of, media_of
-from pip_retry_patch.store.partials import Shelf
+from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.errors import failure_of
 from pip_retry_patch.transport.reissue import no_retries
@@ -142,6 +143,13 @@ class DownloadHooks:
             logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
             return None
 
+    def leave_room(self, session: Any, announced: int = 0, fetched: int = 0) -> None:
+        """As in Library; never raises."""
+        try:
+            self._library.leave_room(session, announced, fetched)
+        except Exception as why:
+            logger.debug("pip-retry-patch leaves what it kept where it is: %r", why)
+
     def keep(self, artifact: LinkedArtifact, shelf: Shelf, fresh: bool) -> Continuation:
         """Return what is kept of an artifact, for one request."""
         return Continuation(shelf, artifact.name, fresh, self._announce.inform)
@@ -186,6 +194,7 @@ class LinkedArtifact:
             download = Download(*self._call(location))
         # Only now: before, pip may be killed while it puts the file into its cache.
         self.discard()
+        self._hooks.leave_room(self._session, fetched=os.path.getsize(download.path))
         return download
 
     def continuation(self, fresh: bool) -> Continuation | None:
@@ -204,11 +213,16 @@ class LinkedArtifact:
         length = response.headers.get("content-length") or ""
         self.announced = int(length[:18]) if length.isascii() and length.isdigit() else None
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)
+        self._hooks.leave_room(self._session, announced=self.announced or 0)
         self._urls.update(r.url for r in (*response.history, response))
 
     def discard(self) -> None:
         if self._shelf is not None:
             self._shelf.clear()
+
+    def give_back(self) -> bool:
+        shelf, self._shelf = self._shelf, None
+        return shelf is not None and shelf.give_back()
 
     def forget(self) -> None:
         self.discard()

@@ -9,6 +9,7 @@ and past every cache; what does not fit then, stays an error.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import mimetypes
@@ -63,6 +64,9 @@ class Artifact(Protocol):
     def discard(self) -> None:
         """Remove what is kept of it for a later run, and nothing else."""
 
+    def give_back(self) -> bool:
+        """Keep nothing of it from now on; return whether that gives room on the disk."""
+
     def fits(self, path: str) -> bool:
         """Whether a file has a hash that is wanted; False if none is known."""
 
@@ -93,6 +97,8 @@ class FileRing:
             except Exception as error:
                 failure = artifact.failure_of(error)
                 if failure is None:
+                    if restart < RESTARTS and is_full(error) and artifact.give_back():
+                        continue
                     raise
                 left = _files(location) - before
                 if failure.changed and restart < RESTARTS:
@@ -195,6 +201,15 @@ class FileRing:
             return first, None, reason(error) if failure is None else failure.message
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def digest_of(path: str, algorithm: str) -> str:

@@ -8,13 +8,20 @@ that pip asked for.
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Any, Callable, Mapping, NamedTuple
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.ranges import Verdict
-from pip_retry_patch.policy.representation import Representation, is_web_page, media_of
-from pip_retry_patch.store.partials import Kept, Partial, Shelf
+from pip_retry_patch.policy.representation import (
+    Representation,
+    Validators,
+    is_web_page,
+    media_of,
+)
+from pip_retry_patch.store.partials import Partial
+from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.reissue import Part
 
 
@@ -34,6 +41,7 @@ class Continuation:
         self._name = name
         self._announce = announce
         self._kept = None if fresh else shelf.find()
+        self._known: Representation | None = None  # of what is kept, as the host asked sees it
         self._withdrawn = False
 
     @property
@@ -45,11 +53,17 @@ class Continuation:
         """Offer it no more, until a redirect leads to another server."""
         self._withdrawn = True
 
-    def fields(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return what to add to a request's header; nothing if it asks for a range itself."""
+    def fields(self, headers: Mapping[str, str], url: str) -> dict[str, str]:
+        """Return what to add to the header of a request for `url`; nothing if it has a range.
+
+        There is no If-Range: the hash covers whatever comes, and another host, or another node of
+        this one, would only take the validator for a sign that the file has changed.
+        """
         if self._kept is None or self._withdrawn or any(n.lower() == "range" for n in headers):
             return {}
-        # No If-Range: the hash covers whatever comes, and nodes of one host disagree on validators.
+        known = self._kept.header.known
+        same_host = self._kept.header.host == host_of(url)
+        self._known = known if same_host else known._replace(validators=Validators())
         return {"Range": ranges.range_field(self._kept.size, None)}
 
     def is_offered_in(self, headers: Mapping[str, str]) -> bool:
@@ -60,9 +74,9 @@ class Continuation:
 
     def accept(self, response: Any) -> Accepted | None:
         """Return what is kept if `response`, urllib3's, goes on from there."""
-        partial = self._kept
-        assert partial is not None
-        known = partial.kept.known
+        partial, known = self._kept, self._known
+        if partial is None or known is None:
+            return None
         answer = ranges.judge(
             known,
             partial.size,
@@ -76,6 +90,8 @@ class Continuation:
         if answer.verdict is not Verdict.CONTINUE or total is None:
             return None
         self._kept = None
+        if known.validators == Validators():
+            known = known._replace(validators=Validators.of(response.headers))
         return Accepted(partial, known._replace(total=total), total, answer.size)
 
     def settle(self, response: Any) -> bool:
@@ -99,9 +115,10 @@ class Continuation:
         self.continued = accepted.partial.size
         self._announce(messages.continuing(self._name, accepted.partial.size, accepted.total))
 
-    def keep(self, known: Representation, headers: Mapping[str, str]) -> Partial | None:
-        """Return where to keep what now arrives from its first byte; None not to keep it."""
-        return self._shelf.begin(Kept(self._name, known, headers.get("content-type") or ""))
+    def keep(self, known: Representation, headers: Mapping[str, str], url: str) -> Partial | None:
+        """Return where to keep what now arrives from `url`, all of it; None not to keep it."""
+        media_type = headers.get("content-type") or ""
+        return self._shelf.begin(self._name, known, host_of(url), media_type)
 
     def end(self) -> None:
         """The request was answered, or failed; an offer that led to nothing waits for the next."""
@@ -171,17 +188,27 @@ def show_as_whole(response: Any, accepted: Accepted) -> None:
 
     A 206 need not repeat the fields that the client had with the first part (15.3.7).
     """
-    headers, kept = response.headers, accepted.partial.kept
+    headers, validators = response.headers, accepted.known.validators
     for name in ("Content-Range", "Transfer-Encoding"):
         headers.pop(name, None)
     headers["Content-Length"] = str(accepted.total)
     for name, value in (
-        ("ETag", kept.known.validators.etag),
-        ("Last-Modified", kept.known.validators.modified),
-        ("Content-Type", kept.content_type),
+        ("ETag", validators.etag),
+        ("Last-Modified", validators.modified),
+        ("Content-Type", accepted.partial.header.content_type),
     ):
         if value and name not in headers:
             headers[name] = value
     response.status, response.reason = 200, "OK"
     response.chunked = False
     response.length_remaining = accepted.total
+
+
+def host_of(url: str) -> str:
+    """Return scheme, host and port of a URL, in one spelling; "" where it has none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else ""

@@ -227,7 +227,7 @@ class Guard:
         partial = None
         came = response.status == 200 and not representation.is_web_page(known.media)
         if accepted is None and continuation is not None and came:
-            partial = continuation.keep(known, response.headers)
+            partial = continuation.keep(known, response.headers, request.url)
         origin = self._origin(request)
         # Only now, when little is left that can fail: it changes what it reads from.
         part: Any = first_part(response)

@@ -51,7 +51,7 @@ class Offer:
         continuation, plain = self._continuation, self._plain
         if self._ranges.refused or plain.asked["method"] != "GET" or "headers" not in kwargs:
             return None, None
-        fields = continuation.fields(plain.headers)
+        fields = continuation.fields(plain.headers, plain.url)
         if not fields:
             return None, None
         offered = dict(kwargs, headers=dict(plain.headers, **fields))

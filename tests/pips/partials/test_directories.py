@@ -15,6 +15,8 @@ from pip_retry_patch.lab.faults import (
 )
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.policy.representation import Representation, Validators
+from pip_retry_patch.store.header import Header
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
@@ -109,9 +111,11 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(
     store = cache / "retry-patch"
     store.mkdir()
     day = 24 * 3600
+    known = Representation(Validators(), None)
     for name, size, days in (("01d", 10, 8), ("a", 3_000_000, 3), ("b", 3_000_000, 2)):
         path = store / f"{name:0>32}-x.partial"
-        path.write_bytes(bytes(size))
+        header = Header(f"{name:0>32}", "demo", known).to_bytes()
+        path.write_bytes(header.ljust(size, b"x"))
         os.utime(path, (time.time() - days * day,) * 2)
     foreign = [store / "notes", store / "report.partial"]
     for path in foreign:

@@ -258,18 +258,3 @@ def test_two_at_once_keep_their_own_and_the_longest_is_continued(
         outcomes = [programs.finish(process, 60) for process in pair]
         assert [outcome.returncode for outcome in outcomes] == [0, 0]
         assert not kept(cache)
-
-
-@pairs(("20.3.4", "3.8"), (NEWEST, "3.13"))
-def test_without_a_known_hash_a_killed_download_goes_on(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
-    with Lab([Package("demo", SIZE, hashes=False)], rate=RATE) as lab:
-        for _ in range(2):
-            interrupted(environment, lab, certificates, cache, 2_500_000)
-        done = Download(environment, lab, certificates, cache=cache)
-        done.assert_right()
-        assert continuing(done)
-        assert lab.sent("demo") < len(lab.wheel("demo")) + 2 * (SLACK + (1 << 20))

@@ -69,7 +69,7 @@ def test_an_expired_link_without_ranges_is_replayed_and_a_later_cut_uses_the_new
 def test_credentials_of_the_index_never_reach_the_host_it_redirects_to(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
-    store = Package("demo", SIZE, [Cut(THIRD), *[Busy(403)] * 2, Reset(THIRD), *[Busy(401)] * 2, None])
+    store = Package("demo", SIZE, [Cut(THIRD), *[Busy(403)] * 2, Reset(THIRD), *[Busy(401)] * 2])
     with redirecting(store, host="localhost") as (lab, files):
         secret = lab.index_url.replace("http://", "http://user:S3CRET@")
         done = Download(armed(pip, python), lab, certificates, "--index-url", secret, "--no-input")

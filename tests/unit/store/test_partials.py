@@ -1,4 +1,4 @@
-"""The names and headers of partials; what is done with their files is in tests/pips/partials."""
+"""The names and headers of partials; what is done with their files is in test_partials.py."""
 
 from __future__ import annotations
 
@@ -10,56 +10,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pip_retry_patch.policy.representation import Representation, Validators
-from pip_retry_patch.store.partials import DAY, HEADER, Kept, Limits, Shelf, key_of
+from pip_retry_patch.store.directory import DAY, Directory, Limits
+from pip_retry_patch.store.header import SIZE, Header, key_of
+from pip_retry_patch.store.shelf import Shelf
 
 LIMITS = Limits(size=10_000_000, age=DAY)
-KEPT = Kept("demo-1.0.whl", Representation(Validators('"a"', None, False), 2_000_000, ""))
+KEY = "a" * 32
+KNOWN = Representation(Validators('"a"', None, False), 2_000_000, "")
+HEADER = Header(KEY, "demo-1.0.whl", KNOWN)
 
 texts = st.text(max_size=50)
 validators = st.builds(Validators, st.none() | texts, st.none() | texts, st.booleans())
-known = st.builds(Representation, validators, st.none() | st.integers(0, 1 << 50), texts)
+known = st.builds(
+    Representation, validators, st.none() | st.integers(0, 1 << 50), texts, st.just("")
+)
 
 
-def test_an_artifact_is_named_by_its_link_and_hash_alone() -> None:
-    link, digest = "https://index.example/files/demo-1.0.whl", "sha256=00ff"
-    key = key_of(link, digest)
-    for same in (
-        "https://user:secret@index.example/files/demo-1.0.whl",
-        "https://index.example/files/demo-1.0.whl?signature=1",
-        "https://index.example/files/demo-1.0.whl#egg=demo",
-    ):
-        assert key_of(same, digest) == key
-    for other in (
-        "https://index.example:8443/files/demo-1.0.whl",
-        "https://other.example/files/demo-1.0.whl",
-        "https://index.example/files/demo-1.1.whl",
-    ):
-        assert key_of(other, digest) != key
-    assert key_of(link, "sha256=00fe") != key
-    # Without a hash the query may be all that tells two files apart.
-    assert key_of(link + "?id=1") != key_of(link + "?id=2")
+def test_an_artifact_is_named_by_its_hash_alone() -> None:
+    key = key_of({"sha256": ["00ff"]})
+    assert key_of({"sha256": ["00FF", "00ff"]}) == key_of({"SHA256": ["00ff"]}) == key
+    assert len({key, key_of({"sha256": ["00fe"]}), key_of({"sha512": ["00ff"]})}) == 3
+    several = key_of({"sha256": ["00ff", "00fe"], "md5": ["00"]})
+    assert several == key_of({"md5": ["00"], "sha256": ["00fe", "00ff"]}) != key
+    with pytest.raises(ValueError):
+        key_of({"sha256": []})
 
 
-@given(texts, known, texts)
-def test_a_header_says_what_was_put_into_it(name: str, known: Representation, kind: str) -> None:
-    kept = Kept(name, known, kind, "00ff", 12)
+@given(texts, known, texts, texts, st.integers(0, 1 << 50))
+def test_a_header_says_what_was_put_into_it(
+    name: str, known: Representation, host: str, kind: str, reserved: int
+) -> None:
+    kept = Header(KEY, name, known, host, kind, reserved)
     header = kept.to_bytes()
-    assert len(header) == HEADER
-    assert Kept.from_bytes(header) == kept
+    assert len(header) == SIZE
+    assert Header.from_bytes(header) == kept
 
 
-@given(st.binary(max_size=HEADER))
+@given(st.binary(max_size=SIZE))
 def test_what_is_no_header_is_never_taken_for_one(data: bytes) -> None:
-    for header in (data, data.ljust(HEADER), KEPT.to_bytes()[: len(data)], b"[]".ljust(HEADER)):
-        if header != KEPT.to_bytes():
+    for header in (data, data.ljust(SIZE), HEADER.to_bytes()[: len(data)], b"[]".ljust(SIZE)):
+        if header != HEADER.to_bytes():
             with pytest.raises(ValueError):
-                Kept.from_bytes(header)
+                Header.from_bytes(header)
 
 
 def test_a_validator_too_long_for_the_header_is_not_kept(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, LIMITS, "a" * 32, hashed=True)
+    shelf = Shelf(Directory(tmp_path, LIMITS), KEY)
     known = Representation(Validators('"' + "x" * 60_000 + '"', None, False), 2_000_000, "")
-    partial = shelf.begin(Kept("demo", known))
+    partial = shelf.begin("demo", known, "", "")
     assert partial is not None
     partial.add(0, bytes(100_000))
     partial.close()
@@ -80,8 +78,8 @@ def test_what_another_user_may_not_read_is_left_alone(tmp_path: Path) -> None:
                 os.setgid(65534)
                 os.setuid(65534)
             store = tmp_path / "store"
-            shelf = Shelf(store, LIMITS, "a" * 32, hashed=True)
-            partial = shelf.begin(KEPT)
+            shelf = Shelf(Directory(store, LIMITS), KEY)
+            partial = shelf.begin("demo", KNOWN, "", "")
             assert partial is not None
             partial.add(0, bytes(100_000))
             partial.close()

@@ -1,0 +1,108 @@
+"""Where one artifact is kept: what earlier runs have left of it, and a place for what comes now."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from pip_retry_patch.policy.representation import Representation
+from pip_retry_patch.store import header as headers
+from pip_retry_patch.store import locks
+from pip_retry_patch.store.directory import SPARE, STEP, Directory
+from pip_retry_patch.store.header import Header
+from pip_retry_patch.store.partials import SMALLEST, Partial
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+class Shelf:
+    """What a directory keeps of one artifact. Every method is safe to call on any directory.
+
+    :param key: see `header.key_of`.
+    """
+
+    def __init__(self, directory: Directory, key: str) -> None:
+        self._directory = directory
+        self._key = key
+        self._lent: Partial | None = None  # the last one that was asked for
+
+    def find(self) -> Partial | None:
+        """Return the longest valid partial that no other process holds, and hold it."""
+        try:
+            if not self._directory.paths(self._key):
+                return None
+            self._directory.check()
+            with self._directory.alone():
+                self._lent = self._find()
+            return self._lent
+        except OSError as why:
+            logger.debug("pip-retry-patch leaves what is kept alone: %s", why)
+            return None
+
+    def _find(self) -> Partial | None:
+        for path in self._directory.paths(self._key):
+            try:
+                held = locks.hold(path)
+            except OSError as why:
+                logger.debug("pip-retry-patch leaves %s alone: %s", path.name, why)
+                continue
+            try:
+                return self._taken_up(held)
+            except Exception as why:
+                logger.debug("pip-retry-patch removes %s: %s", path.name, why)
+                held.remove()
+        return None
+
+    def _taken_up(self, held: locks.Held) -> Partial:
+        """Return the partial in a file. Raises ValueError and OSError where it is of no use."""
+        header = self._directory.read(held)
+        size = os.fstat(held.file.fileno()).st_size - headers.SIZE
+        total = header.known.total
+        if size <= 0 or (total is not None and size > total):
+            raise ValueError("of a wrong size")
+        if size == total:
+            # So that there is always a byte to ask for, and an answer to learn from.
+            size -= 1
+        if not self._directory.has(self._directory.arriving * size + SPARE):
+            raise OSError("pip needs the room")
+        held.file.truncate(headers.SIZE + size)
+        held.file.seek(headers.SIZE)
+        try:
+            least, most = (size, size + STEP) if total is None else (total, total)
+            reserved = self._directory.reserve(least, most, held.path)
+        except OSError:
+            # Others are about to fill the store: it is used, and stays as it is.
+            return Partial(self._directory, header, held, size, grows=False)
+        return Partial(self._directory, header._replace(reserved=reserved), held, size)
+
+    def begin(self, name: str, known: Representation, host: str, media_type: str) -> Partial | None:
+        """Return an empty partial; None if this representation is not worth keeping.
+
+        :param host: scheme, host and port that `known` comes from.
+        """
+        if known.total is not None:
+            self._give_way(known.total)
+            if known.total < SMALLEST:
+                return None
+        self._lent = Partial(self._directory, Header(self._key, name, known, host, media_type))
+        return self._lent
+
+    def _give_way(self, total: int) -> None:
+        try:
+            self._directory.give_way(self._directory.needed(0, total))
+        except OSError as why:
+            logger.debug("pip-retry-patch leaves what is kept alone: %s", why)
+
+    def give_back(self) -> bool:
+        """Remove what is being kept now, and what was; return whether that gives room."""
+        if self._lent is None or not self._lent.is_on_disk:
+            return False
+        self._lent.remove()
+        return True
+
+    def clear(self) -> None:
+        """Remove all that is kept of the artifact, but what another process holds."""
+        try:
+            self._directory.clear(self._key)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not remove what it kept: %r", why)
