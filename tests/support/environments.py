@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping
@@ -124,6 +125,8 @@ def interpreter(python: str) -> tuple[Path, Path]:
     candidates = sorted((pyenv / "versions").glob(f"{python}.*/bin/python{python}"))
     on_path = shutil.which(f"python{python}")
     candidates += [Path(on_path)] if on_path else []
+    if python == ".".join(map(str, sys.version_info[:2])):
+        candidates.append(Path(sys.base_prefix) / "bin" / f"python{python}")
     for candidate in candidates:
         tried = subprocess.run([str(candidate), "-c", ""], check=False, capture_output=True)
         if tried.returncode == 0:
