@@ -1,4 +1,4 @@
-"""The whole check: `nox`. `.ci/run` first brings the machine to where this can run."""
+"""`nox -s quick` for a change at hand; `nox` for the whole check (CONTRIBUTING.md)."""
 
 import nox
 
@@ -6,18 +6,40 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 
+LINTERS = ("ruff", "import-linter")
+TYPES = ("-e", ".[test]", "mypy", "nox", "types-requests")
+
+
+@nox.session(reuse_venv=True)
+def quick(session: nox.Session) -> None:
+    """What can be checked in a minute, on the Python that runs nox and with the newest pip."""
+    session.install(*LINTERS, *TYPES)
+    check_style(session)
+    session.run("mypy")
+    session.run(
+        *("pytest", "-n", "auto", "--dist", "worksteal"),
+        *("tests/unit", "tests/pips/test_common_faults.py"),
+        *session.posargs,
+    )
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, by ruff."""
-    session.install("ruff")
+    """Style, by ruff, and which room imports which, by import-linter."""
+    session.install(*LINTERS)
+    check_style(session)
+
+
+def check_style(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-logo", "--no-cache")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, by mypy --strict."""
-    session.install("-e", ".[test]", "mypy", "nox", "types-requests")
+    session.install(*TYPES)
     session.run("mypy")
 
 

@@ -9,7 +9,7 @@ from typing import Iterator
 import pytest
 import trustme
 
-from tests.support import directories, environments, runs, supplies, table
+from tests.support import directories, environments, machine, runs, supplies, table
 from tests.support.certificates import Certificates
 from tests.support.environments import Factory
 
@@ -61,8 +61,16 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not is_worker(config):
-        runs.begin_run()
+    if is_worker(config):
+        return
+    runs.begin_run()
+    if is_full_run(config):
+        ignored = map(str, config.option.ignore or ())
+        missing = machine.lacking(not any("test_benchmarks" in path for path in ignored))
+        if missing:
+            lines = ["The whole check cannot run here. What is missing:", *missing]
+            lines += ["`.ci/run` installs all of it on Debian; `nox -s quick` needs none of it."]
+            pytest.exit("\n  ".join(lines), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def is_full_run(config: pytest.Config) -> bool:

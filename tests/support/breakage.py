@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
@@ -15,10 +13,10 @@ from pip_retry_patch.lab.faults import Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.lab.stages import Fault
-from tests.support import directories, programs
+from tests.support import programs
 from tests.support.directories import CHECKOUT
 from tests.support.downloads import OK, outcome_of
-from tests.support.environments import Environment
+from tests.support.environments import Environment, copy_of
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome
 
@@ -30,14 +28,6 @@ NTH = {pip: n for n, (pip, _) in enumerate(PIPS)}
 OPTIONS = ("download", "--no-deps", "--progress-bar", "off", "--trusted-host", "127.0.0.1")
 # So that what is broken in healing itself ends soon.
 IMPATIENT = {"PIP_RETRY_PATCH_PATIENCE": "1", "PIP_RETRY_PATCH_ATTEMPTS": "2"}
-
-
-def copy_of(environment: Environment) -> Environment:
-    """Copy an environment, to be spoiled by one test."""
-    prefix = directories.scratch(environment.root) / "venv"
-    # With its times, so that what is compiled stays valid.
-    shutil.copytree(environment.prefix, prefix, symlinks=True)
-    return dataclasses.replace(environment, prefix=prefix)
 
 
 class Forked:

@@ -9,12 +9,14 @@ there come from a Debian sid chroot (`.ci/chroot` makes it), and tests need not 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping
@@ -33,6 +35,8 @@ from tests.support.programs import (
 )
 from tests.support.runs import note_run
 from tests.support.supplies import newest_pip, pip_wheel, product, wrapt_wheel
+
+FACTS = "facts.json"  # what a shared environment has in it
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ def interpreter(python: str) -> tuple[Path, Path]:
     candidates = sorted((pyenv / "versions").glob(f"{python}.*/bin/python{python}"))
     on_path = shutil.which(f"python{python}")
     candidates += [Path(on_path)] if on_path else []
+    if python == ".".join(map(str, sys.version_info[:2])):
+        candidates.append(Path(sys.base_prefix) / "bin" / f"python{python}")
     for candidate in candidates:
         tried = subprocess.run([str(candidate), "-c", ""], check=False, capture_output=True)
         if tried.returncode == 0:
@@ -144,8 +150,8 @@ def environment(pip: str, python: str, armed: bool) -> Environment:
         if directory:
             built = build(directory, pip, python, armed)
             facts = {"pip": built.pip_version, "python": built.python_version}
-            (directory / "facts.json").write_text(json.dumps(facts))
-    facts = json.loads((target / "facts.json").read_text())
+            (directory / FACTS).write_text(json.dumps(facts))
+    facts = json.loads((target / FACTS).read_text())
     if armed:
         target.parent.touch()
     return Environment(target, root, facts["pip"], facts["python"], armed, label(pip, python))
@@ -153,26 +159,47 @@ def environment(pip: str, python: str, armed: bool) -> Environment:
 
 def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
     """Make an environment for one test alone, which may spoil it."""
-    root, _ = interpreter(python)
-    return build(scratch(root) / "venv", pip, python, armed)
+    return copy_of(environment(pip, python, armed))
+
+
+def copy_of(original: Environment) -> Environment:
+    """Copy an environment, to be spoiled by one test."""
+    prefix = scratch(original.root) / "venv"
+    copy(original, prefix)
+    return dataclasses.replace(original, prefix=prefix)
+
+
+def copy(original: Environment, prefix: Path) -> None:
+    """Copy a venv and lead its scripts here. The times stay, so what is compiled stays valid."""
+    unneeded = shutil.ignore_patterns(".done", FACTS)
+    shutil.copytree(original.prefix, prefix, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
+    was, now = (inside(original.root, path).encode() for path in (original.prefix, prefix))
+    for script in (prefix / "bin").iterdir():
+        if script.is_file() and not script.is_symlink():
+            script.write_bytes(script.read_bytes().replace(was, now))
 
 
 def build(prefix: Path, pip: str, python: str, armed: bool) -> Environment:
     """Make a venv with one pip in it and, if armed, the product from its wheel."""
     root, base = interpreter(python)
     version = newest_pip() if pip == NEWEST else pip
-    checked(root, base, "-m", "venv", "--without-pip", prefix)
     executable = prefix / "bin" / "python"
-    wheel = inside(root, pip_wheel(version))
-    checked(root, executable, f"{wheel}/pip", "install", "--quiet", "--no-index", wheel)
     if armed:
+        # To install pip, and to compile it, is what takes time.
+        copy(environment(pip, python, armed=False), prefix)
         wheels = wrapt_wheel(python), product().wheel
         checked(root, executable, "-m", "pip", "install", "--quiet", "--no-index", *wheels)
+    else:
+        checked(root, base, "-m", "venv", "--without-pip", prefix)
+        wheel = inside(root, pip_wheel(version))
+        checked(root, executable, f"{wheel}/pip", "install", "--quiet", "--no-index", wheel)
     full = checked(root, executable, "-c", "import platform; print(platform.python_version())")
     said = checked(root, executable, "-m", "pip", "--version")
-    match = re.match(r"pip (\S+) from .* \(python (\S+)\)", said)
-    if not match or match.groups() != (version, python):
+    match = re.match(r"pip (\S+) from (.*) \(python (\S+)\)", said)
+    if not match or match.group(1, 3) != (version, python):
         raise MissingError(f"pip {version} on Python {python} was wanted, but it says: {said}")
+    if not match[2].startswith(inside(root, prefix)):
+        raise MissingError(f"{prefix} has the pip of another environment: {said}")
     return Environment(prefix, root, match[1], full.strip(), armed, label(pip, python))
 
 
