@@ -291,6 +291,18 @@ class Short(Fault):
 
 
 @dataclass(frozen=True)
+class Truncated(Fault):
+    """The last `missing` bytes are missing, with framing that agrees."""
+
+    missing: int
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.body = reply.body[: -self.missing]
+        if reply.announced is not None:
+            reply.announced = len(reply.body)
+
+
+@dataclass(frozen=True)
 class Flip(Fault):
     """All bits of the body byte `at` are inverted."""
 

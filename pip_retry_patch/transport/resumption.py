@@ -237,6 +237,7 @@ class _Search:
         part.close(False)
         if self._body.origin.ask_first_url is None:
             raise GaveUpError(self._story.refused(part.status))
+        self._first_url_is_left = False
         return self._ask_first_url()
 
     def ask_for_new_link(self, part: Part) -> Any:

@@ -87,6 +87,11 @@ class Download:
     def warnings(self) -> list[str]:
         return self.run.warnings("was interrupted at")
 
+    @property
+    def is_right(self) -> bool:
+        """Whether it ended well, with the file that the lab has."""
+        return not self.run.returncode and self.file.read_bytes() == self.lab.wheel("demo")
+
     def assert_right(self) -> None:
         assert self.run.returncode == 0, self.run.output
         assert self.file.read_bytes() == self.lab.wheel("demo")

@@ -1,0 +1,103 @@
+"""What may be joined on to bytes that pip already has, and what never is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pip_retry_patch.lab.faults import (
+    Busy,
+    Cut,
+    Excess,
+    Multipart,
+    OtherETag,
+    Replaced,
+    Short,
+    Starred,
+    ToRange,
+)
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
+from tests.support.environments import Factory
+from tests.support.partials import SOME
+
+hashed_or_not = pytest.mark.parametrize("hashes", [True, False], ids=["hash", "no-hash"])
+
+
+@SOME
+def test_nodes_that_disagree_on_validators_are_joined_because_a_hash_covers_all(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    faults: list[Any] = [Cut(500_000), (OtherETag(), Cut(500_000))] * 3
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        Download(armed(pip, python), lab, certificates).assert_right()
+        assert lab.sent("demo") == len(lab.wheel("demo"))
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        plain = Download(bare(pip, python), lab, certificates)
+        assert outcome_of(plain.run) != OK
+
+
+ODD_PARTS: dict[str, Any] = {
+    # `*` in place of the total: the end of a part is not the end of the file.
+    "starred": Starred(),
+    "starred-and-short": (Starred(), Short(400_000)),
+    "short": Short(400_000),
+    "excess": Excess(5_000),
+    "starred-excess": (Starred(), Excess(5_000)),
+    "multipart": Multipart(),
+    "other-etag": OtherETag(),
+}
+
+
+@hashed_or_not
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("odd", ODD_PARTS.values(), ids=ODD_PARTS)
+@SOME
+def test_an_odd_part_never_makes_another_file(
+    odd: Any,
+    chunked: bool,
+    hashes: bool,
+    pip: str,
+    python: str,
+    armed: Factory,
+    certificates: Certificates,
+) -> None:
+    package = Package("demo", SIZE, [Cut(THIRD), *[odd] * 3], hashes=hashes, chunked=chunked)
+    with Lab([package]) as lab:
+        Download(armed(pip, python), lab, certificates).assert_right()
+
+
+@pytest.mark.parametrize("validator", ["strong", "date", "weak", "none"])
+@SOME
+def test_a_file_replaced_under_the_same_validator_is_never_mixed_nor_cached(
+    validator: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    """Of the same size, too, and with no hash that anyone will check."""
+    package = Package(
+        "demo", SIZE, [Cut(THIRD)], forever=Replaced(), hashes=False, validator=validator
+    )
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with Lab([package], tls=certificates.server) as lab:
+        original = lab.wheel("demo")
+        replaced = original.translate(bytes(255 - byte for byte in range(256)))
+        done = Download(environment, lab, certificates, cache=cache)
+        again = Download(environment, lab, certificates, cache=cache)
+        for download in (done, again):
+            if download.file.exists():
+                assert download.file.read_bytes() in (original, replaced)
+        assert done.run.returncode == 0, done.run.output
+        assert done.file.read_bytes() == replaced
+
+
+@SOME
+def test_a_server_that_is_busy_for_ranges_alone_gets_a_plain_request_in_the_end(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package("demo", SIZE, [Cut(THIRD)], forever=ToRange(Busy(502)))
+    env: Any = {"PIP_RETRY_PATCH_ATTEMPTS": "2"}
+    with Lab([package]) as lab:
+        Download(armed(pip, python), lab, certificates, env=env).assert_right()

@@ -1,0 +1,86 @@
+"""Our own Range brings something down that works without it, in this run and in the next ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pip_retry_patch.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange, Unconditional
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
+from tests.support.environments import Factory
+from tests.support.matrix import NEWEST
+from tests.support.partials import SIZE as KEPT_SIZE
+from tests.support.partials import SOME, continuing, kept
+
+REFUSALS: dict[str, Any] = {
+    **{str(status): ToRange(Busy(status)) for status in (400, 403, 405, 500, 501)},
+    "closed": ToRange(Drop()),
+    "reset": (ToRange(Drop()), ToRange(Reset(0))),
+    "silent": (ToRange(Drop()), ToRange(Stall(0))),
+}
+each_refusal = pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+TIMEOUT = ("--timeout", "1")
+
+
+@each_refusal
+@SOME
+def test_a_server_that_refuses_ranges_is_asked_without_one(
+    refusal: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    """One cut ends a plain pip, for it cannot continue either."""
+    package = Package("demo", SIZE, [Cut(THIRD), refusal, Cut(2 * THIRD)], forever=refusal)
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates, *TIMEOUT)
+        done.assert_right()
+        requests = lab.requests("demo", "artifact")
+        # Once it is known for the host, no range is asked for any more.
+        assert requests[-1].range is None
+        assert sum(request.range is not None for request in requests) <= 2
+    with Lab([package]) as lab:
+        plain = Download(bare(pip, python), lab, certificates, *TIMEOUT)
+        assert outcome_of(plain.run) != OK
+
+
+@each_refusal
+@SOME
+def test_what_an_earlier_run_kept_never_makes_a_later_one_fail(
+    refusal: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    """Where a plain pip has no trouble at all: nothing is cut any more."""
+    cut = [Cut(KEPT_SIZE // 2), *[Busy(404)] * 2]
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with Lab([Package("demo", KEPT_SIZE, cut, forever=refusal)]) as lab:
+        Download(environment, lab, certificates, cache=cache).assert_clear_error()
+        assert kept(cache)
+        for _ in range(2):
+            done = Download(environment, lab, certificates, *TIMEOUT, cache=cache)
+            done.assert_right()
+            assert not continuing(done)
+        assert not [path for path in kept(cache) if path.suffix == ".partial"]
+        plain = Download(bare(pip, python), lab, certificates)
+        plain.assert_right()
+
+
+@pytest.mark.parametrize("hashes", [True, False], ids=["hash", "no-hash"])
+@SOME
+def test_a_server_that_takes_if_range_for_a_refusal_of_ranges_sends_parts(
+    hashes: bool,
+    pip: str,
+    python: str,
+    armed: Factory,
+    bare: Factory,
+    certificates: Certificates,
+) -> None:
+    faults = [(Cut(800_000), Unconditional()) for _ in range(12)]
+    package = Package("demo", SIZE, faults, forever=Unconditional(), hashes=hashes)
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_right()
+    with Lab([package]) as lab:
+        plain = Download(bare(pip, python), lab, certificates)
+        assert outcome_of(plain.run) != OK or not plain.is_right or pip == NEWEST

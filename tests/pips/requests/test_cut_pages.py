@@ -1,0 +1,70 @@
+"""Index pages that are cut so that no length tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pip_retry_patch.lab.faults import Cut, Truncated, Unframed
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import HASTY, OK, Download, outcome_of
+from tests.support.environments import Factory
+from tests.support.matrix import NEWEST, pairs
+
+SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+
+CUTS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "gzip-without-its-end": (Truncated(100), {"gzip": True}),
+    "gzip-without-its-trailer": (Truncated(8), {"gzip": True}),
+    "html-that-ends-with-its-connection": ((Unframed(), Cut(100)), {}),
+    "json-that-ends-with-its-connection": ((Unframed(), Cut(100)), {"page_format": "json"}),
+}
+each_cut = pytest.mark.parametrize("cut", CUTS)
+
+
+def package_of(cut: str, times: int) -> Package:
+    fault, options = CUTS[cut]
+    return Package("demo", page_faults=[fault] * times, **options)
+
+
+@each_cut
+@SOME
+def test_a_page_without_its_end_is_asked_for_again(
+    cut: str, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    package = package_of(cut, 2)
+    with Lab([package]) as lab:
+        done = Download(armed(pip, python), lab, certificates)
+        done.assert_right()
+    with Lab([package]) as lab:
+        plain = Download(bare(pip, python), lab, certificates)
+        assert outcome_of(plain.run) != OK or cut == "gzip-without-its-trailer"
+
+
+@each_cut
+@SOME
+def test_a_page_that_never_has_its_end_is_a_clear_error(
+    cut: str, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([package_of(cut, 20)]) as lab:
+        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        assert done.run.returncode == 1
+        assert "No matching distribution" not in done.run.output
+        assert "Traceback" not in done.run.output
+        assert "the page that came has no end" in " ".join(done.run.output.split())
+
+
+@SOME
+def test_a_whole_page_that_ends_with_its_connection_is_taken(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    for page_format in ("html", "json"):
+        package = Package("demo", page_format=page_format, page_faults=[Unframed()])
+        with Lab([package]) as lab:
+            done = Download(armed(pip, python), lab, certificates)
+            done.assert_right()
+            assert len(lab.requests("demo", "page")) == 1
+            assert not done.run.warnings()
