@@ -16,7 +16,7 @@ from pip_retry_patch import messages
 from pip_retry_patch.hooks.cache import Library, evict
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
-from pip_retry_patch.policy.representation import coding_of, media_of
+from pip_retry_patch.policy.representation import coding_of, is_web_page, media_of
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.errors import failure_of
@@ -217,7 +217,8 @@ class LinkedArtifact:
         self._urls.update(r.url for r in (*response.history, response))
 
     def discard(self) -> None:
-        if self._shelf is not None:
+        # Where a login page came in its place, what is kept is as good as before.
+        if self._shelf is not None and not is_web_page(self.media):
             self._shelf.clear()
 
     def give_back(self) -> bool:

@@ -24,7 +24,7 @@ import threading
 from typing import Any, Iterator, Mapping
 
 from pip_retry_patch import messages
-from pip_retry_patch.hooks.cache import Library
+from pip_retry_patch.hooks.cache import Library, evict
 from pip_retry_patch.hooks.configuration import read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.reporting import Announcer, error_maker
@@ -128,7 +128,7 @@ class SessionHook:
             try:
                 with self._guard.sending(url, again, hashed, needed, continuation):
                     response = wrapped(*args, **kwargs)
-                if kwargs.get("stream") or not self._is_cut(response):
+                if kwargs.get("stream") or not self._is_cut(session, response):
                     break
                 raise self._guard.error(messages.cut_page(url, len(response.content)), EarlyEnd())
             except Exception as error:
@@ -148,9 +148,14 @@ class SessionHook:
                 logger.debug("pip-retry-patch could not note a response: %r", why)
         return response
 
-    def _is_cut(self, response: Any) -> bool:
+    def _is_cut(self, session: Any, response: Any) -> bool:
+        """Whether a page came without its end; pip's cache then has it no longer."""
         try:
-            return is_cut(response)
+            if not is_cut(response):
+                return False
+            for each in (*response.history, response):
+                evict(session, each.url)
+            return True
         except Exception as why:
             logger.debug("pip-retry-patch could not look at the end of a page: %r", why)
             return False

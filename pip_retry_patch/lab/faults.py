@@ -159,7 +159,12 @@ class Replaced(Fault):
     """The artifact is another one, of the same size and with the same validators."""
 
     def prepare(self, draft: Draft) -> None:
-        draft.what = replace(draft.what, data=draft.what.data.translate(_OTHER_BYTES))
+        draft.what = replace(draft.what, data=replaced(draft.what.data))
+
+
+def replaced(data: bytes) -> bytes:
+    """Another file of the same size: all bits of the payload of a large wheel are inverted."""
+    return data[:200] + data[200:-4000].translate(_OTHER_BYTES) + data[-4000:]
 
 
 _OTHER_BYTES = bytes(255 - byte for byte in range(256))

@@ -170,11 +170,15 @@ class _Search:
         return not expected and representation.is_web_page("", first_bytes)
 
     def _doubt_ranges(self) -> None:
-        """Take turns, where it may be our own Range that brings each answer down."""
+        """Take turns, where it may be our own Range that brings each answer down.
+
+        The last attempt goes without one in any case: there is nothing left to lose.
+        """
         sends_parts = self._body.origin.ranges
-        if self._can_join and not sends_parts.refused and not sends_parts.proven:
-            self._fruitless += 1
-            self._ranged = self._fruitless % (FRUITLESS + 1) != FRUITLESS
+        self._fruitless += 1
+        self._ranged = self._can_join and not sends_parts.refused and not self._attempts.is_last
+        if not sends_parts.proven and self._fruitless % (FRUITLESS + 1) == FRUITLESS:
+            self._ranged, self._withheld = False, True
 
     # The steps. Each returns what ends the search, ASK_NOW or ASK_LATER, or raises GaveUpError.
 
@@ -221,8 +225,7 @@ class _Search:
         part.close(False)
         self._story.trouble = messages.busy(part.status)
         self._attempts.was_unhelpful(retry_after(part.headers))
-        if self._attempts.is_last:
-            self._ranged &= self._body.origin.ranges.proven
+        self._ranged &= not self._attempts.is_last
         return ASK_LATER
 
     def wait_for_the_file(self, part: Part) -> Any:

@@ -32,7 +32,8 @@ def test_a_server_that_refuses_ranges_is_asked_without_one(
     refusal: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
 ) -> None:
     """One cut ends a plain pip, for it cannot continue either."""
-    package = Package("demo", SIZE, [Cut(THIRD), refusal, Cut(2 * THIRD)], forever=refusal)
+    again = (*(refusal if isinstance(refusal, tuple) else (refusal,)), Cut(2 * THIRD))
+    package = Package("demo", SIZE, [Cut(THIRD), *[again] * 3], forever=refusal)
     with Lab([package]) as lab:
         done = Download(armed(pip, python), lab, certificates, *TIMEOUT)
         done.assert_right()
