@@ -24,18 +24,19 @@ from pip_retry_patch.lab.server import Lab
 from tests.support import supplies
 from tests.support.breakage import (
     HALF,
+    IMPATIENT,
     KINDS,
     NTH,
     RAISES,
     SIZE,
     SYNTAX,
     Breakage,
-    Forked,
     each_pip,
     get,
 )
 from tests.support.downloads import OK
 from tests.support.environments import Environment, Factory
+from tests.support.forked import Forked
 from tests.support.matrix import NEWEST
 from tests.support.mounts import mounted
 from tests.support.programs import Argument, Outcome
@@ -75,7 +76,7 @@ LOADED_BEFORE_ANY_FORK = ("__init__.py", "arming/__init__.py", "arming/trigger.p
 def test_any_module_of_ours_may_be_broken(pip: str, python: str, broken: Breakage) -> None:
     modules = sorted(broken.package.rglob("*.py"))
     assert len(modules) > 30
-    with Forked(broken.environment) as forked:
+    with Forked(broken.environment, IMPATIENT) as forked:
         for number, path in enumerate(modules):
             # Each module is broken in each way, but in each pip in another one.
             with broken.changed({path: KINDS[(number + NTH[pip]) % len(KINDS)]}):
@@ -134,7 +135,7 @@ def test_any_function_of_ours_may_raise(half: int, pip: str, python: str, broken
     """Each function, in one of the pips."""
     environment = broken.environment
     number = 0
-    with Forked(environment) as forked, Lab(
+    with Forked(environment, IMPATIENT) as forked, Lab(
         [Package("demo", SIZE, [Cut(HALF), *[Busy(404)] * 2])]
     ) as lab:
         template = environment.fresh_dir()

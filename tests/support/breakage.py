@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -13,8 +11,6 @@ from pip_retry_patch.lab.faults import Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.lab.stages import Fault
-from tests.support import programs
-from tests.support.directories import CHECKOUT
 from tests.support.downloads import OK, outcome_of
 from tests.support.environments import Environment, copy_of
 from tests.support.matrix import NEWEST, pairs
@@ -28,40 +24,6 @@ NTH = {pip: n for n, (pip, _) in enumerate(PIPS)}
 OPTIONS = ("download", "--no-deps", "--progress-bar", "off", "--trusted-host", "127.0.0.1")
 # So that what is broken in healing itself ends soon.
 IMPATIENT = {"PIP_RETRY_PATCH_PATIENCE": "1", "PIP_RETRY_PATCH_ATTEMPTS": "2"}
-
-
-class Forked:
-    """Many pips of one environment, from forked_pips.py."""
-
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-        self._home = environment.fresh_dir()
-        self._process = programs.launch(
-            environment.root,
-            [environment.python, CHECKOUT / "tests" / "support" / "forked_pips.py"],
-            {**IMPATIENT, "HOME": self._home, "PYTHONDONTWRITEBYTECODE": "1"},
-            self._home,
-            subprocess.PIPE,
-        )
-
-    def __enter__(self) -> Forked:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        outcome = programs.finish(self._process, 30)
-        assert outcome.returncode == 0, outcome.output
-
-    def __call__(self, *arguments: Argument) -> Outcome:
-        """Run one pip; both of its streams are in `stdout`."""
-        inside, process = self._environment.inside, self._process
-        words = [inside(word) if isinstance(word, Path) else word for word in arguments]
-        output = self._home / "output"
-        order = {"arguments": words, "output": inside(output)}
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-        code = int(process.stdout.readline())
-        return Outcome(code, output.read_text(errors="replace"), "", 0.0)
 
 
 class Got(NamedTuple):

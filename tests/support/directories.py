@@ -38,11 +38,16 @@ def store(root: Path) -> Path:
 
 def scratch(root: Path) -> Path:
     """Make an empty directory below `root`, removed by `sweep`."""
-    parent = store(root) / "scratch"
-    parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=parent))
+    made = lasting(root)
     _scratch.append(made)
     return made
+
+
+def lasting(root: Path) -> Path:
+    """Make an empty directory below `root` that outlives a test; its maker removes it."""
+    parent = store(root) / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 @atexit.register

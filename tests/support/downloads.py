@@ -8,6 +8,7 @@ from pip_retry_patch.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment
+from tests.support.forked import Forked
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Outcome
 
@@ -47,7 +48,10 @@ ONE_PYTHON_EACH = [
 
 
 class Download:
-    """`pip download demo` from a lab, and what came of it."""
+    """`pip download demo` from a lab, and what came of it.
+
+    `forked`: run it there; without `env` and `timeout` of its own.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Download:
         cache: Path | None = None,
         env: dict[str, programs.Argument] | None = None,
         timeout: float = 90,
+        forked: Forked | None = None,
     ) -> None:
         self.lab = lab
         folder = pip.fresh_dir()
@@ -67,20 +72,13 @@ class Download:
             ["--cert", certificates.ca_pem] if tls else ["--trusted-host", "127.0.0.1"]
         )
         store: list[programs.Argument] = ["--cache-dir", cache] if cache else []
-        self.run = pip.run(
-            "download",
-            "--no-deps",
-            "--dest",
-            folder,
-            "--index-url",
-            lab.index_url,
-            *trust,
-            *store,
-            *options,
-            "demo",
-            env=env,
-            timeout=timeout,
-        )
+        command: list[programs.Argument] = []
+        command += ["download", "--no-deps", "--dest", folder, "--index-url", lab.index_url]
+        command += [*trust, *store, *options, "demo"]
+        if forked:
+            self.run = forked(*command)
+        else:
+            self.run = pip.run(*command, env=env, timeout=timeout)
         self.file = folder / lab.filename("demo")
 
     @property

@@ -19,8 +19,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable, Iterable, Mapping
 
+from tests.support import runs
 from tests.support.directories import CHROOT, SOURCE, made_once, scratch, store
 from tests.support.matrix import NEWEST, label
 from tests.support.programs import (
@@ -33,7 +34,6 @@ from tests.support.programs import (
     launch,
     machine_settings,
 )
-from tests.support.runs import note_run
 from tests.support.supplies import newest_pip, pip_wheel, product, wrapt_wheel
 
 FACTS = "facts.json"  # what a shared environment has in it
@@ -84,9 +84,13 @@ class Environment:
         """
         process = self.start("-m", "pip", *arguments, env=env, cwd=cwd, machine=machine)
         outcome = finish(process, timeout)
-        if self.label and {"download", "install", "wheel"} & set(map(str, arguments)):
-            note_run(self.label, self.pip_version, self.python_version, self.armed)
+        self.note_run(arguments)
         return outcome
+
+    def note_run(self, arguments: Iterable[Argument]) -> None:
+        """Have a pip that did some work in the table of what ran."""
+        if self.label and {"download", "install", "wheel"} & set(map(str, arguments)):
+            runs.note_run(self.label, self.pip_version, self.python_version, self.armed)
 
     def run_python(
         self,

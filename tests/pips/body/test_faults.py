@@ -1,12 +1,14 @@
 """Real pips against the unreliable index: each fault of the network, healed or clearly refused.
 
-`EXPECTED` says what pip does without us; that is run, too, because a fault that plain pip does not
-notice would prove nothing.
+`Case.plain` says what pip does without us. That is run, too: a fault that plain pip does not notice
+would prove nothing.
 """
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Sequence
+import contextlib
+import functools
+from typing import Callable, Iterator, NamedTuple, Sequence
 
 import pytest
 
@@ -41,7 +43,8 @@ from tests.support.downloads import (
     Download,
     outcome_of,
 )
-from tests.support.environments import Factory
+from tests.support.environments import Environment, Factory
+from tests.support.forked import Forked
 from tests.support.matrix import NEWEST, each_pair, pairs
 
 
@@ -197,15 +200,31 @@ def test_heals(
         assert lab.sent("demo") <= case.wire * len(lab.wheel("demo"))
 
 
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Callable[[Environment], Forked]]:
+    """Give one process for all pips of an environment; each pip is forked from it."""
+    with contextlib.ExitStack() as stack:
+        yield functools.lru_cache(maxsize=None)(
+            lambda environment: stack.enter_context(Forked(environment))
+        )
+
+
 @each(HEALED)
 @pairs(*ONE_PYTHON_EACH)
 def test_the_fault_is_real(
-    case: Case, pip: str, python: str, bare: Factory, certificates: Certificates
+    case: Case,
+    pip: str,
+    python: str,
+    bare: Factory,
+    forked: Callable[[Environment], Forked],
+    certificates: Certificates,
 ) -> None:
     environment = bare(pip, python)
+    pips = forked(environment)
     column = {"25.3": 1, "26.1.2": 2, "26.3": 3}.get(environment.pip_version, 0)
     with Lab([case.package()], tls=certificates.server if case.tls else None) as lab:
-        run = Download(environment, lab, certificates, *case.options).run
+        cache = environment.fresh_dir()
+        run = Download(environment, lab, certificates, *case.options, cache=cache, forked=pips).run
         assert any(request.fault for request in lab.log)
         if pip != NEWEST or column:
             # (A pip that is newer than this table may well do better.)
