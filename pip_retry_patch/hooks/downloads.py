@@ -11,7 +11,7 @@ import os
 from typing import Any, Callable, ContextManager, Iterable
 
 from pip_retry_patch import messages
-from pip_retry_patch.hooks.cache import Library, evict
+from pip_retry_patch.hooks.cache import Library, evict, sweep
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.store.shelf import Shelf
@@ -187,7 +187,11 @@ class LinkedArtifact:
 
     def give_back(self) -> bool:
         shelf, self._shelf = self._shelf, None
-        return shelf is not None and shelf.give_back()
+        if shelf is None or not shelf.give_back():
+            return False
+        for url in self._urls:
+            sweep(self._session, url)
+        return True
 
     def forget(self) -> None:
         self.discard()

@@ -9,12 +9,14 @@ and past every cache; what does not fit then, stays an error.
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import logging
 import mimetypes
 import os
 import shutil
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Callable, NamedTuple, Protocol, TypeVar
 
@@ -92,6 +94,10 @@ class FileRing:
                 failure = artifact.failure_of(error)
                 if failure is None:
                     if restart < RESTARTS and is_full(error) and artifact.give_back():
+                        # What the error holds is in the way: pip's progress bar, and the room that
+                        # the HTTP cache's own temporary file takes.
+                        traceback.clear_frames(error.__traceback__)
+                        gc.collect()
                         continue
                     raise
                 left = _files(location) - before
