@@ -1,11 +1,12 @@
 """pip's caches: its HTTP cache, and the place of the store of partials beside it.
 
-Of pip, `network.cache.SafeFileCache.directory`, `utils.filesystem.check_path_owner` and
+Of pip, `network.cache.SafeFileCache`, `utils.filesystem.check_path_owner` and
 `commands.cache.CacheCommand.purge_cache` (20.1) are used, and the adapter of CacheControl.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -107,6 +108,19 @@ def evict(session: Any, url: str) -> None:
     adapter = session.get_adapter(url)
     if hasattr(adapter, "controller"):
         adapter.cache.delete(adapter.controller.cache_url(url))
+
+
+def sweep(session: Any, url: str) -> None:
+    """Remove what pip's HTTP cache could not finish of a URL, as the disk was full.
+
+    `network.cache.SafeFileCache` leaves such a file, and passes over the error.
+    """
+    adapter = session.get_adapter(url)
+    if hasattr(adapter, "controller"):
+        path = Path(adapter.cache._get_cache_path(adapter.controller.cache_url(url)))
+        for unfinished in path.parent.glob(f"{path.name}*.tmp"):
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
 
 
 def install_purge(commands: Any) -> None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
 from pip_retry_patch import messages
-from pip_retry_patch.hooks.cache import Library, evict
+from pip_retry_patch.hooks.cache import Library, evict, sweep
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.policy.representation import coding_of, is_web_page, media_of
@@ -223,7 +223,11 @@ class LinkedArtifact:
 
     def give_back(self) -> bool:
         shelf, self._shelf = self._shelf, None
-        return shelf is not None and shelf.give_back()
+        if shelf is None or not shelf.give_back():
+            return False
+        for url in self._urls:
+            sweep(self._session, url)
+        return True
 
     def forget(self) -> None:
         self.discard()

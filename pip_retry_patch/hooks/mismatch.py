@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import hashlib
 import logging
 import mimetypes
 import os
 import shutil
 import tempfile
+import traceback
 import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Protocol, TypeVar
@@ -98,6 +100,10 @@ class FileRing:
                 failure = artifact.failure_of(error)
                 if failure is None:
                     if restart < RESTARTS and is_full(error) and artifact.give_back():
+                        # What the error holds is in the way: pip's progress bar, and the room that
+                        # the HTTP cache's own temporary file takes.
+                        traceback.clear_frames(error.__traceback__)
+                        gc.collect()
                         continue
                     raise
                 left = _files(location) - before

@@ -72,9 +72,8 @@ class Directory:
         self._make()
         total = header.known.total
         with self.alone():
-            least, most = (arrived, arrived + STEP) if total is None else (total, total)
-            header = header._replace(reserved=self.reserve(least, most))
-            if not self._free(self.needed(arrived, total) + least):
+            header = self.reserve(header, arrived)
+            if not self._free(self.needed(arrived, total) + (arrived if total is None else total)):
                 raise OSError("the disk is nearly full")
             held = locks.create(self.path, f"{header.key}-", SUFFIX)
             try:
@@ -87,10 +86,7 @@ class Directory:
     def grow(self, held: locks.Held, header: Header, size: int) -> Header:
         """Reserve more for a partial that will have at least `size` bytes. Raises OSError."""
         with self.alone():
-            header = header._replace(reserved=self.reserve(size, size + STEP, held.path))
-            held.file.seek(0)
-            _write(held, header)
-        return header
+            return self.reserve(header, size, held)
 
     def read(self, held: locks.Held) -> Header:
         """Return the header of a partial. Raises ValueError where it is not of use, OSError."""
@@ -107,7 +103,7 @@ class Directory:
         return [path for path, _ in sorted(found, key=lambda entry: -entry[1].st_size)]
 
     def clear(self, key: str) -> None:
-        """Remove an artifact's partials, but what somebody holds."""
+        """Remove an artifact's partials, but what somebody holds. Raises OSError."""
         if not self.paths(key):
             return
         self.check()
@@ -142,11 +138,26 @@ class Directory:
 
     # The limit.
 
-    def reserve(self, least: int, most: int, but: Path | None = None) -> int:
-        """Return how many bytes a partial may have, in the limits given; make room for that.
+    def reserve(self, header: Header, least: int, held: locks.Held | None = None) -> Header:
+        """Make room for a partial, and return its header, which says for how many bytes.
 
-        The store must be held. :param but: the partial's own path. :raises OSError: it has no room.
+        It is written to the file, if there is one. The store must be held.
+
+        :param least: so many bytes it has, or is about to have.
+        :raises OSError: it would be more than the store may hold.
         """
+        total = header.known.total
+        least, most = (least, least + STEP) if total is None else (total, total)
+        granted = self._room(least, most, None if held is None else held.path)
+        if granted != header.reserved:
+            header = header._replace(reserved=granted)
+            if held is not None:
+                held.file.seek(0)
+                _write(held, header)
+        return header
+
+    def _room(self, least: int, most: int, but: Path | None) -> int:
+        """Return how many bytes a partial may have, in the limits given; make room for that."""
         others, left = self._others(but)
         room = self._limits.size - others - headers.SIZE
         if room < least:
@@ -201,9 +212,9 @@ class Directory:
         return self.arriving * (end - arrived) + self._ending * end + SPARE
 
     def give_way(self, goal: int) -> bool:
-        """Remove what earlier runs have left until `goal` bytes are free. Return whether they are.
+        """Remove what earlier runs have left until `goal` bytes are free; return whether they are.
 
-        :raises OSError: that cannot be known, or the store cannot be held.
+        Raises OSError where that cannot be known, or the store cannot be held.
         """
         if self.has(goal):
             return True

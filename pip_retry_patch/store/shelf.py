@@ -8,7 +8,7 @@ import os
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store import header as headers
 from pip_retry_patch.store import locks
-from pip_retry_patch.store.directory import SPARE, STEP, Directory
+from pip_retry_patch.store.directory import SPARE, Directory
 from pip_retry_patch.store.header import Header
 from pip_retry_patch.store.partials import SMALLEST, Partial
 
@@ -66,14 +66,15 @@ class Shelf:
         if not self._directory.has(self._directory.arriving * size + SPARE):
             raise OSError("pip needs the room")
         held.file.truncate(headers.SIZE + size)
-        held.file.seek(headers.SIZE)
+        grows = True
         try:
-            least, most = (size, size + STEP) if total is None else (total, total)
-            reserved = self._directory.reserve(least, most, held.path)
-        except OSError:
+            header = self._directory.reserve(header, size, held)
+        except OSError as why:
             # Others are about to fill the store: it is used, and stays as it is.
-            return Partial(self._directory, header, held, size, grows=False)
-        return Partial(self._directory, header._replace(reserved=reserved), held, size)
+            logger.debug("pip-retry-patch adds nothing to %s: %s", held.path.name, why)
+            grows = False
+        held.file.seek(headers.SIZE)
+        return Partial(self._directory, header, held, size, grows)
 
     def begin(self, name: str, known: Representation, host: str, media_type: str) -> Partial | None:
         """Return an empty partial; None if this representation is not worth keeping.
@@ -90,18 +91,21 @@ class Shelf:
     def _give_way(self, total: int) -> None:
         try:
             self._directory.give_way(self._directory.needed(0, total))
+        except FileNotFoundError:
+            pass  # there is no store yet
         except OSError as why:
             logger.debug("pip-retry-patch leaves what is kept alone: %s", why)
 
     def give_back(self) -> bool:
         """Remove what is being kept now, and what was; return whether that gives room."""
-        if self._lent is None or not self._lent.is_on_disk:
-            return False
-        self._lent.remove()
-        return True
+        before = self._directory.paths(self._key)
+        if self._lent is not None:
+            self._lent.remove()
+        self.clear()
+        return len(self._directory.paths(self._key)) < len(before)
 
     def clear(self) -> None:
-        """Remove all that is kept of the artifact, but what another process holds."""
+        """Remove all that is kept of the artifact, but what is held."""
         try:
             self._directory.clear(self._key)
         except Exception as why:

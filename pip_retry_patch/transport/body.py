@@ -81,6 +81,9 @@ class Body:
         self._digest = None if origin.hashed else hashlib.sha256()
         self._tail = b""
         self._ended = False
+        # See `closed`; what an earlier run kept of may have had no length at first.
+        self._late = stop is None or isinstance(part, Continued)
+        self._end_was_read = False
         self._fast = False  # whether the last piece came fast
         self._ahead = b""  # taken from the connection, of which the first bytes were handed on:
         self._handed = 0
@@ -102,8 +105,12 @@ class Body:
 
     @property
     def closed(self) -> bool:
-        """True from the moment on when the last byte was handed on."""
-        return self._ended and not self._ahead
+        """True when the last byte was handed on; where no length says which that is, a read later.
+
+        As in http.client. CacheControl then writes its copy of the body, and pip should have its
+        own by then, in case that fills the disk.
+        """
+        return self._ended and not self._ahead and (self._end_was_read or not self._late)
 
     def isclosed(self) -> bool:
         """As `closed`; http.client calls it so."""
@@ -113,6 +120,7 @@ class Body:
         """Drop what was not read, and the connection with it."""
         self._ahead = b""
         self._end(reusable=False)
+        self._end_was_read = True
 
     def read(self, amt: int | None = None) -> bytes:
         """Return the next `amt` bytes: fewer only before an interruption and at the end.
@@ -141,7 +149,7 @@ class Body:
         pieces: list[bytes] = []
         missing = amt
         try:
-            while missing > 0 and not self.closed:
+            while missing > 0 and (self._ahead or not self._ended):
                 if self._ahead:
                     piece = self._hand_on(missing)
                     pieces.append(piece)
@@ -159,6 +167,7 @@ class Body:
         except BaseException:
             self._leave()
             raise
+        self._end_was_read = self._ended and not pieces
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _hand_on(self, most: int) -> bytes:
