@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import pip_retry_patch
-from pip_retry_patch import messages
+from pip_retry_patch import failures
 from pip_retry_patch.lab.faults import (
     Away,
     Busy,
@@ -74,7 +74,7 @@ class Copy:
             guard.Guard(module, patience, self.error).wrap()
 
     @staticmethod
-    def error(failure: messages.Failure, interruption: Exception) -> Exception:
+    def error(failure: failures.Failure, interruption: Exception) -> Exception:
         return GaveUpError(str(failure))
 
     def get(self, lab: Lab, name: str = "demo", **headers: str) -> urllib3.BaseHTTPResponse:

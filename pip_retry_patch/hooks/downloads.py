@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, ContextManager, Iterable
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.cache import Library, evict
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
@@ -184,7 +184,7 @@ class LinkedArtifact:
             return False
         return bool(digest_of(path, self._link.hash_name) == self._link.hash.lower())
 
-    def failure_of(self, error: Exception) -> messages.Failure | None:
+    def failure_of(self, error: Exception) -> failures.Failure | None:
         return failure_of(error)
 
     def explain(self, mismatch: Any, evidence: str) -> None:

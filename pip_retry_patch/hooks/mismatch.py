@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, NamedTuple, Protocol, TypeVar
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.transport.errors import reason
 
 logger = logging.getLogger("pip_retry_patch")
@@ -60,7 +60,7 @@ class Artifact(Protocol):
     def fits(self, path: str) -> bool:
         """Whether a file has the hash that the link carries; False if it carries none."""
 
-    def failure_of(self, error: Exception) -> messages.Failure | None:
+    def failure_of(self, error: Exception) -> failures.Failure | None:
         """Return the Failure that an error was made of, None if it was not made by us."""
 
     def explain(self, mismatch: Exception, evidence: str) -> None:

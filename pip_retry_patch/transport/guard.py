@@ -15,13 +15,13 @@ import threading
 import time
 from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.retry import Clock, Patience
+from pip_retry_patch.policy.retry import NONE, Clock, Patience
+from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.transport.errors import is_local
-from pip_retry_patch.transport.hosts import Hosts, PatientSender, drop
+from pip_retry_patch.transport.errors import CachedAnswerError, is_local, is_unreachable
 from pip_retry_patch.transport.reissue import (
     Again,
     Captured,
@@ -33,6 +33,7 @@ from pip_retry_patch.transport.reissue import (
     same_resource,
 )
 from pip_retry_patch.transport.resumption import Origin
+from pip_retry_patch.transport.sender import PatientSender, drop
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
@@ -59,7 +60,8 @@ class _UnderWay(threading.local):
     url = ""
     again: Again | None = None
     hashed = False
-    needed = False
+    artifact = False
+    whole = False
     continuation: Continuation | None = None
     capturing = False
     captured: Captured | None = None
@@ -71,15 +73,15 @@ class Guard:
     :param urllib3: the module, under any name.
     :param error: makes the exception for a Failure and the error that led to it.
     :param announce: shows one line to the user.
-    :param always: guard even what is asked with `retries=0`. That is how pip builds the session of
-        its self-version check, which must not wait; but it is also what requests does by default.
+    :param always: have patience even with what is asked with `retries=0`, as requests does by
+        default. pip means it: `--retries 0`, and the session of its self-version check.
     """
 
     def __init__(
         self,
         urllib3: Any,
         patience: Patience,
-        error: Callable[[messages.Failure, Exception], Exception],
+        error: Callable[[failures.Failure, Exception], Exception],
         announce: Callable[[str], None] = logger.warning,
         always: bool = False,
         clock: Clock = SYSTEM_CLOCK,
@@ -91,8 +93,7 @@ class Guard:
         self._under_way = _UnderWay()
         self._urllib3 = urllib3
         self._always = always
-        self._hosts = Hosts(_copies(urllib3, "exceptions"), patience, clock, announce)
-        self._sender = PatientSender(self._hosts, error, announce)
+        self._sender = PatientSender(patience, clock, error, announce)
 
     def wrap(self) -> None:
         """Put this guard in place; once, however often this is called."""
@@ -104,6 +105,8 @@ class Guard:
                 if getattr(own, "__func__", None) is Guard.urlopen:
                     continue
             wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
+        for connection in _copies(self._urllib3, "connection"):
+            header.install(connection)
 
     @contextlib.contextmanager
     def sending(
@@ -111,8 +114,9 @@ class Guard:
         url: str,
         again: Again,
         hashed: bool = False,
-        needed: bool = False,
+        artifact: bool = False,
         continuation: Continuation | None = None,
+        whole: bool = False,
     ) -> Iterator[None]:
         """Say what is sent while this lasts: a request for `url`, whatever redirects follow.
 
@@ -120,13 +124,20 @@ class Guard:
             urlopen again.
         :param hashed: what comes will be checked against a hash. Where it is not, only proven
             parts are joined.
-        :param needed: pip cannot do without it.
+        :param artifact: it is a file, not a page.
         :param continuation: what an earlier run kept, and where to keep what comes now.
+        :param whole: who reads the body does not notice that it ends early, or ends in a traceback
+            then. So it is watched over even with `retries=0`.
         """
         now = self._under_way
         before = vars(now).copy()
         vars(now).update(
-            url=url, again=again, hashed=hashed, needed=needed, continuation=continuation
+            url=url,
+            again=again,
+            hashed=hashed,
+            artifact=artifact,
+            continuation=continuation,
+            whole=whole,
         )
         try:
             yield
@@ -155,7 +166,7 @@ class Guard:
         headers = asked.get("headers")
         headers = pool.headers if headers is None else headers
         url = absolute_url(pool, asked["url"])
-        request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.needed)
+        request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.artifact)
         if now.capturing:
             response = wrapped(*args, **kwargs)
             now.captured = Captured(request, response, response._fp)
@@ -178,8 +189,8 @@ class Guard:
                 drop(response)
                 response = self._sender.send(request, args, kwargs, patient)
         try:
-            if patient:
-                self._make_resumable(request, response, accepted)
+            if patient or now.whole:
+                self._make_resumable(request, response, accepted, patient)
         except Exception as why:
             logger.debug("pip-retry-patch could not guard a download: %r", why)
             if accepted is not None:
@@ -188,7 +199,9 @@ class Guard:
                 response = self._sender.send(request, args, kwargs, patient)
         return response
 
-    def _make_resumable(self, request: Request, response: Any, accepted: Accepted | None) -> None:
+    def _make_resumable(
+        self, request: Request, response: Any, accepted: Accepted | None, patient: bool
+    ) -> None:
         """Let a response read from a `Body`, if its body can be continued at all."""
         if request.asked["method"] != "GET" or isinstance(response._fp, Body):
             # urllib3 retries by calling itself: then the inner call has been here before.
@@ -208,7 +221,7 @@ class Guard:
         partial = None
         if accepted is None and continuation is not None and response.status == 200:
             partial = continuation.keep(known, response.headers)
-        origin = self._origin(request)
+        origin = self._origin(request, self.patience if patient else NONE)
         # Only now, when little is left that can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
@@ -219,7 +232,7 @@ class Guard:
             show_as_whole(response, accepted)
             continuation.announce(accepted)
 
-    def _origin(self, request: Request) -> Origin:
+    def _origin(self, request: Request, patience: Patience) -> Origin:
         """Return where the answer to this request comes from, to ask there again."""
         now = self._under_way
         again, first_url = now.again, now.url
@@ -235,11 +248,11 @@ class Guard:
             host=messages.host_of(request.url),
             ask=reissuer.ask,
             ask_first_url=reissuer.ask_first_url if redirected else None,
-            unreachable=self._hosts.is_unreachable,
+            unreachable=is_unreachable,
             local=lambda error: is_local(request.pool, error),
             announce=self._announce,
             error=self._error,
-            patience=self.patience,
+            patience=patience,
             clock=self.clock,
             unproven=now.hashed,
         )
@@ -247,14 +260,14 @@ class Guard:
     def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
         """Call `again`, and return what its last call of urlopen sent and got, unguarded.
 
-        :raises ConnectionError: it was answered without the network, from a cache.
+        :raises CachedAnswerError: it was answered without the network, from a cache.
         """
         now = self._under_way
         now.capturing, now.captured = True, None
         try:
             again(fields)
             if now.captured is None:
-                raise ConnectionError("it was answered from a cache")
+                raise CachedAnswerError("it was answered from a cache")
             return now.captured
         finally:
             now.capturing, now.captured = False, None
@@ -297,8 +310,8 @@ def _copies(urllib3: Any, submodule: str) -> list[Any]:
     """
     names = [name for name, module in list(sys.modules.items()) if module is urllib3]
     found = [sys.modules.get(f"{name}.{submodule}") for name in names]
-    copies = [getattr(urllib3, submodule), *(module for module in found if module is not None)]
-    return list({id(module): module for module in copies}.values())
+    copies = [getattr(urllib3, submodule, None), *found]
+    return list({id(module): module for module in copies if module is not None}.values())
 
 
 def no_retries(retries: Any) -> bool:

@@ -112,7 +112,7 @@ class Request(NamedTuple):
     :param headers: the fields of its header.
     :param url: absolute.
     :param of_pip: pip's session sent it, not a program of which only urllib3 is guarded.
-    :param needed: pip cannot do without its answer.
+    :param artifact: it is for a file, not for a page.
     """
 
     pool: Any
@@ -121,7 +121,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     url: str
     of_pip: bool = False
-    needed: bool = False
+    artifact: bool = False
 
 
 class Captured(NamedTuple):

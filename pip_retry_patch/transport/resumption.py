@@ -11,7 +11,7 @@ import hashlib
 import logging
 from typing import Any, Callable, Mapping, NamedTuple
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.policy.ranges import Representation, Verdict, judge, range_field
 from pip_retry_patch.policy.retry import Attempts, Clock, Effort, Patience, retry_after
 from pip_retry_patch.transport import errors
@@ -47,7 +47,7 @@ class Origin(NamedTuple):
     unreachable: Callable[[Exception], bool]
     local: Callable[[Exception], bool]
     announce: Callable[[str], None]
-    error: Callable[[messages.Failure, Exception], Exception]
+    error: Callable[[failures.Failure, Exception], Exception]
     patience: Patience
     clock: Clock
     unproven: bool
