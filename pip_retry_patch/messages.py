@@ -1,4 +1,4 @@
-"""Every word a user reads, and the error that is raised when patience ends.
+"""Every line that a user reads, but for the errors: those are in failures.py.
 
 Text is plain ASCII (terminals that are not UTF-8 get it whole), sizes are written as pip writes
 them, and whatever came from the network passes through `clean` first.
@@ -42,6 +42,12 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def without_credentials(url: str) -> str:
+    """Return `url` without credentials and without its query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{host_of(url)}{parts.path}"
+
+
 def name_of(url: str) -> str:
     """Return what a user would call the thing at `url`: a file's name, or an index page.
 
@@ -61,6 +67,13 @@ CLOSED_EARLY = "the connection was closed early"
 NO_CONNECTION_IN_TIME = "the connection could not be made in time"
 NO_DATA_IN_TIME = "no data arrived in time"
 NAME_NOT_RESOLVED = "the host name could not be resolved"
+TLS_CLOSED_EARLY = "the encrypted connection was closed early"
+HEADER_TOO_SLOW = "the answer's header did not arrive in time"
+
+
+def tunnel_refused(answer: str) -> str:
+    """`answer`: the status that a proxy answers a CONNECT with, and its reason."""
+    return clean(f"the proxy answers {answer} to CONNECT")
 
 
 WEB_PAGE = "a web page came in place of the file"
@@ -124,180 +137,74 @@ def up_to_attempts(attempts: int) -> str:
     return f"up to {attempts} more times" if attempts != 1 else "once more"
 
 
-def busy(status: int) -> str:
-    return f"the server answers {status}"
+def busy(status: int, wanted: float | None = None) -> str:
+    """`wanted`: for how many seconds it asks (Retry-After)."""
+    return f"the server answers {status}" + (f" and asks for {wanted:.0f} s" if wanted else "")
 
 
 def useless(status: int, verdict: str) -> str:
     return f"the server answered {status}, but {verdict}"
 
 
-class Failure(NamedTuple):
-    """Why a download ended, in the four parts of pip's diagnostic errors (pip 22.0)."""
+class Peer(NamedTuple):
+    """Whom a request goes to.
 
-    message: str
-    context: str
-    note: str
-    hint: str
-    # The server has another version: what was received is worthless, but a fresh start is not.
-    changed: bool = False
+    :param host: as `host_of` returns it. `proxy`: the same of the proxy before it, if there is one.
+    :param is_proxy: the proxy is what failed, and nothing is known of the host.
+    """
+
+    host: str
+    proxy: str | None = None
+    is_proxy: bool = False
 
     def __str__(self) -> str:
-        """All of it as plain text, for a pip without diagnostic errors and for log files."""
-        return "\n".join(
-            [self.message, f"  {self.context}", f"note: {self.note}", f"hint: {self.hint}"]
-        )
+        if self.proxy is None:
+            return clean(self.host)
+        if self.is_proxy:
+            return f"The proxy {clean(self.proxy)}"
+        return f"{clean(self.host)} (through the proxy {clean(self.proxy)})"
 
 
-def with_kept(failure: Failure) -> Failure:
-    """Add that what arrived waits for the next run."""
-    return failure._replace(
-        note=f"{failure.note} What arrived is kept, and the next run continues from there."
-    )
-
-
-def _stopped(place: Place, why: str, then: str, note: str, hint: str) -> Failure:
-    return Failure(
-        message=f"Downloading {place.name} stopped at {place}.",
-        context=f"The connection to {clean(place.host)} failed: {why}; {then}.",
-        note=note,
-        hint=hint,
-    )
-
-
-def gave_up(
-    place: Place,
-    why: str,
-    trouble: str | None,
-    attempts: int,
-    seconds: float,
-    *,
-    unreachable: bool,
-) -> Failure:
-    """Patience has ended: `why` is what interrupted the body, `trouble` the last attempt's.
-
-    `unreachable` tells which budget was spent: the seconds, or else the attempts.
-    """
-    then = f"{_times(attempts)} in {format_seconds(seconds)} brought nothing more"
-    if trouble:
-        then += f" (last: {trouble})"
-    setting = "retry-patch-patience 600" if unreachable else "retry-patch-attempts 50"
-    return _stopped(
-        place,
-        why,
-        then if attempts else "the settings allow no further attempt",
-        "The network failed. Nothing is wrong with the package itself.",
-        "Run the same command again when the connection is better. To make pip try longer: "
-        f"pip config set global.{setting}",
-    )
-
-
-def refused(place: Place, why: str, status: int) -> Failure:
-    """The server will not send the rest: an expired link, a file that is gone, a login."""
-    return _stopped(
-        place,
-        why,
-        f"asked for the rest, the server answered {status}",
-        "What had arrived was in order, but the server does not send the rest.",
-        "Run the same command again: it asks the index for a new link to the file.",
-    )
-
-
-def certificate(place: Place, why: str, trouble: str) -> Failure:
-    """Asked again, the host could not prove who it is. That is never tried until it passes."""
-    return _stopped(
-        place,
-        why,
-        f"then {trouble}",
-        "Something else answers in the place of that host. A network that wants a login first "
-        "(hotel, train, airport) does that.",
-        "Open a web page to log in to the network, then run the same command again.",
-    )
-
-
-def web_page(place: Place, why: str, host: str, attempts: int, seconds: float) -> Failure:
-    """A login page or a block page came each time; that is not another version of the file."""
-    return _stopped(
-        place,
-        why,
-        f"since then {clean(host)} sends a web page in place of the file "
-        f"({_times(attempts)} in {format_seconds(seconds)})",
-        "A network that wants a login first (hotel, train, airport) does that, or a gateway that "
-        "blocks the file. Nothing is wrong with the package itself.",
-        "Open a web page to log in to the network, or ask those who run the gateway. Then run the "
-        "same command again.",
-    )
-
-
-def cut_page(url: str, size: int) -> Failure:
-    """A page came, but not to its end. To fetch it anew may help."""
-    return _stopped(
-        Place(name_of(url), host_of(url), size, None),
-        CLOSED_EARLY,
-        "the page that came has no end",
-        "The network failed, or the server. Nothing is wrong with the package itself.",
-        "Run the same command again when the connection is better.",
-    )._replace(changed=True)
-
-
-def changed(place: Place, why: str) -> Failure:
-    """The server has another version now; the parts of two versions are never joined."""
-    return _stopped(
-        place,
-        why,
-        "asked for the rest, the server has another version of it",
-        "Parts of two versions were not joined. Nothing of them is used.",
-        "Run the same command again: it fetches the new version from the start.",
-    )._replace(changed=True)
-
-
-def waiting_for_host(name: str, host: str, why: str, seconds: float) -> str:
+def waiting_for_host(name: str, peer: Peer, why: str, seconds: float, answered: bool) -> str:
+    so_far = "answered before, but cannot" if answered else "cannot"
     return (
-        f"{clean(host)} answered before, but cannot be reached now ({why}). "
+        f"{peer} {so_far} be reached now ({why}). "
         f"Waiting for it, {about_seconds(seconds)}, to get {name}."
     )
 
 
-def lost_host(name: str, host: str, trouble: str, attempts: int, seconds: float) -> Failure:
-    """A host that answered earlier in this run was waited for in vain."""
-    return Failure(
-        message=f"{clean(host)} cannot be reached any more.",
-        context=(
-            f"It answered before in this run, but not when asked for {name}: "
-            f"{trouble}; {_times(attempts)} in {format_seconds(seconds)}."
-        ),
-        note="The network failed. Nothing is wrong with the package itself.",
-        hint="Run the same command again when the connection is better. To make pip wait longer: "
-        "pip config set global.retry-patch-patience 600",
-    )
+def trying_again(peer: Peer, why: str, seconds: float) -> str:
+    """A single wait is long: pip's own, or what a server asked for."""
+    return f"{peer}: {why}. Trying again in {seconds:.0f} s."
 
 
-def waiting_for_busy(name: str, host: str, trouble: str, attempts: int) -> str:
-    return (
-        f"{clean(host)} is busy ({trouble}). Asking again for {name}, {up_to_attempts(attempts)}."
-    )
+def waiting_for_busy(name: str, peer: Peer, trouble: str, attempts: int) -> str:
+    return f"{peer} is busy ({trouble}). Asking again for {name}, {up_to_attempts(attempts)}."
 
 
-def busy_host(name: str, host: str, trouble: str, attempts: int, seconds: float) -> Failure:
-    """A host was asked again until patience ended, and answered, but to no avail."""
-    return Failure(
-        message=f"{clean(host)} is there, but of no help now.",
-        context=(
-            f"It was asked for {name}: {trouble}; {_times(attempts)} in {format_seconds(seconds)}."
-        ),
-        note="The server is busy, or not quite back. Nothing is wrong with the package itself.",
-        hint="Run the same command again in a few minutes. To make pip try longer: "
-        "pip config set global.retry-patch-attempts 50",
-    )
-
-
-def without(failure: Failure) -> str:
-    """What pip may be able to do without did not come."""
-    return f"{failure.message} {failure.context} pip goes on without it."
-
-
-def _times(attempts: int) -> str:
+def times(attempts: int) -> str:
     return "1 attempt" if attempts == 1 else f"{attempts} attempts"
+
+
+def index_unread(index: str, why: str) -> str:
+    """One of several indexes could not be read, and pip goes on."""
+    return (
+        f"The index {index} could not be read ({why}). pip goes on without it: "
+        "what only this index has is not seen."
+    )
+
+
+def found_elsewhere(project: str, places: str, index: str) -> str:
+    """The first index could not be read, and another one has a project of that name."""
+    return (
+        f"{clean(project)} was found at {places} only. The first index, {index}, could not be "
+        "read and may have another one of that name."
+    )
+
+
+def may_be_unread(index: str, why: str) -> str:
+    """Goes below pip's "No matching distribution found"."""
+    return f"But the index {index} could not be read ({why}), and may have it."
 
 
 def page_again(name: str) -> str:

@@ -30,16 +30,21 @@ class Settings(NamedTuple):
     """What is in force.
 
     `enabled`: whether pip is touched at all (`retry-patch`). `patience`: seconds to wait for a
-    server that cannot be reached (`retry-patch-patience`). `attempts`: how often a server that
+    server that cannot be reached (`retry-patch-patience`), `first_contact`: for one that has not
+    answered in this run (`retry-patch-first-contact`). `attempts`: how often a server that
     answers without helping is asked again (`retry-patch-attempts`). `partials`: whether what
     arrived is kept for a later run (`retry-patch-partials`), `partials_dir`: where, "" for below
     pip's cache directory, `partials_size`: how many bytes at the most, `partials_days`: for how
-    long. `complaints`: one line for each value that made no sense and was replaced by its default.
+    long. `indexes`: "all" if each index must be readable, "any" if pip may go on without one that
+    never answered (`retry-patch-indexes`). `complaints`: one line for each value that made no
+    sense and was replaced by its default.
     """
 
     enabled: bool = True
     patience: float = 120.0
+    first_contact: float = 30.0
     attempts: int = 8
+    indexes: str = "any"
     partials: bool = True
     partials_dir: str = ""
     partials_size: int = 5_000_000_000
@@ -131,6 +136,10 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
     settings = Settings(
         enabled=setting("", _switch, "on or off", default.enabled, "on"),
         patience=setting("-patience", _number, "a number of seconds", default.patience, "120"),
+        first_contact=setting(
+            "-first-contact", _number, "a number of seconds", default.first_contact, "30"
+        ),
+        indexes=setting("-indexes", _indexes, "any or all", default.indexes, "any"),
         attempts=setting("-attempts", _count, "a whole number", default.attempts, "8"),
         partials=setting("-partials", _switch, "on or off", default.partials, "on"),
         partials_dir=setting("-partials-dir", _directory, "an absolute path", "", "pip's cache"),
@@ -142,6 +151,10 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
         ),
     )
     return settings._replace(complaints=tuple(complaints))
+
+
+def _indexes(text: str) -> str | None:
+    return text.lower() if text.lower() in ("any", "all") else None
 
 
 def _switch(text: str) -> bool | None:

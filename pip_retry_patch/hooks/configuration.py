@@ -23,6 +23,12 @@ def read_settings(pip: str) -> settings.Settings:
     return settings.read(settings.flatten(items), command)
 
 
+def origins_of_settings(pip: str) -> dict[str, str]:
+    """Return where each setting that is in force was made; see `settings.origins`."""
+    items, command = configured(pip)
+    return settings.origins(items, command)
+
+
 def configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
     """Return the items of pip's configuration, and the command that pip runs."""
     arguments = sys.argv[1:]

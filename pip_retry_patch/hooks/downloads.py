@@ -12,7 +12,7 @@ import threading
 from types import MappingProxyType
 from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.cache import Library, evict, sweep
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
@@ -237,7 +237,7 @@ class LinkedArtifact:
     def fits(self, path: str) -> bool:
         return any(digest_of(path, name) in digests for name, digests in self.hashes.items())
 
-    def failure_of(self, error: Exception) -> messages.Failure | None:
+    def failure_of(self, error: Exception) -> failures.Failure | None:
         return failure_of(error)
 
     def explain(self, mismatch: Any, evidence: str) -> None:

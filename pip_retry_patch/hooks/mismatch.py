@@ -22,7 +22,7 @@ import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Protocol, TypeVar
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
 from pip_retry_patch.transport.errors import reason
 
@@ -72,7 +72,7 @@ class Artifact(Protocol):
     def fits(self, path: str) -> bool:
         """Whether a file has a hash that is wanted; False if none is known."""
 
-    def failure_of(self, error: Exception) -> messages.Failure | None:
+    def failure_of(self, error: Exception) -> failures.Failure | None:
         """Return the Failure that an error was made of, None if it was not made by us."""
 
     def explain(self, mismatch: Exception, evidence: str) -> None:

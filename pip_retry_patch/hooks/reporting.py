@@ -10,9 +10,9 @@ import importlib
 import logging
 import os
 import sys
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -65,8 +65,19 @@ def _clear_progress_bar() -> None:
         out.flush()
 
 
-def error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]:
-    """Return what turns a Failure into the exception that this pip shows without a traceback."""
+def is_for_a_person() -> bool:
+    """Whether somebody watches this pip: its warnings go to a terminal, and it is not CI's."""
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    return watched and not os.environ.get("CI")
+
+
+def error_maker(
+    pip: str, origins: Mapping[str, str]
+) -> Callable[[failures.Failure, Exception], Exception]:
+    """Return what turns a Failure into the exception that this pip shows without a traceback.
+
+    :param origins: where each setting that is in force was made; see `settings.origins`.
+    """
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
     text: Any = diagnostic and importlib.import_module(f"{pip}._vendor.rich.text").Text
@@ -74,7 +85,7 @@ def error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]:
     class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
         reference = "network-interrupted"
 
-        def __init__(self, failure: messages.Failure) -> None:
+        def __init__(self, failure: failures.Failure) -> None:
             self.failure = failure
             if diagnostic is None:
                 super().__init__(str(failure))
@@ -91,4 +102,4 @@ def error_maker(pip: str) -> Callable[[messages.Failure, Exception], Exception]:
             # Of a diagnostic error this is what --log writes.
             return str(self.failure)
 
-    return lambda failure, _: NetworkInterrupted(failure)
+    return lambda failure, _: NetworkInterrupted(failures.advised(failure, origins))

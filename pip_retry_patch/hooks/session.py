@@ -8,6 +8,8 @@ where a distribution debundled pip. What is wrapped, and which pips have it:
 | `session.urllib3`'s `HTTPConnectionPool.urlopen` | 19.3 | bodies, lost hosts | transport/ |
 | `network.session.PipSession.request` | 19.3 | the request ring | here |
 | `operations.prepare.get_http_url(link, download, download_dir, hashes)` | 20.2 | hashes | there |
+| `index.collector.LinkCollector`, `index.package_finder.PackageFinder` | 20.0 | several indexes | \
+indexes.py |
 | `network.download.Downloader.__call__(link, location)` | 20.3 | the file ring | downloads.py |
 | `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same | there |
 | `utils.hashes.Hashes.check_against_path(path)` | always | the same | there |
@@ -21,14 +23,16 @@ import contextlib
 import importlib
 import logging
 import threading
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.cache import Library, evict
-from pip_retry_patch.hooks.configuration import read_settings
+from pip_retry_patch.hooks.configuration import origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
-from pip_retry_patch.hooks.reporting import Announcer, error_maker
+from pip_retry_patch.hooks.indexes import IndexHooks
+from pip_retry_patch.hooks.reporting import Announcer, error_maker, is_for_a_person
 from pip_retry_patch.policy.retry import Attempts, Effort, Patience
+from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
 from pip_retry_patch.transport.pages import is_cut
@@ -37,13 +41,28 @@ from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 logger = logging.getLogger("pip_retry_patch")
 
 # What is wrapped in pip's own modules, and by which method: of the `SessionHook` here, or of the
-# `DownloadHooks`.
+# `DownloadHooks` or `IndexHooks`.
 WRAPPED = (
     ("network.session", "PipSession.request", "request"),
     ("operations.prepare", "get_http_url", "expect"),
+    ("index.collector", "LinkCollector.create", "create"),
+    ("index.collector", "LinkCollector.fetch_page", "fetch"),
+    ("index.collector", "LinkCollector.fetch_response", "fetch"),
+    ("index.package_finder", "PackageFinder.find_all_candidates", "find"),
+    ("exceptions", "DistributionNotFound.__str__", "tell"),
     ("network.download", "Downloader.__call__", "download"),
     ("network.download", "BatchDownloader.__call__", "download_all"),
     ("utils.hashes", "Hashes.check_against_path", "check"),
+)
+
+
+_OF_NETWORK = (
+    "ConnectionError",
+    "Timeout",
+    "ChunkedEncodingError",
+    "ContentDecodingError",
+    "RetryError",
+    "TooManyRedirects",
 )
 
 
@@ -58,16 +77,27 @@ def install(session: Any) -> str:
     found = read_settings(pip)
     if not found.enabled:
         return ""
-    patience = Patience(attempts=found.attempts, seconds=found.patience)
+    patience = Patience(
+        attempts=found.attempts,
+        seconds=found.patience,
+        first_contact=found.first_contact,
+        person=is_for_a_person(),
+    )
     announce = Announcer(found.complaints)
-    guard = Guard(session.urllib3, patience, error_maker(pip), announce)
+    error = error_maker(pip, origins_of_settings(pip))
+    guard = Guard(session.urllib3, patience, error, announce)
     guard.wrap()
-    mismatch = importlib.import_module(f"{pip}._internal.exceptions").HashMismatch
-    hook = SessionHook(guard, announce)
-    downloads = DownloadHooks(hook.fetching, announce, Library(pip, found), mismatch)
+    exceptions = importlib.import_module(f"{pip}._internal.exceptions")
+    download = importlib.import_module(f"{pip}._internal.network.download")
+    hook = SessionHook(guard, announce, error, session.requests.exceptions)
+    hook.pip_resumes = hasattr(download, "_FileDownload")
+    library = Library(pip, found)
+    downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch)
+    indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
     wrapt = import_wrapt()
     for module, path, method in WRAPPED:
-        wrapper = getattr(hook if method == "request" else downloads, method)
+        owner = next(o for o in (hook, indexes, downloads) if hasattr(o, method))
+        wrapper = getattr(owner, method)
         try:
             target = importlib.import_module(f"{pip}._internal.{module}")
             wrapt.wrap_function_wrapper(target, path, wrapper)
@@ -78,19 +108,40 @@ def install(session: Any) -> str:
 
 
 class _UnderWay(threading.local):
-    """The artifact that this thread fetches, and whether past every cache."""
+    """The artifact that this thread fetches, and whether past every cache; the last status."""
 
     artifact: LinkedArtifact | None = None
     fresh = False
+    status = 0
 
 
 class SessionHook:
-    """The request ring, as far as it lives in pip's session."""
+    """The request ring, as far as it lives in pip's session.
 
-    def __init__(self, guard: Guard, announce: Announcer) -> None:
+    :param error: makes the exception for a Failure and the error that led to it.
+    :param exceptions: `requests.exceptions`, as pip's session uses it.
+    """
+
+    # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
+    pip_resumes = False
+
+    def __init__(
+        self,
+        guard: Guard,
+        announce: Announcer,
+        error: Callable[[failures.Failure, Exception], Exception],
+        exceptions: Any,
+    ) -> None:
         self._guard = guard
         self._announce = announce
+        self._error = error
+        # What pip would show as a traceback. Where it has an error of its own (26.2), that stays.
+        self._of_network = tuple(getattr(exceptions, name) for name in _OF_NETWORK)
         self._under_way = _UnderWay()
+
+    def last_status(self) -> int:
+        """Return the status of the last response that this thread had; 0 if there was none."""
+        return self._under_way.status
 
     @contextlib.contextmanager
     def fetching(self, artifact: LinkedArtifact, fresh: bool) -> Iterator[None]:
@@ -121,19 +172,27 @@ class SessionHook:
         def announce_again(seconds: float) -> None:
             self._announce(messages.page_again(messages.name_of(url)))
 
-        needed, hashed = artifact is not None, artifact is not None and artifact.hashed
+        hashed = artifact is not None and artifact.hashed
+        is_file = artifact is not None and not artifact.name.endswith(".metadata")
+        whole = not (kwargs.get("stream") and self.pip_resumes)
         attempts = None
+        self._under_way.status = 0
         while True:
             continuation = None if artifact is None else artifact.continuation(fresh)
             try:
-                with self._guard.sending(url, again, hashed, needed, continuation):
+                with self._guard.sending(url, again, hashed, is_file, continuation, whole):
                     response = wrapped(*args, **kwargs)
+                self._under_way.status = response.status_code
                 if kwargs.get("stream") or not self._is_cut(session, response):
                     break
-                raise self._guard.error(messages.cut_page(url, len(response.content)), EarlyEnd())
+                raise self._error(failures.cut_page(url, len(response.content)), EarlyEnd())
             except Exception as error:
                 # Only a body that is read in here can break in here: never a streamed one.
                 failure = failure_of(error)
+                if failure is None and isinstance(error, self._of_network):
+                    name, host = messages.name_of(url), messages.host_of(url)
+                    told = failures.broken_request(name, host, errors.reason(error))
+                    raise self._error(told, error) from error
                 if failure is None or not failure.changed:
                     raise
                 attempts = attempts or self._attempts()

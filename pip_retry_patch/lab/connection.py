@@ -31,6 +31,9 @@ class Host(Protocol):
     rate: int | None  # bytes per second, for each response
     closing: threading.Event  # set when everything must end
 
+    def next_handshake(self) -> str | None:
+        """How the handshake of this connection is broken: "cut", "reset" or "stall"."""
+
     def leave(self, seconds: float) -> None:
         """Refuse new connections for so long, and end those that are open but the caller's."""
 
@@ -67,6 +70,10 @@ class Connection:
     def _serve(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.host.tls:
+            how = self.host.next_handshake()
+            if how:
+                self._break_handshake(how)
+                return
             self.socket = self.host.tls.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -86,6 +93,14 @@ class Connection:
                 self.host.site.done(taken.number)
             if goes_on and headers.get("connection", "").lower() == "close":
                 goes_on = self.finish()
+
+    def _break_handshake(self, how: str) -> None:
+        """Take the client's hello, and let no handshake come of it."""
+        self.socket.recv(PIECE)
+        if how == "stall":
+            self.pause(60)
+        elif how == "reset":
+            self.reset()
 
     def _read_request(self) -> tuple[str, str, dict[str, str]] | None:
         """Method, path and headers with names in lower case; None: the client has ended."""
@@ -108,7 +123,8 @@ class Connection:
         if reply is None:
             return all(ending.strike(self) for ending in endings) and self.cut()
         has_body = method != "HEAD" and reply.status != 304
-        self._send_head(reply, has_body)
+        pause = max([fault.header_pause() for fault in taken.faults], default=0.0)
+        self._send_head(reply, has_body, pause)
         if not has_body:
             return all(ending.strike(self) for ending in endings)
 
@@ -126,7 +142,7 @@ class Connection:
             return self.finish()
         return len(body) == reply.announced or chunked or self.cut()
 
-    def _send_head(self, reply: Reply, has_body: bool) -> None:
+    def _send_head(self, reply: Reply, has_body: bool, pause: float) -> None:
         headers = {"Date": formatdate(usegmt=True), "Server": "lab", **reply.headers}
         if reply.announced is not None:
             headers["Content-Length"] = str(reply.announced)
@@ -134,7 +150,11 @@ class Connection:
             headers["Connection"] = "close"
         reason = http.client.responses.get(reply.status, "Unknown")
         lines = [f"HTTP/1.1 {reply.status} {reason}", *map(": ".join, headers.items()), "", ""]
-        self.socket.sendall("\r\n".join(lines).encode("latin-1"))
+        head = "\r\n".join(lines).encode("latin-1")
+        for at in range(0, len(head), 1 if pause else len(head)):
+            if pause and not self.pause(pause):
+                break
+            self.socket.sendall(head[at : at + 1] if pause else head)
 
     def _pour(self, body: memoryview, at: int, upto: int, chunked: bool, began: float) -> int:
         """Send the body from `at` to `upto`, or to its end; where that is.

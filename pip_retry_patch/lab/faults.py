@@ -80,9 +80,22 @@ class Away(Ending):
 
 @dataclass(frozen=True)
 class Drop(Fault):
-    """FIN in place of an answer, without a status line; goes well with `Away`."""
+    """FIN in place of an answer, without a status line.
+
+    Together with `Reset(0)` it is a RST, with `Stall(0)` silence, with `Away` a server that left.
+    """
 
     silent: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Trickle(Fault):
+    """The header comes byte by byte, one each `seconds`."""
+
+    seconds: float
+
+    def header_pause(self) -> float:
+        return self.seconds
 
 
 # --- faults that answer something else ------------------------------------------------------

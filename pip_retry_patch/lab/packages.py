@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Sequence
 
-from pip_retry_patch.lab.stages import Entry, Fault, together
+from pip_retry_patch.lab.stages import Entry, together
 
 Kind = Literal["artifact", "page", "metadata", "other"]
 HTML = "text/html; charset=utf-8"
@@ -45,7 +45,8 @@ class Package:
     """A project with one wheel, `name`-1.0, and what goes wrong with it.
 
     The i-th GET of the artifact meets `faults[i]`, a later one `forever`. The index page and the
-    PEP 658 metadata have schedules of their own. HEAD takes no entry and is always clean.
+    PEP 658 metadata have schedules of their own. HEAD takes no entry and is always clean. An entry
+    that is `Lasting` is met by each GET for some seconds.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Package:
     faults: Sequence[Entry] = ()
     forever: Entry = None
     page_faults: Sequence[Entry] = ()
+    page_forever: Entry = None
     metadata_faults: Sequence[Entry] = ()
 
     # How the package is served: the same for artifact, page and metadata.
@@ -88,15 +90,15 @@ class Package:
 
     def needs_tls(self) -> bool:
         """Whether a fault of any schedule works on TLS only."""
-        entries = [self.forever, *itertools.chain(*self.schedules().values())]
+        entries = [self.forever, self.page_forever, *itertools.chain(*self.schedules().values())]
         return any(fault.needs_tls for entry in entries for fault in together(entry))
 
-    def faults_of(self, kind: Kind, turn: int) -> tuple[Fault, ...]:
+    def entry(self, kind: Kind, turn: int) -> Entry:
         """What strikes the `turn`-th GET (from 0) of that kind."""
         schedule = self.schedules().get(kind, ())
         if turn < len(schedule):
-            return together(schedule[turn])
-        return together(self.forever) if kind == "artifact" else ()
+            return schedule[turn]
+        return {"artifact": self.forever, "page": self.page_forever}.get(kind)
 
     def metadata_file(self) -> bytes:
         lines = ["Metadata-Version: 2.1", f"Name: {self.name}", f"Version: {self.VERSION}"]

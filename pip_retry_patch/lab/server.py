@@ -29,9 +29,10 @@ class Lab:
     """The unreliable index. A context manager; `start` and `close` do the same by hand.
 
     `tls`: a server-side context; the index then speaks HTTPS. `rate`: bytes per second, for each
-    response. `host`: the name that stands in `url`. `address`: where to listen; loopback unless a
-    client shall come over another link. Requests with an absolute URL, as a plain HTTP proxy gets
-    them, are answered too.
+    response. `handshakes`: how the first TLS connections end, one after the other: "cut", "reset",
+    "stall", or None where nothing happens. `host`: the name that stands in `url`. `address`: where
+    to listen; loopback unless a client shall come over another link. Requests with an absolute URL,
+    as a plain HTTP proxy gets them, are answered too.
 
     Raises ValueError for two packages of one name, and for `Garble` without TLS.
     """
@@ -42,10 +43,12 @@ class Lab:
         *,
         tls: ssl.SSLContext | None = None,
         rate: int | None = None,
+        handshakes: Iterable[str | None] = (),
         host: str = "127.0.0.1",
         address: str = "127.0.0.1",
     ) -> None:
         self.tls, self.rate, self.host, self.address = tls, rate, host, address
+        self._handshakes = list(handshakes)
         self.errors: list[Exception] = []  # what went wrong in the lab itself
         self.site = Site(packages)
         for package in self.site.packages.values():
@@ -179,6 +182,11 @@ class Lab:
                     connection.abandon()
 
     # What a connection asks of it
+
+    def next_handshake(self) -> str | None:
+        """How the handshake of this connection is broken, if it is."""
+        with self._lock:
+            return self._handshakes.pop(0) if self._handshakes else None
 
     def leave(self, seconds: float) -> None:
         """Refuse new connections for so long, and end those that are open but the caller's."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pip_retry_patch.lab.answers import Reply, Representation, accepts_gzip, note
 from pip_retry_patch.lab.packages import HTML, JSON, Kind, Package, normalize
-from pip_retry_patch.lab.stages import Fault, answer
+from pip_retry_patch.lab.stages import Fault, Lasting, answer, together
 
 YEAR = 365 * 24 * 3600
 
@@ -68,6 +68,7 @@ class Site:
         self._log: list[Request] = []
         self._busy: set[int] = set()  # the numbers of requests being answered
         self._turns: dict[tuple[str, str], int] = {}
+        self._ends: dict[tuple[str, str, int], float] = {}  # of what lasts
         self._generations = dict.fromkeys(self.packages, 0)
         self._files: dict[tuple[str, int], tuple[bytes, str]] = {}  # artifact and sha256
         self._born = time.time()
@@ -101,10 +102,7 @@ class Site:
         faults: tuple[Fault, ...] = ()
         with self._lock:
             if package and method == "GET":
-                turn = self._turns.get((name, kind), 0)
-                self._turns[name, kind] = turn + 1
-                scheduled = package.faults_of(kind, turn)
-                struck_by = (fault.struck_by(headers) for fault in scheduled)
+                struck_by = (fault.struck_by(headers) for fault in self._turn(package, kind))
                 faults = tuple(fault for fault in struck_by if fault)
                 self._generations[name] += any(fault.changes_file for fault in faults)
             number = len(self._log)
@@ -122,6 +120,22 @@ class Site:
             reply = self._projects() if urlsplit(path).path.strip("/") == "simple" else note(404)
         self.update(number, status=reply.status)
         return Taken(number, reply, faults)
+
+    def _turn(self, package: Package, kind: Kind) -> tuple[Fault, ...]:
+        """The faults that are due at this GET; one that lasts stays due until its time is over."""
+        key, now = (package.normalized, kind), time.monotonic()
+        while True:
+            turn = self._turns.get(key, 0)
+            entry = package.entry(kind, turn)
+            if isinstance(entry, Lasting):
+                ends = self._ends.setdefault((*key, turn), now + entry.seconds)
+                if now < ends:
+                    break
+                self._turns[key] = turn + 1
+            else:
+                self._turns[key] = turn + 1
+                break
+        return together(entry)
 
     def update(self, number: int, status: int = 0, sent: int = 0) -> None:
         """Log the status of a response, or that so many more bytes of its body were sent."""

@@ -46,6 +46,10 @@ class Fault:
         """The fault that strikes a request with these headers, names in lower case."""
         return self
 
+    def header_pause(self) -> float:
+        """Return the seconds before each byte of the header."""
+        return 0.0
+
     def instead(self, what: Representation) -> Reply | None:
         """The answer that takes the place of the content, if there is one."""
         return None
@@ -71,14 +75,24 @@ class Ending(Fault):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class Lasting:
+    """An entry that strikes for `seconds` from its first request on, not only once."""
+
+    seconds: float
+    fault: Fault | tuple[Fault, ...]
+
+
 # An entry of a schedule. Faults in a tuple strike together; None is a clean response.
-Entry = Union[Fault, Tuple[Fault, ...], None]
+Entry = Union[Fault, Tuple[Fault, ...], Lasting, None]
 
 
 def together(entry: Entry) -> tuple[Fault, ...]:
     """The faults of one entry of a schedule."""
     if entry is None:
         return ()
+    if isinstance(entry, Lasting):
+        return together(entry.fault)
     return entry if isinstance(entry, tuple) else (entry,)
 
 

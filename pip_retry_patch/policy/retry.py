@@ -25,6 +25,15 @@ The defaults, and why:
   last. If it were cut at 120, all who lost the server in one moment would come back in one.
   Any answer ends the seconds, even a 503. From then on only the attempts count, so that a server
   that comes and goes is given up as well.
+* 30 seconds, for a server that has not answered in this run. Its name may be mistyped, and a build
+  sandbox without a network is meant to fail. Where this machine has no network at all and a person
+  sits at it, the wait is the whole 120: wifi comes back.
+* 2 seconds between two attempts to reach a server, for a person. A person is alone, so no server
+  suffers from it, and sits there when the server is back. A machine is one of many: it waits for up
+  to 30.
+* The waits of one request are bounded together, whatever the server asks for with Retry-After: by
+  120 seconds, and the last drawn wait. A server that asks for more than what is left is not waited
+  for at all. Who sits there learns it at once, with the time that was asked for.
 * Both budgets start anew after real progress, which is 64 KiB. If fewer bytes for each attempt
   counted, a server that hands out crumbs could hold pip for ever. Many more would punish a slow
   link.
@@ -41,10 +50,38 @@ class Patience(NamedTuple):
 
     attempts: int = 8
     seconds: float = 120.0
+    first_contact: float = 30.0
     first_limit: float = 1.0
     last_limit: float = 30.0
     local_limit: float = 2.0
+    person_limit: float = 2.0
     progress: int = 64 * 1024
+    person: bool = False
+
+    @property
+    def total(self) -> float:
+        """The seconds that all waits together may take, but for the end of the last one.
+
+        Attempts that are drawn from the longest limit wait for half of it. Who allows more of them
+        allows that time.
+        """
+        return max(self.seconds, self.attempts * self.last_limit / 2)
+
+    def at_first_contact(self, offline: bool) -> Patience:
+        """Return what holds for a server that has not answered in this run.
+
+        :param offline: this machine has no network at all.
+        """
+        if self.person and offline:
+            return self
+        return self._replace(seconds=min(self.seconds, self.first_contact))
+
+
+# A single wait of more seconds is announced, by whomever it is made.
+LONG_WAIT = 3.0
+
+# `--retries 0`: whatever fails is told at once.
+NONE = Patience(attempts=0, seconds=0.0)
 
 
 class Effort(NamedTuple):
@@ -54,7 +91,7 @@ class Effort(NamedTuple):
     that reached no server; `lost_at` is the clock's reading at the first of the latter since a
     server was reached. `local` of them did not leave this machine; `is_local`: nor did the last
     attempt. `took` is how long that was under way until it failed, in seconds, where they were
-    spent in waiting for an answer.
+    spent in waiting for an answer. `waited` are the seconds of all waits between the attempts.
     """
 
     unhelpful: int = 0
@@ -63,6 +100,7 @@ class Effort(NamedTuple):
     local: int = 0
     is_local: bool = False
     took: float = 0.0
+    waited: float = 0.0
 
     def was_unhelpful(self, took: float = 0.0) -> Effort:
         # Whatever it answered, it was reached: the seconds are over, and they count anew if it is
@@ -85,23 +123,26 @@ def next_wait(
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or None when patience has ended.
 
+    It also has ended where the server asks for more time than is left.
+
     :param now: the reading, in seconds, of the clock that `effort` was made with.
     :param uniform: draws a number between its two arguments, as `random.uniform` does.
-    :param retry_after: the seconds that the server asked for (RFC 9110 section 10.2.3). They are
-        waited for, up to what is left of `patience.seconds`, and the drawn wait comes on top:
-        everyone else was told the same moment.
+    :param retry_after: the seconds that the server asked for (RFC 9110 section 10.2.3). The drawn
+        wait comes on top: everyone else was told the same moment.
 
     A drawn wait may end after `patience.seconds` are over: by `patience.last_limit` at most, and
-    never by more than the seconds themselves.
+    never by more than a third of the seconds.
     """
     if effort.unhelpful >= patience.attempts:
         return None
-    left, longest = patience.seconds, patience.last_limit
+    left, longest = patience.total - effort.waited, patience.last_limit
     if effort.lost_at is not None:
-        left += effort.lost_at - now
-        if left <= 0:
-            return None
-        longest = min(longest, patience.seconds)
+        left = min(left, patience.seconds + effort.lost_at - now)
+        longest = min(longest, patience.seconds / 3)
+        if patience.person:
+            longest = min(longest, patience.person_limit)
+    if left <= 0 or (retry_after is not None and retry_after > left):
+        return None
     failures = effort.unhelpful + effort.unreachable - effort.local
     wait = 0.0
     if effort.is_local:
@@ -110,9 +151,7 @@ def next_wait(
         # Doubling a float a thousand times overflows; the limit is reached long before.
         limit = patience.first_limit * 2 ** min(failures - 1, 32)
         wait = uniform(0.0, min(max(limit, effort.took), longest))
-    if retry_after is not None:
-        wait += min(max(retry_after, 0.0), left)
-    return wait
+    return wait + max(retry_after or 0.0, 0.0)
 
 
 class Clock(NamedTuple):
@@ -142,9 +181,9 @@ class Attempts:
         self.patience = patience
         self.effort = effort
         self.count = 0
+        self.asked_to_wait: float | None = None  # by the last answer's Retry-After
         self._clock = clock
         self._began = self._asked_at = clock.now()
-        self._asked_to_wait: float | None = None
 
     @property
     def is_last(self) -> bool:
@@ -162,14 +201,15 @@ class Attempts:
         :param announce: called with the seconds before a wait that is not 0.
         """
         patience, clock = self.patience, self._clock
-        wait = next_wait(patience, self.effort, clock.now(), clock.uniform, self._asked_to_wait)
+        wait = next_wait(patience, self.effort, clock.now(), clock.uniform, self.asked_to_wait)
         if wait is None:
             return False
         if wait > 0:
             if announce is not None:
                 announce(wait)
             clock.sleep(wait)
-        self._asked_to_wait = None
+            self.effort = self.effort._replace(waited=self.effort.waited + wait)
+        self.asked_to_wait = None
         self.count += 1
         self._asked_at = clock.now()
         return True
@@ -182,12 +222,13 @@ class Attempts:
         """
         took = 0.0 if at_once else self._clock.now() - self._asked_at
         self.effort = self.effort.was_unhelpful(took)
-        self._asked_to_wait = asked_to_wait
+        self.asked_to_wait = asked_to_wait
 
     def was_unreachable(self, local: bool) -> None:
         """Count the attempt: it reached no server, and did not leave this machine if `local`."""
         now = self._clock.now()
         self.effort = self.effort.was_unreachable(now, now - self._asked_at, local)
+        self.asked_to_wait = None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -19,7 +19,7 @@ import logging
 import time
 from typing import Any
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store.partials import Partial
 from pip_retry_patch.transport.chunks import Chunks
@@ -266,7 +266,7 @@ class Body:
                     if failure.changed:
                         self._partial.remove()
                     elif self._partial.is_on_disk:
-                        failure = messages.with_kept(failure)
+                        failure = failures.with_kept(failure)
                 self._error = self._origin.error(failure, interruption)
         except Exception as why:
             # A mistake of ours must leave the reader with what it would have met without us:

@@ -1,18 +1,21 @@
 """What an error of the network means: which kind it is, and how a user is told of it.
 
-The one place that tells a lost server from a lost network, and a refused certificate from both. It
-knows the errors of urllib3 (1.25 to 2.x) by their names, so that it serves any copy of urllib3.
+The one place that tells a lost server from a lost network, and a refused certificate or a proxy's
+refusal from both. It knows the errors of urllib3 (1.25 to 2.x) by their names, so that it serves
+any copy of urllib3.
 """
 
 from __future__ import annotations
 
 import errno
 import http.client
+import re
 import socket
 import ssl
 from typing import Any, Callable, Iterator
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
+from pip_retry_patch.policy import retry
 from pip_retry_patch.policy.retry import Attempts
 
 
@@ -23,18 +26,22 @@ class EarlyEnd(http.client.IncompleteRead):
         super().__init__(b"", missing)
 
 
+class HeaderTooSlow(socket.timeout):
+    """The header of an answer trickled in, and was not complete in time."""
+
+
 class GaveUpError(Exception):
     """Patience has ended, or no patience can help; `failure` says why in a user's words."""
 
-    def __init__(self, failure: messages.Failure) -> None:
+    def __init__(self, failure: failures.Failure) -> None:
         super().__init__(str(failure))
         self.failure = failure
 
 
-def failure_of(error: Exception) -> messages.Failure | None:
+def failure_of(error: Exception) -> failures.Failure | None:
     """Return the Failure that an error was made of, None if this package did not make it."""
     failure = getattr(error, "failure", None)
-    return failure if isinstance(failure, messages.Failure) else None
+    return failure if isinstance(failure, failures.Failure) else None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -57,6 +64,86 @@ def is_certificate_error(error: BaseException) -> bool:
     return any(
         isinstance(e, ssl.SSLCertVerificationError) or type(e).__name__ == "CertificateError"
         for e in causes(error)
+    )
+
+
+# urllib3's errors that no network causes: an address that makes no sense, a pool that was closed.
+_NO_NETWORK_ERRORS = frozenset(
+    ["LocationValueError", "PoolError", "UnrewindableBodyError", "TimeoutStateError"]
+)
+
+
+def is_network_error(error: BaseException) -> bool:
+    """Whether urllib3, http.client or the system raised it, and the network is to blame."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, (http.client.HTTPException, OSError)):
+        return not isinstance(error, http.client.InvalidURL)
+    if "MaxRetryError" in kinds:
+        # It stands for its reason, and would itself be a PoolError.
+        reason = getattr(error, "reason", None)
+        return isinstance(reason, Exception) and is_network_error(reason)
+    if "ReadTimeoutError" in kinds or "NewConnectionError" in kinds:
+        return True
+    return "HTTPError" in kinds and not kinds & _NO_NETWORK_ERRORS
+
+
+class CachedAnswerError(ConnectionError):
+    """A request that was sent again was answered from a cache: no server had a say in it."""
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Whether a request ended without an answer. Raises `error` where no network is to blame."""
+    if any(is_network_error(cause) for cause in causes(error)):
+        return not isinstance(error, CachedAnswerError)
+    raise error  # a mistake of ours, and nothing to be patient about
+
+
+_NOT_SENT = frozenset(
+    ["NewConnectionError", "ConnectTimeoutError", "ProxyError", "NameResolutionError"]
+)
+
+
+def was_sent(error: BaseException) -> bool:
+    """Whether a request that ended without an answer may have reached a server."""
+    return not any(
+        type(cause).__name__ in _NOT_SENT or isinstance(cause, socket.gaierror)
+        for cause in causes(error)
+    )
+
+
+def tunnel_answer(error: BaseException) -> str:
+    """Return what a proxy answered to CONNECT ("503 Service Unavailable"); "" if that is not it.
+
+    http.client says so in an OSError, on every Python.
+    """
+    for cause in causes(error):
+        found = re.search(
+            r"Tunnel connection failed: (\d{3}\b.*)", str(cause.args[:1] and cause.args[0])
+        )
+        if found and isinstance(cause, OSError):
+            return found[1]
+    return ""
+
+
+def is_refused_tunnel(error: BaseException) -> bool:
+    """Whether a proxy said no to CONNECT in a way that time does not change: 403, 407."""
+    status = tunnel_answer(error)[:3]
+    return status.startswith("4") and status not in ("408", "425", "429")
+
+
+def is_of_proxy(pool: Any, error: BaseException) -> bool:
+    """Whether the proxy of `pool` is what failed, as far as can be told.
+
+    urllib3 1.26 calls every broken connection through a proxy a ProxyError. What is certain is that
+    no connection could be made: only the proxy was connected to.
+    """
+    if getattr(pool, "proxy", None) is None:
+        return False
+    no_connection = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError")
+    return any(
+        type(cause).__name__ in no_connection
+        or isinstance(cause, (ConnectionRefusedError, socket.gaierror))
+        for cause in causes(error)
     )
 
 
@@ -99,29 +186,30 @@ class Story:
         """Note that the last attempt brought a web page in place of the file."""
         self.trouble, self._web_page_host = messages.WEB_PAGE, host
 
-    def gave_up(self) -> messages.Failure:
+    def gave_up(self) -> failures.Failure:
         attempts = self._attempts
         if self.trouble == messages.WEB_PAGE:
-            return messages.web_page(
+            return failures.web_page(
                 self._place, self._why, self._web_page_host, attempts.count, attempts.seconds
             )
-        return messages.gave_up(
+        return failures.gave_up(
             self._place,
             self._why,
             self.trouble,
             attempts.count,
             attempts.seconds,
             unreachable=attempts.effort.unhelpful < attempts.patience.attempts,
+            retries=attempts.patience != retry.NONE,
         )
 
-    def refused(self, status: int) -> messages.Failure:
-        return messages.refused(self._place, self._why, status)
+    def refused(self, status: int) -> failures.Failure:
+        return failures.refused(self._place, self._why, status)
 
-    def certificate(self) -> messages.Failure:
-        return messages.certificate(self._place, self._why, self.trouble or "")
+    def certificate(self) -> failures.Failure:
+        return failures.certificate(self._place, self._why, self.trouble or "")
 
-    def changed(self) -> messages.Failure:
-        return messages.changed(self._place, self._why)
+    def changed(self) -> failures.Failure:
+        return failures.changed(self._place, self._why)
 
 
 _TIMEOUTS = {
@@ -134,9 +222,14 @@ _TIMEOUTS = {
 
 def reason(error: BaseException) -> str:
     """Return in a few words what `error` means for a download."""
+    answer = tunnel_answer(error)
+    if answer:
+        return messages.tunnel_refused(answer)
     for e in causes(error):
         if isinstance(e, ssl.SSLCertVerificationError):
             return messages.certificate_refused(getattr(e, "verify_message", "") or str(e))
+        if isinstance(e, HeaderTooSlow):
+            return messages.HEADER_TOO_SLOW
         if isinstance(e, http.client.RemoteDisconnected):
             return messages.NO_ANSWER
         if isinstance(e, http.client.IncompleteRead):
@@ -145,11 +238,15 @@ def reason(error: BaseException) -> str:
             return _TIMEOUTS.get(type(e).__name__, messages.NO_DATA_IN_TIME)
         if isinstance(e, socket.gaierror) or type(e).__name__ == "NameResolutionError":
             return messages.NAME_NOT_RESOLVED
+        if isinstance(e, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            return messages.TLS_CLOSED_EARLY
         if isinstance(e, ssl.SSLError):
             return messages.stream_damaged(getattr(e, "reason", None) or str(e))
         if isinstance(e, OSError) and e.strerror:
             return messages.clean(e.strerror[0].lower() + e.strerror[1:])
-    return messages.clean(str(error) or type(error).__name__)
+    # The outermost error may name the whole URL, with what is secret in its query.
+    inner = list(causes(error))[-1]
+    return messages.clean(str(inner) or type(inner).__name__)
 
 
 # EHOSTUNREACH is not among them: a whole fleet gets that, too, if it shares a network with the
@@ -171,6 +268,22 @@ def is_local(pool: Any, error: Exception) -> bool:
     # this error even while the server refuses on IPv4.
     peer = getattr(pool, "proxy", None) or pool
     return not _has_route(peer.host, peer.port)
+
+
+def is_offline(pool: Any, error: Exception) -> bool:
+    """Whether this machine has no network at all: no route, or nobody to ask for names.
+
+    A name that does not exist is another matter. Where nothing can be asked, some systems say that,
+    too, so the routes decide.
+    """
+    if not is_local(pool, error):
+        return False
+    answered = any(
+        isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
+        for cause in causes(error)
+    )
+    # Two addresses that are nobody's (RFC 5737, RFC 3849).
+    return not (answered and (_has_route("192.0.2.1", 9) or _has_route("2001:db8::1", 9)))
 
 
 def _has_route(host: str, port: int | None) -> bool:

@@ -14,13 +14,18 @@ import threading
 import time
 from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges, representation
-from pip_retry_patch.policy.retry import Clock, Patience
+from pip_retry_patch.policy.retry import NONE, Clock, Patience
+from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.transport.errors import failure_of, is_local
-from pip_retry_patch.transport.hosts import Hosts, PatientSender, drop
+from pip_retry_patch.transport.errors import (
+    CachedAnswerError,
+    failure_of,
+    is_local,
+    is_unreachable,
+)
 from pip_retry_patch.transport.offer import Offer, retried
 from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.reissue import (
@@ -36,6 +41,7 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
     same_resource,
 )
+from pip_retry_patch.transport.sender import PatientSender, drop
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
@@ -62,7 +68,8 @@ class _UnderWay(threading.local):
     url = ""
     again: Again | None = None
     hashed = False
-    needed = False
+    artifact = False
+    whole = False
     continuation: Continuation | None = None
     capturing = False
     captured: Captured | None = None
@@ -84,7 +91,7 @@ class Guard:
         self,
         urllib3: Any,
         patience: Patience,
-        error: Callable[[messages.Failure, Exception], Exception],
+        error: Callable[[failures.Failure, Exception], Exception],
         announce: Callable[[str], None] = logger.warning,
         program: bool = False,
         clock: Clock = SYSTEM_CLOCK,
@@ -96,8 +103,7 @@ class Guard:
         self._under_way = _UnderWay()
         self._urllib3 = urllib3
         self._program = program
-        self._hosts = Hosts(copies(urllib3, "exceptions"), patience, clock, announce)
-        self._sender = PatientSender(self._hosts, error, announce)
+        self._sender = PatientSender(patience, clock, error, announce)
         self._ranges: dict[tuple[str, str, int], Ranges] = {}
 
     def wrap(self) -> None:
@@ -114,6 +120,8 @@ class Guard:
             if type(earlier).__module__ == __name__:
                 pool.urlopen = found.__wrapped__
             wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
+        for connection in copies(self._urllib3, "connection"):
+            header.install(connection)
 
     @contextlib.contextmanager
     def sending(
@@ -121,8 +129,9 @@ class Guard:
         url: str,
         again: Again,
         hashed: bool = False,
-        needed: bool = False,
+        artifact: bool = False,
         continuation: Continuation | None = None,
+        whole: bool = False,
     ) -> Iterator[None]:
         """Say what is sent while this lasts: a request for `url`, whatever redirects follow.
 
@@ -130,13 +139,20 @@ class Guard:
             urlopen again.
         :param hashed: what comes will be checked against a hash. Where it is not, only proven
             parts are joined.
-        :param needed: pip cannot do without it.
+        :param artifact: it is a file, not a page.
         :param continuation: what an earlier run kept, and where to keep what comes now.
+        :param whole: who reads the body does not notice that it ends early, or ends in a traceback
+            then. So it is watched over even with `retries=0`.
         """
         now = self._under_way
         before = vars(now).copy()
         vars(now).update(
-            url=url, again=again, hashed=hashed, needed=needed, continuation=continuation
+            url=url,
+            again=again,
+            hashed=hashed,
+            artifact=artifact,
+            continuation=continuation,
+            whole=whole,
         )
         try:
             yield
@@ -165,16 +181,15 @@ class Guard:
         headers = asked.get("headers")
         headers = pool.headers if headers is None else headers
         url = absolute_url(pool, asked["url"])
-        request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.needed)
+        request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.artifact)
         if now.capturing:
             response = wrapped(*args, **kwargs)
             now.captured = Captured(request, response, response._fp)
             return response
         continuation = now.continuation
-        unreachable = self._hosts.is_unreachable
         if continuation is not None and continuation.is_offered_in(headers):
             # urllib3 retries by calling itself: the outer call judges the answer.
-            return wrapped(**retried(continuation, request, unreachable))
+            return wrapped(**retried(continuation, request))
         if asked.get("method") == "GET" and kwargs.get("preload_content", True):
             kwargs = dict(kwargs, preload_content=False)
         waits = not no_retries(asked.get("retries"))
@@ -182,7 +197,7 @@ class Guard:
         response = accepted = None
         sends_parts = self._ranges_of(pool)
         if patient and continuation is not None:
-            offer = Offer(continuation, request, self._sender, unreachable, sends_parts)
+            offer = Offer(continuation, request, self._sender, sends_parts)
             try:
                 response, accepted = offer.ask(args, kwargs)
             except Exception as error:
@@ -196,8 +211,8 @@ class Guard:
         try:
             if continuation is not None and accepted is None and continuation.settle(response):
                 sends_parts.refused = not sends_parts.proven
-            if patient:
-                self._make_resumable(request, response, accepted)
+            if patient or now.whole:
+                self._make_resumable(request, response, accepted, patient)
         except Exception as why:
             logger.debug("pip-retry-patch could not guard a download: %r", why)
             if accepted is not None:
@@ -209,7 +224,9 @@ class Guard:
     def _ranges_of(self, pool: Any) -> Ranges:
         return self._ranges.setdefault((pool.scheme, pool.host, pool.port), Ranges())
 
-    def _make_resumable(self, request: Request, response: Any, accepted: Accepted | None) -> None:
+    def _make_resumable(
+        self, request: Request, response: Any, accepted: Accepted | None, patient: bool
+    ) -> None:
         """Let a response read from a `Body`, if its body can be continued at all."""
         if request.asked["method"] != "GET" or isinstance(response._fp, Body):
             # urllib3 retries by calling itself: then the inner call has been here before.
@@ -228,7 +245,7 @@ class Guard:
         came = response.status == 200 and not representation.is_web_page(known.media)
         if accepted is None and continuation is not None and came:
             partial = continuation.keep(known, response.headers, request.url)
-        origin = self._origin(request)
+        origin = self._origin(request, self.patience if patient else NONE)
         # Only now, when little is left that can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
@@ -243,7 +260,7 @@ class Guard:
             show_as_whole(response, accepted)
             continuation.announce(accepted)
 
-    def _origin(self, request: Request) -> Origin:
+    def _origin(self, request: Request, patience: Patience) -> Origin:
         """Return where the answer to this request comes from, to ask there again."""
         now = self._under_way
         again, first_url = now.again, now.url
@@ -252,8 +269,7 @@ class Guard:
             assert again is not None
             return self._capture(again, fields)
 
-        patience = self.patience
-        if no_retries(request.asked.get("retries")):
+        if self._program and no_retries(request.asked.get("retries")):
             patience = patience._replace(seconds=0.0)
         reissuer = Reissuer(request, capture)
         redirected = again is not None and not same_resource(first_url, request.url)
@@ -263,7 +279,7 @@ class Guard:
             ask=reissuer.ask,
             ask_first_url=reissuer.ask_first_url if again is not None else None,
             redirected=redirected,
-            unreachable=self._hosts.is_unreachable,
+            unreachable=is_unreachable,
             local=lambda error: is_local(request.pool, error),
             announce=self._announce,
             error=self.error,
@@ -276,14 +292,14 @@ class Guard:
     def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
         """Call `again`, and return what its last call of urlopen sent and got, unguarded.
 
-        :raises ConnectionError: it was answered without the network, from a cache.
+        :raises CachedAnswerError: it was answered without the network, from a cache.
         """
         now = self._under_way
         now.capturing, now.captured = True, None
         try:
             again(fields)
             if now.captured is None:
-                raise ConnectionError("it was answered from a cache")
+                raise CachedAnswerError("it was answered from a cache")
             return now.captured
         finally:
             now.capturing, now.captured = False, None

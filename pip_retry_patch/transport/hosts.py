@@ -1,286 +1,125 @@
-"""Hosts that are lost or busy: they are waited for (the request ring).
+"""What became of each host in this run: which answered, which helped, which was given up.
 
-*Lost* is a host that answered, and cannot be reached now. *Busy* is one that answers what asks for
-time (`ranges.BUSY_STATUSES`), once pip's own retries are used up. pip has none for 429, 502 (up to
-23.3) and 504: it takes one such answer for an index page that is not there.
+A host is *lost* where a request brought no answer, however it ended: refused, reset, closed, not
+resolved, timed out, or with a handshake that was cut. It is *busy* where it answers what asks for
+time (`ranges.BUSY_STATUSES`). *First contact* is a request to a host that has not answered yet.
 """
 
 from __future__ import annotations
 
-import http.client
-import logging
 import re
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.retry import Attempts, Clock, Effort, Patience, retry_after
+from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport import errors
-from pip_retry_patch.transport.errors import GaveUpError
-from pip_retry_patch.transport.reissue import PROBE, Request
 
-logger = logging.getLogger("pip_retry_patch")
-
-# So many of urllib3's retries make the first limit of ours 8 seconds. All five of pip's would make
-# it 30, and a lone client would wait for 15 of them.
-COUNTED = 3
-
-# 500 is not among them. pip has asked about five times by then: it is a mistake of the server's.
+# A file's 500 is not among them. pip has asked about five times by then: it is a mistake of the
+# server's. For a page it is what an index says whose own source is away.
 _ASKS_FOR_TIME = ranges.BUSY_STATUSES - {500}
 
 
+class GivenUp(NamedTuple):
+    """A host that was waited for in vain, and the error that its requests end with."""
+
+    failure: failures.Failure
+    error: Exception
+
+
 class Hosts:
-    """Remembers which hosts answered in this process, and waits for one that does not.
+    """Remembers what became of each host. A proxy that fails stands for the hosts behind it."""
 
-    :param exceptions: the module of the guarded urllib3, and its copies, if there are some.
-    :param announce: shows one line to the user.
-    """
-
-    def __init__(
-        self,
-        exceptions: Sequence[Any],
-        patience: Patience,
-        clock: Clock,
-        announce: Callable[[str], None],
-    ) -> None:
-        self._exceptions = exceptions
-        self._patience = patience
-        self._clock = clock
-        self._announce = announce
-        self._answered: set[tuple[str, str, int]] = set()
-        self._helped: set[tuple[str, str, int]] = set()  # with more than that it is busy
-        self._stays_busy: set[tuple[str, str, int]] = set()
-
-    def _classes(self, *names: str) -> tuple[type[Exception], ...]:
-        return tuple(getattr(module, name) for module in self._exceptions for name in names)
+    def __init__(self) -> None:
+        self._answered: set[Any] = set()
+        self._helped: set[Any] = set()  # with more than that it is busy
+        self._stays_busy: set[Any] = set()
+        self._given_up: dict[Any, GivenUp] = {}
 
     def note(self, pool: Any, status: int) -> None:
         """The host of `pool` has answered."""
-        self._answered.add(_host(pool))
+        self._answered.update((_host(pool), _proxy(pool)))
         if status not in ranges.BUSY_STATUSES:
             self._helped.add(_host(pool))
+
+    def has_answered(self, pool: Any, error: Exception | None = None) -> bool:
+        """Whether the host of `pool`, or the proxy that `error` is of, answered in this run."""
+        return self._key(pool, error) in self._answered
 
     def has_helped(self, pool: Any) -> bool:
         """Whether the host of `pool` answered with more than that it is busy."""
         return _host(pool) in self._helped
 
-    def is_network_error(self, error: Exception) -> bool:
-        """Whether urllib3 or the system raised it, and no mistake of ours."""
-        of_urllib3 = self._classes("HTTPError")
-        return isinstance(error, (*of_urllib3, http.client.HTTPException, OSError))
+    def give_up(self, pool: Any, failure: failures.Failure, error: Exception) -> None:
+        """Let further requests fail at once, with the same error: the wait is made only once."""
+        self._given_up[self._key(pool, error)] = GivenUp(failure, error)
 
-    def is_unreachable(self, error: Exception) -> bool:
-        """Whether no server was reached. Raises `error` where no network is to blame."""
-        lost = self._classes("NewConnectionError", "ConnectTimeoutError", "ProxyError")
-        causes = list(errors.causes(error))
-        if any(isinstance(cause, lost) for cause in causes):
-            return True
-        if any(isinstance(cause, Exception) and self.is_network_error(cause) for cause in causes):
-            return False
-        raise error  # a mistake of ours, and nothing to be patient about
+    def given_up(self, pool: Any) -> GivenUp | None:
+        found = self._given_up.get(_host(pool))
+        return found or self._given_up.get(_proxy(pool)) if self._given_up else None
 
-    def is_lost(self, pool: Any, asked: Mapping[str, Any], error: Exception) -> bool:
-        """Whether a request that failed by `error` may help when its host is back."""
-        return (
-            isinstance(error, (*self._classes("HTTPError"), OSError))
-            and _host(pool) in self._answered
-            and _is_our_turn(asked)
-            and not errors.is_certificate_error(error)
-            and self.is_unreachable(error)
-        )
+    def stays_busy(self, pool: Any) -> bool:
+        """Whether it was busy until patience ended. It is asked again, but not waited for."""
+        return _host(pool) in self._stays_busy
 
-    def is_busy(self, pool: Any, asked: Mapping[str, Any], first: Any) -> bool:
-        """Whether a request that brought `first` may help when its host has more time.
+    def note_busy(self, pool: Any) -> None:
+        """The host of `pool` was busy until patience ended."""
+        self._stays_busy.add(_host(pool))
 
-        :param first: the response, or the error that urllib3 raised after its own retries.
-        """
-        return (
-            self._patience.attempts > 1
-            and self._busy_status(first) in _ASKS_FOR_TIME
-            and _host(pool) not in self._stays_busy
-            and _is_our_turn(asked)
-        )
+    def _key(self, pool: Any, error: Exception | None) -> Any:
+        if error is not None and errors.is_of_proxy(pool, error):
+            return _proxy(pool)
+        return _host(pool)
 
-    def _busy_status(self, first: Any) -> int:
-        """Return the status that a response has, or that ended urllib3's retries; else 0."""
-        if not isinstance(first, Exception):
-            return int(first.status)
-        reason = getattr(first, "reason", None)
-        if not isinstance(reason, self._classes("ResponseError")):
-            return 0
-        status = re.search(r"\b\d{3}\b", str(reason))  # "too many 503 error responses"
-        return int(status[0]) if status else 0
-
-    def wait_for_lost(
-        self, pool: Any, url: str, error: Exception, send: Callable[..., Any], retries: int = 0
-    ) -> Any:
-        """Ask again until the host of `pool` is back, and not busy.
-
-        urllib3's own retries were used up before. They are not begun again when it is back and
-        busy: all others who waited for it would do the same, seven times within 8 seconds.
-
-        :param error: how the request failed just now.
-        :param send: sends it once more, with these keyword arguments.
-        :param retries: how many of urllib3's own there were. Those come in step, so the waits
-            continue from theirs rather than begin anew.
-        :raises GaveUpError: patience has ended.
-        :raises Exception: its certificate was refused, or no network is to blame.
-        """
-        name, host, why = messages.name_of(url), messages.host_of(url), errors.reason(error)
-        self._announce(messages.waiting_for_host(name, host, why, self._patience.seconds))
-        attempts = self._attempts(retries)
-        attempts.was_unreachable(errors.is_local(pool, error))
-        return self._ask(pool, url, attempts, why, send)
-
-    def wait_for_busy(
-        self, pool: Any, url: str, first: Any, send: Callable[..., Any], retries: int = 0
-    ) -> Any:
-        """Ask again until the host of `pool` is not busy any more; see `wait_for_lost`.
-
-        A host that stays busy is not waited for again: a dead index among others would cost as
-        much time for each project that pip looks up.
-
-        :param first: see `is_busy`.
-        """
-        name, host = messages.name_of(url), messages.host_of(url)
-        trouble = messages.busy(self._busy_status(first))
-        more = self._patience.attempts - 1
-        self._announce(messages.waiting_for_busy(name, host, trouble, more))
-        attempts = self._attempts(retries)
-        attempts.was_unhelpful(retry_after(getattr(first, "headers", {})), at_once=True)
-        try:
-            return self._ask(pool, url, attempts, trouble, send)
-        except GaveUpError:
-            self._stays_busy.add(_host(pool))
-            raise
-
-    def _attempts(self, retries: int) -> Attempts:
-        return Attempts(self._patience, self._clock, Effort(unreachable=min(retries, COUNTED)))
-
-    def _ask(
-        self, pool: Any, url: str, attempts: Attempts, trouble: str, send: Callable[..., Any]
-    ) -> Any:
-        while attempts.wait():
-            try:
-                response = send(**PROBE)
-            except Exception as again:
-                if errors.is_certificate_error(again):
-                    raise
-                trouble = errors.reason(again)
-                if self.is_unreachable(again):
-                    attempts.was_unreachable(errors.is_local(pool, again))
-                else:
-                    attempts.was_unhelpful()
-                continue
-            if response.status not in ranges.BUSY_STATUSES:
-                return response
-            trouble = messages.busy(response.status)
-            attempts.was_unhelpful(retry_after(response.headers))
-            drop(response)
-        effort = attempts.effort
-        tell = messages.busy_host if effort.lost_at is None else messages.lost_host
-        name, host = messages.name_of(url), messages.host_of(url)
-        count = effort.unreachable + effort.unhelpful
-        raise GaveUpError(tell(name, host, trouble, count, attempts.seconds))
+    def patience(self, patience: Patience, pool: Any, error: Exception) -> Patience:
+        """Return how much patience there is for a request that failed by `error`."""
+        if self.has_answered(pool, error):
+            return patience
+        return patience.at_first_contact(errors.is_offline(pool, error))
 
 
-class PatientSender:
-    """Sends a request of pip's, and waits for its host where that is lost or busy.
-
-    :param error: makes the exception for a Failure and the error that led to it.
-    """
-
-    def __init__(
-        self,
-        hosts: Hosts,
-        error: Callable[[messages.Failure, Exception], Exception],
-        announce: Callable[[str], None],
-    ) -> None:
-        self._hosts = hosts
-        self._error = error
-        self._announce = announce
-
-    def send(
-        self, request: Request, args: tuple[Any, ...], kwargs: Mapping[str, Any], patient: bool
-    ) -> Any:
-        """Return the answer, or raise what urllib3 raised, or the error that patience ended with.
-
-        :param args: and `kwargs`, what urlopen was called with.
-        :param patient: whether to wait at all.
-        """
-        first: Any
-        try:
-            first = request.send(*args, **kwargs)
-        except Exception as error:
-            if not patient or not self._is_waited_for(request, error):
-                raise
-            response = self._wait(request, args, kwargs, error)
-            if response is None:
-                raise
-        else:
-            response = first
-            if patient and self._is_waited_for(request, first):
-                later = self._wait(request, args, kwargs, first)
-                if later is not None:
-                    drop(first)
-                    response = later
-        try:
-            self._hosts.note(request.pool, response.status)
-        except Exception as why:
-            logger.debug("pip-retry-patch could not note a host: %r", why)
-        return response
-
-    def _is_waited_for(self, request: Request, first: Any) -> bool:
-        """Whether to ask again later; `first` is the response that came, or the error."""
-        pool, asked = request.pool, request.asked
-        if isinstance(first, Exception) and self._hosts.is_lost(pool, asked, first):
-            return True
-        # A program that is protected decides for itself what a status means to it.
-        return request.of_pip and self._hosts.is_busy(pool, asked, first)
-
-    def _wait(
-        self, request: Request, args: tuple[Any, ...], kwargs: Mapping[str, Any], first: Any
-    ) -> Any:
-        """Return what comes once the host is there again, and has time.
-
-        None where pip is to have what came first. That is so of a host that did nothing but say
-        that it is busy: one of several indexes, which pip can do without.
-        """
-        hosts, pool = self._hosts, request.pool
-        lost = False
-        try:
-
-            def send(**options: Any) -> Any:
-                return request.send(*args, **dict(kwargs, **options))
-
-            lost = isinstance(first, Exception) and hosts.is_lost(pool, request.asked, first)
-            wait = hosts.wait_for_lost if lost else hosts.wait_for_busy
-            retries = getattr(request.asked.get("retries"), "total", None) or 0
-            counted = retries if isinstance(first, Exception) else 0
-            return wait(pool, request.url, first, send, counted)
-        except GaveUpError as end:
-            error = first if isinstance(first, Exception) else end
-            if lost or request.needed or hosts.has_helped(pool):
-                raise self._error(end.failure, error) from error
-            self._announce(messages.without(end.failure))
-        except Exception as again:
-            if hosts.is_network_error(again):
-                raise
-            logger.debug("pip-retry-patch could not wait for a host: %r", again)
-        return None
-
-
-def drop(response: Any) -> None:
-    """End an answer of urllib3's that nobody will read."""
-    response.close()
-    response.release_conn()
-
-
-def _is_our_turn(asked: Mapping[str, Any]) -> bool:
-    """Whether a request can be repeated, and is no retry of urllib3's own, which come first."""
-    retries = getattr(asked.get("retries"), "history", ())
-    return asked["method"] in ("GET", "HEAD") and not retries
-
-
-def _host(pool: Any) -> tuple[str, str, int]:
+def _host(pool: Any) -> tuple[str, str, int | None]:
     return pool.scheme, pool.host, pool.port
+
+
+def _proxy(pool: Any) -> tuple[str, str, int | None] | None:
+    proxy = getattr(pool, "proxy", None)
+    return None if proxy is None else ("proxy", proxy.host, proxy.port)
+
+
+def peer_of(pool: Any, url: str, error: Exception | None = None) -> messages.Peer:
+    """Name whom a request goes to, and what failed of them."""
+    proxy = getattr(pool, "proxy", None)
+    name = None if proxy is None else f"{proxy.host}:{proxy.port}"
+    is_proxy = error is not None and errors.is_of_proxy(pool, error)
+    return messages.Peer(messages.host_of(url), name, is_proxy)
+
+
+def busy_status(first: Any, artifact: bool) -> int:
+    """Return the status by which a host asks for time; 0 if it does not.
+
+    :param first: the response, or the error that urllib3 raised after its own retries.
+    :param artifact: a file was asked for.
+    """
+    status = status_of(first)
+    return status if status in (_ASKS_FOR_TIME if artifact else ranges.BUSY_STATUSES) else 0
+
+
+def status_of(first: Any) -> int:
+    """Return the status of a response, or the one that ended urllib3's retries; 0 if none did."""
+    if not isinstance(first, Exception):
+        return int(first.status)
+    reason = getattr(first, "reason", None)
+    if type(reason).__name__ != "ResponseError":
+        return 0
+    status = re.search(r"\b\d{3}\b", str(reason))  # "too many 503 error responses"
+    return int(status[0]) if status else 0
+
+
+def can_be_repeated(asked: Mapping[str, Any]) -> bool:
+    return asked["method"] in ("GET", "HEAD")
+
+
+def is_retry_of_urllib3(asked: Mapping[str, Any]) -> bool:
+    """Whether urllib3 called itself, to retry: the first call judges what comes of that."""
+    return bool(getattr(asked.get("retries"), "history", ()))

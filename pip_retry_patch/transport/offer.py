@@ -7,12 +7,12 @@ An offer is a request of pip's with a Range added. Whatever our own field brings
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
 from pip_retry_patch.transport.continuation import Accepted, Continuation, without_offer
-from pip_retry_patch.transport.errors import failure_of
-from pip_retry_patch.transport.hosts import PatientSender, drop
+from pip_retry_patch.transport.errors import was_sent
 from pip_retry_patch.transport.reissue import Ranges, Request
+from pip_retry_patch.transport.sender import PatientSender, drop
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -23,7 +23,6 @@ FRUITLESS = 2
 class Offer:
     """One request of pip's, and what is kept of the artifact that it asks for.
 
-    :param unreachable: tells of an error whether no server was reached.
     :param ranges: remembers whether the host sends parts.
     """
 
@@ -32,14 +31,12 @@ class Offer:
         continuation: Continuation,
         request: Request,
         sender: PatientSender,
-        unreachable: Callable[[Exception], bool],
         ranges: Ranges,
     ) -> None:
         self._continuation = continuation
         self._request = request._replace(send=self._send)
         self._plain = request
         self._sender = sender
-        self._unreachable = unreachable
         self._ranges = ranges
         self._fruitless = 0
 
@@ -58,7 +55,7 @@ class Offer:
         try:
             response = self._sender.send(self._request, args, offered, True)
         except Exception as error:
-            if not continuation.is_offered or self._is_the_network(error):
+            if not continuation.is_offered or not was_sent(error):
                 raise
             logger.debug("pip-retry-patch asks without what it kept: %r", error)
             continuation.withdraw()
@@ -74,9 +71,6 @@ class Offer:
             return None, None
         return response, accepted
 
-    def _is_the_network(self, error: Exception) -> bool:
-        return failure_of(error) is not None or self._unreachable(error)
-
     def _send(self, *args: Any, **kwargs: Any) -> Any:
         """Send the request, without the offer from some vain answer on."""
         if self._fruitless >= FRUITLESS:
@@ -86,21 +80,19 @@ class Offer:
         try:
             response = self._plain.send(*args, **kwargs)
         except Exception as error:
-            self._fruitless += not self._unreachable(error)
+            self._fruitless += was_sent(error)
             raise
         self._fruitless += response.status >= 400
         return response
 
 
-def retried(
-    continuation: Continuation, request: Request, unreachable: Callable[[Exception], bool]
-) -> dict[str, Any]:
+def retried(continuation: Continuation, request: Request) -> dict[str, Any]:
     """Return what to send when urllib3 retries an offer by calling itself, which we see.
 
     It is the same again, or without our fields where a server was reached in vain before.
     """
     history = getattr(request.asked.get("retries"), "history", ())
-    vain = [one for one in history if one.error is None or not unreachable(one.error)]
+    vain = [one for one in history if one.error is None or was_sent(one.error)]
     if len(vain) < FRUITLESS:
         return dict(request.asked)
     continuation.withdraw()

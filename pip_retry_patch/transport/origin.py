@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Callable, NamedTuple
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures
 from pip_retry_patch.policy.retry import Clock, Patience
 from pip_retry_patch.transport.reissue import Part, Ranges
 
@@ -41,7 +41,7 @@ class Origin(NamedTuple):
     unreachable: Callable[[Exception], bool]
     local: Callable[[Exception], bool]
     announce: Callable[[str], None]
-    error: Callable[[messages.Failure, Exception], Exception]
+    error: Callable[[failures.Failure, Exception], Exception]
     patience: Patience
     clock: Clock
     hashed: bool

@@ -165,7 +165,7 @@ class Request(NamedTuple):
     :param headers: the fields of its header.
     :param url: absolute.
     :param of_pip: pip's session sent it, not a program of which only urllib3 is guarded.
-    :param needed: pip cannot do without its answer.
+    :param artifact: it is for a file, not for a page.
     """
 
     pool: Any
@@ -174,7 +174,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     url: str
     of_pip: bool = False
-    needed: bool = False
+    artifact: bool = False
 
 
 class Captured(NamedTuple):
@@ -274,8 +274,8 @@ def copies(urllib3: Any, submodule: str) -> list[Any]:
     """
     names = [name for name, module in list(sys.modules.items()) if module is urllib3]
     found = [sys.modules.get(f"{name}.{submodule}") for name in names]
-    copies = [getattr(urllib3, submodule), *(module for module in found if module is not None)]
-    return list({id(module): module for module in copies}.values())
+    copies = [getattr(urllib3, submodule, None), *found]
+    return list({id(module): module for module in copies if module is not None}.values())
 
 
 def no_retries(retries: Any) -> bool:

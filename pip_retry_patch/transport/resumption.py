@@ -141,6 +141,7 @@ class _Search:
                 self._attempts.was_unreachable(origin.local(error))
             else:
                 self._attempts.was_unhelpful()
+            if errors.was_sent(error):
                 self._doubt_ranges()
             return None
         self._asked, self._ask = self._ask, origin.ask

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Callable
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -70,7 +70,7 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
             ours = getattr(error, "failure", None)
             if calls.raised(error):
                 raise
-            if isinstance(ours, messages.Failure):
+            if isinstance(ours, failures.Failure):
                 raise
             logger.debug("pip-retry-patch failed in %s: %r", wrapper.__name__, error)
             if calls.answers:

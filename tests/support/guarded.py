@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import urllib3
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures
 from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport import guard
@@ -40,7 +40,7 @@ class Copy:
             guard.Guard(module, patience, self.error).wrap()
 
     @staticmethod
-    def error(failure: messages.Failure, interruption: Exception) -> Exception:
+    def error(failure: failures.Failure, interruption: Exception) -> Exception:
         return GaveUpError(str(failure))
 
     def get(self, lab: Lab, name: str = "demo", **headers: str) -> urllib3.BaseHTTPResponse:

@@ -13,7 +13,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch import messages
+from pip_retry_patch import failures, messages
 from pip_retry_patch.transport import errors
 
 PLACE = messages.Place("demo-1.0.whl", "files.example", 22_800_000, 44_700_000)
@@ -108,11 +108,11 @@ def test_sizes_are_written_as_pip_writes_them() -> None:
 def test_no_end_accuses_the_package_or_its_hash() -> None:
     why = "connection reset by peer"
     ends = [
-        messages.gave_up(PLACE, why, "connection refused", 8, 41.3, unreachable=True),
-        messages.gave_up(PLACE, why, None, 0, 0.0, unreachable=False),
-        messages.refused(PLACE, why, 403),
-        messages.certificate(PLACE, why, "the certificate was refused"),
-        messages.changed(PLACE, why),
+        failures.gave_up(PLACE, why, "connection refused", 8, 41.3, unreachable=True),
+        failures.gave_up(PLACE, why, None, 0, 0.0, unreachable=False),
+        failures.refused(PLACE, why, 403),
+        failures.certificate(PLACE, why, "the certificate was refused"),
+        failures.changed(PLACE, why),
     ]
     for end in ends:
         text = str(end)

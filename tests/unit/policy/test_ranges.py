@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pip_retry_patch.policy.ranges import (
@@ -363,11 +363,12 @@ def test_every_status_gives_a_verdict() -> None:
 names = st.sampled_from(
     ["content-range", "content-type", "content-encoding", "etag", "last-modified", "date"]
 )
-numbers = st.integers(0, 1200).map(str) | st.text("0123456789", min_size=300, max_size=6000)
+numbers = st.integers(0, 1200).map(str) | st.sampled_from(["9" * 19, "9" * 400, "9" * 5000])
 labels = st.builds("bytes {}-{}/{}".format, numbers, numbers, numbers | st.just("*"))
 values = st.text(max_size=60) | labels | st.sampled_from([STRONG, WEAK, "multipart/byteranges"])
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.dictionaries(names, values),
     st.sampled_from([200, 206, 302, 403, 416, 503]),

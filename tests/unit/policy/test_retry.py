@@ -62,16 +62,19 @@ def test_those_who_lost_a_server_together_do_not_try_it_last_together() -> None:
     assert max(in_one_second.values()) < 100
 
 
-@pytest.mark.parametrize(("seconds", "over"), [(0.5, 0.5), (5.0, 5.0), (40.0, 30.0), (1e4, 30.0)])
-def test_the_last_wait_at_most_doubles_a_short_patience(seconds: float, over: float) -> None:
+@pytest.mark.parametrize(("seconds", "over"), [(0.6, 0.2), (6.0, 2.0), (45.0, 15.0), (1e4, 30.0)])
+def test_the_last_wait_adds_at_most_a_third_to_a_short_patience(
+    seconds: float, over: float
+) -> None:
     for seed in range(100):
         *earlier, last = attempts_in_vain(Patience(seconds=seconds), random.Random(seed).uniform)
         assert max(earlier) < seconds <= last <= seconds + over
 
 
-def test_retry_after_is_cut_by_what_is_left_while_the_server_is_lost() -> None:
+def test_retry_after_ends_patience_if_it_asks_for_more_than_is_left() -> None:
     lost = Effort().was_unreachable(0.0)
-    assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=86400.0) == 21.0
+    assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=20.0) == 21.0
+    assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=20.1) is None
 
 
 def test_attempts_that_do_not_leave_this_machine_go_on_every_two_seconds_to_the_end() -> None:
@@ -132,10 +135,11 @@ def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took() -> No
     assert next_wait(DEFAULT, slow.was_unreachable(16.0), 16.0, longest) == 2.0
 
 
-def test_retry_after_is_waited_for_and_spread_and_capped() -> None:
+def test_retry_after_is_waited_for_and_spread_and_bounded() -> None:
     busy = Effort(unhelpful=1)
     assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=7.0) == 8.0
-    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=86400.0) == 121.0
+    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=86400.0) is None
+    assert next_wait(DEFAULT, busy._replace(waited=110.0), 0.0, longest, retry_after=11.0) is None
     assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=-5.0) == 1.0
 
 
@@ -175,11 +179,15 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
         wait = next_wait(policy, effort, now, rng.uniform, asked)
         if wait is None:
             lost_at = effort.lost_at
-            assert effort.unhelpful >= attempts or (
-                lost_at is not None and lost_at + seconds <= now
+            assert (
+                effort.unhelpful >= attempts
+                or (lost_at is not None and lost_at + seconds <= now + max(asked or 0, 0))
+                or effort.waited + max(asked or 0, 0) >= policy.total
             )
             return
-        assert 0 <= wait <= policy.last_limit + seconds
+        assert 0 <= wait <= policy.last_limit + max(asked or 0, 0)
+        effort = effort._replace(waited=effort.waited + wait)
+        assert effort.waited <= policy.total + policy.last_limit
         now += wait
         if outcome == "unhelpful":
             effort = effort.was_unhelpful()

@@ -1,0 +1,161 @@
+"""Indexes that cannot be read: which of them pip may do without, and what is said at the end.
+
+pip skips the page of an index that it cannot read, in silence, and goes on with the others. In the
+end it says "No matching distribution found", or takes another index's project of that name. Here is
+what is wrapped so that it does neither without a word:
+
+| what | since | for |
+|---|---|---|
+| `index.collector.LinkCollector.create(session, options, suppress_no_index)` | 20.0 | to know \
+the self-version check |
+| `index.collector.LinkCollector.fetch_page(location)`; `fetch_response` from 22.2 | 20.0 | to \
+skip or to fail |
+| `index.package_finder.PackageFinder.find_all_candidates(name)` | always | to see what was found |
+| `exceptions.DistributionNotFound.__str__()` | always | to add what was not read |
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Callable
+
+from pip_retry_patch import failures, messages
+from pip_retry_patch.hooks.reporting import Announcer
+from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.wrapping.fail_open import Calls, fail_open
+
+logger = logging.getLogger("pip_retry_patch")
+
+# What an index answers that does not have the project.
+_NOT_THERE = (404, 410)
+
+
+class _Search(threading.local):
+    """The search for one project in this thread: the indexes that could not be read for it."""
+
+    unread: dict[str, Exception] | None = None
+
+
+class IndexHooks:
+    """What stands around pip's search in its indexes.
+
+    :param error: makes the exception for a Failure and the error that led to it.
+    :param last_status: returns the status of the last response that this thread had.
+    :param strict: no index may be missing (`retry-patch-indexes = all`).
+    """
+
+    def __init__(
+        self,
+        announce: Announcer,
+        error: Callable[[failures.Failure, Exception], Exception],
+        last_status: Callable[[], int],
+        strict: bool,
+    ) -> None:
+        self._announce = announce
+        self._error = error
+        self._last_status = last_status
+        self._strict = strict
+        self._search = _Search()
+        self._unread: dict[str, failures.Failure] = {}
+        self._told: set[str] = set()  # projects
+
+    @fail_open
+    def create(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`LinkCollector.create`: only the self-version check asks for an index in any case."""
+        collector = wrapped(*args, **kwargs)
+        if kwargs.get("suppress_no_index"):
+            collector.pip_retry_patch_is_quiet = True
+        return collector
+
+    @fail_open
+    def fetch(
+        self, wrapped: Calls, collector: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """`LinkCollector.fetch_response`: skip an index that pip can do without, but say so."""
+        location = args[0] if args else kwargs["location"]
+        quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
+        try:
+            content = wrapped(*args, **kwargs)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            if quiet:
+                return None
+            if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
+                raise
+            self._skip(_index_of(collector, location.url), failure, error)
+            return None
+        if content is None and self._strict and not quiet:
+            status = self._last_status()
+            if location.scheme in ("http", "https") and status not in _NOT_THERE:
+                index = _shown(_index_of(collector, location.url))
+                failure = failures.index_refused(index, status)
+                raise self._error(failure, LookupError(index))
+        return content
+
+    def _skip(self, index: str, failure: failures.Failure, error: Exception) -> None:
+        if self._search.unread is not None:
+            self._search.unread[index] = error
+        if index not in self._unread:
+            self._unread[index] = failure
+            self._announce(messages.index_unread(_shown(index), failure.why))
+
+    @fail_open
+    def find(
+        self, wrapped: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
+        before, self._search.unread = self._search.unread, {}
+        try:
+            found = wrapped(*args, **kwargs)
+            unread = self._search.unread
+        finally:
+            self._search.unread = before
+        if not unread:
+            return found
+        project = args[0] if args else kwargs["project_name"]
+        indexes = finder.search_scope.index_urls or finder.search_scope.find_links
+        if not found and all(index in unread for index in indexes):
+            raise unread[indexes[0]]
+        places = sorted({place for place in map(_place_of, found) if place})
+        if places and indexes[0] in unread and project not in self._told:
+            self._told.add(project)
+            self._announce(
+                messages.found_elsewhere(project, " and ".join(places), _shown(indexes[0]))
+            )
+        return found
+
+    @fail_open
+    def tell(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`DistributionNotFound.__str__`: it may be in what could not be read."""
+        text = wrapped(*args, **kwargs)
+        unread = self._unread.items()
+        more = [messages.may_be_unread(_shown(index), failure.why) for index, failure in unread]
+        return "\n".join([text, *more])
+
+
+def _sources(collector: Any) -> list[str]:
+    scope = collector.search_scope
+    return [*scope.index_urls, *scope.find_links]
+
+
+def _index_of(collector: Any, url: str) -> str:
+    """Return the index, as it is configured, that the page of a project at `url` is of."""
+    fitting = [s for s in _sources(collector) if f"{url}/".startswith(s.rstrip("/") + "/")]
+    return max(fitting, key=len, default=url)
+
+
+def _shown(index: str) -> str:
+    """Return the URL of an index without its credentials."""
+    return messages.clean(messages.without_credentials(index))
+
+
+def _place_of(candidate: Any) -> str:
+    """Return the host of the page that a candidate was found on; "" for a local file."""
+    link = candidate.link
+    if link.scheme not in ("http", "https"):
+        return ""
+    page = link.comes_from
+    return messages.clean(messages.host_of(page if isinstance(page, str) else link.url))
