@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from pip_retry_patch.lab.faults import (
-    Away,
-    Busy,
+from pip_retry_patch.lab.contents import (
     Changed,
-    Cut,
-    Drop,
     Elsewhere,
     Flip,
-    Garble,
     OtherETag,
     OtherTotal,
-    Reset,
     Short,
-    Stall,
     Unlabelled,
     Whole,
 )
+from pip_retry_patch.lab.faults import Away, Busy, Cut, Drop, Garble, Reset, Stall
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.stages import Entry, Fault
 

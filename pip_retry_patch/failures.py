@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 from pip_retry_patch.messages import (
     CLOSED_EARLY,
@@ -24,7 +24,8 @@ class Failure(NamedTuple):
 
     :param changed: the server has another version. What was received is worthless, but a fresh
         start is not.
-    :param setting: the setting that makes pip try longer, and a value for it; see `advised`.
+    :param setting: the setting that makes pip try longer, and a value for it; see
+        `hooks.reporting.advised`.
     :param why: what the network did, in a few words.
     :param first_contact: of the host nothing was heard in this run. pip may go on without it, if it
         is one of several indexes.
@@ -44,23 +45,6 @@ class Failure(NamedTuple):
         return "\n".join(
             [self.message, f"  {self.context}", f"note: {self.note}", f"hint: {self.hint}"]
         )
-
-
-def advised(failure: Failure, origins: Mapping[str, str]) -> Failure:
-    """Add to the hint how the setting is changed that makes pip try longer.
-
-    :param origins: where each setting that is in force was made; see `settings.origins`.
-    """
-    if failure.setting is None:
-        return failure
-    name, value = failure.setting
-    origin = origins.get(name, "[global]")
-    if origin.startswith("PIP_"):
-        how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
-    else:
-        section = origin.partition("]")[0].lstrip("[")
-        how = f"pip config set {section}.{name} {value}"
-    return failure._replace(hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
 
 
 def with_kept(failure: Failure) -> Failure:

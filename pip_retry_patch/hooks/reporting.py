@@ -102,4 +102,21 @@ def error_maker(
             # Of a diagnostic error this is what --log writes.
             return str(self.failure)
 
-    return lambda failure, _: NetworkInterrupted(failures.advised(failure, origins))
+    return lambda failure, _: NetworkInterrupted(advised(failure, origins))
+
+
+def advised(failure: failures.Failure, origins: Mapping[str, str]) -> failures.Failure:
+    """Add to the hint how the setting is changed that makes pip try longer.
+
+    :param origins: where each setting that is in force was made; see `settings.origins`.
+    """
+    if failure.setting is None:
+        return failure
+    name, value = failure.setting
+    origin = origins.get(name, "[global]")
+    if origin.startswith("PIP_"):
+        how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
+    else:
+        section = origin.partition("]")[0].lstrip("[")
+        how = f"pip config set {section}.{name} {value}"
+    return failure._replace(hint=f"{failure.hint} To make pip try longer: {how}", setting=None)

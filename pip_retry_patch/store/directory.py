@@ -27,7 +27,6 @@ from pip_retry_patch.store.header import Header
 logger = logging.getLogger("pip_retry_patch")
 
 DAY = 24 * 3600.0
-
 SUFFIX = ".partial"
 # Only such names are ours to remove: the directory may be one that the user named, with files of
 # other programs in it.

@@ -12,11 +12,9 @@ import http.client
 import re
 import socket
 import ssl
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 from pip_retry_patch import failures, messages
-from pip_retry_patch.policy import retry
-from pip_retry_patch.policy.retry import Attempts
 
 
 class EarlyEnd(http.client.IncompleteRead):
@@ -145,71 +143,6 @@ def is_of_proxy(pool: Any, error: BaseException) -> bool:
         or isinstance(cause, (ConnectionRefusedError, socket.gaierror))
         for cause in causes(error)
     )
-
-
-class Story:
-    """What there is to tell of one interruption: a line when it heals, a Failure when it does not.
-
-    :param why: what interrupted the body. `trouble` is what ended the last attempt since then.
-    :param announce: shows one line to the user.
-    """
-
-    def __init__(
-        self,
-        place: messages.Place,
-        why: str,
-        attempts: Attempts,
-        announce: Callable[[str], None],
-    ) -> None:
-        self.trouble: str | None = None
-        self._web_page_host = ""
-        self._place = place
-        self._why = why
-        self._attempts = attempts
-        self._announce = announce
-        self._announced = False
-
-    def announce(self, line: Callable[[messages.Place, str], str]) -> None:
-        """Show `line`, unless this interruption already had its one line."""
-        if not self._announced:
-            self._announced = True
-            self._announce(line(self._place, self._why))
-
-    def announce_wait(self) -> None:
-        patience, effort = self._attempts.patience, self._attempts.effort
-        left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
-        if effort.lost_at is not None:
-            left = messages.about_seconds(patience.seconds)
-        self.announce(lambda place, why: messages.waiting(place, why, self.trouble, left))
-
-    def web_page_from(self, host: str) -> None:
-        """Note that the last attempt brought a web page in place of the file."""
-        self.trouble, self._web_page_host = messages.WEB_PAGE, host
-
-    def gave_up(self) -> failures.Failure:
-        attempts = self._attempts
-        if self.trouble == messages.WEB_PAGE:
-            return failures.web_page(
-                self._place, self._why, self._web_page_host, attempts.count, attempts.seconds
-            )
-        return failures.gave_up(
-            self._place,
-            self._why,
-            self.trouble,
-            attempts.count,
-            attempts.seconds,
-            unreachable=attempts.effort.unhelpful < attempts.patience.attempts,
-            retries=attempts.patience != retry.NONE,
-        )
-
-    def refused(self, status: int) -> failures.Failure:
-        return failures.refused(self._place, self._why, status)
-
-    def certificate(self) -> failures.Failure:
-        return failures.certificate(self._place, self._why, self.trouble or "")
-
-    def changed(self) -> failures.Failure:
-        return failures.changed(self._place, self._why)
 
 
 _TIMEOUTS = {

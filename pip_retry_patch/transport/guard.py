@@ -6,6 +6,7 @@ it, as a program imports it. It does not know pip: hooks/session.py tells it wha
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib
 import logging
@@ -26,6 +27,7 @@ from pip_retry_patch.transport.errors import (
     is_local,
     is_unreachable,
 )
+from pip_retry_patch.transport.hosts import drop, host_key
 from pip_retry_patch.transport.offer import Offer, retried
 from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.reissue import (
@@ -41,7 +43,7 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
     same_resource,
 )
-from pip_retry_patch.transport.sender import PatientSender, drop
+from pip_retry_patch.transport.sender import PatientSender
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
@@ -49,14 +51,8 @@ logger = logging.getLogger("pip_retry_patch")
 # urllib3's own order, 1.25 to 2.x. requests passes all of it by keyword. urllib3 itself calls
 # urlopen again, by position, when it retries.
 _URLOPEN_PARAMETERS = (
-    "method",
-    "url",
-    "body",
-    "headers",
-    "retries",
-    "redirect",
-    "assert_same_host",
-    "timeout",
+    *("method", "url", "body", "headers", "retries", "redirect"),
+    *("assert_same_host", "timeout"),
 )
 
 SYSTEM_CLOCK = Clock(time.monotonic, time.sleep, random.uniform)
@@ -83,8 +79,7 @@ class Guard:
     :param announce: shows one line to the user.
     :param program: the urllib3 is a program's own, not pip's. Then bodies are healed even where
         the request has `retries=0`, for that is the default of requests, while pip asks so for its
-        self-version check, which must not wait. But no host is waited for then, and no endless
-        stream is guarded.
+        self-version check, which must not wait. But no host is waited for then.
     """
 
     def __init__(
@@ -104,13 +99,13 @@ class Guard:
         self._urllib3 = urllib3
         self._program = program
         self._sender = PatientSender(patience, clock, error, announce)
-        self._ranges: dict[tuple[str, str, int], Ranges] = {}
+        self._ranges: dict[Any, Ranges] = collections.defaultdict(Ranges)
 
     def wrap(self) -> None:
         """Put this guard in place, and take away one that was there before.
 
-        pip may be imported twice in a process, and so may this package: test runners throw
-        modules out of `sys.modules`. Two guards around one urllib3 would heal each other's work.
+        Test runners throw modules out of `sys.modules`, so that pip or this package is imported
+        twice. Two guards around one urllib3 would heal each other's work.
         """
         wrapt = import_wrapt()
         for connectionpool in copies(self._urllib3, "connectionpool"):
@@ -137,8 +132,7 @@ class Guard:
 
         :param again: sends it once more from there, with some fields in its header, and so calls
             urlopen again.
-        :param hashed: what comes will be checked against a hash. Where it is not, only proven
-            parts are joined.
+        :param hashed: what comes will be checked against a hash.
         :param artifact: it is a file, not a page.
         :param continuation: what an earlier run kept, and where to keep what comes now.
         :param whole: who reads the body does not notice that it ends early, or ends in a traceback
@@ -195,7 +189,7 @@ class Guard:
         waits = not no_retries(asked.get("retries"))
         patient = waits or self._program
         response = accepted = None
-        sends_parts = self._ranges_of(pool)
+        sends_parts = self._ranges[host_key(pool)]
         if patient and continuation is not None:
             offer = Offer(continuation, request, self._sender, sends_parts)
             try:
@@ -220,9 +214,6 @@ class Guard:
                 drop(response)
                 response = self._sender.send(request, args, kwargs, waits)
         return response
-
-    def _ranges_of(self, pool: Any) -> Ranges:
-        return self._ranges.setdefault((pool.scheme, pool.host, pool.port), Ranges())
 
     def _make_resumable(
         self, request: Request, response: Any, accepted: Accepted | None, patient: bool
@@ -286,14 +277,11 @@ class Guard:
             patience=patience,
             clock=self.clock,
             hashed=now.hashed,
-            ranges=self._ranges_of(request.pool),
+            ranges=self._ranges[host_key(request.pool)],
         )
 
     def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
-        """Call `again`, and return what its last call of urlopen sent and got, unguarded.
-
-        :raises CachedAnswerError: it was answered without the network, from a cache.
-        """
+        """Call `again`, and return what its last call of urlopen sent and got, unguarded."""
         now = self._under_way
         now.capturing, now.captured = True, None
         try:

@@ -38,9 +38,9 @@ class Hosts:
 
     def note(self, pool: Any, status: int) -> None:
         """The host of `pool` has answered."""
-        self._answered.update((_host(pool), _proxy(pool)))
+        self._answered.update((host_key(pool), _proxy(pool)))
         if status not in ranges.BUSY_STATUSES:
-            self._helped.add(_host(pool))
+            self._helped.add(host_key(pool))
 
     def has_answered(self, pool: Any, error: Exception | None = None) -> bool:
         """Whether the host of `pool`, or the proxy that `error` is of, answered in this run."""
@@ -48,28 +48,28 @@ class Hosts:
 
     def has_helped(self, pool: Any) -> bool:
         """Whether the host of `pool` answered with more than that it is busy."""
-        return _host(pool) in self._helped
+        return host_key(pool) in self._helped
 
     def give_up(self, pool: Any, failure: failures.Failure, error: Exception) -> None:
         """Let further requests fail at once, with the same error: the wait is made only once."""
         self._given_up[self._key(pool, error)] = GivenUp(failure, error)
 
     def given_up(self, pool: Any) -> GivenUp | None:
-        found = self._given_up.get(_host(pool))
+        found = self._given_up.get(host_key(pool))
         return found or self._given_up.get(_proxy(pool)) if self._given_up else None
 
     def stays_busy(self, pool: Any) -> bool:
         """Whether it was busy until patience ended. It is asked again, but not waited for."""
-        return _host(pool) in self._stays_busy
+        return host_key(pool) in self._stays_busy
 
     def note_busy(self, pool: Any) -> None:
         """The host of `pool` was busy until patience ended."""
-        self._stays_busy.add(_host(pool))
+        self._stays_busy.add(host_key(pool))
 
     def _key(self, pool: Any, error: Exception | None) -> Any:
         if error is not None and errors.is_of_proxy(pool, error):
             return _proxy(pool)
-        return _host(pool)
+        return host_key(pool)
 
     def patience(self, patience: Patience, pool: Any, error: Exception) -> Patience:
         """Return how much patience there is for a request that failed by `error`."""
@@ -78,7 +78,7 @@ class Hosts:
         return patience.at_first_contact(errors.is_offline(pool, error))
 
 
-def _host(pool: Any) -> tuple[str, str, int | None]:
+def host_key(pool: Any) -> tuple[str, str, int | None]:
     return pool.scheme, pool.host, pool.port
 
 
@@ -123,3 +123,9 @@ def can_be_repeated(asked: Mapping[str, Any]) -> bool:
 def is_retry_of_urllib3(asked: Mapping[str, Any]) -> bool:
     """Whether urllib3 called itself, to retry: the first call judges what comes of that."""
     return bool(getattr(asked.get("retries"), "history", ()))
+
+
+def drop(response: Any) -> None:
+    """End an answer of urllib3's that nobody will read."""
+    response.close()
+    response.release_conn()

@@ -11,8 +11,9 @@ from typing import Any, Mapping
 
 from pip_retry_patch.transport.continuation import Accepted, Continuation, without_offer
 from pip_retry_patch.transport.errors import was_sent
+from pip_retry_patch.transport.hosts import drop
 from pip_retry_patch.transport.reissue import Ranges, Request
-from pip_retry_patch.transport.sender import PatientSender, drop
+from pip_retry_patch.transport.sender import PatientSender
 
 logger = logging.getLogger("pip_retry_patch")
 

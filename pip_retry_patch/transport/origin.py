@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Callable, NamedTuple
 
-from pip_retry_patch import failures
-from pip_retry_patch.policy.retry import Clock, Patience
+from pip_retry_patch import failures, messages
+from pip_retry_patch.policy.retry import NONE, Attempts, Clock, Patience
 from pip_retry_patch.transport.reissue import Part, Ranges
 
 # Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
@@ -66,18 +66,86 @@ class HandedOn(NamedTuple):
         """
         return b"".join(part.again(len(self.tail))) == self.tail
 
-    def continues(self, part: Part, start: int, look_at: Callable[[bytes], None]) -> bool:
+    def continues(
+        self, part: Part, start: int, is_something_else: Callable[[bytes], bool]
+    ) -> bool | None:
         """Read all up to the offset from a part that begins with it; False if it does not.
 
         :param start: how many bytes come before the first one that was handed on.
-        :param look_at: called with the first bytes; may raise.
+        :param is_something_else: tells it by the first bytes; the rest is not read, and None is
+            returned.
         :raises BrokenError: the part was interrupted.
         """
         digest, position = hashlib.sha256(), 0
         for piece in part.again(self.offset):
-            if not position:
-                look_at(piece)
+            if not position and is_something_else(piece):
+                return None
             if self.digest is not None:
                 digest.update(piece[max(start - position, 0) :])
             position += len(piece)
         return self.digest is None or digest.digest() == self.digest
+
+
+class Story:
+    """What there is to tell of one interruption: a line when it heals, a Failure when it does not.
+
+    :param why: what interrupted the body. `trouble` is what ended the last attempt since then.
+    :param announce: shows one line to the user.
+    """
+
+    def __init__(
+        self,
+        place: messages.Place,
+        why: str,
+        attempts: Attempts,
+        announce: Callable[[str], None],
+    ) -> None:
+        self.trouble: str | None = None
+        self._web_page_host = ""
+        self._place = place
+        self._why = why
+        self._attempts = attempts
+        self._announce = announce
+        self._announced = False
+
+    def announce(self, line: Callable[[messages.Place, str], str]) -> None:
+        """Show `line`, unless this interruption already had its one line."""
+        if not self._announced:
+            self._announced = True
+            self._announce(line(self._place, self._why))
+
+    def announce_wait(self) -> None:
+        patience, effort = self._attempts.patience, self._attempts.effort
+        left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
+        if effort.lost_at is not None:
+            left = messages.about_seconds(patience.seconds)
+        self.announce(lambda place, why: messages.waiting(place, why, self.trouble, left))
+
+    def web_page_from(self, host: str) -> None:
+        """Note that the last attempt brought a web page in place of the file."""
+        self.trouble, self._web_page_host = messages.WEB_PAGE, host
+
+    def gave_up(self) -> failures.Failure:
+        attempts = self._attempts
+        if self.trouble == messages.WEB_PAGE:
+            return failures.web_page(
+                self._place, self._why, self._web_page_host, attempts.count, attempts.seconds
+            )
+        return failures.gave_up(
+            self._place,
+            self._why,
+            self.trouble,
+            attempts.count,
+            attempts.seconds,
+            unreachable=attempts.effort.unhelpful < attempts.patience.attempts,
+            retries=attempts.patience != NONE,
+        )
+
+    def refused(self, status: int) -> failures.Failure:
+        return failures.refused(self._place, self._why, status)
+
+    def certificate(self) -> failures.Failure:
+        return failures.certificate(self._place, self._why, self.trouble or "")
+
+    def changed(self) -> failures.Failure:
+        return failures.changed(self._place, self._why)

@@ -16,14 +16,13 @@ from pip_retry_patch.policy.ranges import Question, Verdict
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.policy.retry import Attempts, Effort, retry_after
 from pip_retry_patch.transport import errors
-from pip_retry_patch.transport.errors import GaveUpError, Story
-from pip_retry_patch.transport.origin import HandedOn, Origin
+from pip_retry_patch.transport.errors import GaveUpError
+from pip_retry_patch.transport.origin import HandedOn, Origin, Story
 from pip_retry_patch.transport.reissue import PIECE, BrokenError, Part
 
 logger = logging.getLogger("pip_retry_patch")
 
-# A part that brought nothing, so often in a row, is taken for a server that cannot send parts, if
-# it never sent one in this run. Then all of it is asked for.
+# So many vain requests for a part, to a server that never sent one in this run: ask for all of it.
 FRUITLESS = 2
 
 # What a link answers that has expired, or that is good for one request only.
@@ -105,7 +104,7 @@ class _Search:
             next_step = ASK_LATER
             question = self._question()
             part = self._send(question)
-            if part is not None:
+            if part:
                 self._answer = self._judge(part, question)
                 next_step = NEXT_STEP[self._answer.verdict](self, part)
                 if next_step not in (ASK_NOW, ASK_LATER):
@@ -116,12 +115,9 @@ class _Search:
         logger.debug("%s: next attempt in %.1f s", self._body.origin.name, seconds)
         self._story.announce_wait()
 
-    # Asking.
-
     def _question(self) -> Question:
-        if not self._ranged:
-            return Question(None)
-        return Question(self._handed_on.offset - len(self._handed_on.tail), self._conditional)
+        first = self._handed_on.offset - len(self._handed_on.tail)
+        return Question(first, self._conditional) if self._ranged else Question(None)
 
     def _send(self, question: Question) -> Part | None:
         """Return the next answer; None if there was none, which is then counted."""
@@ -201,8 +197,7 @@ class _Search:
 
     def finish(self, part: Part) -> Any:
         """Nothing is missing."""
-        part.close(False)
-        return None
+        return part.close(False)
 
     def ask_without_condition(self, part: Part) -> Any:
         """It ignores the range because of its condition: the 206 itself tells the validator."""
@@ -266,32 +261,24 @@ class _Search:
         self._withheld = False
         return ASK_NOW
 
-    def _read_up(self, part: Part, is_same: Callable[[Part], bool], line: messages.Line) -> Any:
+    def _read_up(self, part: Part, is_same: Callable[[Part], Any], line: messages.Line) -> Any:
         """Return the part once it was read up to the offset, and has proven to be the same."""
         try:
             same = is_same(part)
-        except _WebPageError:
-            return self.wait_for_the_file(part)
         except BrokenError as broken:
             part.close(False)
             self._story.trouble = errors.reason(broken.interruption)
             self._attempts.was_unhelpful(at_once=True)
             return ASK_LATER
+        if same is None:
+            return self.wait_for_the_file(part)
         if not same:
             return self.begin_anew(part)
         self._story.announce(line)
         return part
 
-    def _begins_the_same(self, part: Part) -> bool:
-        return self._handed_on.continues(part, self._body.start, self._refuse_web_page)
-
-    def _refuse_web_page(self, first_bytes: bytes) -> None:
-        if self._is_web_page(first_bytes):
-            raise _WebPageError
-
-
-class _WebPageError(Exception):
-    """A part turned out to be a web page."""
+    def _begins_the_same(self, part: Part) -> bool | None:
+        return self._handed_on.continues(part, self._body.start, self._is_web_page)
 
 
 ASK_NOW, ASK_LATER = object(), object()

@@ -11,7 +11,8 @@ from typing import Callable, NamedTuple, Sequence
 
 import pytest
 
-from pip_retry_patch.lab.faults import Away, Busy, Cut, Flip, Garble, Reset, Stall
+from pip_retry_patch.lab.contents import Flip
+from pip_retry_patch.lab.faults import Away, Busy, Cut, Garble, Reset, Stall
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

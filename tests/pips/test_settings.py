@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pip_retry_patch.lab.faults import (
-    Busy,
-    Cut,
-)
+from pip_retry_patch.lab.faults import Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support import programs

@@ -12,20 +12,8 @@ from typing import Callable, Iterator, NamedTuple, Sequence
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Away,
-    Busy,
-    Cut,
-    Elsewhere,
-    Garble,
-    OtherETag,
-    OtherTotal,
-    Reset,
-    Stall,
-    Unlabelled,
-    Unsatisfiable,
-    Whole,
-)
+from pip_retry_patch.lab.contents import Elsewhere, OtherETag, OtherTotal, Unlabelled, Whole
+from pip_retry_patch.lab.faults import Away, Busy, Cut, Garble, Reset, Stall, Unsatisfiable
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.lab.stages import Fault

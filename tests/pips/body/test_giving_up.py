@@ -10,11 +10,7 @@ import time
 import pytest
 import trustme
 
-from pip_retry_patch.lab.faults import (
-    Away,
-    Busy,
-    Cut,
-)
+from pip_retry_patch.lab.faults import Away, Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support import programs

@@ -6,18 +6,16 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Busy,
-    Cut,
+from pip_retry_patch.lab.contents import (
     Excess,
     Multipart,
     OtherETag,
     Replaced,
     Short,
     Starred,
-    ToRange,
     replaced,
 )
+from pip_retry_patch.lab.faults import Busy, Cut, ToRange
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

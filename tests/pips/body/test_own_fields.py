@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange, Unconditional
+from pip_retry_patch.lab.contents import Unconditional
+from pip_retry_patch.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

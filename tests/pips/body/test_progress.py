@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Cut,
-    Reset,
-)
+from pip_retry_patch.lab.faults import Cut, Reset
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Busy,
-    Cut,
-    Flip,
-    Reset,
-)
+from pip_retry_patch.lab.contents import Flip
+from pip_retry_patch.lab.faults import Busy, Cut, Reset
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

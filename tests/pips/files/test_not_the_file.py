@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Compressed, Cut, WebPage
+from pip_retry_patch.lab.contents import Compressed
+from pip_retry_patch.lab.faults import Cut, WebPage
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

@@ -8,11 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from pip_retry_patch.lab.faults import (
-    Changed,
-    Cut,
-    Overstate,
-)
+from pip_retry_patch.lab.contents import Changed, Overstate
+from pip_retry_patch.lab.faults import Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

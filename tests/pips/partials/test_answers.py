@@ -7,20 +7,17 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Busy,
+from pip_retry_patch.lab.contents import (
     Changed,
-    Cut,
     Elsewhere,
     Flip,
     OtherETag,
     OtherTotal,
-    Redirect,
     Short,
     Unlabelled,
-    Unsatisfiable,
     Whole,
 )
+from pip_retry_patch.lab.faults import Busy, Cut, Redirect, Unsatisfiable
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

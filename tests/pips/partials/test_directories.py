@@ -9,10 +9,7 @@ import stat
 import time
 from pathlib import Path
 
-from pip_retry_patch.lab.faults import (
-    Busy,
-    Cut,
-)
+from pip_retry_patch.lab.faults import Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.policy.representation import Representation, Validators

@@ -17,11 +17,7 @@ from typing import Iterator
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Away,
-    Busy,
-    Cut,
-)
+from pip_retry_patch.lab.faults import Away, Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support import programs, runs

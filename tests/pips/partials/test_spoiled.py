@@ -8,10 +8,7 @@ from typing import Callable
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Busy,
-    Cut,
-)
+from pip_retry_patch.lab.faults import Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

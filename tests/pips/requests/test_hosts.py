@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Away,
-    Busy,
-    Drop,
-    Redirect,
-)
+from pip_retry_patch.lab.faults import Away, Busy, Drop, Redirect
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

@@ -7,12 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Busy,
-    Cut,
-    Redirect,
-    Reset,
-)
+from pip_retry_patch.lab.faults import Busy, Cut, Redirect, Reset
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates

@@ -6,22 +6,19 @@ import ssl
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Busy,
+from pip_retry_patch.lab.contents import (
     Changed,
-    Cut,
     Elsewhere,
     Flip,
     OtherETag,
     OtherTotal,
     Overstate,
-    Redirect,
     Short,
     Unframed,
     Unlabelled,
-    Unsatisfiable,
     Whole,
 )
+from pip_retry_patch.lab.faults import Busy, Cut, Redirect, Unsatisfiable
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.support.wire import ask, connect, lab_with, look, path, read_all

@@ -7,14 +7,7 @@ import time
 
 import pytest
 
-from pip_retry_patch.lab.faults import (
-    Away,
-    Cut,
-    Drop,
-    Garble,
-    Reset,
-    Stall,
-)
+from pip_retry_patch.lab.faults import Away, Cut, Drop, Garble, Reset, Stall
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.lab.stages import Fault

@@ -19,24 +19,26 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import pip_retry_patch
-from pip_retry_patch.lab.faults import (
-    Away,
-    Busy,
+from pip_retry_patch.lab.contents import (
     Changed,
-    Cut,
-    Drop,
     Elsewhere,
-    Garble,
     OtherETag,
     OtherTotal,
     Overstate,
+    Short,
+    Unlabelled,
+    Whole,
+)
+from pip_retry_patch.lab.faults import (
+    Away,
+    Busy,
+    Cut,
+    Drop,
+    Garble,
     Redirect,
     Reset,
-    Short,
     Stall,
-    Unlabelled,
     Unsatisfiable,
-    Whole,
 )
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab

@@ -11,12 +11,12 @@ import urllib3
 
 from pip_retry_patch.policy import representation
 from pip_retry_patch.policy.retry import Clock, Patience
+from pip_retry_patch.transport.asking import Asking
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts
 from pip_retry_patch.transport.origin import HandedOn, Origin
 from pip_retry_patch.transport.reissue import Part, Ranges, Request
 from pip_retry_patch.transport.resumption import Resumption
-from pip_retry_patch.transport.sender import Asking
 
 TOOK = 0.1
 PATIENCE = Patience(attempts=3, seconds=0.33, first_limit=0.001)
