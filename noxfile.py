@@ -1,5 +1,7 @@
 """`nox -s quick` for a change at hand; `nox` for the whole check (CONTRIBUTING.md)."""
 
+import os
+
 import nox
 
 nox.options.sessions = ["lint", "types", "tests"]
@@ -47,7 +49,9 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test. The pips and Pythons are made by tests/support/environments.py, not by nox."""
     session.install("-e", ".[test,benchmarks]")
-    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+    # More workers than cores: the tests wait for servers and pips for two fifths of their time.
+    workers = str(2 * (os.cpu_count() or 1))
+    session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
 
 
 @nox.session
