@@ -106,12 +106,6 @@ class Continuation:
         if self._offered is not None:
             self._offered.close()
 
-    def clear(self) -> None:
-        """Remove all that is kept of the artifact."""
-        if self._offered is not None:
-            self._offered.close()
-        self._shelf.clear()
-
 
 class Accepted(NamedTuple):
     """What an earlier run kept and the server goes on with; `total` is in bytes."""
