@@ -10,7 +10,7 @@ import pip_retry_patch
 from pip_retry_patch import messages
 from pip_retry_patch.arming import links
 from pip_retry_patch.commands.environment import UnableError, describe, pip_of, temporary_directory
-from pip_retry_patch.store import directory as store
+from pip_retry_patch.store import files
 
 
 def status(python: str, as_json: bool) -> int:
@@ -95,6 +95,6 @@ def purge(python: str) -> int:
     if kept["directory"] is None:
         print("Nothing is kept here: pip has no cache directory that it may use.")
         return 0
-    count, size = store.purge(Path(kept["directory"]))
+    count, size = files.purge(Path(kept["directory"]))
     print(f"{messages.purged(count, size)} from {kept['directory']}")
     return 0 if count == kept["files"] else 1

@@ -16,7 +16,8 @@ from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import messages, settings
 from pip_retry_patch.hooks.configuration import read_settings
-from pip_retry_patch.store import directory as store
+from pip_retry_patch.store import files
+from pip_retry_patch.store.directory import DAY, Directory, Limits
 from pip_retry_patch.store.header import key_of
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.wrapping.fail_open import import_wrapt
@@ -34,8 +35,9 @@ class Library:
     def __init__(self, pip: str, found: settings.Settings) -> None:
         self._pip = pip
         self._settings = found
+        self._opened: dict[str | None, Directory | None] = {}
         self._fetched = 0  # bytes of artifacts, in this run
-        self._limits = store.Limits(found.partials_size, found.partials_days * store.DAY)
+        self._limits = Limits(found.partials_size, found.partials_days * DAY)
 
     def directory(self, cache_dir: str | None) -> Path | None:
         """Return where to keep them, None if nowhere; `cache_dir` is pip's, None if it has none."""
@@ -64,21 +66,23 @@ class Library:
         """
         self._fetched += fetched
         found = self._open(session)
-        kept = 0 if found is None else sum(s.st_size for _, s in store.entries(found.path))
+        kept = 0 if found is None else sum(s.st_size for _, s in files.entries(found.path))
         if found is not None and kept:
             # Of what was not announced all that is known is that it, too, may be large.
             found.give_way(max(kept, found.needed(0, announced) + UNPACKED * self._fetched))
 
-    def _open(self, session: Any) -> store.Directory | None:
+    def _open(self, session: Any) -> Directory | None:
         if not self._settings.partials:
             return None
         # Only secure origins are cached by pip, but the cache is there or not for all.
         cache = getattr(session.get_adapter("https://"), "cache", None)
         http = getattr(cache, "directory", None)
-        path = self.directory(http and os.path.dirname(http))
-        if path is None:
-            return None
-        return store.Directory(path, self._limits, *_copies(path, http))
+        if http not in self._opened:
+            path = self.directory(http and os.path.dirname(http))
+            self._opened[http] = (
+                None if path is None else Directory(path, self._limits, *_copies(path, http))
+            )
+        return self._opened[http]
 
 
 def _copies(store: Path, http: str | None) -> tuple[int, int]:
@@ -148,7 +152,7 @@ def install_purge(commands: Any) -> None:
     def purge(cache_dir: str | None) -> None:
         try:
             directory = library.directory(cache_dir)
-            count, size = store.purge(directory) if directory else (0, 0)
+            count, size = files.purge(directory) if directory else (0, 0)
             if count:
                 logger.info("%s", messages.purged(count, size))
         except Exception as why:

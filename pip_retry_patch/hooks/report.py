@@ -11,7 +11,7 @@ from pip_retry_patch import settings
 from pip_retry_patch.hooks.cache import Library
 from pip_retry_patch.hooks.configuration import configured_by_file, read_settings
 from pip_retry_patch.hooks.session import WRAPPED
-from pip_retry_patch.store import directory as store
+from pip_retry_patch.store import files
 
 
 def describe() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def describe() -> dict[str, Any]:
     urllib3 = internal["network.session"].urllib3
     found, items = read_settings("pip"), configured_by_file("pip")
     directory = Library("pip", found).directory(options.cache_dir)
-    partials_of = list(store.entries(directory)) if directory else []
+    partials_of = list(files.entries(directory)) if directory else []
     hooks = {
         "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
     }

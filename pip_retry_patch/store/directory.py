@@ -11,26 +11,23 @@ Only what can be held is removed, by whoever holds the store at that moment.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
-import re
 import shutil
 import stat
 import time
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
+from pip_retry_patch.store import files, locks
 from pip_retry_patch.store import header as headers
-from pip_retry_patch.store import locks
+from pip_retry_patch.store.files import entries
 from pip_retry_patch.store.header import Header
 
 logger = logging.getLogger("pip_retry_patch")
 
 DAY = 24 * 3600.0
-SUFFIX = ".partial"
-# Only such names are ours to remove: the directory may be one that the user named, with files of
-# other programs in it.
-_OURS = re.compile(r"[0-9a-f]{32}-\w+\.partial", re.ASCII)
 
 # Of an artifact of unknown size, so much more than has arrived is reserved at a time.
 STEP = 4_000_000
@@ -74,7 +71,7 @@ class Directory:
             header = self.reserve(header, arrived)
             if not self._free(self.needed(arrived, total) + (arrived if total is None else total)):
                 raise OSError("the disk is nearly full")
-            held = locks.create(self.path, f"{header.key}-", SUFFIX)
+            held = locks.create(self.path, f"{header.key}-", files.SUFFIX)
             try:
                 _write(held, header)
             except BaseException:
@@ -106,10 +103,10 @@ class Directory:
         if not self.paths(key):
             return
         self.check()
-        with self.alone():
+        with self._removing():
             for path, status in entries(self.path):
                 if path.name.startswith(f"{key}-"):
-                    _remove(path, status)
+                    files.remove(path, status)
 
     def check(self) -> None:
         """Raise OSError where the directory is not to be trusted."""
@@ -130,6 +127,17 @@ class Directory:
             with contextlib.suppress(OSError):
                 self.path.rmdir()  # it was made in vain, unless something else is in it
             raise
+
+    @contextlib.contextmanager
+    def _removing(self) -> Iterator[None]:
+        """As `alone`; but where the disk is too full for that, do without: each file is held."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.alone())
+            except OSError as why:
+                if why.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+            yield
 
     def _make(self) -> None:
         os.makedirs(self.path, 0o700, exist_ok=True)
@@ -166,7 +174,7 @@ class Directory:
         for _, size, path in left:
             if total <= self._limits.size:
                 break
-            total -= size if _evict(path) else 0
+            total -= size if files.evict(path) else 0
         if total > self._limits.size:
             raise OSError("more than the store may hold")
         return granted
@@ -187,7 +195,7 @@ class Directory:
             except locks.HeldError:
                 taken += max(status.st_size, _reserved(path))
             except OSError:
-                taken += 0 if _remove(path, status) else status.st_size
+                taken += 0 if files.remove(path, status) else status.st_size
             else:
                 try:
                     self.read(held)
@@ -218,7 +226,7 @@ class Directory:
         if self.has(goal):
             return True
         self.check()
-        with self.alone():
+        with self._removing():
             return self._free(goal)
 
     def has(self, goal: int) -> bool:
@@ -228,34 +236,9 @@ class Directory:
         if self.has(goal):
             return True
         for _, _, path in self._others(None)[1]:
-            if _evict(path) and self.has(goal):
+            if files.evict(path) and self.has(goal):
                 return True
         return self.has(goal)
-
-
-def entries(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield each partial in `directory`, and what `lstat` says of it; none if there is none."""
-    try:
-        found = list(os.scandir(directory))
-    except OSError:
-        return
-    for entry in found:
-        with contextlib.suppress(OSError):
-            if _OURS.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False):
-                yield Path(entry.path), entry.stat(follow_symlinks=False)
-
-
-def purge(directory: Path) -> tuple[int, int]:
-    """Remove every partial that nobody holds; return how many, and their size in bytes."""
-    count = size = 0
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            if any(True for _ in entries(directory)):
-                stack.enter_context(locks.held_for_a_moment(directory))
-        for path, status in entries(directory):
-            if _remove(path, status):
-                count, size = count + 1, size + status.st_size
-    return count, size
 
 
 def _write(held: locks.Held, header: Header) -> None:
@@ -270,31 +253,3 @@ def _reserved(path: Path) -> int:
             return Header.from_bytes(file.read(headers.SIZE)).reserved + headers.SIZE
     except (OSError, ValueError):
         return 0
-
-
-def _evict(path: Path) -> bool:
-    try:
-        locks.hold(path).remove()
-    except OSError:
-        return False
-    return True
-
-
-def _remove(path: Path, status: os.stat_result) -> bool:
-    """Remove a partial if nobody holds it and it is this user's; return whether it is gone."""
-    try:
-        locks.hold(path).remove()
-        return True
-    except locks.HeldError:
-        return False
-    except OSError:
-        pass
-    # What is not a partial at all, whatever its name, is held by nobody.
-    plain = stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
-    if (plain and status.st_mode & 0o600 == 0o600) or not locks.is_mine(status):
-        return False
-    try:
-        path.unlink()
-    except OSError:
-        return False
-    return True

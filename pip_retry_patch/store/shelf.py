@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
+from typing import Callable
 
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store import header as headers
@@ -24,7 +26,8 @@ class Shelf:
     def __init__(self, directory: Directory, key: str) -> None:
         self._directory = directory
         self._key = key
-        self._lent: Partial | None = None  # the last one that was asked for
+        # The last one that was asked for, as long as it is in use.
+        self._lent: Callable[[], Partial | None] = lambda: None
 
     def find(self) -> Partial | None:
         """Return the longest valid partial that no other process holds, and hold it."""
@@ -33,8 +36,8 @@ class Shelf:
                 return None
             self._directory.check()
             with self._directory.alone():
-                self._lent = self._find()
-            return self._lent
+                found = self._find()
+            return found and self._lend(found)
         except OSError as why:
             logger.debug("pip-retry-patch leaves what is kept alone: %s", why)
             return None
@@ -85,8 +88,12 @@ class Shelf:
             self._give_way(known.total)
             if known.total < SMALLEST:
                 return None
-        self._lent = Partial(self._directory, Header(self._key, name, known, host, media_type))
-        return self._lent
+        header = Header(self._key, name, known, host, media_type)
+        return self._lend(Partial(self._directory, header))
+
+    def _lend(self, partial: Partial) -> Partial:
+        self._lent = weakref.ref(partial)
+        return partial
 
     def _give_way(self, total: int) -> None:
         try:
@@ -99,8 +106,9 @@ class Shelf:
     def give_back(self) -> bool:
         """Remove what is being kept now, and what was; return whether that gives room."""
         before = self._directory.paths(self._key)
-        if self._lent is not None:
-            self._lent.remove()
+        lent = self._lent()
+        if lent is not None:
+            lent.remove()
         self.clear()
         return len(self._directory.paths(self._key)) < len(before)
 

@@ -125,12 +125,6 @@ class Continuation:
         if self._kept is not None:
             self._kept.close()
 
-    def clear(self) -> None:
-        """Remove all that is kept of the artifact."""
-        if self._kept is not None:
-            self._kept.close()
-        self._shelf.clear()
-
 
 class Accepted(NamedTuple):
     """What an earlier run kept, and the server's answer goes on with.

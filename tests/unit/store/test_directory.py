@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
 
@@ -20,7 +20,8 @@ from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.store import directory as directory_module
 from pip_retry_patch.store import header as headers
 from pip_retry_patch.store import locks
-from pip_retry_patch.store.directory import DAY, SPARE, STEP, Directory, Limits, purge
+from pip_retry_patch.store.directory import DAY, SPARE, STEP, Directory, Limits
+from pip_retry_patch.store.files import purge
 from pip_retry_patch.store.partials import SMALLEST, Partial
 from pip_retry_patch.store.shelf import Shelf
 
@@ -434,3 +435,36 @@ def test_nothing_of_another_user_is_ever_removed_or_used(
         shelf(tmp_path, "a").clear()
         assert purge(tmp_path) == (0, 0)
         assert theirs.exists() and link.is_symlink()
+
+
+def test_what_an_earlier_version_left_where_there_are_no_locks_goes_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    path = left(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    shelf(tmp_path).clear()
+    assert path.exists()
+    assert purge(tmp_path) == (1, MB + headers.SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_left_gives_way_also_where_not_even_the_lock_can_be_made(
+    tmp_path: Path, free: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = left(tmp_path, "a"), left(tmp_path, "b")
+    really = os.open
+
+    def open_(name: Any, flags: int, *mode: int) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really(name, flags, *mode)
+
+    monkeypatch.setattr(os, "open", open_)
+    shelf(tmp_path, "a").clear()
+    assert not path.exists() and other.exists()
+    free(lambda: 0 if other.exists() else MB)
+    assert Directory(tmp_path, LIMITS).give_way(MB)
+    assert not list(tmp_path.iterdir())
