@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pip_retry_patch.hooks.mismatch import Download, FileRing, is_full
-from pip_retry_patch.policy.ranges import Representation, Validators
+from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.transport.body import Body
 
 
