@@ -47,7 +47,7 @@ def alone(outage: float) -> dict[str, float]:
     """How long after the return of a server that refused a client of ours goes on, in seconds.
 
     Its waits are drawn by lot, so a few runs tell little. These are 10,000 draws of the real
-    patience.py, as `fleet` simulates it, with a server that has time for everyone at once.
+    policy/retry.py, as `fleet` simulates it, with a server that has time for everyone at once.
     """
     clients = 10_000
     rate = simulate(Ours(), Scene(clients, outage, work=1.0 / clients)).rate

@@ -1,8 +1,8 @@
 """Many clients that lose one server, and what they do to it when it is back: a simulation.
 
 The clock is virtual and every random number is seeded, so that the same figures come out each time.
-What decides is the real code: `Effort` and `next_wait` of pip_retry_patch.patience, called as
-resume.py and hosts.py call them, and the `Retry` of the installed urllib3, as pip builds it.
+What decides is the real code: `Effort` and `next_wait` of pip_retry_patch.policy.retry, called as
+transport/ calls them, and the `Retry` of the installed urllib3, as pip builds it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Client(Protocol):
 
 
 class Ours:
-    """A download that goes on: `Resumption.reopen` of resume.py.
+    """A download that goes on: `Resumption.reopen` of transport/resumption.py.
 
     :param jitter: else it always waits for the longest time that might have been drawn.
     """
