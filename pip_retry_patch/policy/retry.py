@@ -234,11 +234,12 @@ class Attempts:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that Retry-After asks for (RFC 9110 section 10.2.3), None without one.
 
-    A date is read against the answer's own Date, so that a wrong clock here does not matter.
+    A date is read against the answer's own Date, so that a wrong clock here does not matter. More
+    than nine digits are no number of seconds that anyone means.
     """
     value = (headers.get("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
-        return float(value[:9])
+        return float(value) if len(value) <= 9 else None
     try:
         at, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date") or "")
         return max((at - now).total_seconds(), 0.0)

@@ -203,7 +203,7 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 7 "}, 7.0),
         ({"retry-after": "0"}, 0.0),
-        ({"retry-after": "9" * 100}, 999999999.0),
+        ({"retry-after": "9" * 100}, None),
         ({"retry-after": "-7"}, None),
         ({"retry-after": "\u0667"}, None),
         ({"retry-after": "soon"}, None),
