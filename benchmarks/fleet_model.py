@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple, Protocol
 import urllib3
 
 from pip_retry_patch.policy.retry import Effort, Patience, next_wait
-from pip_retry_patch.transport import sender
+from pip_retry_patch.transport.asking import COUNTED
 
 Uniform = Callable[[float, float], float]
 # What a client does next: wait so many seconds, with this state; no seconds: it gives up.
@@ -139,7 +139,7 @@ class OursIndex:
             state, wait = self.pip.unreachable(state, now, uniform, took)
             if wait is not None:
                 return state, wait
-            state, took = Effort(unreachable=sender.COUNTED), 0.0
+            state, took = Effort(unreachable=COUNTED), 0.0
         return self.ours.unreachable(state, now, uniform, took)
 
     def busy(
@@ -149,7 +149,7 @@ class OursIndex:
             state, wait = self.pip.busy(state, now, uniform, after)
             if wait is not None:
                 return state, wait
-            state = Effort(unreachable=sender.COUNTED)
+            state = Effort(unreachable=COUNTED)
         return self.ours.busy(state, now, uniform, after)
 
 

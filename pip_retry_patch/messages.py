@@ -75,6 +75,10 @@ def tunnel_refused(answer: str) -> str:
     return clean(f"the proxy answers {answer} to CONNECT")
 
 
+def no_progress(rate: float) -> str:
+    return f"no progress: {format_size(round(rate))} a second"
+
+
 def certificate_refused(why: str) -> str:
     return clean(f"the certificate was refused: {why}")
 

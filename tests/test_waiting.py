@@ -11,11 +11,11 @@ import urllib3
 
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import Clock, Patience
+from pip_retry_patch.transport.asking import Asking
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts
 from pip_retry_patch.transport.reissue import Part, Request
 from pip_retry_patch.transport.resumption import Origin, Resumption
-from pip_retry_patch.transport.sender import Asking
 
 TOOK = 0.1
 PATIENCE = Patience(attempts=3, seconds=0.33, first_limit=0.001)

@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping, NamedTuple
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.ranges import Representation, Verdict
 from pip_retry_patch.store.partials import Kept, Partial, Shelf
 from pip_retry_patch.transport.reissue import Part
@@ -117,6 +118,10 @@ class Continued:
         self._partial = partial
         self._part = part
         self._left = partial.size
+
+    def watch(self, course: Course) -> None:
+        """As in Part."""
+        self._part.watch(course)
 
     @property
     def finished(self) -> bool:

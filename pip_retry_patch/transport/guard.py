@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import NONE, Clock, Patience
 from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
@@ -29,11 +30,12 @@ from pip_retry_patch.transport.reissue import (
     Request,
     Send,
     absolute_url,
+    drop,
     first_part,
     same_resource,
 )
 from pip_retry_patch.transport.resumption import Origin
-from pip_retry_patch.transport.sender import PatientSender, drop
+from pip_retry_patch.transport.sender import PatientSender
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
@@ -52,6 +54,7 @@ _URLOPEN_PARAMETERS = (
 )
 
 SYSTEM_CLOCK = Clock(time.monotonic, time.sleep, random.uniform)
+PACE = Pace()
 
 
 class _UnderWay(threading.local):
@@ -85,8 +88,10 @@ class Guard:
         announce: Callable[[str], None] = logger.warning,
         always: bool = False,
         clock: Clock = SYSTEM_CLOCK,
+        pace: Pace = PACE,
     ) -> None:
         self.patience = patience
+        self._pace = pace
         self.clock = clock
         self._error = error
         self._announce = announce
@@ -255,6 +260,7 @@ class Guard:
             patience=patience,
             clock=self.clock,
             unproven=now.hashed,
+            pace=self._pace,
         )
 
     def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:

@@ -7,8 +7,12 @@ credentials are what pip's session chose for that host.
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.parse
 from typing import Any, Callable, Mapping, NamedTuple
+
+from pip_retry_patch.policy.pace import Course
+from pip_retry_patch.transport.errors import StoppedError
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
 Send = Callable[..., Any]
@@ -53,8 +57,19 @@ class Part:
         self.headers = headers
         self.close = close
         self.interruption: Exception | None = None
+        self._course: Course | None = None
+        self._stopped: Exception | None = None
         self._response: Any = response
         self._trap_errors()
+
+    def watch(self, course: Course) -> None:
+        """Let it be interrupted where its connection has stopped moving.
+
+        Not so where the server does not say that it can go on from there.
+        """
+        if self.status == 206 or (self.headers.get("accept-ranges") or "").lower() == "bytes":
+            course.connect()
+            self._course = course
 
     def _trap_errors(self) -> None:
         """Let an error of the socket show as the end of its stream, and keep the error.
@@ -69,8 +84,18 @@ class Part:
         readinto = raw.readinto
 
         def trapped(buffer: Any) -> Any:
+            course = self._course
             try:
-                return readinto(buffer)
+                if course is None:
+                    return readinto(buffer)
+                if self._stopped is not None:
+                    raise self._stopped
+                began = time.monotonic()
+                count = readinto(buffer)
+                rate = course.stopped(began, time.monotonic(), count or 0)
+                if rate is not None:
+                    self._stopped = StoppedError(rate)  # after what it brought just now
+                return count
             except OSError as error:
                 self.interruption = error
                 return 0
@@ -206,3 +231,9 @@ def same_resource(one: str, other: str) -> bool:
     """Whether two URLs name the same thing on the same host."""
     a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
     return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)
+
+
+def drop(response: Any) -> None:
+    """End an answer of urllib3's that nobody will read."""
+    response.close()
+    response.release_conn()

@@ -12,6 +12,7 @@ import logging
 from typing import Any, Callable, Mapping, NamedTuple
 
 from pip_retry_patch import failures, messages
+from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.ranges import Representation, Verdict, judge, range_field
 from pip_retry_patch.policy.retry import Attempts, Clock, Effort, Patience, retry_after
 from pip_retry_patch.transport import errors
@@ -38,6 +39,7 @@ class Origin(NamedTuple):
     :param announce: shows one line to the user.
     :param error: makes the exception to raise, from a Failure and the interruption.
     :param unproven: see `ranges.judge`.
+    :param pace: when a connection has stopped moving.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Origin(NamedTuple):
     patience: Patience
     clock: Clock
     unproven: bool
+    pace: Pace = Pace()
 
 
 class Resumption:
