@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pip_retry_patch.messages import (
     CLOSED_EARLY,
     Peer,
@@ -14,6 +12,7 @@ from pip_retry_patch.messages import (
     name_of,
     times,
 )
+from pip_retry_patch.records import NamedTuple
 
 _PACKAGE_IS_FINE = "The network failed. Nothing is wrong with the package itself."
 _NO_RETRIES = "pip was told not to retry (--retries 0). Without that, it waits and tries again."

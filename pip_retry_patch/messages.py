@@ -6,8 +6,10 @@ them, and whatever came from the network passes through `clean` first.
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+from typing import Callable
 from urllib.parse import unquote, urlsplit
+
+from pip_retry_patch.records import NamedTuple
 
 
 def clean(text: str, limit: int = 200) -> str:
@@ -74,6 +76,10 @@ HEADER_TOO_SLOW = "the answer's header did not arrive in time"
 def tunnel_refused(answer: str) -> str:
     """`answer`: the status that a proxy answers a CONNECT with, and its reason."""
     return clean(f"the proxy answers {answer} to CONNECT")
+
+
+def no_progress(rate: float) -> str:
+    return f"no progress: {format_size(round(rate))} a second"
 
 
 WEB_PAGE = "a web page came in place of the file"

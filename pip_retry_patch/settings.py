@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
+from typing import Any, Callable, Iterable, Mapping, TypeVar
 
 from pip_retry_patch import messages
+from pip_retry_patch.records import NamedTuple
 
 T = TypeVar("T")
 

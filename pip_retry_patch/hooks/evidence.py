@@ -6,10 +6,9 @@ where a second fetch brought the right file.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pip_retry_patch.messages import clean, format_size
 from pip_retry_patch.policy.representation import is_web_page
+from pip_retry_patch.records import NamedTuple
 
 # How an artifact begins, by the end of its name.
 _BEGINNINGS = {

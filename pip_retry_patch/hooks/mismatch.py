@@ -20,10 +20,11 @@ import tempfile
 import traceback
 import zlib
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Protocol, TypeVar
+from typing import Callable, Iterator, Protocol, TypeVar
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
+from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.errors import reason
 
 logger = logging.getLogger("pip_retry_patch")

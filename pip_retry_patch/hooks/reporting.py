@@ -97,6 +97,8 @@ def error_maker(
                 note_stmt=text(failure.note),
                 hint_stmt=text(failure.hint),
             )
+            # `pip index versions` shows the first argument (21.2 to 26.1).
+            self.args = (str(failure),)
 
         def __str__(self) -> str:
             # Of a diagnostic error this is what --log writes.

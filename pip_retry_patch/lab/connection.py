@@ -49,6 +49,7 @@ class Connection:
         self.thread = threading.Thread(target=self._run, name="lab connection", daemon=True)
         self._received = b""
         self._number = -1  # of the request that is being answered
+        self._slow_rate, self._slow_until = 0.0, 0.0
 
     def abandon(self) -> None:
         """Wake the thread, whatever it waits for, and make it end."""
@@ -129,6 +130,7 @@ class Connection:
             return all(ending.strike(self) for ending in endings)
 
         body, at, began = reply.body, 0, time.monotonic()
+        self._slow_until = 0.0
         chunked = "Transfer-Encoding" in reply.headers
         for ending in endings:
             at = self._pour(body, at, ending.after, chunked, began)
@@ -165,6 +167,10 @@ class Connection:
         piece = min(PIECE, max(rate // 20, 1)) if rate else PIECE
         upto = min(upto, len(body))
         while at < upto:
+            if time.monotonic() < self._slow_until:
+                at = self._trickle(body, at, upto)
+                began = time.monotonic() - (at / rate if rate else 0)
+                continue
             border = min(at - at % piece + piece, len(body))
             stop = min(border, upto)
             if chunked and at % piece == 0:
@@ -176,6 +182,14 @@ class Connection:
             if rate:
                 self.host.closing.wait(max(began + at / rate - time.monotonic(), 0))
         return at
+
+    def _trickle(self, body: memoryview, at: int, upto: int) -> int:
+        """Send the bytes of one step of a slow connection; not for chunked bodies."""
+        stop = min(at + max(1, round(self._slow_rate / 10)), upto)
+        self._send_counted(body[at:stop])
+        if not self.pause((stop - at) / self._slow_rate):
+            raise OSError("the client has left")
+        return stop
 
     def _send_counted(self, piece: memoryview) -> None:
         # Counted first: the log must be right by the time the client has the bytes.
@@ -227,6 +241,11 @@ class Connection:
         """Send nothing for so long; False: the client left."""
         # The client has nothing to say in mid-body but that it leaves.
         return not select.select([self.socket], [], [], seconds)[0]
+
+    def slow_down(self, rate: float, seconds: float) -> bool:
+        """Send only so many bytes a second, for so long."""
+        self._slow_rate, self._slow_until = rate, time.monotonic() + seconds
+        return True
 
     def leave(self, seconds: float) -> bool:
         """End all other connections, and refuse new ones for so long."""

@@ -57,6 +57,19 @@ class Stall(Ending):
 
 
 @dataclass(frozen=True)
+class Slow(Ending):
+    """`after` bytes, then only `rate` bytes a second, for `seconds`; then the rest, fast."""
+
+    after: int
+    rate: float
+    seconds: float = 600.0
+    spares_whole: ClassVar[bool] = True
+
+    def strike(self, line: Line) -> bool:
+        return line.slow_down(self.rate, self.seconds)
+
+
+@dataclass(frozen=True)
 class Garble(Ending):
     """TLS only: after `after` bytes a record that does not decrypt, then FIN."""
 

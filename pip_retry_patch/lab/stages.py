@@ -30,6 +30,9 @@ class Line(Protocol):
     def pause(self, seconds: float) -> bool:
         """Send nothing for so long; False: the client left."""
 
+    def slow_down(self, rate: float, seconds: float) -> bool:
+        """Send only so many bytes a second, for so long."""
+
     def leave(self, seconds: float) -> bool:
         """End all other connections, and refuse new ones for so long."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Mapping, NamedTuple
+from typing import Mapping
 
 from pip_retry_patch.policy.representation import (
     Representation,
@@ -19,6 +19,7 @@ from pip_retry_patch.policy.representation import (
     is_web_page,
     media_of,
 )
+from pip_retry_patch.records import NamedTuple
 
 # No file has a size of more than 18 digits, and Python refuses to read numbers of thousands.
 _CONTENT_RANGE = re.compile(

@@ -6,7 +6,9 @@ Pure functions of header fields. Headers are any mapping whose keys match withou
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from typing import Mapping, NamedTuple
+from typing import Mapping
+
+from pip_retry_patch.records import NamedTuple
 
 # RFC 9110 section 8.8.2.2 wants a Last-Modified to be older than the answer by enough to make a
 # second change within the same clock tick, or two clocks that differ, unlikely.

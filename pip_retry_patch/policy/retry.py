@@ -42,7 +42,9 @@ The defaults, and why:
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from typing import Callable, Mapping, NamedTuple
+from typing import Callable, Mapping
+
+from pip_retry_patch.records import NamedTuple
 
 
 class Patience(NamedTuple):

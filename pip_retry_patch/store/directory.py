@@ -18,8 +18,9 @@ import shutil
 import stat
 import time
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import Iterator
 
+from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.store import files, locks
 from pip_retry_patch.store import header as headers
 from pip_retry_patch.store.files import entries

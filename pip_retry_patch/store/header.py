@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Mapping, NamedTuple, Sequence
+from typing import Mapping, Sequence
 
 from pip_retry_patch.policy.representation import Representation, Validators
+from pip_retry_patch.records import NamedTuple
 
 SIZE = 4096  # bytes
 FORMAT = 2  # 1, of version 0.1.0, was named by URL and hash

@@ -217,6 +217,8 @@ class Asking:
                 answered=self._hosts.has_answered(self._pool, error),
                 offline=errors.is_offline(self._pool, error),
             )
+            if not can_be_repeated(self._request.asked):
+                failure = failure._replace(setting=None)  # no patience is of use
             self._give_up(failure, error)
             return failure
         self._hosts.note_busy(self._pool)

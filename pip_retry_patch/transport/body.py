@@ -20,6 +20,7 @@ import time
 from typing import Any
 
 from pip_retry_patch import failures
+from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store.partials import Partial
 from pip_retry_patch.transport.chunks import Chunks
@@ -85,6 +86,10 @@ class Body:
         self._late = stop is None or isinstance(part, Continued)
         self._end_was_read = False
         self._fast = False  # whether the last piece came fast
+        # Without a hash or a strong validator, to go on elsewhere may mean to begin anew.
+        resumable = origin.hashed or known.validators.strong is not None
+        self._course = Course(origin.pace) if resumable else None
+        self._watch()
         self._ahead = b""  # taken from the connection, of which the first bytes were handed on:
         self._handed = 0
 
@@ -246,6 +251,11 @@ class Body:
         except Exception as why:
             logger.debug("pip-retry-patch could not close a connection: %r", why)
 
+    def _watch(self) -> None:
+        """Have a new connection interrupted where it stops moving."""
+        if self._part is not None and self._course is not None:
+            self._part.watch(self._course)
+
     # Healing.
 
     def _heal(self) -> None:
@@ -280,6 +290,7 @@ class Body:
         if self._error is not None:
             raise self._error from interruption
         self._interruption = None
+        self._watch()
         if self._stop is None:
             self._stop = self._resumption.known.total
         if self._part is None or self._offset == self._stop:

@@ -9,10 +9,11 @@ that pip asked for.
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Mapping
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges
+from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.ranges import Verdict
 from pip_retry_patch.policy.representation import (
     Representation,
@@ -20,6 +21,7 @@ from pip_retry_patch.policy.representation import (
     is_web_page,
     media_of,
 )
+from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.store.partials import Partial
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.reissue import Part
@@ -148,6 +150,10 @@ class Continued:
         self._partial = partial
         self._part = part
         self._left = partial.size
+
+    def watch(self, course: Course) -> None:
+        """As in Part."""
+        self._part.watch(course)
 
     @property
     def finished(self) -> bool:

@@ -24,6 +24,14 @@ class EarlyEnd(http.client.IncompleteRead):
         super().__init__(b"", missing)
 
 
+class StoppedError(OSError):
+    """A connection still brings bytes, `rate` a second, but that is no progress."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(messages.no_progress(rate))
+        self.rate = rate
+
+
 class HeaderTooSlow(socket.timeout):
     """The header of an answer trickled in, and was not complete in time."""
 
@@ -158,11 +166,13 @@ def reason(error: BaseException) -> str:
     answer = tunnel_answer(error)
     if answer:
         return messages.tunnel_refused(answer)
+    if isinstance(error, StoppedError):
+        return str(error)
+    if any(isinstance(e, HeaderTooSlow) for e in causes(error)):
+        return messages.HEADER_TOO_SLOW
     for e in causes(error):
         if isinstance(e, ssl.SSLCertVerificationError):
             return messages.certificate_refused(getattr(e, "verify_message", "") or str(e))
-        if isinstance(e, HeaderTooSlow):
-            return messages.HEADER_TOO_SLOW
         if isinstance(e, http.client.RemoteDisconnected):
             return messages.NO_ANSWER
         if isinstance(e, http.client.IncompleteRead):

@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges, representation
+from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import NONE, Clock, Patience
 from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
@@ -27,7 +28,7 @@ from pip_retry_patch.transport.errors import (
     is_local,
     is_unreachable,
 )
-from pip_retry_patch.transport.hosts import drop, host_key
+from pip_retry_patch.transport.hosts import absolute_url, drop, host_key, same_resource
 from pip_retry_patch.transport.offer import Offer, retried
 from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.reissue import (
@@ -37,11 +38,9 @@ from pip_retry_patch.transport.reissue import (
     Reissuer,
     Request,
     Send,
-    absolute_url,
     copies,
     first_part,
     no_retries,
-    same_resource,
 )
 from pip_retry_patch.transport.sender import PatientSender
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
@@ -56,6 +55,7 @@ _URLOPEN_PARAMETERS = (
 )
 
 SYSTEM_CLOCK = Clock(time.monotonic, time.sleep, random.uniform)
+PACE = Pace()
 
 
 class _UnderWay(threading.local):
@@ -77,9 +77,8 @@ class Guard:
     :param urllib3: the module, under any name.
     :param error: makes the exception for a Failure and the error that led to it.
     :param announce: shows one line to the user.
-    :param program: the urllib3 is a program's own, not pip's. Then bodies are healed even where
-        the request has `retries=0`, for that is the default of requests, while pip asks so for its
-        self-version check, which must not wait. But no host is waited for then.
+    :param program: the urllib3 is a program's own. Then bodies are healed even where a request has
+        `retries=0`, which is the default of requests; but no host is waited for.
     """
 
     def __init__(
@@ -90,8 +89,10 @@ class Guard:
         announce: Callable[[str], None] = logger.warning,
         program: bool = False,
         clock: Clock = SYSTEM_CLOCK,
+        pace: Pace = PACE,
     ) -> None:
         self.patience = patience
+        self._pace = pace
         self.clock = clock
         self.error = error
         self._announce = announce
@@ -278,6 +279,7 @@ class Guard:
             clock=self.clock,
             hashed=now.hashed,
             ranges=self._ranges[host_key(request.pool)],
+            pace=self._pace,
         )
 
     def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:

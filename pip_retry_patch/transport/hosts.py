@@ -8,11 +8,13 @@ time (`ranges.BUSY_STATUSES`). *First contact* is a request to a host that has n
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple
+import urllib.parse
+from typing import Any, Mapping
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import Patience
+from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport import errors
 
 # A file's 500 is not among them. pip has asked about five times by then: it is a mistake of the
@@ -129,3 +131,17 @@ def drop(response: Any) -> None:
     """End an answer of urllib3's that nobody will read."""
     response.close()
     response.release_conn()
+
+
+def absolute_url(pool: Any, url: str) -> str:
+    """Return the URL that was asked for; through a plain HTTP proxy it is whole already."""
+    if not url.startswith("/"):
+        return url
+    usual = pool.port in (None, {"http": 80, "https": 443}.get(pool.scheme))
+    return f"{pool.scheme}://{pool.host}{'' if usual else f':{pool.port}'}{url}"
+
+
+def same_resource(one: str, other: str) -> bool:
+    """Whether two URLs name the same thing on the same host."""
+    a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
+    return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)

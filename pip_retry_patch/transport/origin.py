@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Callable, NamedTuple
+from typing import Callable
 
 from pip_retry_patch import failures, messages
+from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import NONE, Attempts, Clock, Patience
+from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.reissue import Part, Ranges
 
 # Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
@@ -30,6 +32,7 @@ class Origin(NamedTuple):
     :param announce: shows one line to the user.
     :param error: makes the exception to raise, from a Failure and the interruption.
     :param hashed: see `ranges.judge`.
+    :param pace: when a connection has stopped moving.
     :param ranges: remembers whether the host sends parts.
     """
 
@@ -46,6 +49,7 @@ class Origin(NamedTuple):
     clock: Clock
     hashed: bool
     ranges: Ranges
+    pace: Pace = Pace()
 
 
 class HandedOn(NamedTuple):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import http.client
 import sys
-import urllib.parse
-from typing import Any, Callable, Iterator, Mapping, NamedTuple
+import time
+from typing import Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import messages
+from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.representation import is_web_page, media_of
-from pip_retry_patch.transport.errors import EarlyEnd
+from pip_retry_patch.records import NamedTuple
+from pip_retry_patch.transport.errors import EarlyEnd, StoppedError
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
 Send = Callable[..., Any]
@@ -64,6 +66,8 @@ class Part:
         self.headers = headers
         self.close = close
         self.interruption: Exception | None = None
+        self._course: Course | None = None
+        self._stopped: Exception | None = None
         self._response: Any = response
         self._left: int | None = None
         self._trap_errors()
@@ -71,6 +75,15 @@ class Part:
     def limit(self, size: int, final: bool) -> None:
         """Bring no more than `size` bytes, whatever the server sends."""
         self._left, self.final = size, final
+
+    def watch(self, course: Course) -> None:
+        """Let it be interrupted where its connection has stopped moving.
+
+        Not so where the server does not say that it can go on from there.
+        """
+        if self.status == 206 or (self.headers.get("accept-ranges") or "").lower() == "bytes":
+            course.connect()
+            self._course = course
 
     def _trap_errors(self) -> None:
         """Let an error of the socket show as the end of its stream, and keep the error.
@@ -85,8 +98,18 @@ class Part:
         readinto = raw.readinto
 
         def trapped(buffer: Any) -> Any:
+            course = self._course
             try:
-                return readinto(buffer)
+                if course is None:
+                    return readinto(buffer)
+                if self._stopped is not None:
+                    raise self._stopped
+                began = time.monotonic()
+                count = readinto(buffer)
+                rate = course.stopped(began, time.monotonic(), count or 0)
+                if rate is not None:
+                    self._stopped = StoppedError(rate)  # after what it brought just now
+                return count
             except OSError as error:
                 self.interruption = error
                 return 0
@@ -249,20 +272,6 @@ def _part(request: Request, response: Any, source: Any) -> Part:
 
     host = messages.host_of(request.url)
     return Part(response.status, response.headers, source, close, host)
-
-
-def absolute_url(pool: Any, url: str) -> str:
-    """Return the URL that was asked for; through a plain HTTP proxy it is whole already."""
-    if not url.startswith("/"):
-        return url
-    usual = pool.port in (None, {"http": 80, "https": 443}.get(pool.scheme))
-    return f"{pool.scheme}://{pool.host}{'' if usual else f':{pool.port}'}{url}"
-
-
-def same_resource(one: str, other: str) -> bool:
-    """Whether two URLs name the same thing on the same host."""
-    a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
-    return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)
 
 
 def copies(urllib3: Any, submodule: str) -> list[Any]:

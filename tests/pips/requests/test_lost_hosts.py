@@ -1,0 +1,307 @@
+"""Hosts that never answer, with real pips: each is waited for, and then told as what it is.
+
+Plain pip runs beside it: what it makes of the same fault is in the tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Iterator, NamedTuple
+
+import pytest
+import trustme
+
+from pip_retry_patch.lab.faults import Busy, Drop, Reset, Stall, Trickle
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Lasting
+from tests.support.certificates import Certificates
+from tests.support.environments import Factory
+from tests.support.hosts import (
+    NO_MATCH,
+    OK,
+    OLD_MIDDLE_NEW,
+    OTHER,
+    OURS,
+    TRACEBACK,
+    answering,
+    closed_port,
+    download,
+    end_of,
+    said,
+)
+from tests.support.programs import Argument
+
+RESET, SILENCE = (Drop(), Reset(0)), (Drop(), Stall(0))
+
+
+class Case(NamedTuple):
+    """One fault that lasts, of an index page.
+
+    :param why: what the error says of it.
+    :param waits: it is waited for.
+    """
+
+    name: str
+    package: Package
+    why: str
+    waits: bool = True
+
+
+FOR_EVER = [
+    Case("reset", Package("demo", page_forever=RESET), "connection reset by peer"),
+    Case("closed", Package("demo", page_forever=Drop()), "closed the connection without an answer"),
+    Case("silence", Package("demo", page_forever=SILENCE), "no data arrived in time"),
+    Case("500", Package("demo", page_forever=Busy(500)), "the server answers 500"),
+    Case("429", Package("demo", page_forever=Busy(429)), "the server answers 429"),
+]
+
+
+@pytest.mark.parametrize("case", FOR_EVER, ids=lambda case: case.name)
+@OLD_MIDDLE_NEW
+def test_a_page_that_never_comes_ends_in_an_error_that_says_so(
+    pip: str, python: str, armed: Factory, bare: Factory, case: Case
+) -> None:
+    with Lab([case.package]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(run) == OURS, run.output
+        assert case.why in said(run)
+        # "Waiting for it", or "is busy": said when it begins.
+        assert len(run.warnings("to get the page")) + len(run.warnings("Asking again")) == 1
+        asked = len(lab.requests("demo", "page"))
+        plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(plain) == NO_MATCH
+        assert asked > len(lab.requests("demo", "page")) - asked
+
+
+FOR_A_WHILE = {
+    "reset": Package("demo", page_faults=[RESET] * 3),
+    "closed": Package("demo", page_faults=[Lasting(1.0, Drop())]),
+    "silence": Package("demo", page_faults=[SILENCE] * 3),
+    "500": Package("demo", page_faults=[Busy(500)] * 3),
+    "metadata-500": Package("demo", metadata=True, metadata_faults=[Busy(500)] * 3),
+    "file-reset": Package("demo", faults=[RESET] * 3),
+    "file-closed": Package("demo", faults=[Drop()] * 3),
+}
+
+
+@pytest.mark.parametrize("fault", FOR_A_WHILE)
+@OLD_MIDDLE_NEW
+def test_a_host_that_answers_after_a_while_is_waited_for(
+    pip: str, python: str, armed: Factory, bare: Factory, fault: str
+) -> None:
+    env: dict[str, Any] = {"PIP_RETRY_PATCH_FIRST_CONTACT": "20", "PIP_RETRY_PATCH_PATIENCE": "20"}
+    with Lab([FOR_A_WHILE[fault]]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo", **env)
+        assert end_of(run) == OK, run.output
+        never = fault == "metadata-500" and not lab.requests("demo", "metadata")
+    if not never:  # pip reads such metadata since 23.2
+        with Lab([FOR_A_WHILE[fault]]) as lab:
+            plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+            assert end_of(plain) in (NO_MATCH, TRACEBACK, OTHER), plain.output
+
+
+@OLD_MIDDLE_NEW
+def test_a_file_whose_host_never_answers_ends_in_an_error_and_no_traceback(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/demo-1.0-py3-none-any.whl"
+    run = download(armed(pip, python), url)
+    assert end_of(run) == OURS, run.output
+    assert "It was asked for demo-1.0-py3-none-any.whl: connection refused" in said(run)
+    plain = download(bare(pip, python), url)
+    assert end_of(plain) in (TRACEBACK, OTHER), "pip 26.2 has an error of its own"
+
+
+@OLD_MIDDLE_NEW
+def test_a_files_500_is_told_without_more_waiting_than_pips(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    with Lab([Package("demo", forever=Busy(500))]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(run) == OURS, run.output
+        assert "the server answers 500; 2 attempts" in said(run)
+        assert end_of(download(bare(pip, python), "--index-url", lab.index_url, "demo")) == (
+            TRACEBACK
+        )
+
+
+@OLD_MIDDLE_NEW
+def test_a_header_that_trickles_is_no_answer(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """With plain pip each byte restarts the timeout, so it would go on for minutes."""
+    with Lab([Package("demo", page_faults=[Trickle(0.3)] * 2)]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(run) == OK, run.output
+        assert "the answer's header did not arrive in time" in said(run)
+    with Lab([Package("demo", page_faults=[Trickle(0.05)])]) as lab:
+        plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(plain) == OK and plain.seconds > 5
+
+
+@OLD_MIDDLE_NEW
+def test_a_retry_after_beyond_patience_is_told_and_not_slept_for(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    with Lab([Package("demo", page_forever=Busy(503, retry_after=3600))]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(run) == OURS, run.output
+        assert "wants to be asked again in 3600 s" in said(run)
+        assert run.seconds < 10
+    # Plain pip sleeps for an hour. That it sleeps at all is shown with 6 seconds.
+    with Lab([Package("demo", page_faults=[Busy(503, retry_after=6)])]) as lab:
+        plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(plain) == OK and plain.seconds > 6
+        assert not plain.warnings()
+
+
+@OLD_MIDDLE_NEW
+def test_a_longer_wait_that_a_server_asks_for_is_announced(
+    pip: str, python: str, armed: Factory
+) -> None:
+    with Lab([Package("demo", page_faults=[Busy(503, retry_after=4)])]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        assert end_of(run) == OK and run.seconds > 4
+        (line,) = run.warnings("Trying again in")
+        assert "the server answers 503 and asks for 4 s" in line
+
+
+# TLS and proxies
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "stall"])
+@OLD_MIDDLE_NEW
+def test_a_handshake_that_is_cut_is_waited_for(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates, how: str
+) -> None:
+    with Lab([Package("demo")], tls=certificates.server, handshakes=[how] * 3) as lab:
+        options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
+        run = download(armed(pip, python), *options, PIP_RETRY_PATCH_FIRST_CONTACT="20")
+        assert end_of(run) == OK, run.output
+        assert len(run.warnings("cannot be reached now")) == 1
+    with Lab([Package("demo")], tls=certificates.server, handshakes=[how] * 3) as lab:
+        options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
+        assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+
+
+@OLD_MIDDLE_NEW
+def test_a_refused_certificate_is_told_at_first_contact_and_not_waited_for(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with Lab([Package("demo")], tls=context) as lab:
+        options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
+        run = download(armed(pip, python), *options, PIP_RETRIES="5")
+        assert end_of(run) == OURS, run.output
+        assert "the certificate was refused" in said(run)
+        assert not run.warnings("Waiting for it")
+        assert run.seconds < 7, "pip's own retries take 7.5 s"
+        assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+
+
+def proxy_answering(answer: bytes | None) -> Callable[[], ContextManager[int]]:
+    return lambda: answering(answer)
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[int]:
+    yield closed_port()
+
+
+class Proxy(NamedTuple):
+    """A proxy that does not connect, and what the error says of it."""
+
+    name: str
+    serve: Callable[[], ContextManager[int]]
+    says: str
+    waits: bool = True
+
+
+PROXIES = [
+    Proxy("refused", nobody, "The proxy 127.0.0.1:{port} cannot be reached"),
+    Proxy(
+        "407",
+        proxy_answering(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+        "The proxy 127.0.0.1:{port} refuses the connection to demo.example",
+        waits=False,
+    ),
+    Proxy(
+        "503",
+        proxy_answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        "the proxy answers 503 Service Unavailable to CONNECT",
+    ),
+    Proxy("reset", proxy_answering(None), "demo.example (through the proxy 127.0.0.1:{port})"),
+    Proxy("closed", proxy_answering(b""), "demo.example (through the proxy 127.0.0.1:{port})"),
+]
+
+
+@pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.name)
+@OLD_MIDDLE_NEW
+def test_a_proxy_that_fails_is_named(
+    pip: str, python: str, armed: Factory, bare: Factory, proxy: Proxy
+) -> None:
+    with proxy.serve() as port:
+        options: Any = ("--index-url", "https://demo.example/simple/", "demo")
+        options = ("--proxy", f"http://127.0.0.1:{port}", *options)
+        run = download(armed(pip, python), *options)
+        assert end_of(run) == OURS, run.output
+        assert proxy.says.format(port=port) in said(run)
+        assert len(run.warnings("Waiting for it")) == proxy.waits
+        assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+
+
+# The end, and what it says
+
+
+@OLD_MIDDLE_NEW
+def test_a_name_that_is_not_resolved_is_told(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    options = "--index-url", "https://nowhere.invalid/simple/", "demo"
+    run = download(armed(pip, python), *options)
+    assert end_of(run) == OURS, run.output
+    assert "nowhere.invalid cannot be reached" in said(run)
+    assert "the host name could not be resolved" in said(run)
+    assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+
+
+@OLD_MIDDLE_NEW
+def test_without_retries_the_truth_comes_at_once(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/simple/"
+    run = download(armed(pip, python), "--index-url", dead, "demo", PIP_RETRIES="0")
+    assert end_of(run) == OURS and "1 attempt in" in said(run), run.output
+    assert "--retries 0" in said(run) and not run.warnings()
+    plain = download(bare(pip, python), "--index-url", dead, "demo", PIP_RETRIES="0")
+    assert end_of(plain) == NO_MATCH
+    with Lab([Package("demo", page_faults=[Busy(503)])]) as lab:
+        run = download(armed(pip, python), "--index-url", lab.index_url, "demo", PIP_RETRIES="0")
+        assert end_of(run) == OURS and "the server answers 503" in said(run)
+        assert len(lab.log) == 1
+
+
+@OLD_MIDDLE_NEW
+def test_hints_name_what_would_help(pip: str, python: str, armed: Factory, tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/simple/"
+    environment = armed(pip, python)
+
+    def hint(config: str, **env: Argument) -> str:
+        file = environment.fresh_dir() / "pip.conf"
+        file.write_text(config)
+        run = environment.run(
+            *("download", "--retries", "1", "--index-url", dead, "demo"),
+            env={"PIP_CONFIG_FILE": file, **env},
+        )
+        return said(run).partition("hint: ")[2]
+
+    short = "[global]\nretry-patch-first-contact = 1\n"
+    assert "pip config set global.retry-patch-first-contact 600" in hint(short)
+    short = "[download]\nretry-patch-first-contact = 1\n"
+    assert "pip config set download.retry-patch-first-contact 600" in hint(short)
+    told = hint("", PIP_RETRY_PATCH_FIRST_CONTACT="1")
+    assert "set PIP_RETRY_PATCH_FIRST_CONTACT=600" in told and "pip config" not in told

@@ -1,0 +1,95 @@
+"""What the tests of hosts, indexes and commands share: pips in a hurry, and servers that refuse."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+from typing import Any, Iterator, Mapping
+
+from tests.support.environments import Environment
+from tests.support.matrix import NEWEST, pairs
+from tests.support.programs import Argument, Outcome
+from tests.support.proxies import RESET
+
+OLD_MIDDLE_NEW = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+OLD_MIDDLE_NEW_NUMBERS = ("20.3.4", "24.0", NEWEST)
+
+HURRIED: Mapping[str, Argument] = {
+    "PIP_RETRY_PATCH_PATIENCE": "3",
+    "PIP_RETRY_PATCH_FIRST_CONTACT": "2",
+    "PIP_RETRY_PATCH_ATTEMPTS": "3",
+    "PIP_RETRIES": "1",
+    "PIP_TIMEOUT": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    # A certificate authority of this machine would override `--cert`.
+    "NO_COLOR": "1",
+}
+
+NO_MATCH, TRACEBACK, OURS, OK, OTHER = "no match", "traceback", "ours", "ok", "other"
+
+
+def end_of(run: Outcome) -> str:
+    """Name the end that a pip came to."""
+    output = run.output
+    if run.returncode == 0:
+        return OK
+    if "Traceback (most recent call last)" in output:
+        return TRACEBACK
+    if "No matching distribution found" in output:
+        return NO_MATCH
+    told = "note: " in output and "hint: " in output
+    return OURS if told and ("network-interrupted" in output or "ERROR: " in output) else OTHER
+
+
+def said(run: Outcome) -> str:
+    """All that a pip said, on one line, without the frame of rich's errors."""
+    return " ".join(run.output.replace("│", " ").split())
+
+
+def download(
+    environment: Environment, *arguments: Argument, timeout: float = 60, **env: Argument
+) -> Outcome:
+    """Run `pip download --no-deps` in a hurry."""
+    return environment.run(
+        *("download", "--no-deps", "--dest", environment.fresh_dir(), *arguments),
+        env={**HURRIED, **env},
+        timeout=timeout,
+    )
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None) -> Iterator[int]:
+    """Serve on a port of loopback: read a request, answer it and close; None resets."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.recv(4096)
+                if answer is None:
+                    self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                else:
+                    self.request.sendall(answer)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """Let no thread's error fill a test's output."""
+
+        def shutdown_request(self, request: Any) -> None:
+            """Close without the shutdown() that would turn a prepared reset into a FIN."""
+            request.close()
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield int(server.server_address[1])
+        server.shutdown()
+
+
+def closed_port() -> int:
+    """Return a port of loopback on which nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
