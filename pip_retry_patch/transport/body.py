@@ -88,8 +88,9 @@ class Body:
         self._fast = False  # whether the last piece came fast
         # Without a hash or a strong validator, to go on elsewhere may mean to begin anew.
         resumable = origin.hashed or known.validators.strong is not None
-        self._course = Course(origin.pace) if resumable else None
-        self._watch()
+        if resumable:
+            self._resumption.course = Course(origin.pace)
+            part.watch(self._resumption.course)
         self._ahead = b""  # taken from the connection, of which the first bytes were handed on:
         self._handed = 0
 
@@ -251,11 +252,6 @@ class Body:
         except Exception as why:
             logger.debug("pip-retry-patch could not close a connection: %r", why)
 
-    def _watch(self) -> None:
-        """Have a new connection interrupted where it stops moving."""
-        if self._part is not None and self._course is not None:
-            self._part.watch(self._course)
-
     # Healing.
 
     def _heal(self) -> None:
@@ -290,7 +286,6 @@ class Body:
         if self._error is not None:
             raise self._error from interruption
         self._interruption = None
-        self._watch()
         if self._stop is None:
             self._stop = self._resumption.known.total
         if self._part is None or self._offset == self._stop:

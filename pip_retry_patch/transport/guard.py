@@ -163,8 +163,7 @@ class Guard:
         """`HTTPConnectionPool.urlopen`, whose answer reads from a resumable body."""
         response = self._open(wrapped, pool, args, kwargs)
         if kwargs.get("preload_content", True):
-            # urllib3's own convenience for programs (pip never uses it): read after wrapping.
-            response.data  # noqa: B018 - reads and keeps it
+            response.data  # noqa: B018 - reads and keeps it, as urllib3 does for programs
         return response
 
     @fail_open
@@ -223,7 +222,7 @@ class Guard:
         if request.asked["method"] != "GET" or isinstance(response._fp, Body):
             # urllib3 retries by calling itself: then the inner call has been here before.
             return
-        # A 206 that was accepted need not say where it starts. What pip sees is always the whole.
+        # A 206 that was accepted need not say where it starts: pip sees the whole.
         length = response._fp.length if response._fp is not None else 0
         span = ranges.span_of(response.status, response.headers, length)
         if accepted is not None:

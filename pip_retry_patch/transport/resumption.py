@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping
 
 from pip_retry_patch import messages
 from pip_retry_patch.policy import ranges, representation
+from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.ranges import Question, Verdict
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.policy.retry import Attempts, Effort, retry_after
@@ -44,6 +45,7 @@ class Resumption:
         self.origin = origin
         self.start = start
         self.last = last
+        self.course: Course | None = None  # by which it is known that a connection has stopped
         self._attempts: Attempts | None = None
         self._progress_from = start
 
@@ -141,6 +143,8 @@ class _Search:
                 self._doubt_ranges()
             return None
         self._asked, self._ask = self._ask, origin.ask
+        if self._body.course is not None:
+            part.watch(self._body.course)
         return part
 
     def _judge(self, part: Part, question: Question) -> ranges.Answer:
@@ -167,10 +171,7 @@ class _Search:
         return not expected and representation.is_web_page("", first_bytes)
 
     def _doubt_ranges(self) -> None:
-        """Take turns, where it may be our own Range that brings each answer down.
-
-        The last attempt goes without one in any case: there is nothing left to lose.
-        """
+        """Take turns: our own Range may bring each answer down. The last attempt has none."""
         sends_parts = self._body.origin.ranges
         self._fruitless += 1
         self._ranged = self._can_join and not sends_parts.refused and not self._attempts.is_last

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pip_retry_patch.hooks.mismatch import Download, FileRing, is_full
+from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.transport.body import Body
 
@@ -23,6 +24,9 @@ class Source:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
+    def watch(self, course: Any) -> None:
+        pass
+
     def read(self, most: int, once: bool = False) -> bytes:
         piece, self.data = self.data[:most], self.data[most:]
         return piece
@@ -33,7 +37,7 @@ class Source:
 
 def body(stop: int | None) -> Body:
     known = Representation(Validators('"a"'), stop)
-    origin: Any = SimpleNamespace()
+    origin: Any = SimpleNamespace(hashed=True, pace=Pace())
     part: Any = Source(bytes(25))
     return Body(origin, part, origin, known, 0, stop)
 
