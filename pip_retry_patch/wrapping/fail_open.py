@@ -47,7 +47,8 @@ class Calls:
     def end(self) -> None:
         """Note nothing any more, and keep nothing alive: the wrapper may still be held."""
         self._noted = False
-        self.forget()
+        self.errors.clear()
+        self.answers.clear()
 
 
 def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +69,7 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
             return wrapper(self, calls, instance, args, kwargs)
         except Exception as error:
             ours = getattr(error, "failure", None)
-            if calls.raised(error):
+            if any(error is theirs for theirs in calls.errors):
                 raise
             if isinstance(ours, failures.Failure):
                 raise

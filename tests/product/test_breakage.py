@@ -105,7 +105,7 @@ WAY = frozenset(
         *("Body.__getattr__", "Body.closed", "Body.isclosed", "Body.close", "Body.read"),
         *("Body._read", "Body._take", "Body._hand_on", "Body._end", "Body._close", "Body._leave"),
         *("Part.read", "Part.length", "Part._trap_errors.trapped", "Continued.read"),
-        *("Guard.urlopen", "careful.guarded", "Calls.__init__", "Calls.end"),
+        *("Guard.urlopen", "fail_open.guarded", "Calls.__init__", "Calls.end"),
     ]
 )
 # Modules that have nothing to do with what an earlier run kept.

@@ -20,6 +20,7 @@ class Source:
 
     interruption = None
     finished = True
+    final = True
 
     def __init__(self, data: bytes) -> None:
         self.data = data
