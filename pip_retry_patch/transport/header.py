@@ -7,10 +7,13 @@ pip for ever before its answer has begun.
 from __future__ import annotations
 
 import http.client
+import logging
 import time
 from typing import Any
 
 from pip_retry_patch.transport.errors import HeaderTooSlow
+
+logger = logging.getLogger("pip_retry_patch")
 
 # So many timeouts (pip's `--timeout`, 15 s) a header may take from its first byte on. The slowest
 # modem brings one in a second or two.
@@ -27,9 +30,12 @@ class PunctualResponse(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **named: Any) -> None:
         super().__init__(sock, *args, **named)
         self._raw: Any = getattr(self.fp, "raw", None)
-        timeout = sock.gettimeout() if hasattr(sock, "gettimeout") else None
-        if self._raw is not None and timeout:
-            self._limit(TIMEOUTS * timeout)
+        try:
+            timeout = sock.gettimeout() if hasattr(sock, "gettimeout") else None
+            if self._raw is not None and timeout:
+                self._limit(TIMEOUTS * timeout)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not limit a header: %r", why)
 
     def _limit(self, seconds: float) -> None:
         readinto, began = self._raw.readinto, 0.0

@@ -7,6 +7,7 @@ credentials are what pip's session chose for that host.
 from __future__ import annotations
 
 import http.client
+import logging
 import sys
 import time
 from typing import Any, Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.errors import EarlyEnd, StoppedError
+
+logger = logging.getLogger("pip_retry_patch")
 
 # A request as it was sent, to send it again: through the pool, and with the fields of its header.
 Send = Callable[..., Any]
@@ -106,15 +109,22 @@ class Part:
                     raise self._stopped
                 began = time.monotonic()
                 count = readinto(buffer)
-                rate = course.stopped(began, time.monotonic(), count or 0)
-                if rate is not None:
-                    self._stopped = StoppedError(rate)  # after what it brought just now
+                self._note_pace(course, began, count or 0)
                 return count
             except OSError as error:
                 self.interruption = error
                 return 0
 
         raw.readinto = trapped
+
+    def _note_pace(self, course: Course, began: float, count: int) -> None:
+        try:
+            rate = course.stopped(began, time.monotonic(), count)
+            if rate is not None:
+                self._stopped = StoppedError(rate)  # after what it brought just now
+        except Exception as why:
+            logger.debug("pip-retry-patch lost sight of the pace of a download: %r", why)
+            self._course = None
 
     @property
     def length(self) -> int | None:

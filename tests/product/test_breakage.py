@@ -106,6 +106,8 @@ WAY = frozenset(
         *("Body._read", "Body._take", "Body._hand_on", "Body._end", "Body._close", "Body._leave"),
         *("Part.read", "Part.length", "Part._trap_errors.trapped", "Continued.read"),
         *("Guard.urlopen", "fail_open.guarded", "Calls.__init__", "Calls.end"),
+        *("PunctualResponse.__init__", "PunctualResponse.begin"),
+        *("PunctualResponse._limit.limited", "Part._note_pace"),
     ]
 )
 # Modules that have nothing to do with what an earlier run kept.
