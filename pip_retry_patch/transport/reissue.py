@@ -24,21 +24,14 @@ logger = logging.getLogger("pip_retry_patch")
 Send = Callable[..., Any]
 Again = Callable[[Mapping[str, str]], Any]
 
-# For a request that is ours: no retries of urllib3 (their errors, and their patience, hide what
-# happened), and no redirect, which would have to be followed by pip's session.
+# A request of ours has no retries of urllib3, which hide what happened, and follows no redirect:
+# that is for pip's session to do.
 PROBE = {"retries": False, "redirect": False}
 
 # A request for the rest is no longer the conditional request that CacheControl may have made:
 # to that the answer could be 304.
 _NOT_REPEATED = frozenset(
-    [
-        "range",
-        "if-range",
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "if-unmodified-since",
-    ]
+    ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
 )
 
 # Bytes asked of a connection at once where the reader named no number; as pip does since 25.1.
@@ -93,7 +86,7 @@ class Part:
 
         `HTTPResponse.read(n)` asks the socket until it has n bytes, in C, and when one call
         fails it loses what those before had brought. At the end of a stream it returns them.
-        (The other way, many calls of read1 that are joined here, costs a tenth of a download.)
+        The other way, to join many calls of read1, costs a tenth of a download.
         """
         raw = getattr(self._response.fp, "raw", None)
         if raw is None:
