@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import charts
 from benchmarks.finishing import ALONE, LIMIT, OUTAGES, RATE, WAYS, Run, Scale, staggered
 from benchmarks.fleet_model import Ours, Scene, simulate
-from benchmarks.peers import everyone
+from benchmarks.peers import OURS, at_a_terminal, everyone
 
 TITLE = "Time to finish over a link that breaks"
 GOAL = 1.05
@@ -26,6 +26,7 @@ def measure(quick: bool) -> dict[str, Any]:
     """Let each client download in each way, in turn; who did not finish is not asked again."""
     scale = Scale(2_000_000, 1_500_000, 1.0, 1) if quick else Scale()
     peers = everyone()
+    peers.insert(len(OURS), at_a_terminal(peers[len(OURS) - 1]))
     if quick:
         peers = [peers[1], next(peer for peer in peers if "wget" in peer.name)]
     runs: Runs = {way: {peer.name: [] for peer in peers} for way in WAYS}

@@ -156,8 +156,8 @@ serve.
     python -m benchmarks fleet
 
 simulates it, with a virtual clock and seeded random numbers: the same figures come out each
-time, on any machine. What decides is the real code: `policy/retry.py`, called as
-`transport/` calls it, and the `Retry` of urllib3 {urllib3}, as pip builds it.
+time, on any machine. What decides is the real code: `policy/retry.py`, called as `resumption.py`
+and `asking.py` call it, `retries.py`, and the `Retry` of urllib3 {urllib3}, as pip builds it.
 
 * At time zero N clients lose the server, all at once unless said otherwise: the worst case.
   Until the end of the *outage* connections are refused at once.
@@ -166,8 +166,10 @@ time, on any machine. What decides is the real code: `policy/retry.py`, called a
 * Capacity is given as *work*: the seconds in which the server could serve the whole fleet if it
   came evenly. Unless said otherwise that is 30 s: 100,000 clients, 3,333 requests per second.
 * **ours, download** goes on in mid-download. **No jitter** is the same, but always with the
-  longest wait that might have been drawn. **Index page** is a page of a host that answered
-  before: first pip's own six requests, then ours.
+  longest wait that might have been drawn. **5 % people**: so many of the fleet sit at a terminal,
+  where the waits for a server that cannot be reached are at most 2 s. **Index page** is a page of a
+  host that answered before: first pip's own six requests, whose waits are drawn, then ours.
+  **pip's in step** is the same, with pip's own waits as they were.
 * **pip, one request** is pip's own `Retry`, with waits of 0, 0.5, 1, 2 and 4 s. **pip,
   mid-download** is pip 25.1 and later, which begins that five times (`--resume-retries`),
   without a pause in between.
@@ -190,7 +192,9 @@ chance alone makes seconds with 10 requests.
 The last client of ours is served about 20 s after the soonest that any order of requests allows
 (30 s), and none gives up. pip gives up after 7.5 s where it makes one request, and after 37.5 s
 in mid-download, and while it lasts the whole fleet asks in the same instant, again and again.
-Jitter is what does it: without it our own longer waits are as much in step as pip's.
+Jitter is what does it: without it our own longer waits are as much in step as pip's. People who are
+a twentieth of the fleet come back in its first two seconds. They add less than one capacity to
+those, and nothing to what comes after.
 
 ### Other outages, {few} clients
 
@@ -223,11 +227,15 @@ not met:
    as that takes. All the while it serves what it can. With twice that work nobody gives up;
    with much more the 8 attempts do not suffice for all.
 3. **For index pages, in an outage that is over before pip's own six requests are** (7.5 s), and
-   for a while after. Those come in step, as many as `--retries` says; only then is it our turn.
+   for a while after. Their waits are drawn, around those that pip would make, so they no longer
+   come in step; but they are short.
 4. **Where connections time out** instead of being refused. Ours then draws from at least the 15
    s that the attempt took, but the system repeats a SYN after 1, 3 and 7 s for all alike, and
-   lets them in together. For index pages pip's six requests, 15 s each, come first: in step,
-   for 97 s.
+   lets them in together. For index pages pip's six requests, 15 s each, come first.
+
+After an outage that is nearly as long as patience, some give up (a tenth after 110 s): all waits of
+one request together end after 120 s and one last wait, and little of that is left for a server that
+is back and busy. Who waits for pip knows when it ends.
 """
 
 

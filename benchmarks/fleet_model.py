@@ -1,8 +1,9 @@
 """Many clients that lose one server, and what they do to it when it is back: a simulation.
 
 The clock is virtual and every random number is seeded, so that the same figures come out each time.
-What decides is the real code: `Effort` and `next_wait` of pip_retry_patch.policy.retry, called as
-transport/ calls them, and the `Retry` of the installed urllib3, as pip builds it.
+What decides is the real code: `Effort` and `next_wait` of policy/retry.py, called as resumption.py
+and asking.py call them, `Waits` of retries.py, and the `Retry` of the installed urllib3, as pip
+builds it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 import urllib3
 
-from pip_retry_patch.policy.retry import Effort, Patience, next_wait
-from pip_retry_patch.transport import asking
+from pip_retry_patch.policy.retry import Clock, Effort, Patience, next_wait
+from pip_retry_patch.transport.asking import COUNTED
+from pip_retry_patch.transport.retries import Waits
 
 Uniform = Callable[[float, float], float]
 # What a client does next: wait so many seconds, with this state; no seconds: it gives up.
@@ -62,7 +64,7 @@ class Client(Protocol):
 
 
 class Ours:
-    """A download that goes on: `Resumption.reopen` of transport/resumption.py.
+    """A download that goes on: `Resumption.reopen` of resume.py.
 
     :param jitter: else it always waits for the longest time that might have been drawn.
     """
@@ -81,7 +83,42 @@ class Ours:
 
     def _wait(self, effort: Effort, now: float, uniform: Uniform, after: int | None) -> Next:
         draw = uniform if self.jitter else max
-        return effort, next_wait(self.patience, effort, now, draw, after)
+        wait = next_wait(self.patience, effort, now, draw, after)
+        return effort._replace(waited=effort.waited + (wait or 0.0)), wait
+
+
+class OursAndPeople:
+    """The same, but some sit at a terminal, and their waits are short (`Patience.person`).
+
+    :param share: how many of all.
+    """
+
+    start: tuple[bool, Effort] | None = None
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.machine, self.person = Ours(), Ours()
+        self.person.patience = Patience(person=True)
+
+    def _one(
+        self, state: tuple[bool, Effort] | None, uniform: Uniform
+    ) -> tuple[Ours, bool, Effort]:
+        person, effort = state or (uniform(0.0, 1.0) < self.share, Effort())
+        return (self.person if person else self.machine), person, effort
+
+    def unreachable(
+        self, state: tuple[bool, Effort] | None, now: float, uniform: Uniform, took: float
+    ) -> Next:
+        one, person, effort = self._one(state, uniform)
+        after, wait = one.unreachable(effort, now, uniform, took)
+        return (person, after), wait
+
+    def busy(
+        self, state: tuple[bool, Effort] | None, now: float, uniform: Uniform, after: int | None
+    ) -> Next:
+        one, person, effort = self._one(state, uniform)
+        later, wait = one.busy(effort, now, uniform, after)
+        return (person, later), wait
 
 
 class Pip:
@@ -124,13 +161,22 @@ class Pip:
 
 
 class OursIndex:
-    """An index page of a host that answered before: pip's retries, then `Hosts`, lost or busy."""
+    """An index page of a host that answered before: pip's retries, then ours, lost or busy.
+
+    :param drawn: pip's own waits are drawn, as `Waits` of retries.py does.
+    """
 
     # How far pip's own retries are; once they are used up, the Effort of `Hosts`.
     start: tuple[int, int] | Effort = Pip.start
 
-    def __init__(self) -> None:
-        self.ours, self.pip = Ours(), Pip()
+    def __init__(self, drawn: bool = True) -> None:
+        self.ours, self.pip, self.drawn = Ours(), Pip(), drawn
+
+    def _draw(self, usual: float, uniform: Uniform) -> float:
+        if not (self.drawn and usual):
+            return usual
+        clock = Clock(lambda: 0.0, lambda seconds: None, uniform)
+        return Waits(clock, lambda seconds, last: None).draw(usual, ())
 
     def unreachable(
         self, state: tuple[int, int] | Effort, now: float, uniform: Uniform, took: float
@@ -138,25 +184,28 @@ class OursIndex:
         if not isinstance(state, Effort):
             state, wait = self.pip.unreachable(state, now, uniform, took)
             if wait is not None:
-                return state, wait
-            state, took = Effort(unreachable=asking.COUNTED), 0.0
+                return state, self._draw(wait, uniform)
+            state, took = Effort(unreachable=COUNTED), 0.0
         return self.ours.unreachable(state, now, uniform, took)
 
     def busy(
         self, state: tuple[int, int] | Effort, now: float, uniform: Uniform, after: int | None
     ) -> Next:
         if not isinstance(state, Effort):
-            state, wait = self.pip.busy(state, now, uniform, after)
-            if wait is not None:
-                return state, wait
-            state = Effort(unreachable=asking.COUNTED)
+            # An answer with Retry-After is not for urllib3's retries.
+            state, wait = self.pip.busy(state, now, uniform, None)
+            if wait is not None and after is None:
+                return state, self._draw(wait, uniform)
+            state = Effort(unreachable=COUNTED)
         return self.ours.busy(state, now, uniform, after)
 
 
 CLIENTS: dict[str, Client] = {
     "ours, download": Ours(),
+    "ours, 5 % people": OursAndPeople(0.05),
     "ours, no jitter": Ours(jitter=False),
     "ours, index page": OursIndex(),
+    "ours, pip's in step": OursIndex(drawn=False),
     "pip, one request": Pip(),
     "pip, mid-download": Pip(rounds=5),
 }

@@ -196,6 +196,16 @@ def pip(pip_version: str, python: str, armed: bool, *options: str) -> Peer:
     return Peer(name, command, armed)
 
 
+def at_a_terminal(peer: Peer) -> Peer:
+    """The same peer with a terminal of its own, as a person has: its patience is another one."""
+
+    def command(served: Served, package: str, target: Path) -> list[str]:
+        words = shlex.join(peer.command(served, package, target))
+        return ["script", "--quiet", "--return", "--command", words, os.devnull]
+
+    return Peer(f"{peer.name}, at a terminal", command, peer.armed)
+
+
 def everyone() -> list[Peer]:
     """All peers: ours first, then the pips alone, then the others."""
     uv_program = str(uv())
