@@ -23,7 +23,7 @@ _FALSE = frozenset(["n", "no", "f", "false", "off", "0"])
 
 _PREFIX = "retry-patch"
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kMGT]?)B)?", re.IGNORECASE | re.ASCII)
+_SIZE = r"(\d+(?:\.\d+)?)\s*(?:([kMGT]?)B)?"
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -177,7 +177,7 @@ def _count(text: str) -> int | None:
 
 
 def _size(text: str) -> int | None:
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text, re.IGNORECASE | re.ASCII)
     return int(float(match[1]) * _UNITS[(match[2] or "").lower()]) if match else None
 
 

@@ -20,7 +20,7 @@ import tempfile
 import traceback
 import zlib
 from pathlib import Path
-from typing import Callable, Iterator, Protocol, TypeVar
+from typing import TYPE_CHECKING, Callable, Iterator, TypeVar
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
@@ -28,6 +28,11 @@ from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.errors import reason
 
 logger = logging.getLogger("pip_retry_patch")
+
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # which is cheaper to define
 
 T = TypeVar("T")
 

@@ -22,9 +22,8 @@ from pip_retry_patch.policy.representation import (
 from pip_retry_patch.records import NamedTuple
 
 # No file has a size of more than 18 digits, and Python refuses to read numbers of thousands.
-_CONTENT_RANGE = re.compile(
-    r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE
-)
+# Compiled at first use: a clean download has none.
+_CONTENT_RANGE = r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)"
 
 # Answers that ask for time, not for another request: RFC 6585 (429), RFC 9110 sections 15.5.9
 # (408) and 15.6, RFC 8470 (425). 520 to 527 are what a common CDN says of an origin it lost.
@@ -45,7 +44,7 @@ class ContentRange(NamedTuple):
 
 def parse_content_range(value: str | None) -> ContentRange | None:
     """Return what `value` says, or None if it is missing, of another unit or contradicts itself."""
-    match = _CONTENT_RANGE.fullmatch(value.strip()) if value else None
+    match = re.fullmatch(_CONTENT_RANGE, value.strip(), re.ASCII | re.IGNORECASE) if value else None
     if match is None:
         return None
     first, last, total = (int(g) if g and g != "*" else None for g in match.groups())

@@ -17,7 +17,7 @@ from pip_retry_patch.store import locks
 SUFFIX = ".partial"
 # Only such names are ours to remove: the directory may be one that the user named, with files of
 # other programs in it.
-_OURS = re.compile(r"[0-9a-f]{32}-\w+\.partial", re.ASCII)
+_OURS = r"[0-9a-f]{32}-\w+\.partial"
 
 
 def entries(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -28,7 +28,9 @@ def entries(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
         return
     for entry in found:
         with contextlib.suppress(OSError):
-            if _OURS.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False):
+            if re.fullmatch(_OURS, entry.name, re.ASCII) and not entry.is_dir(
+                follow_symlinks=False
+            ):
                 yield Path(entry.path), entry.stat(follow_symlinks=False)
 
 
