@@ -100,7 +100,9 @@ class Body:
         if name == "fp":  # see the module's docstring
             if not self._shows_file:
                 raise AttributeError(name)
-            return None if self.closed else self._chunks or self._first.fp or self
+            if self._chunks is not None:
+                return None if self._chunks.finished else self._chunks
+            return None if self.closed else self._first.fp or self
         return getattr(self._first, name)
 
     def _safe_read(self, amt: int) -> bytes:

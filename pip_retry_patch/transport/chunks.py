@@ -23,6 +23,11 @@ class Chunks:
         self._ready = b""
         self._ended = False
 
+    @property
+    def finished(self) -> bool:
+        """Whether the line behind the last chunk was read."""
+        return self._ended and not self._ready
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 

@@ -172,8 +172,10 @@ class Guard:
     ) -> Any:
         now = self._under_way
         asked = dict(zip(_URLOPEN_PARAMETERS, args), **kwargs)
-        headers = asked.get("headers")
-        headers = pool.headers if headers is None else headers
+        for name in ("headers", "retries"):
+            if asked.get(name) is None:
+                asked[name] = getattr(pool, name)  # as urllib3 does
+        headers = asked["headers"]
         url = absolute_url(pool, asked["url"])
         request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.artifact)
         if now.capturing:
