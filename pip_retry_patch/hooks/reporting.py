@@ -72,11 +72,12 @@ def is_for_a_person() -> bool:
 
 
 def error_maker(
-    pip: str, origins: Mapping[str, str]
+    pip: str, origins: Callable[[], Mapping[str, str]]
 ) -> Callable[[failures.Failure, Exception], Exception]:
     """Return what turns a Failure into the exception that this pip shows without a traceback.
 
-    :param origins: where each setting that is in force was made; see `settings.origins`.
+    :param origins: returns where each setting that is in force was made; see `settings.origins`.
+        It is asked at the end only, for it reads pip's configuration.
     """
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
@@ -104,7 +105,14 @@ def error_maker(
             # Of a diagnostic error this is what --log writes.
             return str(self.failure)
 
-    return lambda failure, _: NetworkInterrupted(advised(failure, origins))
+    def made(failure: failures.Failure, _: Exception) -> Exception:
+        try:
+            failure = advised(failure, origins())
+        except Exception as why:
+            logger.debug("pip-retry-patch could not say what would help: %r", why)
+        return NetworkInterrupted(failure)
+
+    return made
 
 
 def advised(failure: failures.Failure, origins: Mapping[str, str]) -> failures.Failure:

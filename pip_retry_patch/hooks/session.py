@@ -84,7 +84,7 @@ def install(session: Any) -> str:
         person=is_for_a_person(),
     )
     announce = Announcer(found.complaints)
-    error = error_maker(pip, origins_of_settings(pip))
+    error = error_maker(pip, lambda: origins_of_settings(pip))
     guard = Guard(session.urllib3, patience, error, announce)
     guard.wrap()
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")

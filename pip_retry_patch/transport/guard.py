@@ -188,9 +188,8 @@ class Guard:
             return wrapped(**retried(continuation, request))
         if asked.get("method") == "GET" and kwargs.get("preload_content", True):
             kwargs = dict(kwargs, preload_content=False)
-        waits = not no_retries(asked.get("retries"))
-        patient = waits or self._program
-        response = accepted = None
+        waits = not no_retries(asked["retries"])
+        patient, response, accepted = waits or self._program, None, None
         sends_parts = self._ranges[host_key(pool)]
         if patient and continuation is not None:
             offer = Offer(continuation, request, self._sender, sends_parts)
@@ -239,12 +238,12 @@ class Guard:
         if accepted is None and continuation is not None and came:
             partial = continuation.keep(known, response.headers, request.url)
         origin = self._origin(request, self.patience if patient else NONE)
-        # Only now, when little is left that can fail: it changes what it reads from.
+        # Only now, when little can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
             partial, known = accepted.partial, accepted.known
             if accepted.size is not None:
-                part.limit(accepted.size, final=True)
+                part.limit(accepted.size)
             part = Continued(partial, part)
         response._fp = Body(
             *(response._fp, part, origin, known, start, stop, partial), shows_file=self._program

@@ -7,7 +7,7 @@ from typing import Callable
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy.pace import Pace
-from pip_retry_patch.policy.retry import NONE, Attempts, Clock, Patience
+from pip_retry_patch.policy.retry import LONG_WAIT, NONE, Attempts, Clock, Patience
 from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.reissue import Part, Ranges
 
@@ -118,7 +118,11 @@ class Story:
             self._announced = True
             self._announce(line(self._place, self._why))
 
-    def announce_wait(self) -> None:
+    def announce_wait(self, seconds: float) -> None:
+        """Say what is waited for; a long wait that the server asked for has its own line."""
+        if self._announced and self._attempts.asked_to_wait and seconds > LONG_WAIT:
+            peer, trouble = messages.Peer(self._place.host), self.trouble or self._why
+            self._announce(messages.trying_again(peer, trouble, seconds))
         patience, effort = self._attempts.patience, self._attempts.effort
         left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
         if effort.lost_at is not None:

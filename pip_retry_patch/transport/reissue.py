@@ -68,7 +68,7 @@ class Part:
         self._left: int | None = None
         self._trap_errors()
 
-    def limit(self, size: int, final: bool) -> None:
+    def limit(self, size: int, final: bool = True) -> None:
         """Bring no more than `size` bytes, whatever the server sends."""
         self._left, self.final = size, final
 

@@ -115,7 +115,7 @@ class _Search:
 
     def _announce_wait(self, seconds: float) -> None:
         logger.debug("%s: next attempt in %.1f s", self._body.origin.name, seconds)
-        self._story.announce_wait()
+        self._story.announce_wait(seconds)
 
     def _question(self) -> Question:
         first = self._handed_on.offset - len(self._handed_on.tail)
@@ -220,8 +220,9 @@ class _Search:
     def wait_for_server(self, part: Part) -> Any:
         """The server asks for time."""
         part.close(False)
-        self._story.trouble = messages.busy(part.status)
-        self._attempts.was_unhelpful(retry_after(part.headers))
+        wanted = retry_after(part.headers)
+        self._story.trouble = messages.busy(part.status, wanted)
+        self._attempts.was_unhelpful(wanted)
         self._ranged &= not self._attempts.is_last
         return ASK_LATER
 
@@ -244,14 +245,13 @@ class _Search:
         """The server will not send it. A link may have expired: its first URL leads to another."""
         part.close(False)
         body = self._body
-        expired = part.status in _EXPIRED and body.origin.redirected
-        if not expired or not self._first_url_is_left:
+        if not (part.status in _EXPIRED and body.origin.redirected and self._first_url_is_left):
             raise GaveUpError(self._story.refused(part.status))
         self._first_url_is_left = False
         return self._ask_first_url()
 
     def begin_anew(self, part: Part) -> Any:
-        """It is another representation. Only who asked for the body can ask for that one."""
+        """It is another representation, which only who asked for the body can ask for."""
         part.close(False)
         raise GaveUpError(self._story.changed())
 
