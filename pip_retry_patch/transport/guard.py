@@ -105,8 +105,7 @@ class Guard:
     def wrap(self) -> None:
         """Put this guard in place, and take away one that was there before.
 
-        Test runners throw modules out of `sys.modules`, so that pip or this package is imported
-        twice. Two guards around one urllib3 would heal each other's work.
+        Test runners let pip be imported twice, and two guards would heal each other's work.
         """
         wrapt = import_wrapt()
         for connectionpool in copies(self._urllib3, "connectionpool"):
