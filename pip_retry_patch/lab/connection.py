@@ -41,7 +41,75 @@ class Host(Protocol):
         """Take note that a connection has ended; `error`: the lab itself is wrong."""
 
 
-class Connection:
+class _Endings:
+    """What an ending can do to a connection; see `stages.Line`."""
+
+    host: Host
+    socket: socket.socket
+    _slow_rate: float
+    _slow_until: float
+
+    def _count(self, sent: int) -> None:
+        raise NotImplementedError
+
+    def cut(self) -> bool:
+        """FIN, on TLS without close_notify."""
+        self.socket.close()
+        return False
+
+    def finish(self) -> bool:
+        """End as a good server does, on TLS with close_notify."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            self.socket.setblocking(False)
+            with contextlib.suppress(OSError):  # the peer's own close_notify is not there yet
+                self.socket.unwrap()
+            # Were the socket closed now, the peer's close_notify would be answered by RST.
+            self.socket.settimeout(1)
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+            while socket.socket.recv(self.socket, PIECE):
+                pass
+        return self.cut()
+
+    def reset(self) -> bool:
+        """RST, once all that was sent has reached the peer."""
+        self._count(-self._drain())
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return self.cut()
+
+    def garble(self) -> bool:
+        """On TLS, send a record that does not decrypt."""
+        # Past the SSLSocket: the header of a TLS record of application data, and noise.
+        socket.socket.sendall(self.socket, b"\x17\x03\x03\x01\x00" + os.urandom(256))
+        return True
+
+    def pause(self, seconds: float) -> bool:
+        """Send nothing for so long; False: the client left."""
+        # The client has nothing to say in mid-body but that it leaves.
+        return not select.select([self.socket], [], [], seconds)[0]
+
+    def slow_down(self, rate: float, seconds: float) -> bool:
+        """Send only so many bytes a second, for so long."""
+        self._slow_rate, self._slow_until = rate, time.monotonic() + seconds
+        return True
+
+    def leave(self, seconds: float) -> bool:
+        """End all other connections, and refuse new ones for so long."""
+        self.host.leave(seconds)
+        return True
+
+    def _drain(self) -> int:
+        """Wait until the peer's system has all that was sent; how many bytes it lacks."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and not self.host.closing.is_set():
+            left = unacknowledged(self.socket)
+            if not left:
+                return 0
+            time.sleep(0.001)
+        return left
+
+
+class Connection(_Endings):
     """One connection, in its own thread. It is the `Line` on which endings strike."""
 
     def __init__(self, host: Host, accepted: socket.socket) -> None:
@@ -203,64 +271,6 @@ class Connection:
 
     def _count(self, sent: int) -> None:
         self.host.site.update(self._number, sent=sent)
-
-    # What an ending can do
-
-    def cut(self) -> bool:
-        """FIN, on TLS without close_notify."""
-        self.socket.close()
-        return False
-
-    def finish(self) -> bool:
-        """End as a good server does, on TLS with close_notify."""
-        if isinstance(self.socket, ssl.SSLSocket):
-            self.socket.setblocking(False)
-            with contextlib.suppress(OSError):  # the peer's own close_notify is not there yet
-                self.socket.unwrap()
-            # Were the socket closed now, the peer's close_notify would be answered by RST.
-            self.socket.settimeout(1)
-            socket.socket.shutdown(self.socket, socket.SHUT_WR)
-            while socket.socket.recv(self.socket, PIECE):
-                pass
-        return self.cut()
-
-    def reset(self) -> bool:
-        """RST, once all that was sent has reached the peer."""
-        self._count(-self._drain())
-        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        return self.cut()
-
-    def garble(self) -> bool:
-        """On TLS, send a record that does not decrypt."""
-        # Past the SSLSocket: the header of a TLS record of application data, and noise.
-        socket.socket.sendall(self.socket, b"\x17\x03\x03\x01\x00" + os.urandom(256))
-        return True
-
-    def pause(self, seconds: float) -> bool:
-        """Send nothing for so long; False: the client left."""
-        # The client has nothing to say in mid-body but that it leaves.
-        return not select.select([self.socket], [], [], seconds)[0]
-
-    def slow_down(self, rate: float, seconds: float) -> bool:
-        """Send only so many bytes a second, for so long."""
-        self._slow_rate, self._slow_until = rate, time.monotonic() + seconds
-        return True
-
-    def leave(self, seconds: float) -> bool:
-        """End all other connections, and refuse new ones for so long."""
-        self.host.leave(seconds)
-        return True
-
-    def _drain(self) -> int:
-        """Wait until the peer's system has all that was sent; how many bytes it lacks."""
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and not self.host.closing.is_set():
-            left = unacknowledged(self.socket)
-            if not left:
-                return 0
-            time.sleep(0.001)
-        return left
 
 
 if sys.platform == "linux":

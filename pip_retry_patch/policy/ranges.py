@@ -64,6 +64,15 @@ class Question(NamedTuple):
     first: int | None
     conditional: bool = False
 
+    def fields(self, last: int | None, known: Representation) -> dict[str, str]:
+        """Return what a request has in its header that asks this; `last` is the last byte."""
+        fields = {}
+        if self.first is not None:
+            fields["Range"] = range_field(self.first, last)
+        if self.conditional:
+            fields["If-Range"] = known.validators.strong or ""
+        return fields
+
 
 class Verdict(enum.Enum):
     """What an answer to the request for the missing bytes is worth."""

@@ -17,13 +17,12 @@ import hashlib
 import http.client
 import logging
 import time
-from typing import Any
 
 from pip_retry_patch import failures
 from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.store.partials import Partial
-from pip_retry_patch.transport.chunks import Chunks
+from pip_retry_patch.transport.chunks import Chunks, Readable
 from pip_retry_patch.transport.continuation import Continued
 from pip_retry_patch.transport.errors import EarlyEnd, GaveUpError
 from pip_retry_patch.transport.origin import OVERLAP, HandedOn, Origin
@@ -40,7 +39,7 @@ KEPT_AT_ONCE = 64 * 1024
 FAST = 1 << 20
 
 
-class Body:
+class Body(Readable):
     """A readable that hands on exactly the bytes from `start` to `stop` of a representation.
 
     :param first: the response that it replaces.
@@ -93,62 +92,6 @@ class Body:
             part.watch(self._resumption.course)
         self._ahead = b""  # taken from the connection, of which the first bytes were handed on:
         self._handed = 0
-
-    # What urllib3, CacheControl and requests ask of a body.
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "fp":  # see the module's docstring
-            if not self._shows_file:
-                raise AttributeError(name)
-            if self._chunks is not None:
-                return None if self._chunks.finished else self._chunks
-            return None if self.closed else self._first.fp or self
-        return getattr(self._first, name)
-
-    def _safe_read(self, amt: int) -> bytes:
-        """As in http.client; urllib3's `read_chunked` calls it."""
-        if self._chunks is not None:
-            return self._chunks.read(amt)
-        return self._first._safe_read(amt)  # type: ignore[attr-defined,no-any-return]
-
-    @property
-    def closed(self) -> bool:
-        """True when the last byte was handed on; where no length says which that is, a read later.
-
-        As in http.client. CacheControl then writes its copy of the body, and pip should have its
-        own by then, in case that fills the disk.
-        """
-        return self._ended and not self._ahead and (self._end_was_read or not self._late)
-
-    def isclosed(self) -> bool:
-        """As `closed`; http.client calls it so."""
-        return self.closed
-
-    def close(self) -> None:
-        """Drop what was not read, and the connection with it."""
-        self._ahead = b""
-        self._end(reusable=False)
-        self._end_was_read = True
-
-    def read(self, amt: int | None = None) -> bytes:
-        """Return the next `amt` bytes: fewer only before an interruption and at the end.
-
-        :raises Exception: what `Origin.error` made, when the download cannot go on.
-        """
-        if amt is None or amt < 0:
-            return b"".join(iter(lambda: self._read(PIECE), b""))
-        return self._read(amt)
-
-    def read1(self, amt: int | None = None) -> bytes:
-        """Return what one read of the connection brings, at most `amt` bytes."""
-        return self._read(PIECE if amt is None or amt < 0 else amt, once=True)
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    # Reading.
 
     def _read(self, amt: int, once: bool = False) -> bytes:
         if self._error is not None:

@@ -70,6 +70,27 @@ class _UnderWay(threading.local):
     capturing = False
     captured: Captured | None = None
 
+    @contextlib.contextmanager
+    def during(self, **what: Any) -> Iterator[None]:
+        before = vars(self).copy()
+        vars(self).update(what)
+        try:
+            yield
+        finally:
+            vars(self).clear()
+            vars(self).update(before)
+
+    def capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
+        """Call `again`, and return what its last call of urlopen sent and got, unguarded."""
+        self.capturing, self.captured = True, None
+        try:
+            again(fields)
+            if self.captured is None:
+                raise CachedAnswerError("it was answered from a cache")
+            return self.captured
+        finally:
+            self.capturing, self.captured = False, None
+
 
 class Guard:
     """Wraps one urllib3.
@@ -138,21 +159,11 @@ class Guard:
         :param whole: who reads the body does not notice that it ends early, or ends in a traceback
             then. So it is watched over even with `retries=0`.
         """
-        now = self._under_way
-        before = vars(now).copy()
-        vars(now).update(
-            url=url,
-            again=again,
-            hashed=hashed,
-            artifact=artifact,
-            continuation=continuation,
-            whole=whole,
-        )
+        what = {"url": url, "again": again, "hashed": hashed, "artifact": artifact, "whole": whole}
         try:
-            yield
+            with self._under_way.during(**what, continuation=continuation):
+                yield
         finally:
-            vars(now).clear()
-            vars(now).update(before)
             if continuation is not None:
                 continuation.end()
 
@@ -258,7 +269,7 @@ class Guard:
 
         def capture(fields: Mapping[str, str]) -> Captured:
             assert again is not None
-            return self._capture(again, fields)
+            return now.capture(again, fields)
 
         if self._program and no_retries(request.asked.get("retries")):
             patience = patience._replace(seconds=0.0)
@@ -280,18 +291,6 @@ class Guard:
             ranges=self._ranges[host_key(request.pool)],
             pace=self._pace,
         )
-
-    def _capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
-        """Call `again`, and return what its last call of urlopen sent and got, unguarded."""
-        now = self._under_way
-        now.capturing, now.captured = True, None
-        try:
-            again(fields)
-            if now.captured is None:
-                raise CachedAnswerError("it was answered from a cache")
-            return now.captured
-        finally:
-            now.capturing, now.captured = False, None
 
 
 def protect() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Callable
 
 from pip_retry_patch import failures, messages
@@ -10,6 +11,8 @@ from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import LONG_WAIT, NONE, Attempts, Clock, Patience
 from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.reissue import Part, Ranges
+
+logger = logging.getLogger("pip_retry_patch")
 
 # Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
 # are compared with those that were handed on. A validator alone is a claim: two files of one size
@@ -120,6 +123,7 @@ class Story:
 
     def announce_wait(self, seconds: float) -> None:
         """Say what is waited for; a long wait that the server asked for has its own line."""
+        logger.debug("%s: next attempt in %.1f s", self._place.name, seconds)
         if self._announced and self._attempts.asked_to_wait and seconds > LONG_WAIT:
             peer, trouble = messages.Peer(self._place.host), self.trouble or self._why
             self._announce(messages.trying_again(peer, trouble, seconds))

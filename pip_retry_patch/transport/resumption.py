@@ -7,7 +7,6 @@ when to try again, and `NEXT_STEP` below says what each verdict leads to.
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Callable, Mapping
 
 from pip_retry_patch import messages
@@ -20,8 +19,6 @@ from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.origin import HandedOn, Origin, Story
 from pip_retry_patch.transport.reissue import PIECE, BrokenError, Part
-
-logger = logging.getLogger("pip_retry_patch")
 
 # So many vain requests for a part, to a server that never sent one in this run: ask for all of it.
 FRUITLESS = 2
@@ -102,7 +99,7 @@ class _Search:
     def run(self) -> Part | None:
         """Ask until a step ends the search."""
         next_step: Any = ASK_LATER
-        while next_step is ASK_NOW or self._attempts.wait(self._announce_wait):
+        while next_step is ASK_NOW or self._attempts.wait(self._story.announce_wait):
             next_step = ASK_LATER
             question = self._question()
             part = self._send(question)
@@ -113,10 +110,6 @@ class _Search:
                     return next_step  # type: ignore[no-any-return]
         raise GaveUpError(self._story.gave_up())
 
-    def _announce_wait(self, seconds: float) -> None:
-        logger.debug("%s: next attempt in %.1f s", self._body.origin.name, seconds)
-        self._story.announce_wait(seconds)
-
     def _question(self) -> Question:
         first = self._handed_on.offset - len(self._handed_on.tail)
         return Question(first, self._conditional) if self._ranged else Question(None)
@@ -124,13 +117,8 @@ class _Search:
     def _send(self, question: Question) -> Part | None:
         """Return the next answer; None if there was none, which is then counted."""
         origin = self._body.origin
-        fields = {}
-        if question.first is not None:
-            fields["Range"] = ranges.range_field(question.first, self._body.last)
-        if question.conditional:
-            fields["If-Range"] = self._body.known.validators.strong or ""
         try:
-            part = self._ask(fields)
+            part = self._ask(question.fields(self._body.last, self._body.known))
         except Exception as error:
             self._story.trouble = errors.reason(error)
             if errors.is_certificate_error(error):

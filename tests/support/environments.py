@@ -175,7 +175,7 @@ def copy_of(original: Environment) -> Environment:
 
 def copy(original: Environment, prefix: Path) -> None:
     """Copy a venv and lead its scripts here. The times stay, so what is compiled stays valid."""
-    unneeded = shutil.ignore_patterns(".done", FACTS)
+    unneeded = shutil.ignore_patterns(".done", FACTS, "*.pyc.*")  # what is being compiled now
     shutil.copytree(original.prefix, prefix, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
     was, now = (inside(original.root, path).encode() for path in (original.prefix, prefix))
     for script in (prefix / "bin").iterdir():

@@ -61,7 +61,9 @@ def test_the_patch_is_upgraded_while_it_is_active(wheel: Path, pip: str, python:
         assert_healed(environment.run(*downloading(lab, folder)), lab, folder)
     removed = environment.run("uninstall", "--yes", "pip-retry-patch")
     assert (removed.returncode, removed.stderr) == (0, "")
-    assert not list(environment.site_packages.glob("*retry*"))
+    packages = environment.site_packages
+    left = [*packages.glob("*retry*"), *packages.glob("*retry*/**/*")]
+    assert not left, [str(path.relative_to(packages)) for path in left]
 
 
 def upgraded(wheel: Path, folder: Path) -> Path:
