@@ -32,11 +32,10 @@ def test_no_plain_pip_gets_through(pip: str, python: str, bare: Factory) -> None
 
 
 @pairs(("22.3.1", "3.10"), (NEWEST, "3.13"))
-def test_the_option_python_guards_the_pip_in_the_other_environment(
-    pip: str, python: str, armed: Factory
-) -> None:
+def test_the_option_python_guards_the_pip_in_the_other_environment(pip: str, python: str) -> None:
     """There is no pip in the other one, nor anything of ours, and nothing is left there."""
-    environment = armed(pip, python)
+    # The other Python compiles pip and what is ours into this environment, for its own version.
+    environment = environments.fresh_environment(pip, python, armed=True)
     folder = environment.fresh_dir()
     _, base = environments.interpreter("3.11")  # another version: wrapt is compiled for this one
     programs.checked(Path("/"), base, "-m", "venv", "--without-pip", folder / "venv")
