@@ -15,6 +15,7 @@ from pip_retry_patch.messages import (
 from pip_retry_patch.records import NamedTuple
 
 _PACKAGE_IS_FINE = "The network failed. Nothing is wrong with the package itself."
+NO_NETWORK = "This machine has no network."
 _NO_RETRIES = "pip was told not to retry (--retries 0). Without that, it waits and tries again."
 
 
@@ -200,7 +201,7 @@ def unreachable_host(
     return Failure(
         message=f"{peer} cannot be reached{' any more' if answered else ''}.",
         context=_asked(name, peer, why, tried),
-        note="This machine has no network." if offline else _PACKAGE_IS_FINE,
+        note=NO_NETWORK if offline else _PACKAGE_IS_FINE,
         hint=tried.hint(hint),
         setting=longer if tried.retries else None,
         why=why,
@@ -274,6 +275,11 @@ def broken_request(name: str, host: str, why: str) -> Failure:
         note=_PACKAGE_IS_FINE,
         hint="Run the same command again when the connection is better.",
     )
+
+
+def too_slow(name: str, host: str) -> Failure:
+    """A mirror's page does not come to its end."""
+    return broken_request(name, host, "it did not come to its end in time")
 
 
 def index_refused(index: str, status: int) -> Failure:

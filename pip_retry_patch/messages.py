@@ -148,6 +148,14 @@ def busy(status: int, wanted: float | None = None) -> str:
     return f"the server answers {status}" + (f" and asks for {wanted:.0f} s" if wanted else "")
 
 
+# Of a host that delivered nothing a moment ago.
+RESTS = "it delivered nothing a moment ago"
+
+
+def answers(status: int) -> str:
+    return f"it answers {status}"
+
+
 def useless(status: int, verdict: str) -> str:
     return f"the server answered {status}, but {verdict}"
 
@@ -213,6 +221,35 @@ def may_be_unread(index: str, why: str) -> str:
     return f"But the index {index} could not be read ({why}), and may have it."
 
 
+def mirror_serves(index: str, why: str, mirror: str) -> str:
+    """An index delivers nothing now; from here on its pages come from a mirror."""
+    return f"{index} cannot be read now ({why}). Reading the mirror {mirror} in its place."
+
+
+def mirror_serves_file(name: str, host: str, why: str, mirror: str, offset: int) -> str:
+    """A file comes from a mirror, from `offset` on."""
+    so_far = f" after {format_size(offset)}" if offset else ""
+    return f"{clean(host)} does not deliver {name}{so_far} ({why}). Going on with {clean(mirror)}."
+
+
+def all_sources_failed(name: str, why: str, left: str) -> str:
+    return f"Neither the index nor a mirror delivers {name} now ({why}). Trying again {left}."
+
+
+def mirror_dropped(name: str, mirrors: str) -> str:
+    return (
+        f"{clean(mirrors)} sent other bytes of {name} than its hash is of. It is not asked again "
+        "in this run."
+    )
+
+
+def mirrors_of_another_index(mirrors_of: str, index: str) -> str:
+    return (
+        f"pip-retry-patch: retry-patch-mirrors is set for the index {mirrors_of}. It is not used "
+        f"for {index}."
+    )
+
+
 def page_again(name: str) -> str:
     return f"{name} was interrupted, and has changed since. Asking for all of it again."
 
@@ -238,6 +275,22 @@ def decoded(name: str, coding: str, host: str) -> str:
 
 def purged(count: int, size: int) -> str:
     return f"Partial downloads removed: {count} ({format_size(size)})"
+
+
+def bad_mirror(key: str, value: str) -> str:
+    return (
+        f"pip-retry-patch: the setting {clean(key)} must be http or https URLs, not "
+        f"{clean(redacted(value), 60)!r}. That one is left out."
+    )
+
+
+def redacted(text: str) -> str:
+    """Return what may be a URL without its credentials and its query."""
+    before, mark, rest = text.partition("://")
+    if not mark:
+        return text.rpartition("@")[2]
+    place, slash, path = rest.partition("/")
+    return f"{before}://{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
 def bad_setting(key: str, value: str, wanted: str, default: str) -> str:

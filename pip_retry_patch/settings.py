@@ -11,6 +11,7 @@ import math
 import os
 import re
 from typing import Any, Callable, Iterable, Mapping, TypeVar
+from urllib.parse import urlsplit
 
 from pip_retry_patch import messages
 from pip_retry_patch.records import NamedTuple
@@ -37,8 +38,9 @@ class Settings(NamedTuple):
     arrived is kept for a later run (`retry-patch-partials`), `partials_dir`: where, "" for below
     pip's cache directory, `partials_size`: how many bytes at the most, `partials_days`: for how
     long. `indexes`: "all" if each index must be readable, "any" if pip may go on without one that
-    never answered (`retry-patch-indexes`). `complaints`: one line for each value that made no
-    sense and was replaced by its default.
+    never answered (`retry-patch-indexes`). `mirrors`: base URLs of simple APIs that have the
+    content of `index-url`, in order of preference (`retry-patch-mirrors`). `complaints`: one line
+    for each value that made no sense and was replaced by its default.
     """
 
     enabled: bool = True
@@ -46,6 +48,7 @@ class Settings(NamedTuple):
     first_contact: float = 30.0
     attempts: int = 8
     indexes: str = "any"
+    mirrors: tuple[str, ...] = ()
     partials: bool = True
     partials_dir: str = ""
     partials_size: int = 5_000_000_000
@@ -89,6 +92,22 @@ def origins(items: Iterable[tuple[str, Any]], command: str | None = None) -> dic
     return {key: origin for key, (_, origin) in merged.items()}
 
 
+def index_of_mirrors(items: Iterable[tuple[str, Any]], command: str | None = None) -> str | None:
+    """Return the `index-url` that is set beside `retry-patch-mirrors`: "" if none is.
+
+    None where the environment sets the mirrors, and no index.
+    """
+    names = (_NAMES["mirrors"], "index-url")
+    found = _merged(_with_files(items), command, names)
+    mirrors, index = (found.get(name, ("", "")) for name in names)
+    if mirrors[1].startswith("PIP_"):
+        return index[0] if index[1].startswith("PIP_") else None
+    if index[1].startswith("PIP_"):
+        files = ((n, v, f) for n, v, f in _with_files(items) if not n.startswith(":env:"))
+        index = _merged(files, command, names).get("index-url", ("", ""))
+    return index[0]
+
+
 def _with_files(items: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, str, str]]:
     for name, value in items:
         if isinstance(value, dict):
@@ -98,9 +117,9 @@ def _with_files(items: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, str, st
 
 
 def _merged(
-    items: Iterable[tuple[str, str, str]], command: str | None
+    items: Iterable[tuple[str, str, str]], command: str | None, names: tuple[str, ...] = ()
 ) -> dict[str, tuple[str, str]]:
-    """Return the value in force, and its origin, of each of our keys.
+    """Return the value in force, and its origin, of each of our keys, or of these `names`.
 
     As in pip, a later section outranks an earlier one: `global`, then the command's own, then
     the environment (`:env:`). An empty value is no value.
@@ -108,7 +127,8 @@ def _merged(
     sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, command or "": {}, ":env:": {}}
     for name, value, file in items:
         section, _, key = name.partition(".")
-        if section in sections and key.startswith(_PREFIX) and value:
+        ours = key in names if names else key.startswith(_PREFIX)
+        if section in sections and ours and value:
             origin = f"[{section}] in {file}"
             if section == ":env:":
                 origin = "PIP_" + key.upper().replace("-", "_")
@@ -151,7 +171,20 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
             "-partials-days", _number, "a number of days", default.partials_days, "7"
         ),
     )
-    return settings._replace(complaints=tuple(complaints))
+    mirrors = merged.get(_NAMES["mirrors"], "").split()
+    for value in mirrors:
+        if not _is_web_address(value):
+            complaints.append(messages.bad_mirror(_NAMES["mirrors"], value))
+    usable = tuple(dict.fromkeys(value for value in mirrors if _is_web_address(value)))
+    return settings._replace(mirrors=usable, complaints=tuple(complaints))
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname or parts.port)
+    except ValueError:
+        return False
 
 
 def _indexes(text: str) -> str | None:

@@ -29,6 +29,20 @@ def origins_of_settings(pip: str) -> dict[str, str]:
     return settings.origins(items, command)
 
 
+def index_of_mirrors(pip: str) -> str | None:
+    """Return the index that the setting of mirrors is for: the one that is set beside it.
+
+    A file's mirrors are for the index that the files name, or else for pip's default. Those of the
+    environment are for the environment's index, or else for whichever pip is told to use (None).
+    """
+    items, command = configured(pip)
+    found = settings.index_of_mirrors(items, command)
+    if found != "":
+        return found
+    default: str = importlib.import_module(f"{pip}._internal.models.index").PyPI.simple_url
+    return default
+
+
 def configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
     """Return the items of pip's configuration, and the command that pip runs."""
     arguments = sys.argv[1:]

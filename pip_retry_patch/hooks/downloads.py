@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from types import MappingProxyType
-from typing import Any, Callable, ContextManager, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.cache import Library, evict, sweep
@@ -24,6 +24,10 @@ from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
+
+if TYPE_CHECKING:
+    from pip_retry_patch.hooks.mirrors import Mirrors
+    from pip_retry_patch.transport.elsewhere import Elsewhere
 
 
 class _Expected(threading.local):
@@ -50,6 +54,8 @@ class DownloadHooks:
     :param fetching: lets the session's hook know what it is asked for while that lasts.
     :param mismatch: pip's HashMismatch.
     """
+
+    mirrors: Mirrors | None = None
 
     def __init__(
         self,
@@ -186,6 +192,8 @@ class LinkedArtifact:
         self.host = messages.host_of(link.url_without_fragment)
         self.media = self.coding = ""
         self.cached = False
+        self.elsewhere: Elsewhere | None = None  # the other sources of it
+        self._before: tuple[str, int] | None = None
         self.announced: int | None = None
         self.continued: int | None = None
 
@@ -200,6 +208,9 @@ class LinkedArtifact:
     def continuation(self, fresh: bool) -> Continuation | None:
         """Return what stands beside a request for it."""
         try:
+            before, self._before = self._before, None
+            if before is not None and self._hooks.mirrors is not None:
+                return self._hooks.mirrors.going_on_from(before[0], self.name, before[1])
             return None if self._shelf is None else self._hooks.keep(self, self._shelf, fresh)
         except Exception as why:
             logger.debug("pip-retry-patch could not look for what it kept: %r", why)
@@ -228,6 +239,13 @@ class LinkedArtifact:
         for url in self._urls:
             sweep(self._session, url)
         return True
+
+    def drop_mirrors(self) -> int | None:
+        mirrors = self._hooks.mirrors
+        return None if mirrors is None else mirrors.drop(self)
+
+    def go_on_from(self, path: str, size: int) -> None:
+        self._before = (path, size) if size else None
 
     def forget(self) -> None:
         self.discard()

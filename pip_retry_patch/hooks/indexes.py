@@ -16,9 +16,10 @@ skip or to fail |
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.reporting import Announcer
@@ -26,6 +27,9 @@ from pip_retry_patch.transport.errors import failure_of
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
+
+if TYPE_CHECKING:
+    from pip_retry_patch.hooks.mirrors import Mirrors
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
@@ -40,10 +44,14 @@ class _Search(threading.local):
 class IndexHooks:
     """What stands around pip's search in its indexes.
 
+    `mirrors`: of the first index, where there are any.
+
     :param error: makes the exception for a Failure and the error that led to it.
     :param last_status: returns the status of the last response that this thread had.
     :param strict: no index may be missing (`retry-patch-indexes = all`).
     """
+
+    mirrors: Mirrors | None = None
 
     def __init__(
         self,
@@ -76,7 +84,8 @@ class IndexHooks:
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         try:
-            content = wrapped(*args, **kwargs)
+            with self._mirrored(collector, location.url, quiet):
+                content = wrapped(*args, **kwargs)
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
@@ -94,6 +103,13 @@ class IndexHooks:
                 failure = failures.index_refused(index, status)
                 raise self._error(failure, LookupError(index))
         return content
+
+    def _mirrored(self, collector: Any, url: str, quiet: bool) -> Any:
+        """Let the mirrors know that a page of the first index is fetched while this lasts."""
+        first = [index for index in collector.search_scope.index_urls[:1] if self.mirrors]
+        if quiet or first != [_index_of(collector, url)]:
+            return contextlib.nullcontext()
+        return self.mirrors.page(first[0], url)  # type: ignore[union-attr]
 
     def _skip(self, index: str, failure: failures.Failure, error: Exception) -> None:
         if self._search.unread is not None:

@@ -9,7 +9,6 @@ and past every cache; what does not fit then, stays an error.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import hashlib
 import logging
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, TypeVar
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
 from pip_retry_patch.records import NamedTuple
-from pip_retry_patch.transport.errors import reason
+from pip_retry_patch.transport.errors import is_full, reason
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -68,6 +67,15 @@ class Artifact(Protocol):
 
     def forget(self) -> None:
         """Remove what pip's HTTP cache has of it and what is kept of it, and nothing else."""
+
+    def drop_mirrors(self) -> int | None:
+        """Ask the mirrors that brought bytes of it no more.
+
+        :return: how many bytes came before theirs; None if none brought any.
+        """
+
+    def go_on_from(self, path: str, size: int) -> None:
+        """Let the next fetch go on from the first `size` bytes of a file."""
 
     def discard(self) -> None:
         """Remove what is kept of it for a later run, and nothing else."""
@@ -151,6 +159,14 @@ class FileRing:
                 raise
             found = error
         try:
+            while self._fetch_without_mirrors(artifact, path):
+                with contextlib.suppress(mismatch):
+                    return verify(path)
+        except Exception as error:
+            if artifact.failure_of(error) is not None:
+                raise error from None  # no other source delivers it
+            logger.debug("pip-retry-patch could not do without a mirror: %r", error)
+        try:
             if self._replace_decoded(artifact, verify, path, mismatch):
                 return verify(path)
             first, second, trouble = self._fetch_again(artifact, path)
@@ -169,6 +185,21 @@ class FileRing:
             # Whatever is wrong with the looking into it, the mismatch stands.
             logger.debug("pip-retry-patch could not look into a mismatch: %r", why)
         raise found
+
+    def _fetch_without_mirrors(self, artifact: Artifact, path: str) -> bool:
+        """Fetch again what mirrors brought, from others; False if none brought anything."""
+        offset = artifact.drop_mirrors()
+        if offset is None:
+            return False
+        folder = tempfile.mkdtemp(dir=str(Path(path).parent))
+        try:
+            artifact.forget()
+            artifact.go_on_from(path, offset)
+            fresh = artifact.fetch(folder, fresh=False)
+            Path(fresh.path).replace(path)
+            return True
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _replace_decoded(
         self,
@@ -213,15 +244,6 @@ class FileRing:
             return first, None, reason(error) if failure is None else failure.message
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def digest_of(path: str, algorithm: str) -> str:

@@ -23,22 +23,26 @@ import contextlib
 import importlib
 import logging
 import threading
-from typing import Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.cache import Library, evict
-from pip_retry_patch.hooks.configuration import origins_of_settings, read_settings
+from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.indexes import IndexHooks
 from pip_retry_patch.hooks.reporting import Announcer, error_maker, is_for_a_person
-from pip_retry_patch.policy.retry import Attempts, Effort, Patience
+from pip_retry_patch.policy.retry import BRIEF, Attempts, Effort, Patience
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
 from pip_retry_patch.transport.pages import is_cut
+from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
+
+if TYPE_CHECKING:
+    from pip_retry_patch.hooks.mirrors import Mirrors
 
 # What is wrapped in pip's own modules, and by which method: of the `SessionHook` here, or of the
 # `DownloadHooks` or `IndexHooks`.
@@ -95,8 +99,16 @@ def install(session: Any) -> str:
     downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch)
     indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
     wrapt = import_wrapt()
-    for module, path, method in WRAPPED:
-        owner = next(o for o in (hook, indexes, downloads) if hasattr(o, method))
+    wrapped = list(WRAPPED)
+    if found.mirrors:
+        # Nobody else pays for it. And it is now, for pip 26.1 bans imports later.
+        module: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
+        intended = index_of_mirrors(pip)
+        mirrors = module.Mirrors(pip, found.mirrors, intended, guard, announce)
+        hook.mirrors = indexes.mirrors = downloads.mirrors = mirrors
+        wrapped.append(("index.package_finder", "parse_links", "links"))
+    for module, path, method in wrapped:
+        owner = next(o for o in (hook, indexes, downloads, hook.mirrors) if hasattr(o, method))
         wrapper = getattr(owner, method)
         try:
             target = importlib.import_module(f"{pip}._internal.{module}")
@@ -121,6 +133,8 @@ class SessionHook:
     :param error: makes the exception for a Failure and the error that led to it.
     :param exceptions: `requests.exceptions`, as pip's session uses it.
     """
+
+    mirrors: Mirrors | None = None
 
     # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
     pip_resumes = False
@@ -160,6 +174,32 @@ class SessionHook:
     ) -> Any:
         """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
         self._announce.complain()
+        mirrors = self.mirrors
+        url = args[1] if len(args) > 1 else kwargs.get("url", "")
+        if mirrors is None or len(args) != 2 or not self._retries(session, url):
+            return self._send(wrapped, session, args, kwargs)
+
+        def send(
+            to: str, named: dict[str, Any], plain: bool = False, method: str = "", **how: Any
+        ) -> Any:
+            if plain:
+                return wrapped(args[0], to, **named)
+            return self._send(wrapped, session, (method or args[0], to), named, **how)
+
+        return mirrors.request(send, session, url, kwargs, self._under_way.artifact)
+
+    def _retries(self, session: Any, url: str) -> bool:
+        return not no_retries(getattr(session.get_adapter(url), "max_retries", None))
+
+    def _send(
+        self,
+        wrapped: Calls,
+        session: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        **how: Any,
+    ) -> Any:
+        """Send it; `how`: the options of `Guard.sending` where there are mirrors to ask."""
         artifact, fresh = self._under_way.artifact, self._under_way.fresh
         url = args[1] if len(args) > 1 else kwargs.get("url", "")
         if fresh:
@@ -180,7 +220,7 @@ class SessionHook:
         while True:
             continuation = None if artifact is None else artifact.continuation(fresh)
             try:
-                with self._guard.sending(url, again, hashed, is_file, continuation, whole):
+                with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
                     response = wrapped(*args, **kwargs)
                 self._under_way.status = response.status_code
                 if kwargs.get("stream") or not self._is_cut(session, response):
@@ -195,7 +235,7 @@ class SessionHook:
                     raise self._error(told, error) from error
                 if failure is None or not failure.changed:
                     raise
-                attempts = attempts or self._attempts()
+                attempts = attempts or self._attempts(BRIEF if how.get("brief") else None)
                 attempts.was_unhelpful(at_once=True)
                 if not attempts.wait(announce_again):
                     raise
@@ -219,8 +259,8 @@ class SessionHook:
             logger.debug("pip-retry-patch could not look at the end of a page: %r", why)
             return False
 
-    def _attempts(self) -> Attempts:
-        return Attempts(self._guard.patience, self._guard.clock, Effort())
+    def _attempts(self, patience: Patience | None) -> Attempts:
+        return Attempts(patience or self._guard.patience, self._guard.clock, Effort())
 
 
 def _past_caches(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -85,6 +85,9 @@ LONG_WAIT = 3.0
 # `--retries 0`: whatever fails is told at once.
 NONE = Patience(attempts=0, seconds=0.0)
 
+# There is another source to ask: this one gets one retry, at once.
+BRIEF = Patience(attempts=1, seconds=0.0, first_contact=0.0)
+
 
 class Effort(NamedTuple):
     """What was tried since the last real progress. Immutable: each outcome gives a new one.

@@ -8,6 +8,7 @@ from pip_retry_patch import failures, messages
 from pip_retry_patch.failures import Tried
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import (
+    BRIEF,
     LONG_WAIT,
     NONE,
     Attempts,
@@ -63,9 +64,24 @@ class Asking:
     def first(self) -> Any:
         """Send it as pip asked for it, with pip's own retries."""
         request, own = self._request, self._request.asked.get("retries")
+        if self._patience == BRIEF:
+            return self._first_of_two()
         if self._patience == NONE or not request.of_pip or not hasattr(own, "increment"):
             return self._send()
         return self._send(retries=retries.with_waits(own, self._waits))
+
+    def _first_of_two(self) -> Any:
+        """Send it, and at once again where that did not help: others are there to be asked."""
+        try:
+            response = self._send(**PROBE)
+            if response.status != 429 and response.status < 500:
+                return response
+            drop(response)
+        except Exception as error:
+            if not errors.is_network_error(error) or errors.is_certificate_error(error):
+                raise
+        self._waits.count += 1
+        return self._send(**PROBE)
 
     def _announce_retry(self, seconds: float, last: Any) -> None:
         error, status = getattr(last, "error", None), getattr(last, "status", None)
@@ -221,7 +237,8 @@ class Asking:
                 failure = failure._replace(setting=None)  # no patience is of use
             self._give_up(failure, error)
             return failure
-        self._hosts.note_busy(self._pool)
+        if self._patience != BRIEF:
+            self._hosts.note_busy(self._pool)
         helped = self._hosts.has_helped(self._pool)
         if wanted is not None and wanted > LONG_WAIT and tried.retries:
             return failures.asks_for_too_long(
@@ -230,5 +247,7 @@ class Asking:
         return failures.busy_host(name, self._peer(), trouble, tried, helped=helped)
 
     def _give_up(self, failure: failures.Failure, error: Exception) -> None:
+        if self._patience == BRIEF:
+            return  # hooks/mirrors.py, or elsewhere.py, knows when all have failed
         if self._request.of_pip and self._patience != NONE and failure.first_contact:
             self._hosts.give_up(self._pool, failure, error)

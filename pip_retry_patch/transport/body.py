@@ -81,6 +81,7 @@ class Body(Readable):
         self._digest = None if origin.hashed else hashlib.sha256()
         self._tail = b""
         self._ended = False
+        self._timed = origin.until is not None
         # See `closed`; what an earlier run kept of may have had no length at first.
         self._late = stop is None or isinstance(part, Continued)
         self._end_was_read = False
@@ -144,6 +145,9 @@ class Body(Readable):
             most = min(wanted, KEPT_AT_ONCE)
         if self._stop is not None:
             most = min(most, self._stop - self._offset)
+        if self._timed:
+            self._origin.check_time()
+            once = True
         began = time.monotonic()
         piece = part.read(most, once)
         self._fast = len(piece) >= FAST * (time.monotonic() - began)

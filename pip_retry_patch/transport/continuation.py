@@ -51,6 +51,11 @@ class Continuation:
         """Whether what is kept may be offered with a request."""
         return self._kept is not None and not self._withdrawn
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether anything is kept that a request could go on from."""
+        return self._kept is not None
+
     def withdraw(self) -> None:
         """Offer it no more, until a redirect leads to another server."""
         self._withdrawn = True
@@ -61,7 +66,7 @@ class Continuation:
         There is no If-Range: the hash covers whatever comes, and another host, or another node of
         this one, would only take the validator for a sign that the file has changed.
         """
-        if self._kept is None or self._withdrawn or any(n.lower() == "range" for n in headers):
+        if self._kept is None or any(n.lower() == "range" for n in headers):
             return {}
         known = self._kept.header.known
         same_host = self._kept.header.host == host_of(url)

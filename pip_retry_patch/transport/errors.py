@@ -93,6 +93,15 @@ def is_network_error(error: BaseException) -> bool:
     return "HTTPError" in kinds and not kinds & _NO_NETWORK_ERRORS
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class CachedAnswerError(ConnectionError):
     """A request that was sent again was answered from a cache: no server had a say in it."""
 

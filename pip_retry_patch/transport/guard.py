@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import importlib
 import logging
 import random
-import threading
 import time
-from typing import Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges, representation
 from pip_retry_patch.policy.pace import Pace
-from pip_retry_patch.policy.retry import NONE, Clock, Patience
+from pip_retry_patch.policy.retry import BRIEF, NONE, Attempts, Clock, Effort, Patience
 from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.transport.errors import (
-    CachedAnswerError,
-    failure_of,
-    is_local,
-    is_unreachable,
-)
+from pip_retry_patch.transport.errors import failure_of, is_local, is_unreachable
 from pip_retry_patch.transport.hosts import absolute_url, drop, host_key, same_resource
 from pip_retry_patch.transport.offer import Offer, retried
 from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.reissue import (
+    PROBE,
     Again,
     Captured,
     Ranges,
@@ -43,7 +39,11 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
 )
 from pip_retry_patch.transport.sender import PatientSender
+from pip_retry_patch.transport.under_way import UnderWay
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
+
+if TYPE_CHECKING:
+    from pip_retry_patch.transport.elsewhere import Elsewhere
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -56,40 +56,6 @@ _URLOPEN_PARAMETERS = (
 
 SYSTEM_CLOCK = Clock(time.monotonic, time.sleep, random.uniform)
 PACE = Pace()
-
-
-class _UnderWay(threading.local):
-    """The request that this thread is sending; `pip list --outdated` used to have several."""
-
-    url = ""
-    again: Again | None = None
-    hashed = False
-    artifact = False
-    whole = False
-    continuation: Continuation | None = None
-    capturing = False
-    captured: Captured | None = None
-
-    @contextlib.contextmanager
-    def during(self, **what: Any) -> Iterator[None]:
-        before = vars(self).copy()
-        vars(self).update(what)
-        try:
-            yield
-        finally:
-            vars(self).clear()
-            vars(self).update(before)
-
-    def capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
-        """Call `again`, and return what its last call of urlopen sent and got, unguarded."""
-        self.capturing, self.captured = True, None
-        try:
-            again(fields)
-            if self.captured is None:
-                raise CachedAnswerError("it was answered from a cache")
-            return self.captured
-        finally:
-            self.capturing, self.captured = False, None
 
 
 class Guard:
@@ -117,7 +83,7 @@ class Guard:
         self.clock = clock
         self.error = error
         self._announce = announce
-        self._under_way = _UnderWay()
+        self._under_way = UnderWay()
         self._urllib3 = urllib3
         self._program = program
         self._sender = PatientSender(patience, clock, error, announce)
@@ -148,6 +114,9 @@ class Guard:
         artifact: bool = False,
         continuation: Continuation | None = None,
         whole: bool = False,
+        elsewhere: Elsewhere | None = None,
+        brief: bool = False,
+        until: float | None = None,
     ) -> Iterator[None]:
         """Say what is sent while this lasts: a request for `url`, whatever redirects follow.
 
@@ -158,8 +127,12 @@ class Guard:
         :param continuation: what an earlier run kept, and where to keep what comes now.
         :param whole: who reads the body does not notice that it ends early, or ends in a traceback
             then. So it is watched over even with `retries=0`.
+        :param elsewhere: other sources of the file.
+        :param brief: there is another source to ask, so this one gets one retry.
+        :param until: the clock's reading at which the body must have come.
         """
         what = {"url": url, "again": again, "hashed": hashed, "artifact": artifact, "whole": whole}
+        what.update(elsewhere=elsewhere, brief=brief, until=until, capturing=False)
         try:
             with self._under_way.during(**what, continuation=continuation):
                 yield
@@ -189,7 +162,7 @@ class Guard:
         url = absolute_url(pool, asked["url"])
         request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.artifact)
         if now.capturing:
-            response = wrapped(*args, **kwargs)
+            response = wrapped(*args, **dict(kwargs, **(PROBE if now.brief else {})))
             now.captured = Captured(request, response, response._fp)
             return response
         continuation = now.continuation
@@ -199,10 +172,45 @@ class Guard:
         if asked.get("method") == "GET" and kwargs.get("preload_content", True):
             kwargs = dict(kwargs, preload_content=False)
         waits = not no_retries(asked["retries"])
-        patient, response, accepted = waits or self._program, None, None
+        patient, elsewhere, origin = waits or self._program, now.elsewhere, None
+        if elsewhere is not None and waits:
+            # The others are asked where this one has nothing, and this one is not asked for long.
+            elsewhere.original = self._origin(request, self.patience)
+            elsewhere.capture = functools.partial(now.capture, brief=True)
+            ask = functools.partial(self._ask, wrapped, request, args, kwargs, continuation, True)
+            attempts = Attempts(self.patience, self.clock, Effort())
+            response, accepted, origin = elsewhere.first_answer(ask, continuation, attempts)
+        else:
+            offered = continuation if patient else None
+            response, accepted = self._ask(wrapped, request, args, kwargs, offered, waits)
         sends_parts = self._ranges[host_key(pool)]
-        if patient and continuation is not None:
-            offer = Offer(continuation, request, self._sender, sends_parts)
+        try:
+            if continuation is not None and accepted is None and continuation.settle(response):
+                sends_parts.refused = not sends_parts.proven
+            if patient or now.whole:
+                self._make_resumable(request, response, accepted, patient, origin)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not guard a download: %r", why)
+            if accepted is not None:
+                accepted.partial.remove()
+                drop(response)
+                response = self._sender.send(request, args, kwargs, waits)
+        return response
+
+    def _ask(
+        self,
+        wrapped: Calls,
+        request: Request,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        continuation: Continuation | None,
+        waits: bool,
+    ) -> tuple[Any, Accepted | None]:
+        """Return the answer of the request's own host, and what is kept if that goes on with it."""
+        response, accepted, brief = None, None, self._under_way.is_brief
+        if continuation is not None:
+            sends_parts = self._ranges[host_key(request.pool)]
+            offer = Offer(continuation, request, self._sender, sends_parts, brief)
             try:
                 response, accepted = offer.ask(args, kwargs)
             except Exception as error:
@@ -212,22 +220,16 @@ class Guard:
                 continuation.withdraw()
             wrapped.forget()  # the answers to an offer are none to pip's own request
         if response is None:
-            response = self._sender.send(request, args, kwargs, waits)
-        try:
-            if continuation is not None and accepted is None and continuation.settle(response):
-                sends_parts.refused = not sends_parts.proven
-            if patient or now.whole:
-                self._make_resumable(request, response, accepted, patient)
-        except Exception as why:
-            logger.debug("pip-retry-patch could not guard a download: %r", why)
-            if accepted is not None:
-                accepted.partial.remove()
-                drop(response)
-                response = self._sender.send(request, args, kwargs, waits)
-        return response
+            response = self._sender.send(request, args, kwargs, waits, brief)
+        return response, accepted
 
     def _make_resumable(
-        self, request: Request, response: Any, accepted: Accepted | None, patient: bool
+        self,
+        request: Request,
+        response: Any,
+        accepted: Accepted | None,
+        patient: bool,
+        origin: Origin | None,
     ) -> None:
         """Let a response read from a `Body`, if its body can be continued at all."""
         if request.asked["method"] != "GET" or isinstance(response._fp, Body):
@@ -246,8 +248,10 @@ class Guard:
         partial = None
         came = response.status == 200 and not representation.is_web_page(known.media)
         if accepted is None and continuation is not None and came:
-            partial = continuation.keep(known, response.headers, request.url)
-        origin = self._origin(request, self.patience if patient else NONE)
+            url = request.url if origin is None else origin.url
+            partial = continuation.keep(known, response.headers, url)
+        if origin is None:
+            origin = self._origin(request, self.patience if patient else NONE)
         # Only now, when little can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
@@ -273,6 +277,8 @@ class Guard:
 
         if self._program and no_retries(request.asked.get("retries")):
             patience = patience._replace(seconds=0.0)
+        if now.brief and patience != NONE:
+            patience = BRIEF
         reissuer = Reissuer(request, capture)
         redirected = again is not None and not same_resource(first_url, request.url)
         return Origin(
@@ -290,6 +296,9 @@ class Guard:
             hashed=now.hashed,
             ranges=self._ranges[host_key(request.pool)],
             pace=self._pace,
+            url=request.url,
+            elsewhere=now.elsewhere,
+            until=now.until,
         )
 
 

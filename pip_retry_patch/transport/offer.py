@@ -25,6 +25,7 @@ class Offer:
     """One request of pip's, and what is kept of the artifact that it asks for.
 
     :param ranges: remembers whether the host sends parts.
+    :param brief: there is another source to ask: this one gets one retry.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Offer:
         request: Request,
         sender: PatientSender,
         ranges: Ranges,
+        brief: bool = False,
     ) -> None:
         self._continuation = continuation
         self._request = request._replace(send=self._send)
         self._plain = request
         self._sender = sender
         self._ranges = ranges
+        self._brief = brief
         self._fruitless = 0
 
     def ask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Accepted | None]:
@@ -49,12 +52,14 @@ class Offer:
         continuation, plain = self._continuation, self._plain
         if self._ranges.refused or plain.asked["method"] != "GET" or "headers" not in kwargs:
             return None, None
+        if not continuation.is_offered:
+            return None, None
         fields = continuation.fields(plain.headers, plain.url)
         if not fields:
             return None, None
         offered = dict(kwargs, headers=dict(plain.headers, **fields))
         try:
-            response = self._sender.send(self._request, args, offered, True)
+            response = self._sender.send(self._request, args, offered, True, self._brief)
         except Exception as error:
             if not continuation.is_offered or not was_sent(error):
                 raise

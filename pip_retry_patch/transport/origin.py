@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Callable
+from typing import Any, Callable
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import LONG_WAIT, NONE, Attempts, Clock, Patience
 from pip_retry_patch.records import NamedTuple
+from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.reissue import Part, Ranges
 
 logger = logging.getLogger("pip_retry_patch")
@@ -37,6 +38,10 @@ class Origin(NamedTuple):
     :param hashed: see `ranges.judge`.
     :param pace: when a connection has stopped moving.
     :param ranges: remembers whether the host sends parts.
+    :param url: of the thing there.
+    :param mirror: the base URL of the mirror that this is; None for the original source.
+    :param elsewhere: the other sources (elsewhere.py), if there are any.
+    :param until: the clock's reading at which the body must have come; None for any time.
     """
 
     name: str
@@ -53,6 +58,16 @@ class Origin(NamedTuple):
     hashed: bool
     ranges: Ranges
     pace: Pace = Pace()
+    url: str = ""
+    mirror: str | None = None
+    elsewhere: Any = None
+    until: float | None = None
+
+    def check_time(self) -> None:
+        """Raise an error where the body should have come by now."""
+        if self.until is not None and self.clock.now() > self.until:
+            late = errors.EarlyEnd()
+            raise self.error(failures.too_slow(self.name, self.host), late)
 
 
 class HandedOn(NamedTuple):
@@ -115,9 +130,14 @@ class Story:
         self._announce = announce
         self._announced = False
 
-    def announce(self, line: Callable[[messages.Place, str], str]) -> None:
+    @property
+    def latest(self) -> str:
+        """What went wrong last."""
+        return self.trouble or self._why
+
+    def announce(self, line: Callable[[messages.Place, str], str] | None) -> None:
         """Show `line`, unless this interruption already had its one line."""
-        if not self._announced:
+        if line is not None and not self._announced:
             self._announced = True
             self._announce(line(self._place, self._why))
 

@@ -214,11 +214,14 @@ class Captured(NamedTuple):
 class Reissuer:
     """Sends one request again, for the rest of its answer.
 
+    :param request: None where only `ask_first_url` will be called.
     :param capture: lets pip's session send its own request once more, with some fields, and
         returns the call of urlopen that this led to.
     """
 
-    def __init__(self, request: Request, capture: Callable[[Mapping[str, str]], Captured]) -> None:
+    def __init__(
+        self, request: Request | None, capture: Callable[[Mapping[str, str]], Captured]
+    ) -> None:
         self._request = request
         self._capture = capture
 
@@ -228,6 +231,7 @@ class Reissuer:
         So it has the credentials that pip's session chose for that host. A redirect is returned.
         """
         request = self._request
+        assert request is not None
         kept = {
             name: request.headers[name]
             for name in request.headers

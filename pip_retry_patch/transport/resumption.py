@@ -19,6 +19,7 @@ from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.origin import HandedOn, Origin, Story
 from pip_retry_patch.transport.reissue import PIECE, BrokenError, Part
+from pip_retry_patch.transport.turns import Turns
 
 # So many vain requests for a part, to a server that never sent one in this run: ask for all of it.
 FRUITLESS = 2
@@ -42,6 +43,7 @@ class Resumption:
         self.origin = origin
         self.start = start
         self.last = last
+        self.turns = Turns(origin)
         self.course: Course | None = None  # by which it is known that a connection has stopped
         self._attempts: Attempts | None = None
         self._progress_from = start
@@ -62,6 +64,7 @@ class Resumption:
         origin = self.origin
         if offset - self._progress_from >= origin.patience.progress:
             self._progress_from, self._attempts = offset, None
+            self.turns.progressed()
         if self._attempts is None:
             self._attempts = Attempts(origin.patience, origin.clock, Effort())
         else:
@@ -83,32 +86,54 @@ class _Search:
         self._handed_on = handed_on
         self._attempts = attempts
         self._story = story
-        self._ask = self._asked = body.origin.ask
-        self._first_url_is_left = body.origin.ask_first_url is not None
         strong = body.known.validators.strong
         # A part that neither a hash nor a validator speaks for is not worth asking for.
         self._can_join = body.origin.hashed or strong is not None
-        self._ranged = self._can_join and not body.origin.ranges.refused
+        self._answer = ranges.Answer(Verdict.WHOLE)
+        self._end: GaveUpError | None = None
+        self._turn_to(body.turns.origin)
+
+    def _turn_to(self, origin: Origin) -> None:
+        """Ask there from now on."""
+        self._origin = origin
+        self._ask = self._asked = origin.ask
+        self._first_url_is_left = origin.ask_first_url is not None
+        self._ranged = self._can_join and not origin.ranges.refused
         # Where a hash covers the body, no condition is needed: nodes of one host may disagree on
         # validators, and their parts fit all the same.
-        self._conditional = not body.origin.hashed and not body.origin.ranges.unconditional
+        self._conditional = not origin.hashed and not origin.ranges.unconditional
         self._fruitless = 0
         self._withheld = False
-        self._answer = ranges.Answer(Verdict.WHOLE)
 
     def run(self) -> Part | None:
         """Ask until a step ends the search."""
         next_step: Any = ASK_LATER
-        while next_step is ASK_NOW or self._attempts.wait(self._story.announce_wait):
+        while next_step is ASK_NOW or self._next_turn():
             next_step = ASK_LATER
             question = self._question()
-            part = self._send(question)
-            if part:
-                self._answer = self._judge(part, question)
-                next_step = NEXT_STEP[self._answer.verdict](self, part)
-                if next_step not in (ASK_NOW, ASK_LATER):
-                    return next_step  # type: ignore[no-any-return]
-        raise GaveUpError(self._story.gave_up())
+            try:
+                part = self._send(question)
+                if part:
+                    self._answer = self._judge(part, question)
+                    next_step = NEXT_STEP[self._answer.verdict](self, part)
+            except GaveUpError as end:
+                if not self._body.turns.are_shared:
+                    raise
+                self._end = self._end or end
+                self._body.turns.leave()
+                continue
+            if next_step not in (ASK_NOW, ASK_LATER):
+                self._body.turns.delivered(self._handed_on.offset, self._story.latest)
+                return next_step  # type: ignore[no-any-return]
+        raise self._end or GaveUpError(self._story.gave_up())
+
+    def _next_turn(self) -> bool:
+        turns = self._body.turns
+        if not turns.next(self._attempts, self._story.announce_wait):
+            return False
+        if turns.origin is not self._origin:
+            self._turn_to(turns.origin)
+        return True
 
     def _question(self) -> Question:
         first = self._handed_on.offset - len(self._handed_on.tail)
@@ -116,7 +141,7 @@ class _Search:
 
     def _send(self, question: Question) -> Part | None:
         """Return the next answer; None if there was none, which is then counted."""
-        origin = self._body.origin
+        origin = self._origin
         try:
             part = self._ask(question.fields(self._body.last, self._body.known))
         except Exception as error:
@@ -160,7 +185,7 @@ class _Search:
 
     def _doubt_ranges(self) -> None:
         """Take turns: our own Range may bring each answer down. The last attempt has none."""
-        sends_parts = self._body.origin.ranges
+        sends_parts = self._origin.ranges
         self._fruitless += 1
         self._ranged = self._can_join and not sends_parts.refused and not self._attempts.is_last
         if not sends_parts.proven and self._fruitless % (FRUITLESS + 1) == FRUITLESS:
@@ -170,19 +195,27 @@ class _Search:
 
     def resume(self, part: Part) -> Any:
         """It continues from where it was asked to."""
-        sends_parts = self._body.origin.ranges
+        sends_parts = self._origin.ranges
         sends_parts.proven, sends_parts.refused = True, False
-        sends_parts.unconditional |= not self._conditional and not self._body.origin.hashed
+        sends_parts.unconditional |= not self._conditional and not self._origin.hashed
         if self._answer.size is not None:
             part.limit(self._answer.size, final=self._body.known.total is not None)
-        return self._read_up(part, self._handed_on.overlaps, messages.resumed)
+        return self._read_up(part, self._handed_on.overlaps, self._line(messages.resumed))
 
     def replay(self, part: Part) -> Any:
         """It is the representation from its beginning: read it again up to the offset."""
-        if self._withheld and not self._body.origin.ranges.proven:
-            self._body.origin.ranges.refused = True
-        self._story.announce(messages.replayed)
-        return self._read_up(part, self._begins_the_same, messages.replayed)
+        if self._withheld and not self._origin.ranges.proven:
+            self._origin.ranges.refused = True
+        if self._body.turns.defer():
+            part.close(False)
+            self._attempts.was_unhelpful(at_once=True)
+            return ASK_LATER
+        self._story.announce(self._line(messages.replayed))
+        return self._read_up(part, self._begins_the_same, self._line(messages.replayed))
+
+    def _line(self, line: messages.Line) -> messages.Line | None:
+        """Return what is said of the answer; what a mirror brings has a line of its own."""
+        return line if self._origin.mirror is None else None
 
     def finish(self, part: Part) -> Any:
         """Nothing is missing."""
@@ -224,7 +257,7 @@ class _Search:
     def follow(self, part: Part) -> Any:
         """The link leads elsewhere now. pip's session follows it, from the first URL on."""
         part.close(False)
-        if self._body.origin.ask_first_url is None:
+        if self._origin.ask_first_url is None:
             raise GaveUpError(self._story.refused(part.status))
         self._first_url_is_left = False
         return self._ask_first_url()
@@ -232,8 +265,8 @@ class _Search:
     def ask_for_new_link(self, part: Part) -> Any:
         """The server will not send it. A link may have expired: its first URL leads to another."""
         part.close(False)
-        body = self._body
-        if not (part.status in _EXPIRED and body.origin.redirected and self._first_url_is_left):
+        origin = self._origin
+        if not (part.status in _EXPIRED and origin.redirected and self._first_url_is_left):
             raise GaveUpError(self._story.refused(part.status))
         self._first_url_is_left = False
         return self._ask_first_url()
@@ -244,13 +277,15 @@ class _Search:
         raise GaveUpError(self._story.changed())
 
     def _ask_first_url(self) -> Any:
-        assert self._body.origin.ask_first_url is not None
-        self._ask = self._body.origin.ask_first_url
-        self._ranged = self._can_join and not self._body.origin.ranges.refused
+        assert self._origin.ask_first_url is not None
+        self._ask = self._origin.ask_first_url
+        self._ranged = self._can_join and not self._origin.ranges.refused
         self._withheld = False
         return ASK_NOW
 
-    def _read_up(self, part: Part, is_same: Callable[[Part], Any], line: messages.Line) -> Any:
+    def _read_up(
+        self, part: Part, is_same: Callable[[Part], Any], line: messages.Line | None
+    ) -> Any:
         """Return the part once it was read up to the offset, and has proven to be the same."""
         try:
             same = is_same(part)

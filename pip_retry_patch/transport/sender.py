@@ -10,7 +10,7 @@ import logging
 from typing import Any, Callable, Mapping
 
 from pip_retry_patch import failures
-from pip_retry_patch.policy.retry import NONE, Clock, Patience
+from pip_retry_patch.policy.retry import BRIEF, NONE, Clock, Patience
 from pip_retry_patch.transport.asking import Asking
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts, drop, is_retry_of_urllib3
@@ -40,19 +40,25 @@ class PatientSender:
         self._announce = announce
 
     def send(
-        self, request: Request, args: tuple[Any, ...], kwargs: Mapping[str, Any], patient: bool
+        self,
+        request: Request,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        patient: bool,
+        brief: bool = False,
     ) -> Any:
         """Return the answer, or raise what urllib3 raised, or the error that patience ended with.
 
         :param args: and `kwargs`, what urlopen was called with.
         :param patient: whether to wait at all.
+        :param brief: there is another source to ask: this one gets one retry.
         """
         if is_retry_of_urllib3(request.asked):
             return request.send(*args, **kwargs)
         given_up = self._hosts.given_up(request.pool) if request.of_pip else None
         if given_up is not None:
             raise self._error(given_up.failure, given_up.error) from given_up.error
-        asking = self._asking(request, args, kwargs, patient)
+        asking = self._asking(request, args, kwargs, patient, brief)
         first: Any
         try:
             first = asking.first()
@@ -76,9 +82,14 @@ class PatientSender:
         return response
 
     def _asking(
-        self, request: Request, args: tuple[Any, ...], kwargs: Mapping[str, Any], patient: bool
+        self,
+        request: Request,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        patient: bool,
+        brief: bool,
     ) -> Asking:
-        patience = self._patience if patient else NONE
+        patience = BRIEF if brief else self._patience if patient else NONE
 
         def send(**options: Any) -> Any:
             return request.send(*args, **dict(kwargs, **options))

@@ -131,7 +131,11 @@ def loaded_modules(broken: Breakage) -> Iterator[Path]:
             yield path
 
 
-NEVER_LOADED = ("lab/", "commands/cli.py")
+WITH_MIRRORS = (
+    *("hooks/mirrors.py", "hooks/sources.py", "hooks/listings.py"),
+    *("transport/elsewhere.py", "store/prefix.py"),
+)
+NEVER_LOADED = ("lab/", "commands/cli.py", *WITH_MIRRORS)
 
 
 @each_pip

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.hooks.mismatch import Download, FileRing, is_full
+from pip_retry_patch.hooks.mismatch import Download, FileRing
 from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.transport.body import Body
+from pip_retry_patch.transport.errors import is_full
 
 
 class Source:
@@ -38,7 +39,7 @@ class Source:
 
 def body(stop: int | None) -> Body:
     known = Representation(Validators('"a"'), stop)
-    origin: Any = SimpleNamespace(hashed=True, pace=Pace())
+    origin: Any = SimpleNamespace(hashed=True, pace=Pace(), until=None, elsewhere=None)
     part: Any = Source(bytes(25))
     return Body(origin, part, origin, known, 0, stop)
 
