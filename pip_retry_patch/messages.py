@@ -221,6 +221,22 @@ def may_be_unread(index: str, why: str) -> str:
     return f"But the index {index} could not be read ({why}), and may have it."
 
 
+def stale(index: str, why: str, age: float) -> str:
+    """Pages of an index that cannot be read come from pip's cache."""
+    return (
+        f"The index {index} cannot be read ({why}). Taking its pages from pip's cache, up to "
+        f"{format_age(age)} old: newer versions are not seen."
+    )
+
+
+def format_age(seconds: float) -> str:
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return "a minute"
+
+
 def mirror_serves(index: str, why: str, mirror: str) -> str:
     """An index delivers nothing now; from here on its pages come from a mirror."""
     return f"{index} cannot be read now ({why}). Reading the mirror {mirror} in its place."

@@ -39,8 +39,9 @@ class Settings(NamedTuple):
     pip's cache directory, `partials_size`: how many bytes at the most, `partials_days`: for how
     long. `indexes`: "all" if each index must be readable, "any" if pip may go on without one that
     never answered (`retry-patch-indexes`). `mirrors`: base URLs of simple APIs that have the
-    content of `index-url`, in order of preference (`retry-patch-mirrors`). `complaints`: one line
-    for each value that made no sense and was replaced by its default.
+    content of `index-url`, in order of preference (`retry-patch-mirrors`). `stale`: whether a page
+    that no source delivers is taken from pip's cache, however old (`retry-patch-stale`).
+    `complaints`: one line for each value that made no sense and was replaced by its default.
     """
 
     enabled: bool = True
@@ -49,6 +50,7 @@ class Settings(NamedTuple):
     attempts: int = 8
     indexes: str = "any"
     mirrors: tuple[str, ...] = ()
+    stale: bool = False
     partials: bool = True
     partials_dir: str = ""
     partials_size: int = 5_000_000_000
@@ -161,6 +163,7 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
             "-first-contact", _number, "a number of seconds", default.first_contact, "30"
         ),
         indexes=setting("-indexes", _indexes, "any or all", default.indexes, "any"),
+        stale=setting("-stale", _switch, "on or off", default.stale, "off"),
         attempts=setting("-attempts", _count, "a whole number", default.attempts, "8"),
         partials=setting("-partials", _switch, "on or off", default.partials, "on"),
         partials_dir=setting("-partials-dir", _directory, "an absolute path", "", "pip's cache"),

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.hooks.reporting import Announcer
@@ -30,6 +30,7 @@ logger = logging.getLogger("pip_retry_patch")
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.mirrors import Mirrors
+    from pip_retry_patch.hooks.stale import StalePages
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
@@ -44,7 +45,7 @@ class _Search(threading.local):
 class IndexHooks:
     """What stands around pip's search in its indexes.
 
-    `mirrors`: of the first index, where there are any.
+    `mirrors` (of the first index) and `stale`: who stands in for an index, where that is set.
 
     :param error: makes the exception for a Failure and the error that led to it.
     :param last_status: returns the status of the last response that this thread had.
@@ -52,6 +53,7 @@ class IndexHooks:
     """
 
     mirrors: Mirrors | None = None
+    stale: StalePages | None = None
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class IndexHooks:
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         try:
-            with self._mirrored(collector, location.url, quiet):
+            with self._fetching(collector, location.url, quiet):
                 content = wrapped(*args, **kwargs)
         except Exception as error:
             failure = failure_of(error)
@@ -104,12 +106,19 @@ class IndexHooks:
                 raise self._error(failure, LookupError(index))
         return content
 
-    def _mirrored(self, collector: Any, url: str, quiet: bool) -> Any:
-        """Let the mirrors know that a page of the first index is fetched while this lasts."""
-        first = [index for index in collector.search_scope.index_urls[:1] if self.mirrors]
-        if quiet or first != [_index_of(collector, url)]:
-            return contextlib.nullcontext()
-        return self.mirrors.page(first[0], url)  # type: ignore[union-attr]
+    @contextlib.contextmanager
+    def _fetching(self, collector: Any, url: str, quiet: bool) -> Iterator[None]:
+        """Let who stands in for an index know that a page of it is fetched while this lasts."""
+        with contextlib.ExitStack() as stack:
+            waiting = self.mirrors is not None or self.stale is not None
+            indexes: list[str] = collector.search_scope.index_urls if waiting else []
+            index = _index_of(collector, url) if indexes and not quiet else ""
+            if index in indexes:
+                if self.stale is not None:
+                    stack.enter_context(self.stale.page(index))
+                if self.mirrors is not None and index == indexes[0]:
+                    stack.enter_context(self.mirrors.page(index, url))
+            yield
 
     def _skip(self, index: str, failure: failures.Failure, error: Exception) -> None:
         if self._search.unread is not None:

@@ -120,17 +120,19 @@ class Mirrors:
         url: str,
         kwargs: dict[str, Any],
         artifact: Any,
+        brief: bool = False,
     ) -> Any:
         """Send a request of pip's, as `send` does, or ask the mirrors.
 
         :param send: takes a URL and keyword arguments, and options of `Guard.sending` as `options`.
         :param artifact: what is fetched, None for a page.
+        :param brief: nothing is waited for.
         """
         now = self._now
         if self._listings.reading:
             return self._sources.page(send, session, url, kwargs)
         if artifact is None and now.fetching is not None:
-            return self._page(send, session, url, kwargs)
+            return self._page(send, session, url, kwargs, brief)
         if self._listings.page_of(url) is None:
             return send(url, kwargs)
         if artifact is None:
@@ -178,7 +180,7 @@ class Mirrors:
 
     # Pages.
 
-    def _page(self, send: Send, session: Any, url: str, kwargs: dict[str, Any]) -> Any:
+    def _page(self, send: Send, session: Any, url: str, kwargs: dict[str, Any], brief: bool) -> Any:
         """Return the page of the first source that delivers it, or what the index leads to."""
         error: Exception | None = None
         attempts: Attempts | None = None
@@ -206,7 +208,7 @@ class Mirrors:
                         return page
             attempts = attempts or self._attempts(error)
             attempts.was_unreachable(False)
-            if error is not None and errors.is_certificate_error(error):
+            if brief or (error is not None and errors.is_certificate_error(error)):
                 break
             if not attempts.count:
                 left = messages.about_seconds(attempts.patience.seconds)

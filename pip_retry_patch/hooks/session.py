@@ -43,6 +43,7 @@ logger = logging.getLogger("pip_retry_patch")
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.mirrors import Mirrors
+    from pip_retry_patch.hooks.stale import StalePages
 
 # What is wrapped in pip's own modules, and by which method: of the `SessionHook` here, or of the
 # `DownloadHooks` or `IndexHooks`.
@@ -107,6 +108,10 @@ def install(session: Any) -> str:
         mirrors = module.Mirrors(pip, found.mirrors, intended, guard, announce)
         hook.mirrors = indexes.mirrors = downloads.mirrors = mirrors
         wrapped.append(("index.package_finder", "parse_links", "links"))
+    if found.stale:
+        module = importlib.import_module("pip_retry_patch.hooks.stale")
+        person, now = patience.person, guard.clock.now
+        hook.stale = indexes.stale = module.StalePages(session.requests, person, now, announce)
     for module, path, method in wrapped:
         owner = next(o for o in (hook, indexes, downloads, hook.mirrors) if hasattr(o, method))
         wrapper = getattr(owner, method)
@@ -135,6 +140,7 @@ class SessionHook:
     """
 
     mirrors: Mirrors | None = None
+    stale: StalePages | None = None
 
     # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
     pip_resumes = False
@@ -174,10 +180,12 @@ class SessionHook:
     ) -> Any:
         """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
         self._announce.complain()
-        mirrors = self.mirrors
-        url = args[1] if len(args) > 1 else kwargs.get("url", "")
-        if mirrors is None or len(args) != 2 or not self._retries(session, url):
+        mirrors, stale = self.mirrors, self.stale
+        if len(args) != 2 or (mirrors is None and stale is None):
             return self._send(wrapped, session, args, kwargs)
+        url, artifact = args[1], self._under_way.artifact
+        if not self._retries(session, url):
+            mirrors = None
 
         def send(
             to: str, named: dict[str, Any], plain: bool = False, method: str = "", **how: Any
@@ -186,7 +194,14 @@ class SessionHook:
                 return wrapped(args[0], to, **named)
             return self._send(wrapped, session, (method or args[0], to), named, **how)
 
-        return mirrors.request(send, session, url, kwargs, self._under_way.artifact)
+        def ask(brief: bool = False) -> Any:
+            if mirrors is None:
+                return send(url, kwargs, brief=brief)
+            return mirrors.request(send, session, url, kwargs, artifact, brief)
+
+        if stale is None or artifact is not None:
+            return ask()
+        return stale.request(ask, session, url, kwargs)
 
     def _retries(self, session: Any, url: str) -> bool:
         return not no_retries(getattr(session.get_adapter(url), "max_retries", None))

@@ -250,4 +250,4 @@ class Asking:
         if self._patience == BRIEF:
             return  # hooks/mirrors.py, or elsewhere.py, knows when all have failed
         if self._request.of_pip and self._patience != NONE and failure.first_contact:
-            self._hosts.give_up(self._pool, failure, error)
+            self._hosts.give_up(self._pool, self._name, failure, error)

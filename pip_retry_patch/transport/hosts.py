@@ -23,10 +23,16 @@ _ASKS_FOR_TIME = ranges.BUSY_STATUSES - {500}
 
 
 class GivenUp(NamedTuple):
-    """A host that was waited for in vain, and the error that its requests end with."""
+    """A host that was waited for in vain, to get `name`, and what its requests end with."""
 
+    name: str
     failure: failures.Failure
     error: Exception
+
+    def failure_for(self, name: str) -> failures.Failure:
+        """Return why something else does not come from there."""
+        context = self.failure.context.replace(self.name, name)
+        return self.failure._replace(context=context)
 
 
 class Hosts:
@@ -52,9 +58,9 @@ class Hosts:
         """Whether the host of `pool` answered with more than that it is busy."""
         return host_key(pool) in self._helped
 
-    def give_up(self, pool: Any, failure: failures.Failure, error: Exception) -> None:
+    def give_up(self, pool: Any, name: str, failure: failures.Failure, error: Exception) -> None:
         """Let further requests fail at once, with the same error: the wait is made only once."""
-        self._given_up[self._key(pool, error)] = GivenUp(failure, error)
+        self._given_up[self._key(pool, error)] = GivenUp(name, failure, error)
 
     def given_up(self, pool: Any) -> GivenUp | None:
         found = self._given_up.get(host_key(pool))

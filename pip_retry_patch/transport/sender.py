@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures
+from pip_retry_patch import failures, messages
 from pip_retry_patch.policy.retry import BRIEF, NONE, Clock, Patience
 from pip_retry_patch.transport.asking import Asking
 from pip_retry_patch.transport.errors import GaveUpError
@@ -57,7 +57,8 @@ class PatientSender:
             return request.send(*args, **kwargs)
         given_up = self._hosts.given_up(request.pool) if request.of_pip else None
         if given_up is not None:
-            raise self._error(given_up.failure, given_up.error) from given_up.error
+            failure = given_up.failure_for(messages.name_of(request.url))
+            raise self._error(failure, given_up.error) from given_up.error
         asking = self._asking(request, args, kwargs, patient, brief)
         first: Any
         try:

@@ -144,7 +144,7 @@ def test_a_host_is_waited_for_once_and_then_fails_at_once_with_the_same_error() 
     with pytest.raises(ToldError) as second:
         world.get(answered=False)
     assert (world.asked, world.now) == (asked, now)
-    assert second.value.failure is first.value.failure and first.value.failure.first_contact
+    assert second.value.failure == first.value.failure and first.value.failure.first_contact
 
 
 def test_what_is_asked_for_beyond_patience_is_told_at_once() -> None:
