@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pip_retry_patch.lab.packages import Package
     from pip_retry_patch.lab.server import Lab
 
+# The fault of which a mirror is to make up for the rest of the file.
+MIRRORED = "host dies, a mirror goes on"
+
 PIP_LIMIT = 60  # seconds for one pip, far more than any of the faults costs
 
 
@@ -60,6 +63,8 @@ def selftest(python: str, compare: bool) -> int:
         try:
             packages = [*trials.values(), *(plain.values() if compare else ())]
             lab = stack.enter_context(Lab(packages))
+            whole = [replace(package, faults=(), forever=None) for package in packages]
+            mirror = stack.enter_context(Lab(whole))
         except OSError as error:
             raise UnableError(f"cannot listen on 127.0.0.1 for the test: {error}") from None
         print(f"pip {found.pip} on Python {found.python}, against an unreliable index on 127.0.0.1")
@@ -71,7 +76,8 @@ def selftest(python: str, compare: bool) -> int:
             if compare:
                 alone = download(python, lab, plain[title], directory, {"PIP_RETRY_PATCH": "0"})
                 print(f"{alone.end:15}", end="", flush=True)
-            outcomes.append(download(python, lab, package, directory, {}))
+            other = mirror if title == MIRRORED else None
+            outcomes.append(download(python, lab, package, directory, {}, other))
             print(outcomes[-1], flush=True)
     failed = sum(1 for outcome in outcomes if outcome.problem)
     if failed:
@@ -97,13 +103,21 @@ def plan() -> dict[str, Package]:
         "cut, then 503 twice": Package("busy", 1_000_000, [Cut(500_000), *[Busy(503, 1)] * 2]),
         "server away for 2 seconds": Package("away", 2_000_000, [Away(2.0, 900_000)]),
         "index page cut": Package("page", 100_000, page_faults=[Cut(100)]),
+        MIRRORED: Package("mirrored", 2_000_000, [Cut(900_000)], forever=Busy(503)),
     }
 
 
 def download(
-    python: str, lab: Lab, package: Package, directory: Path, env: dict[str, str]
+    python: str,
+    lab: Lab,
+    package: Package,
+    directory: Path,
+    env: dict[str, str],
+    mirror: Lab | None = None,
 ) -> Outcome:
     """Let pip download a package, and compare."""
+    if mirror is not None:
+        env = dict(env, PIP_RETRY_PATCH_MIRRORS=mirror.index_url)
     target = directory / package.name
     command = [python, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--timeout=2"]
@@ -117,7 +131,9 @@ def download(
         problem = "" if pip.returncode == 0 else last_words(pip.stdout) or f"exit {pip.returncode}"
         end = end_of(pip)
     seconds = time.monotonic() - began
-    lab.wait_idle()
+    labs = [lab] if mirror is None else [lab, mirror]
+    for each in labs:
+        each.wait_idle()
     original = lab.wheel(package.name)
     if not problem:
         try:
@@ -127,7 +143,8 @@ def download(
         else:
             problem = "" if same else "the file differs from the index's"
             end = end if same else "wrong file"
-    return Outcome(problem, end, seconds, lab.sent(package.name) / len(original))
+    sent = sum(each.sent(package.name) for each in labs)
+    return Outcome(problem, end, seconds, sent / len(original))
 
 
 def end_of(pip: subprocess.CompletedProcess[str]) -> str:

@@ -21,6 +21,7 @@ class Turns:
         self.origin = origin
         self._failed = origin  # whose turn it was when it was interrupted
         self._tries = TRIES
+        self._retries = TRIES - 1  # of each source in this round
         self._waiting: list[Origin] | None = None  # whose turn is still to come in this round
         self._late: list[Origin] = []
         self._is_late = False
@@ -37,6 +38,7 @@ class Turns:
     def progressed(self) -> None:
         """What was asked last brought bytes: it is its turn again."""
         self._tries, self._waiting, self._late = TRIES, None, []
+        self._retries = TRIES - 1
         self._failed = self.origin
         self._effort = None
         self._asked = self._hope = self._refused = self._is_late = False
@@ -51,6 +53,7 @@ class Turns:
             self._effort = attempts.effort
         if self._tries:
             self._tries -= 1
+            attempts.effort = self._effort
             attempts.count += 1
             return True
         if self._waiting is None:
@@ -59,12 +62,12 @@ class Turns:
             if not self._hope or not attempts.wait(announce):
                 return False
             self._hope, self._effort = False, attempts.effort
-            self._waiting = self._all()
-            self._enter(0)
+            self._waiting, self._retries = self._all(), 0
+            self._enter()
             return True
         attempts.effort = self._effort
         attempts.count += 1
-        self._enter(TRIES - 1)
+        self._enter()
         return True
 
     def _all(self) -> list[Origin]:
@@ -75,10 +78,10 @@ class Turns:
     def _others(self) -> list[Origin]:
         return [each for each in self._all() if each.url != self.origin.url]
 
-    def _enter(self, tries: int) -> None:
+    def _enter(self) -> None:
         self._is_late = not self._waiting
         waiting = self._waiting or self._late
-        self.origin, self._tries = waiting.pop(0), tries
+        self.origin, self._tries = waiting.pop(0), self._retries
 
     def leave(self) -> None:
         """Who was asked will not deliver, however often it is asked."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.settings import Settings, flatten, read
+from pip_retry_patch.settings import Settings, flatten, index_of_mirrors, read
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -106,3 +106,41 @@ def test_nonsense_about_what_is_kept_is_said(key: str, value: str) -> None:
     (line,) = found.complaints
     assert f"retry-patch-{key} must be" in line
     assert found._replace(complaints=()) == Settings()
+
+
+def test_mirrors_as_pip_writes_lists() -> None:
+    one, other = "https://a.example/simple", "https://user:secret@b.example:8080/x/"
+    value = f"\n{one}\n{other}  {one}"
+    found = read([("global.retry-patch-mirrors", value)])
+    assert found.mirrors == (one, other)
+    assert found.complaints == ()
+
+
+def test_what_is_no_mirror_is_said_once_for_each_and_shows_no_secret() -> None:
+    value = (
+        "ftp://user:secret@a.example/x?token=1 //b.example file:///c https://d.example https://["
+    )
+    found = read([("global.retry-patch-mirrors", value)])
+    assert found.mirrors == ("https://d.example",)
+    assert len(found.complaints) == 4
+    assert "secret" not in str(found.complaints) and "token" not in str(found.complaints)
+
+
+@pytest.mark.parametrize(
+    ("items", "index"),
+    [
+        ({"global.retry-patch-mirrors": "m", "global.index-url": "i"}, "i"),
+        ({"global.retry-patch-mirrors": "m"}, ""),
+        (
+            {"global.retry-patch-mirrors": "m", "global.index-url": "i", ":env:.index-url": "e"},
+            "i",
+        ),
+        ({"global.retry-patch-mirrors": "m", ":env:.index-url": "e"}, ""),
+        ({":env:.retry-patch-mirrors": "m", ":env:.index-url": "e", "global.index-url": "i"}, "e"),
+        ({":env:.retry-patch-mirrors": "m", "global.index-url": "i"}, None),
+    ],
+)
+def test_mirrors_are_for_the_index_that_is_set_beside_them(
+    items: dict[str, str], index: str | None
+) -> None:
+    assert index_of_mirrors(items.items()) == index
