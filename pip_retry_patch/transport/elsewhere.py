@@ -4,7 +4,8 @@ A file that a hash covers may come from any host that has it: right start and ri
 for the hash is the original's. Each source gets two requests, then it is the next one's turn; when
 all have failed, patience goes round among them. No validator of one host is sent to another.
 
-hooks/mirrors.py knows which sources there are, turns.py whose turn it is. Here is who brought what.
+hooks/mirrors.py knows which sources there are, inquiry.py whose turn it is. Here is who brought
+what.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.continuation import Accepted, Continuation, host_of
 from pip_retry_patch.transport.hosts import drop
+from pip_retry_patch.transport.inquiry import TRIES
 from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.reissue import Again, Captured, Ranges, Reissuer
-from pip_retry_patch.transport.turns import TRIES
 
 logger = logging.getLogger("pip_retry_patch")
 

@@ -6,32 +6,28 @@ it, as a program imports it. It does not know pip: hooks/session.py tells it wha
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import functools
 import importlib
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures
 from pip_retry_patch.policy import ranges, representation
 from pip_retry_patch.policy.pace import Pace
-from pip_retry_patch.policy.retry import BRIEF, NONE, Attempts, Clock, Effort, Patience
+from pip_retry_patch.policy.retry import NONE, Attempts, Clock, Effort, Patience
 from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
-from pip_retry_patch.transport.errors import failure_of, is_local, is_unreachable
-from pip_retry_patch.transport.hosts import absolute_url, drop, host_key, same_resource
+from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.transport.hosts import absolute_url, drop
 from pip_retry_patch.transport.offer import Offer, retried
 from pip_retry_patch.transport.origin import Origin
+from pip_retry_patch.transport.origins import Origins, UnderWay
 from pip_retry_patch.transport.reissue import (
     PROBE,
-    Again,
     Captured,
-    Ranges,
-    Reissuer,
     Request,
     Send,
     copies,
@@ -39,11 +35,7 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
 )
 from pip_retry_patch.transport.sender import PatientSender
-from pip_retry_patch.transport.under_way import UnderWay
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
-
-if TYPE_CHECKING:
-    from pip_retry_patch.transport.elsewhere import Elsewhere
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -79,15 +71,15 @@ class Guard:
         pace: Pace = PACE,
     ) -> None:
         self.patience = patience
-        self._pace = pace
         self.clock = clock
         self.error = error
         self._announce = announce
         self._under_way = UnderWay()
+        self.sending = self._under_way.sending
         self._urllib3 = urllib3
         self._program = program
         self._sender = PatientSender(patience, clock, error, announce)
-        self._ranges: dict[Any, Ranges] = collections.defaultdict(Ranges)
+        self._origins = Origins(self._under_way, error, announce, program, clock, pace)
 
     def wrap(self) -> None:
         """Put this guard in place, and take away one that was there before.
@@ -104,41 +96,6 @@ class Guard:
             wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
         for connection in copies(self._urllib3, "connection"):
             header.install(connection)
-
-    @contextlib.contextmanager
-    def sending(
-        self,
-        url: str,
-        again: Again,
-        hashed: bool = False,
-        artifact: bool = False,
-        continuation: Continuation | None = None,
-        whole: bool = False,
-        elsewhere: Elsewhere | None = None,
-        brief: bool = False,
-        until: float | None = None,
-    ) -> Iterator[None]:
-        """Say what is sent while this lasts: a request for `url`, whatever redirects follow.
-
-        :param again: sends it once more from there, with some fields in its header, and so calls
-            urlopen again.
-        :param hashed: what comes will be checked against a hash.
-        :param artifact: it is a file, not a page.
-        :param continuation: what an earlier run kept, and where to keep what comes now.
-        :param whole: who reads the body does not notice that it ends early, or ends in a traceback
-            then. So it is watched over even with `retries=0`.
-        :param elsewhere: other sources of the file.
-        :param brief: there is another source to ask, so this one gets one retry.
-        :param until: the clock's reading at which the body must have come.
-        """
-        what = {"url": url, "again": again, "hashed": hashed, "artifact": artifact, "whole": whole}
-        what.update(elsewhere=elsewhere, brief=brief, until=until, capturing=False)
-        try:
-            with self._under_way.during(**what, continuation=continuation):
-                yield
-        finally:
-            if continuation is not None:
-                continuation.end()
 
     def urlopen(
         self, wrapped: Send, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -175,7 +132,7 @@ class Guard:
         patient, elsewhere, origin = waits or self._program, now.elsewhere, None
         if elsewhere is not None and waits:
             # The others are asked where this one has nothing, and this one is not asked for long.
-            elsewhere.original = self._origin(request, self.patience)
+            elsewhere.original = self._origins.of(request, self.patience)
             elsewhere.capture = functools.partial(now.capture, brief=True)
             ask = functools.partial(self._ask, wrapped, request, args, kwargs, continuation, True)
             attempts = Attempts(self.patience, self.clock, Effort())
@@ -183,7 +140,7 @@ class Guard:
         else:
             offered = continuation if patient else None
             response, accepted = self._ask(wrapped, request, args, kwargs, offered, waits)
-        sends_parts = self._ranges[host_key(pool)]
+        sends_parts = self._origins.ranges_of(pool)
         try:
             if continuation is not None and accepted is None and continuation.settle(response):
                 sends_parts.refused = not sends_parts.proven
@@ -209,7 +166,7 @@ class Guard:
         """Return the answer of the request's own host, and what is kept if that goes on with it."""
         response, accepted, brief = None, None, self._under_way.is_brief
         if continuation is not None:
-            sends_parts = self._ranges[host_key(request.pool)]
+            sends_parts = self._origins.ranges_of(request.pool)
             offer = Offer(continuation, request, self._sender, sends_parts, brief)
             try:
                 response, accepted = offer.ask(args, kwargs)
@@ -251,7 +208,7 @@ class Guard:
             url = request.url if origin is None else origin.url
             partial = continuation.keep(known, response.headers, url)
         if origin is None:
-            origin = self._origin(request, self.patience if patient else NONE)
+            origin = self._origins.of(request, self.patience if patient else NONE)
         # Only now, when little can fail: it changes what it reads from.
         part: Any = first_part(response)
         if accepted is not None:
@@ -265,41 +222,6 @@ class Guard:
         if accepted is not None and continuation is not None:
             show_as_whole(response, accepted)
             continuation.announce(accepted)
-
-    def _origin(self, request: Request, patience: Patience) -> Origin:
-        """Return where the answer to this request comes from, to ask there again."""
-        now = self._under_way
-        again, first_url = now.again, now.url
-
-        def capture(fields: Mapping[str, str]) -> Captured:
-            assert again is not None
-            return now.capture(again, fields)
-
-        if self._program and no_retries(request.asked.get("retries")):
-            patience = patience._replace(seconds=0.0)
-        if now.brief and patience != NONE:
-            patience = BRIEF
-        reissuer = Reissuer(request, capture)
-        redirected = again is not None and not same_resource(first_url, request.url)
-        return Origin(
-            name=messages.name_of(request.url),
-            host=messages.host_of(request.url),
-            ask=reissuer.ask,
-            ask_first_url=reissuer.ask_first_url if again is not None else None,
-            redirected=redirected,
-            unreachable=is_unreachable,
-            local=lambda error: is_local(request.pool, error),
-            announce=self._announce,
-            error=self.error,
-            patience=patience,
-            clock=self.clock,
-            hashed=now.hashed,
-            ranges=self._ranges[host_key(request.pool)],
-            pace=self._pace,
-            url=request.url,
-            elsewhere=now.elsewhere,
-            until=now.until,
-        )
 
 
 def protect() -> None:

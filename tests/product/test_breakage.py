@@ -117,6 +117,7 @@ WAY = frozenset(
 UNKEPT = frozenset(
     [
         *("hooks/reporting.py", "transport/hosts.py", "transport/resumption.py"),
+        "transport/inquiry.py",
         *("policy/retry.py", "settings.py"),
     ]
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pip_retry_patch.policy.retry import Attempts, Clock, Effort, Patience
 from pip_retry_patch.transport.elsewhere import REST, Breaker
-from pip_retry_patch.transport.turns import Turns
+from pip_retry_patch.transport.inquiry import Turns
 
 
 class Source(SimpleNamespace):
