@@ -134,7 +134,7 @@ def loaded_modules(broken: Breakage) -> Iterator[Path]:
 
 WITH_MIRRORS = (
     *("hooks/mirrors.py", "hooks/sources.py", "hooks/listings.py"),
-    *("transport/elsewhere.py", "store/prefix.py"),
+    *("hooks/stale.py", "transport/elsewhere.py", "store/prefix.py"),
 )
 NEVER_LOADED = ("lab/", "commands/cli.py", *WITH_MIRRORS)
 
