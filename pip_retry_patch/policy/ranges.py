@@ -8,7 +8,6 @@ without regard to case.
 
 from __future__ import annotations
 
-import enum
 import re
 from typing import Mapping
 
@@ -19,7 +18,7 @@ from pip_retry_patch.policy.representation import (
     is_web_page,
     media_of,
 )
-from pip_retry_patch.records import NamedTuple
+from pip_retry_patch.records import Enum, NamedTuple
 
 # No file has a size of more than 18 digits, and Python refuses to read numbers of thousands.
 # Compiled at first use: a clean download has none.
@@ -74,7 +73,7 @@ class Question(NamedTuple):
         return fields
 
 
-class Verdict(enum.Enum):
+class Verdict(Enum):
     """What an answer to the request for the missing bytes is worth."""
 
     CONTINUE = "it continues from where it was asked to"

@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+from types import ModuleType
 from typing import Any, Callable
 
 from pip_retry_patch import failures
@@ -85,6 +86,20 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+class _LateAsyncio(ModuleType):
+    """Stands in for asyncio while wrapt is imported, and hands on what is asked of it later.
+
+    Since version 2.2 one module of wrapt imports asyncio, for three functions that are not used
+    here. It would be a third of what a small download costs. Whoever imports asyncio afterwards
+    gets asyncio.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get("asyncio") is self:
+            del sys.modules["asyncio"]
+        return getattr(importlib.import_module("asyncio"), name)
+
+
 def import_wrapt() -> Any:
     """Import wrapt: only when something is wrapped, so that nobody else pays for it.
 
@@ -94,7 +109,12 @@ def import_wrapt() -> Any:
     if "wrapt" in sys.modules:
         return sys.modules["wrapt"]
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    late = None if "asyncio" in sys.modules else _LateAsyncio("asyncio")
     try:
+        if late is not None:
+            sys.modules["asyncio"] = late
         return importlib.import_module("wrapt")
     finally:
+        if late is not None and sys.modules.get("asyncio") is late:
+            del sys.modules["asyncio"]
         sys.path.pop()
