@@ -65,6 +65,7 @@ def name_of(url: str) -> str:
 
 # What an error of the network means (transport/errors.py says which is which).
 NO_ANSWER = "the server closed the connection without an answer"
+NOT_HTTP = "what answered does not speak HTTP"
 CLOSED_EARLY = "the connection was closed early"
 NO_CONNECTION_IN_TIME = "the connection could not be made in time"
 NO_DATA_IN_TIME = "no data arrived in time"

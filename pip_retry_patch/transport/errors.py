@@ -186,6 +186,8 @@ def reason(error: BaseException) -> str:
             return messages.NO_ANSWER
         if isinstance(e, http.client.IncompleteRead):
             return messages.CLOSED_EARLY
+        if isinstance(e, http.client.BadStatusLine):
+            return messages.NOT_HTTP
         if isinstance(e, socket.timeout) or type(e).__name__ in _TIMEOUTS:
             return _TIMEOUTS.get(type(e).__name__, messages.NO_DATA_IN_TIME)
         if isinstance(e, socket.gaierror) or type(e).__name__ == "NameResolutionError":
@@ -197,8 +199,10 @@ def reason(error: BaseException) -> str:
         if isinstance(e, OSError) and e.strerror:
             return messages.clean(e.strerror[0].lower() + e.strerror[1:])
     # The outermost error may name the whole URL, with what is secret in its query.
-    inner = list(causes(error))[-1]
-    return messages.clean(str(inner) or type(inner).__name__)
+    # What is no network's error is how urllib3 1.26 tries `getresponse(buffering=True)` first.
+    found = list(causes(error))
+    error = [e for e in found if is_network_error(e)][-1] if is_network_error(error) else found[-1]
+    return messages.clean(str(error) or type(error).__name__)
 
 
 # EHOSTUNREACH is not among them: a whole fleet gets that, too, if it shares a network with the

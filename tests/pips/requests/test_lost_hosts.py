@@ -142,6 +142,64 @@ def test_a_header_that_trickles_is_no_answer(
         assert end_of(plain) == OK and plain.seconds > 5
 
 
+CLOSED = "the server closed the connection without an answer"
+NO_ANSWERS = {
+    "header-cut-in-a-field": (b"HTTP/1.1 200 OK\r\nContent-Ty", CLOSED),
+    "header-cut-between-fields": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n", CLOSED),
+    "garbage": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "what answered does not speak HTTP"),
+    "long-header": (
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        "got more than 65536 bytes when reading header line",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NO_ANSWERS)
+@OLD_MIDDLE_NEW
+def test_what_is_no_whole_header_is_no_answer(
+    pip: str, python: str, armed: Factory, bare: Factory, what: str
+) -> None:
+    answer, why = NO_ANSWERS[what]
+    with answering(answer) as port:
+        for wanted in ("demo", f"http://127.0.0.1:{port}/demo-1.0-py3-none-any.whl"):
+            options = "--index-url", f"http://127.0.0.1:{port}/simple/", wanted
+            run = download(armed(pip, python), *options)
+            assert end_of(run) == OURS, run.output
+            assert f"{why}; " in said(run)
+            plain = download(bare(pip, python), *options)
+            assert end_of(plain) in (NO_MATCH, TRACEBACK, OTHER)
+
+
+@OLD_MIDDLE_NEW
+def test_a_refusal_whose_header_is_cut_is_the_one_that_plain_pip_sees(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    with answering(b"HTTP/1.1 404 Not Found\r\n") as port, Lab([Package("demo")]) as lab:
+        index = f"http://127.0.0.1:{port}/simple/"
+        for environment in (armed(pip, python), bare(pip, python)):
+            run = download(
+                environment, "--index-url", lab.index_url, "--extra-index-url", index, "demo"
+            )
+            assert end_of(run) == OK and not run.warnings("could not be read"), run.output
+
+
+@OLD_MIDDLE_NEW
+def test_a_host_that_answers_is_asked_as_often_as_by_plain_pip(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """Nothing is slower where the first answer comes at once: no request more, and no wait."""
+    asked = []
+    for environment in (armed(pip, python), bare(pip, python)):
+        with Lab([Package("demo", metadata=True, requires=["other"]), Package("other")]) as lab:
+            run = environment.run(
+                *("download", "--dest", environment.fresh_dir()),
+                *("--index-url", lab.index_url, "demo"),
+            )
+            assert end_of(run) == OK and not run.warnings(), run.output
+            asked.append([(r.kind, r.package, r.range) for r in lab.log])
+    assert asked[0] == asked[1]
+
+
 @OLD_MIDDLE_NEW
 def test_a_retry_after_beyond_patience_is_told_and_not_slept_for(
     pip: str, python: str, armed: Factory, bare: Factory

@@ -127,6 +127,34 @@ def test_the_waits_of_a_request_are_bounded_together(name: str, answered: bool) 
         assert world.now - 1000 <= 150 + TIMEOUT * world.asked
 
 
+def drawn(draw: random.Random) -> Any:
+    """Return a host that does something else at each request, drawn by lot."""
+    afters = [None, None, 0, 3, 20, 29, 90, 119]
+    statuses = [429, 500, 502, 503, 504, 521]
+    lost = [behave for name, behave in BEHAVIOURS.items() if name in ("refused", "silent", "reset")]
+    of_busy = draw.random()  # hosts differ in how often they answer at all
+
+    def behave(number: int) -> Any:
+        if draw.random() < of_busy:
+            return draw.choice(statuses), draw.choice(afters)
+        return draw.choice(lost)(number)
+
+    return behave
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("person", [True, False])
+def test_no_sequence_of_answers_makes_the_waits_longer(answered: bool, person: bool) -> None:
+    for seed in range(1500):
+        draw = random.Random(seed)
+        took = draw.choice([0.0, 1.0, TIMEOUT])
+        world = World(drawn(draw), took, seed, person=person)
+        with pytest.raises(ToldError):
+            world.get(answered)
+        assert sum(world.slept) <= 150, seed
+        assert world.now - 1000 <= 150 + TIMEOUT * world.asked, seed
+
+
 @pytest.mark.parametrize("name", ["refused", "reset"])
 def test_first_contact_takes_half_a_minute_after_pips_own_retries(name: str) -> None:
     for seed in range(60):
