@@ -1,8 +1,8 @@
 """A header that trickles in, or breaks off, is no answer: http.client would go on with it.
 
 Each byte restarts the timeout of a socket, so that a server which sends one now and then could hold
-pip for ever before its answer has begun. And http.client takes the end of a connection for the end of
-a header: a page without its length and its type is then an empty one to pip.
+pip for ever before its answer has begun. And to http.client a header ends where its connection
+ends: a page without its length and its type is then an empty one to pip.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ WAY = frozenset(
         *("PunctualResponse.__init__", "PunctualResponse.begin"),
         *("_class.Retry.new", "_class.Retry.is_retry", "_class.Retry.increment"),
         "_class.Retry.get_backoff_time",
-        *("PunctualResponse._limit.limited", "Part._note_pace"),
+        *("PunctualResponse._watch.limited", "Part._note_pace"),
     ]
 )
 # Modules that have nothing to do with what an earlier run kept.
