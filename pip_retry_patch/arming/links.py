@@ -35,7 +35,7 @@ except Exception: 0"""
 _LINE = (
     'import sys; f = lambda name, *_: exec({code}) if name + " " in '
     '"pip._internal pipenv.patched.pip venv virtualenv " else None; '
-    "f.find_spec = f; sys.meta_path[:0] = f,\n"
+    "f.find_spec = f; sys.meta_path = [f] + sys.meta_path\n"
 )
 
 # Run by an environment's Python: where its packages are.
