@@ -32,6 +32,9 @@ UNPACKED = 5
 class Library:
     """Where partials are kept, by pip's settings and ours."""
 
+    # A whole artifact may lie in pip's HTTP cache under another URL. It is left there: the cache is
+    # named by URL, so to find it by its hash would mean to read and digest gigabytes.
+
     def __init__(self, pip: str, found: settings.Settings) -> None:
         self._pip = pip
         self._settings = found

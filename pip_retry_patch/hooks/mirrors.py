@@ -18,7 +18,7 @@ import threading
 from typing import Any, Callable, Iterator, Sequence
 from urllib.parse import urljoin
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, mirror_messages
 from pip_retry_patch.hooks.listings import Listings
 from pip_retry_patch.hooks.sources import Send, Sources, directory
 from pip_retry_patch.policy.retry import Attempts, Effort
@@ -95,7 +95,9 @@ class Mirrors:
         if not fits and index not in self._told:
             self._told.add(index)
             shown = messages.redacted(self._intended or "")
-            self._announce(messages.mirrors_of_another_index(shown, messages.redacted(index)))
+            self._announce(
+                mirror_messages.mirrors_of_another_index(shown, messages.redacted(index))
+            )
         return fits
 
     @fail_open
@@ -170,7 +172,7 @@ class Mirrors:
         bases = list(dict.fromkeys(mirror for _, mirror in blamed))
         self._sources.dropped.update(bases)
         shown = " and ".join(map(messages.redacted, bases))
-        self._announce(messages.mirror_dropped(artifact.name, shown))
+        self._announce(mirror_messages.mirror_dropped(artifact.name, shown))
         return int(blamed[0][0])
 
     def going_on_from(self, path: str, name: str, size: int) -> Continuation:
@@ -184,7 +186,7 @@ class Mirrors:
         """Return the page of the first source that delivers it, or what the index leads to."""
         error: Exception | None = None
         attempts: Attempts | None = None
-        response, why = None, messages.RESTS
+        response, why = None, mirror_messages.RESTS
         while True:
             for base in self._sources.in_order():
                 if base == self._sources.index:
@@ -200,7 +202,7 @@ class Mirrors:
                     if status != 429 and status < 500:
                         self._answered = True
                         return response
-                    why = messages.answers(status)
+                    why = mirror_messages.answers(status)
                 else:
                     page = self._mirrored_page(send, session, base, kwargs)
                     if page is not None:
@@ -212,7 +214,7 @@ class Mirrors:
                 break
             if not attempts.count:
                 left = messages.about_seconds(attempts.patience.seconds)
-                self._announce(messages.all_sources_failed(messages.name_of(url), why, left))
+                self._announce(mirror_messages.all_sources_failed(messages.name_of(url), why, left))
             if not attempts.wait():
                 break
         if error is not None:
@@ -234,7 +236,7 @@ class Mirrors:
         if base not in self._told:
             self._told.add(base)
             shown = messages.redacted(self._sources.index), messages.redacted(base)
-            self._announce(messages.mirror_serves(shown[0], why, shown[1]))
+            self._announce(mirror_messages.mirror_serves(shown[0], why, shown[1]))
 
     def _mirrored_page(self, send: Send, session: Any, base: str, kwargs: dict[str, Any]) -> Any:
         try:

@@ -18,7 +18,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterator
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, mirror_messages
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.elsewhere import Breaker
 from pip_retry_patch.transport.pages import is_cut
@@ -103,13 +103,13 @@ class StalePages:
         if status < 500 and status != 429:
             return response
         response.close()
-        return self._take(entry, index, url, messages.answers(status))
+        return self._take(entry, index, url, mirror_messages.answers(status))
 
     def _take(self, entry: Any, index: str, url: str, why: str) -> Any:
         self._breaker.open(url)
         if not self._told:
             self._told = True
-            self._announce(messages.stale(messages.redacted(index), why, _age_of(entry)))
+            self._announce(mirror_messages.stale(messages.redacted(index), why, _age_of(entry)))
         return entry
 
     def _entry(self, session: Any, url: str, kwargs: dict[str, Any]) -> Any:

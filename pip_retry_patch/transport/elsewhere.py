@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Iterator
 
-from pip_retry_patch import messages
+from pip_retry_patch import messages, mirror_messages
 from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.policy.retry import Attempts
 from pip_retry_patch.records import NamedTuple
@@ -82,7 +82,7 @@ class _First:
 
     def __init__(self, ask: Callable[[], Any]) -> None:
         self.asked = False
-        self.why, self.down = messages.RESTS, True
+        self.why, self.down = mirror_messages.RESTS, True
         self.response: Any = None
         self.accepted: Accepted | None = None
         self.error: Exception | None = None
@@ -102,7 +102,7 @@ class _First:
             self.why = errors.reason(error) if failure is None else failure.why or failure.message
             return False
         status = self.response.status
-        self.why, self.down = messages.answers(status), status == 429 or status >= 500
+        self.why, self.down = mirror_messages.answers(status), status == 429 or status >= 500
         return not self.down and status not in _NOT_HERE
 
     def drop(self) -> None:
@@ -183,7 +183,9 @@ class Elsewhere:
         if told not in self._told:
             self._told.add(told)
             self._announce(
-                messages.mirror_serves_file(self._name, failed.host, why, source.host, offset)
+                mirror_messages.mirror_serves_file(
+                    self._name, failed.host, why, source.host, offset
+                )
             )
 
     # The first answer.
@@ -213,7 +215,7 @@ class Elsewhere:
                 break
             attempts.was_unreachable(False)
             left = messages.about_seconds(attempts.patience.seconds)
-            self._tell_once(messages.all_sources_failed(self._name, first.why, left))
+            self._tell_once(mirror_messages.all_sources_failed(self._name, first.why, left))
             if not attempts.wait() or first.helps():
                 break
         if first.error is not None:

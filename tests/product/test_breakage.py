@@ -133,6 +133,7 @@ def loaded_modules(broken: Breakage) -> Iterator[Path]:
 
 
 WITH_MIRRORS = (
+    "mirror_messages.py",
     *("hooks/mirrors.py", "hooks/sources.py", "hooks/listings.py"),
     *("hooks/stale.py", "transport/elsewhere.py", "store/prefix.py"),
 )
