@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
 # In the order of the page.
-PARTS = ("bytes", "finish", "chance", "startup", "cost", "memory", "fleet")
+PARTS = ("bytes", "finish", "mirror", "chance", "startup", "cost", "memory", "fleet")
 PEERLESS = frozenset({"startup", "cost", "memory", "fleet"})  # what needs no wget, curl, aria2, uv
 
 HEAD = """# Benchmarks

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import processes
@@ -55,11 +55,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Peer:
-    """A client. `command` gives the words for an artifact and an empty directory to put it in."""
+    """A client. `command` gives the words for an artifact and an empty directory to put it in.
+
+    `env` is added to its environment variables.
+    """
 
     name: str  # as it stands in tables: "pip 24.0 + patch", "wget 1.21.3"
     command: Callable[[Served, str, Path], list[str]]
     armed: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def environ(self, directory: Path, ca_pem: Path | None = None) -> dict[str, str]:
         """The environment variables of the process: none of this machine's settings."""
@@ -71,7 +75,7 @@ class Peer:
         if ca_pem:
             env |= {"PIP_CERT": str(ca_pem), "SSL_CERT_FILE": str(ca_pem)}
             env |= {"CURL_CA_BUNDLE": str(ca_pem)}
-        return env
+        return env | dict(self.env)
 
     def download(
         self,
@@ -206,14 +210,20 @@ def at_a_terminal(peer: Peer) -> Peer:
     return Peer(f"{peer.name}, at a terminal", command, peer.armed)
 
 
-def everyone() -> list[Peer]:
-    """All peers: ours first, then the pips alone, then the others."""
+def other_installers() -> list[Peer]:
+    """Who else installs from an index: uv."""
     uv_program = str(uv())
 
     def by_uv(served: Served, package: str, target: Path) -> list[str]:
         words = [uv_program, "pip", "install", "--no-cache", "--no-deps", "--python"]
         words += [sys.executable, "--default-index", served.index_url]
         return [*words, "--target", str(target), package]
+
+    return [Peer(f"uv {version([uv_program, '--version'])}", by_uv)]
+
+
+def everyone() -> list[Peer]:
+    """All peers: ours first, then the pips alone, then the others."""
 
     def by_wget(served: Served, package: str, target: Path) -> list[str]:
         # It continues by itself.
@@ -250,7 +260,7 @@ def everyone() -> list[Peer]:
 
     peers = [pip(*pair, armed=True) for pair in OURS] + [pip(*pair, armed=False) for pair in PIPS]
     peers.append(pip(*PIPS[-1], False, "--resume-retries", str(TRIES)))
-    peers.append(Peer(f"uv {version([uv_program, '--version'])}", by_uv))
+    peers += other_installers()
     peers.append(Peer(f"wget {version(['wget', '--version'])}", by_wget))
     curls = f"curl {version(['curl', '--version'])}"
     peers += [Peer(f"{curls} --retry", by_curl), Peer(f"{curls} -C - in a loop", by_curl_in_a_loop)]

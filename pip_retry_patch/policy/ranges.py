@@ -25,8 +25,8 @@ from pip_retry_patch.records import Enum, NamedTuple
 _CONTENT_RANGE = r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)"
 
 # Answers that ask for time, not for another request: RFC 6585 (429), RFC 9110 sections 15.5.9
-# (408) and 15.6, RFC 8470 (425). 520 to 527 are what a common CDN says of an origin it lost.
-BUSY_STATUSES = frozenset([408, 425, 429, 500, 502, 503, 504, *range(520, 528)])
+# (408) and 15.6, RFC 8470 (425). 520 to 530 are what common CDNs say of an origin they lost.
+BUSY_STATUSES = frozenset([408, 425, 429, 500, 502, 503, 504, *range(520, 531)])
 
 
 class ContentRange(NamedTuple):

@@ -57,6 +57,11 @@ class PunctualResponse(http.client.HTTPResponse):
 
         self._raw.readinto = limited
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """As http.client skips a 100, so each interim answer (RFC 9110 section 15.2): 103, say."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, 100 if 101 < status < 200 else status, reason
+
     def begin(self) -> None:
         super().begin()
         if self._broken_off and 200 <= self.status < 300:

@@ -108,6 +108,7 @@ WAY = frozenset(
         *("Part.read", "Part.length", "Part._trap_errors.trapped", "Continued.read"),
         *("Guard.urlopen", "fail_open.guarded", "Calls.__init__", "Calls.end"),
         *("PunctualResponse.__init__", "PunctualResponse.begin"),
+        "PunctualResponse._read_status",
         *("_class.Retry.new", "_class.Retry.is_retry", "_class.Retry.increment"),
         "_class.Retry.get_backoff_time",
         *("PunctualResponse._watch.limited", "Part._note_pace"),

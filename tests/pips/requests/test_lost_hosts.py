@@ -55,6 +55,7 @@ FOR_EVER = [
     Case("closed", Package("demo", page_forever=Drop()), "closed the connection without an answer"),
     Case("silence", Package("demo", page_forever=SILENCE), "no data arrived in time"),
     Case("500", Package("demo", page_forever=Busy(500)), "the server answers 500"),
+    Case("530", Package("demo", page_forever=Busy(530)), "the server answers 530"),
     Case("429", Package("demo", page_forever=Busy(429)), "the server answers 429"),
 ]
 
@@ -146,6 +147,7 @@ CLOSED = "the server closed the connection without an answer"
 NO_ANSWERS = {
     "header-cut-in-a-field": (b"HTTP/1.1 200 OK\r\nContent-Ty", CLOSED),
     "header-cut-between-fields": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n", CLOSED),
+    "interim": (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", CLOSED),
     "garbage": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "what answered does not speak HTTP"),
     "long-header": (
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
