@@ -40,6 +40,11 @@ class Failure(NamedTuple):
     why: str = ""
     first_contact: bool = False
 
+    @property
+    def briefly(self) -> str:
+        """What the network did, for a line that says more by itself."""
+        return self.why or self.message
+
     def __str__(self) -> str:
         """All of it as plain text, for a pip without diagnostic errors and for log files."""
         return "\n".join(

@@ -117,6 +117,11 @@ def evict(session: Any, url: str) -> None:
         adapter.cache.delete(adapter.controller.cache_url(url))
 
 
+def past_caches(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Add what makes CacheControl, and every cache on the way, ask the origin (RFC 9111, 5.2.1)."""
+    return dict(headers or {}, **{"Cache-Control": "no-cache"})
+
+
 def sweep(session: Any, url: str) -> None:
     """Remove what pip's HTTP cache could not finish of a URL, as the disk was full.
 

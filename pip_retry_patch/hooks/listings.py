@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote, urljoin, urlsplit
 
 from pip_retry_patch import messages
+from pip_retry_patch.hooks.cache import past_caches
 from pip_retry_patch.hooks.sources import Send, Sources
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.continuation import host_of
@@ -92,7 +93,7 @@ class Listings:
         self, send: Send, session: Any, url: str, original: str, kwargs: dict[str, Any]
     ) -> Callable[[Mapping[str, str]], Any]:
         def again(fields: Mapping[str, str]) -> Any:
-            headers = dict(kwargs.get("headers") or {}, **{"Cache-Control": "no-cache"}, **fields)
+            headers = dict(past_caches(kwargs.get("headers")), **fields)
             options = dict(kwargs, headers=headers, stream=True, allow_redirects=False)
 
             def get(to: str) -> Any:

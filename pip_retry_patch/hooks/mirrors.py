@@ -21,6 +21,7 @@ from urllib.parse import urljoin
 from pip_retry_patch import failures, messages, mirror_messages
 from pip_retry_patch.hooks.listings import Listings
 from pip_retry_patch.hooks.sources import Send, Sources, directory
+from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import Attempts, Effort
 from pip_retry_patch.store.prefix import Prefix, PrefixShelf
 from pip_retry_patch.transport import errors
@@ -117,7 +118,7 @@ class Mirrors:
 
     def request(
         self,
-        send: Callable[..., Any],
+        send: Send,
         session: Any,
         url: str,
         kwargs: dict[str, Any],
@@ -196,10 +197,10 @@ class Mirrors:
                         failure = errors.failure_of(failed)
                         if failure is None:
                             raise
-                        error, response, why = failed, None, failure.why or failure.message
+                        error, response, why = failed, None, failure.briefly
                         continue
                     status = response.status_code
-                    if status != 429 and status < 500:
+                    if not ranges.is_of_no_help(status):
                         self._answered = True
                         return response
                     why = mirror_messages.answers(status)

@@ -69,10 +69,7 @@ class Artifact(Protocol):
         """Remove what pip's HTTP cache has of it and what is kept of it, and nothing else."""
 
     def drop_mirrors(self) -> int | None:
-        """Ask the mirrors that brought bytes of it no more.
-
-        :return: how many bytes came before theirs; None if none brought any.
-        """
+        """Ask mirrors that brought bytes of it no more; return how many came before, or None."""
 
     def go_on_from(self, path: str, size: int) -> None:
         """Let the next fetch go on from the first `size` bytes of a file."""
@@ -191,15 +188,11 @@ class FileRing:
         offset = artifact.drop_mirrors()
         if offset is None:
             return False
-        folder = tempfile.mkdtemp(dir=str(Path(path).parent))
-        try:
+        with _folder_beside(path) as folder:
             artifact.forget()
             artifact.go_on_from(path, offset)
-            fresh = artifact.fetch(folder, fresh=False)
-            Path(fresh.path).replace(path)
-            return True
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            Path(artifact.fetch(folder, fresh=False).path).replace(path)
+        return True
 
     def _replace_decoded(
         self,
@@ -230,20 +223,27 @@ class FileRing:
     def _fetch_again(self, artifact: Artifact, path: str) -> tuple[Fetch, Fetch | None, str]:
         """Replace the file by a fresh one; return what is told of both, or why there is none."""
         first = _evidence(artifact, path)
-        # In pip's own temporary directory: it goes when that goes, even if we are killed.
-        folder = tempfile.mkdtemp(dir=str(Path(path).parent))
-        try:
-            artifact.forget()
-            fresh = artifact.fetch(folder, fresh=True)
-            second = _evidence(artifact, fresh.path)
-            Path(fresh.path).replace(path)
-            return first, second, ""
-        except Exception as error:
-            logger.debug("pip-retry-patch could not fetch it again: %r", error)
-            failure = artifact.failure_of(error)
-            return first, None, reason(error) if failure is None else failure.message
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with _folder_beside(path) as folder:
+            try:
+                artifact.forget()
+                fresh = artifact.fetch(folder, fresh=True)
+                second = _evidence(artifact, fresh.path)
+                Path(fresh.path).replace(path)
+                return first, second, ""
+            except Exception as error:
+                logger.debug("pip-retry-patch could not fetch it again: %r", error)
+                failure = artifact.failure_of(error)
+                return first, None, reason(error) if failure is None else failure.message
+
+
+@contextlib.contextmanager
+def _folder_beside(path: str) -> Iterator[str]:
+    """Make a directory in pip's own temporary one: it goes with that, even if we are killed."""
+    folder = tempfile.mkdtemp(dir=str(Path(path).parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest_of(path: str, algorithm: str) -> str:

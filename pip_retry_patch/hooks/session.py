@@ -26,7 +26,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import failures, messages
-from pip_retry_patch.hooks.cache import Library, evict
+from pip_retry_patch.hooks.cache import Library, evict, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.indexes import IndexHooks
@@ -218,10 +218,10 @@ class SessionHook:
         artifact, fresh = self._under_way.artifact, self._under_way.fresh
         url = args[1] if len(args) > 1 else kwargs.get("url", "")
         if fresh:
-            kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
+            kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
 
         def again(fields: Mapping[str, str]) -> Any:
-            headers = dict(_past_caches(kwargs.get("headers")), **fields)
+            headers = dict(past_caches(kwargs.get("headers")), **fields)
             return wrapped(*args, **dict(kwargs, headers=headers, stream=True))
 
         def announce_again(seconds: float) -> None:
@@ -254,7 +254,7 @@ class SessionHook:
                 attempts.was_unhelpful(at_once=True)
                 if not attempts.wait(announce_again):
                     raise
-                kwargs = dict(kwargs, headers=_past_caches(kwargs.get("headers")))
+                kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
         if artifact is not None:
             try:
                 artifact.note(response, continuation)
@@ -276,8 +276,3 @@ class SessionHook:
 
     def _attempts(self, patience: Patience | None) -> Attempts:
         return Attempts(patience or self._guard.patience, self._guard.clock, Effort())
-
-
-def _past_caches(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Add what makes CacheControl, and every cache on the way, ask the origin (RFC 9111, 5.2.1)."""
-    return dict(headers or {}, **{"Cache-Control": "no-cache"})

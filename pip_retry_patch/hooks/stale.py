@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterator
 
 from pip_retry_patch import failures, messages, mirror_messages
+from pip_retry_patch.policy import ranges
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.elsewhere import Breaker
 from pip_retry_patch.transport.pages import is_cut
@@ -96,11 +97,11 @@ class StalePages:
             failure = errors.failure_of(error)
             if failure is None or errors.is_certificate_error(error):
                 raise
-            return self._take(entry, index, url, failure.why or failure.message)
+            return self._take(entry, index, url, failure.briefly)
 
     def _or_entry(self, response: Any, entry: Any, index: str, url: str) -> Any:
         status = response.status_code
-        if status < 500 and status != 429:
+        if not ranges.is_of_no_help(status):
             return response
         response.close()
         return self._take(entry, index, url, mirror_messages.answers(status))

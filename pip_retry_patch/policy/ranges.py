@@ -29,6 +29,11 @@ _CONTENT_RANGE = r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)"
 BUSY_STATUSES = frozenset([408, 425, 429, 500, 502, 503, 504, *range(520, 531)])
 
 
+def is_of_no_help(status: int) -> bool:
+    """Whether another source may deliver what this status does not: 429 and all of 5xx."""
+    return status == 429 or status >= 500
+
+
 class ContentRange(NamedTuple):
     """A parsed Content-Range (RFC 9110 section 14.4).
 

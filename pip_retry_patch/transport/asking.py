@@ -74,7 +74,7 @@ class Asking:
         """Send it, and at once again where that did not help: others are there to be asked."""
         try:
             response = self._send(**PROBE)
-            if response.status != 429 and response.status < 500:
+            if not ranges.is_of_no_help(response.status):
                 return response
             drop(response)
         except Exception as error:

@@ -14,6 +14,7 @@ import logging
 from typing import Any, Callable, Iterator
 
 from pip_retry_patch import messages, mirror_messages
+from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.policy.retry import Attempts
 from pip_retry_patch.records import NamedTuple
@@ -99,10 +100,10 @@ class _First:
             if failure is None and not errors.is_network_error(error):
                 raise
             self.error = error
-            self.why = errors.reason(error) if failure is None else failure.why or failure.message
+            self.why = errors.reason(error) if failure is None else failure.briefly
             return False
         status = self.response.status
-        self.why, self.down = mirror_messages.answers(status), status == 429 or status >= 500
+        self.why, self.down = mirror_messages.answers(status), ranges.is_of_no_help(status)
         return not self.down and status not in _NOT_HERE
 
     def drop(self) -> None:
@@ -261,7 +262,7 @@ class Elsewhere:
             if accepted is not None or (response.status == 200 and not page):
                 return _Answer(mirror, response, accepted)
             drop(response)
-            if response.status < 500 and response.status != 429:
+            if not ranges.is_of_no_help(response.status):
                 return None
         return None
 

@@ -64,14 +64,9 @@ class Turns:
         self._asked = True
         if self._effort is None:
             self._effort = attempts.effort
-        if self._tries:
-            self._tries -= 1
-            attempts.effort = self._effort
-            attempts.count += 1
-            return True
-        if self._waiting is None:
+        if not self._tries and self._waiting is None:
             self._waiting = self._others()
-        if not self._waiting and not self._late:
+        if not (self._tries or self._waiting or self._late):
             if not self._hope or not attempts.wait(announce):
                 return False
             self._hope, self._effort = False, attempts.effort
@@ -80,7 +75,10 @@ class Turns:
             return True
         attempts.effort = self._effort
         attempts.count += 1
-        self._enter()
+        if self._tries:
+            self._tries -= 1
+        else:
+            self._enter()
         return True
 
     def _all(self) -> list[Origin]:
