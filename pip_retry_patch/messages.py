@@ -6,6 +6,7 @@ them, and whatever came from the network passes through `clean` first.
 
 from __future__ import annotations
 
+import re
 from typing import Callable
 from urllib.parse import unquote, urlsplit
 
@@ -15,12 +16,30 @@ from pip_retry_patch.records import NamedTuple
 def clean(text: str, limit: int = 200) -> str:
     """Return `text` as one printable ASCII line of at most `limit` characters.
 
-    What a server sends may hold control characters, terminal escapes or a hundred kilobytes.
+    What a server sends may hold control characters, terminal escapes or a hundred kilobytes, and
+    the text of another library's error may hold the whole of a signed URL.
     """
-    shown = text[: limit + 1]
+    shown = without_secrets(text[: limit + 2000])[: limit + 1]
     if not (shown.isascii() and shown.isprintable()):
         shown = "".join(c if " " <= c <= "~" else "?" for c in shown)
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without the query and the userinfo of the URLs and paths in it."""
+    if ("?" in text or "@" in text) and "/" in text:
+        text = re.sub(r"[^\s'\"]+", lambda found: _without_secrets(found[0]), text)
+    return text
+
+
+def _without_secrets(word: str) -> str:
+    before, slash, _ = word.partition("/")
+    path, mark, query = word.partition("?")
+    if mark and slash and len(before) < len(path):
+        word = path + query[len(query.rstrip(".,;:)")) :]
+    before, slashes, rest = word.partition("//")
+    place, slash, path = rest.partition("/")
+    return f"{before}{slashes}{place.rpartition('@')[2]}{slash}{path}" if slashes else word
 
 
 def format_size(count: int) -> str:
@@ -61,6 +80,24 @@ def name_of(url: str) -> str:
     if last and not path.endswith("/") and "." in last:
         return clean(last)
     return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
+
+
+# Of sdists, as pip knows them.
+_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+
+
+def short(name: str) -> str:
+    """Return what `name_of` returns in the form that fits a line: `scipy-1.14.1`.
+
+    pip itself has shown the whole name of a file by then. Of a page it is host and path.
+    """
+    if name.startswith("the page "):
+        return name.partition("://")[2]
+    if name.endswith((".whl", ".whl.metadata")):
+        what = " (metadata)" if name.endswith(".metadata") else ""
+        return "-".join(name.split("-")[:2]) + what if name.count("-") >= 4 else name
+    ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
+    return name[: len(name) - len(ending)]
 
 
 # What an error of the network means (transport/errors.py says which is which).
@@ -107,6 +144,39 @@ class Place(NamedTuple):
         return f"{format_size(self.offset)} of {format_size(self.total)}"
 
 
+# The same in a line, where there is little room.
+_BRIEFLY = {
+    CLOSED_EARLY: "closed early",
+    NO_ANSWER: "closed without an answer",
+    NO_CONNECTION_IN_TIME: "connecting timed out",
+    NO_DATA_IN_TIME: "timed out",
+    NAME_NOT_RESOLVED: "name not resolved",
+    TLS_CLOSED_EARLY: "closed early",
+    "connection reset by peer": "reset by peer",
+    "connection refused": "refused",
+}
+
+# A terminal of 80 columns, less what pip writes before a line of a download.
+_ROOM = 79 - len("  WARNING: ")
+
+
+def _brief(why: str) -> str:
+    for long, brief in (
+        ("no progress: ", ""),
+        (" bytes a second", " B/s"),
+        (" a second", "/s"),
+        ("the server answers ", "HTTP "),
+        (" and asks for ", ", wants "),
+    ):
+        why = why.replace(long, brief)
+    return _BRIEFLY.get(why, why)
+
+
+def _with(line: str, more: str) -> str:
+    """Add what is worth less, where there is room."""
+    return line + more if len(line) + len(more) <= _ROOM else line
+
+
 Line = Callable[[Place, str], str]
 
 
@@ -115,23 +185,49 @@ def continuing(name: str, offset: int, total: int) -> str:
     shown, of = format_size(offset), format_size(total)
     if shown.rpartition(" ")[2] == of.rpartition(" ")[2]:
         shown = shown.rpartition(" ")[0]
-    return f"Continuing {name} from {shown} of {of}, where an earlier run stopped"
+    return f"Continuing {short(name)} from {shown} of {of}, where an earlier run stopped"
+
+
+def _at(place: Place) -> str:
+    if place.total is None:
+        return format_size(place.offset)
+    offset, total = format_size(place.offset), format_size(place.total)
+    if offset.rpartition(" ")[2] == total.rpartition(" ")[2]:
+        offset = offset.rpartition(" ")[0]
+    return f"{offset} of {total}"
 
 
 def resumed(place: Place, why: str) -> str:
-    return f"{place.name} was interrupted at {place} ({why}). Continuing from there."
+    return f"{short(place.name)} resumed at {_at(place)} ({_brief(why)})"
+
+
+def resumed_again(place: Place, count: int) -> str:
+    """One line for several interruptions."""
+    return f"{short(place.name)} resumed at {_at(place)}, {count} times so far"
+
+
+def goes_on(place: Place) -> str:
+    """A wait that was announced is over."""
+    return f"{short(place.name)} goes on at {_at(place)}"
 
 
 def replayed(place: Place, why: str) -> str:
-    return (
-        f"{place.name} was interrupted at {place} ({why}). The server cannot continue it: "
-        "reading it again up to there."
-    )
+    """The server cannot send a part."""
+    return f"{short(place.name)} reread to {_at(place)} ({_brief(why)})"
 
 
-def waiting(place: Place, why: str, trouble: str | None, left: str) -> str:
-    so_far = f"; so far, {trouble}" if trouble else ""
-    return f"{place.name} was interrupted at {place} ({why}). Trying to continue {left}{so_far}."
+def waiting(place: Place, why: str, left: str) -> str:
+    return _with(f"{short(place.name)} waits at {_at(place)} ({_brief(why)})", f", {left}")
+
+
+def interrupted_often(name: str, count: int, waited: float, again: int) -> str:
+    """The end of a file that was interrupted often.
+
+    :param waited: seconds. `again`: bytes that were fetched twice.
+    """
+    pause = f", waited {waited:.0f} s" if waited >= 1 else ""
+    twice = format_size(again) if again else "nothing"
+    return f"{short(name)}: cut {count} times{pause}, {twice} refetched"
 
 
 def about_seconds(seconds: float) -> str:
@@ -180,20 +276,19 @@ class Peer(NamedTuple):
 
 
 def waiting_for_host(name: str, peer: Peer, why: str, seconds: float, answered: bool) -> str:
-    so_far = "answered before, but cannot" if answered else "cannot"
-    return (
-        f"{peer} {so_far} be reached now ({why}). "
-        f"Waiting for it, {about_seconds(seconds)}, to get {name}."
-    )
+    so_far = "is away" if answered else "unreachable"
+    line = f"{peer} {so_far} ({_brief(why)}), waiting {seconds:.0f} s"
+    return _with(line, f" for {short(name)}")
 
 
 def trying_again(peer: Peer, why: str, seconds: float) -> str:
     """A single wait is long: pip's own, or what a server asked for."""
-    return f"{peer}: {why}. Trying again in {seconds:.0f} s."
+    return f"{peer}: {_brief(why)}. Trying again in {seconds:.0f} s."
 
 
 def waiting_for_busy(name: str, peer: Peer, trouble: str, attempts: int) -> str:
-    return f"{peer} is busy ({trouble}). Asking again for {name}, {up_to_attempts(attempts)}."
+    line = _with(f"{peer} is busy ({_brief(trouble)}), asking again", f" for {short(name)}")
+    return _with(line, f", {up_to_attempts(attempts)}")
 
 
 def times(attempts: int) -> str:
@@ -267,11 +362,11 @@ def mirrors_of_another_index(mirrors_of: str, index: str) -> str:
 
 
 def page_again(name: str) -> str:
-    return f"{name} was interrupted, and has changed since. Asking for all of it again."
+    return f"{short(name)} was cut and has changed; asking for all of it"
 
 
 def restarted(name: str) -> str:
-    return f"{name} was interrupted, and the server has another version now. Starting anew."
+    return f"{short(name)} has changed on the server; starting anew"
 
 
 def accepted_short(name: str, size: int, announced: int | None) -> str:
@@ -307,6 +402,15 @@ def redacted(text: str) -> str:
         return text.rpartition("@")[2]
     place, slash, path = rest.partition("/")
     return f"{before}://{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+
+
+def unusable_directory(path: str, why: str) -> str:
+    return f"pip-retry-patch keeps nothing: retry-patch-partials-dir = {clean(path)}: {why}"
+
+
+def unknown_setting(key: str, nearest: str) -> str:
+    meant = f" Did you mean {nearest}?" if nearest else ""
+    return f"pip-retry-patch: there is no setting {clean(key, 60)}.{meant}"
 
 
 def bad_setting(key: str, value: str, wanted: str, default: str) -> str:

@@ -88,7 +88,7 @@ def install(session: Any) -> str:
         first_contact=found.first_contact,
         person=is_for_a_person(),
     )
-    announce = Announcer(found.complaints)
+    announce = Announcer(found.complaints, f"{pip}._vendor.rich")
     error = error_maker(pip, lambda: origins_of_settings(pip))
     guard = Guard(session.urllib3, patience, error, announce)
     guard.wrap()
@@ -96,7 +96,7 @@ def install(session: Any) -> str:
     download = importlib.import_module(f"{pip}._internal.network.download")
     hook = SessionHook(guard, announce, error, session.requests.exceptions)
     hook.pip_resumes = hasattr(download, "_FileDownload")
-    library = Library(pip, found)
+    library = Library(pip, found, announce.complain)
     downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch)
     indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
     wrapt = import_wrapt()

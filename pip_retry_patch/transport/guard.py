@@ -40,7 +40,7 @@ from pip_retry_patch.transport.reissue import (
 )
 from pip_retry_patch.transport.sender import PatientSender
 from pip_retry_patch.transport.under_way import UnderWay
-from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
+from pip_retry_patch.wrapping.fail_open import Calls, fail_open, harden, import_wrapt
 
 if TYPE_CHECKING:
     from pip_retry_patch.transport.elsewhere import Elsewhere
@@ -94,6 +94,7 @@ class Guard:
 
         Test runners let pip be imported twice, and two guards would heal each other's work.
         """
+        harden(logger)
         wrapt = import_wrapt()
         for connectionpool in copies(self._urllib3, "connectionpool"):
             pool = connectionpool.HTTPConnectionPool

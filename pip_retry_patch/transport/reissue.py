@@ -66,6 +66,7 @@ class Part:
         self._stopped: Exception | None = None
         self._response: Any = response
         self._left: int | None = None
+        self.read_again = 0  # bytes of it that its reader had
         self._trap_errors()
 
     def limit(self, size: int, final: bool = True) -> None:
@@ -159,6 +160,7 @@ class Part:
             if not piece:
                 raise BrokenError(self.interruption or EarlyEnd(count))
             count -= len(piece)
+            self.read_again += len(piece)
             yield piece
 
 

@@ -17,7 +17,7 @@ from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.policy.retry import Attempts, Effort, retry_after
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import GaveUpError
-from pip_retry_patch.transport.origin import HandedOn, Origin, Story
+from pip_retry_patch.transport.origin import EACH, HandedOn, Interruptions, Origin, Story
 from pip_retry_patch.transport.reissue import PIECE, BrokenError, Part
 from pip_retry_patch.transport.turns import Turns
 
@@ -44,6 +44,7 @@ class Resumption:
         self.start = start
         self.last = last
         self.turns = Turns(origin)
+        self.interruptions = Interruptions()
         self.course: Course | None = None  # by which it is known that a connection has stopped
         self._attempts: Attempts | None = None
         self._progress_from = start
@@ -56,8 +57,22 @@ class Resumption:
         offset = handed_on.offset
         attempts = self._count(offset)
         place = messages.Place(self.origin.name, self.origin.host, offset, self.known.total)
-        story = Story(place, errors.reason(interruption), attempts, self.origin.announce)
-        return _Search(self, handed_on, attempts, story).run()
+        why, announce = errors.reason(interruption), self.origin.announce
+        story = Story(place, why, attempts, announce, self.interruptions)
+        began = self.origin.clock.now()
+        part = _Search(self, handed_on, attempts, story).run()
+        self.interruptions.seconds += self.origin.clock.now() - began
+        return part
+
+    def ended(self) -> None:
+        """The body is whole: say what became of it, if it was interrupted often."""
+        so_far = self.interruptions
+        if so_far.count > EACH:
+            self.origin.announce(
+                messages.interrupted_often(
+                    self.origin.name, so_far.count, so_far.seconds, so_far.again
+                )
+            )
 
     def _count(self, offset: int) -> Attempts:
         """Count the part that was just interrupted: as progress, or as one more vain attempt."""
@@ -298,7 +313,8 @@ class _Search:
             return self.wait_for_the_file(part)
         if not same:
             return self.begin_anew(part)
-        self._story.announce(line)
+        self._body.interruptions.again += part.read_again
+        self._story.resumed(line)
         return part
 
     def _begins_the_same(self, part: Part) -> bool | None:

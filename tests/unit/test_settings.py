@@ -84,9 +84,10 @@ def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("0", 0), ("700", 700), ("20kB", 20_000), ("5 mb", 5_000_000), ("1B", 1)]
+    ("text", "size"),
+    [("0", 0), ("20kB", 20_000), ("5 mb", 5_000_000), ("1B", 1), ("5 GiB", 5 << 30)],
 )
-def test_sizes_with_and_without_a_unit(text: str, size: int) -> None:
+def test_sizes_have_a_unit(text: str, size: int) -> None:
     assert read([("global.retry-patch-partials-size", text)]).partials_size == size
 
 
@@ -95,7 +96,11 @@ def test_sizes_with_and_without_a_unit(text: str, size: int) -> None:
     [
         ("partials-size", "5 G"),
         ("partials-size", "-5 GB"),
-        ("partials-size", "5 GiB"),
+        ("partials-size", "700"),
+        ("partials-size", "9" * 400 + " GB"),
+        ("partials-size", "1e9 GB"),
+        ("partials-days", "9" * 400),
+        ("attempts", "1e3"),
         ("partials-dir", "relative/path"),
         ("partials-days", "week"),
         ("partials", "2"),
@@ -106,3 +111,20 @@ def test_nonsense_about_what_is_kept_is_said(key: str, value: str) -> None:
     (line,) = found.complaints
     assert f"retry-patch-{key} must be" in line
     assert found._replace(complaints=()) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("retry-patch-patiance", "Did you mean retry-patch-patience?"),
+        ("retry-patch-partial-dir", "Did you mean retry-patch-partials-dir?"),
+        ("retry-patch-\x1b[31mzzzzzzzzzzzzzzzzzzzzzzzz", "retry-patch-?[31mz"),
+    ],
+)
+def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: str) -> None:
+    (line,) = read([(":env:." + key, "5")]).complaints
+    assert meant in line and "\n" not in line and "\x1b" not in line
+
+
+def test_what_the_environment_says_of_venvs_is_no_misspelt_setting() -> None:
+    assert read([(":env:.retry-patch-venvs", "1")]) == Settings()

@@ -93,7 +93,8 @@ def test_purge_removes_what_is_kept_and_says_where(
         Download(environment, lab, certificates, env=env).assert_clear_error()
     (partial,) = store.iterdir()
     kept = json.loads(command(environment, "status", "--json", **env).stdout)["kept"]
-    assert kept == {"directory": str(store), "files": 1, "size": partial.stat().st_size}
+    size = partial.stat().st_size
+    assert kept == {"directory": str(store), "trouble": "", "files": 1, "size": size}
     said = command(environment, "purge", **env)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == f"Partial downloads removed: 1 (2.0 MB) from {store}\n"
@@ -125,3 +126,21 @@ def test_verbose_pip_says_once_what_guards_it(
         line = f"pip-retry-patch 0.1.0 guards pip {environment.pip_version}"
         assert done.run.output.count(line) == 1
         assert line not in Download(environment, lab, certificates).run.output
+
+
+@MAIN
+def test_an_environment_without_pip_is_named_as_such(pip: str, python: str, armed: Factory) -> None:
+    environment = armed(pip, python)
+    without = child(environment, "--without-pip")
+    for name in ("status", "purge"):
+        said = command(environment, name, "--python", without.prefix)
+        assert said.returncode == 1
+        assert "no pip in this environment" in said.stderr and said.stderr.count("\n") == 1
+
+
+@MAIN
+def test_the_page_about_json_has_every_key(pip: str, python: str, armed: Factory) -> None:
+    found = json.loads(command(armed(pip, python), "status", "--json").stdout)
+    page = (Path(__file__).parents[3] / "docs" / "status.md").read_text()
+    assert found["schema"] == 1
+    assert not [key for key in (*found, *found["kept"]) if f"`{key}`" not in page]

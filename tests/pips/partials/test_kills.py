@@ -194,7 +194,7 @@ def test_after_an_error_the_next_run_goes_on(
         done = Download(environment, lab, certificates, cache=cache)
         done.assert_right()
         (line,) = continuing(done)
-        assert line.startswith("Continuing demo-1.0-py3-none-any.whl from 2.0 of 6.0 MB")
+        assert line.startswith("Continuing demo-1.0 from 2.0 of 6.0 MB")
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 100
         assert not kept(cache)
 
