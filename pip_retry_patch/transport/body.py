@@ -185,7 +185,10 @@ class Body(Readable):
         self._leave()  # whole or not: until pip has done with it, it is not removed
         if part is not None:
             self._close(part, reusable)
-        if self._interrupted:
+        # Who closes it before its end has heard of that.
+        whole = self._error is None and (reusable or self._offset == self._stop)
+        if self._interrupted and whole:
+            self._interrupted = False
             try:
                 self._resumption.ended()
             except Exception as why:
