@@ -408,6 +408,10 @@ def unusable_directory(path: str, why: str) -> str:
     return f"pip-retry-patch keeps nothing: retry-patch-partials-dir = {clean(path)}: {why}"
 
 
+def unusable_log(path: str, why: str) -> str:
+    return f"pip-retry-patch cannot write to retry-patch-log = {clean(path)}: {clean(why)}"
+
+
 def unknown_setting(key: str, nearest: str) -> str:
     meant = f" Did you mean {nearest}?" if nearest else ""
     return f"pip-retry-patch: there is no setting {clean(key, 60)}.{meant}"

@@ -41,6 +41,7 @@ class Settings(NamedTuple):
     never answered (`retry-patch-indexes`). `mirrors`: base URLs of simple APIs that have the
     content of `index-url`, in order of preference (`retry-patch-mirrors`). `stale`: whether a page
     that no source delivers is taken from pip's cache, however old (`retry-patch-stale`).
+    `log`: the file that each interruption is written to, "" for none (`retry-patch-log`).
     `complaints`: one line for each value that made no sense and was replaced by its default.
     """
 
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
     partials_dir: str = ""
     partials_size: int = 5_000_000_000
     partials_days: float = 7.0
+    log: str = ""
     complaints: tuple[str, ...] = ()
 
 
@@ -180,6 +182,7 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
         partials_days=setting(
             "-partials-days", _number, "a number of days", default.partials_days, "7"
         ),
+        log=setting("-log", _directory, "an absolute path", "", "none"),
     )
     complaints += [_unknown(key) for key in merged if key not in _KNOWN]
     mirrors = merged.get(_NAMES["mirrors"], "").split()

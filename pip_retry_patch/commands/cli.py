@@ -91,6 +91,18 @@ def build_parser() -> argparse.ArgumentParser:
     python(added)
 
     added = command(
+        "history",
+        history,
+        "sum up what was interrupted, and what became of it",
+        "Reads the file that the setting retry-patch-log names, to which each interruption, wait "
+        "and end of a download is written. Without that setting nothing is written.",
+    )
+    added.add_argument("--since", metavar="AGE", help="how far back, like 12h, 7d or 4w")
+    added.add_argument("--json", action="store_true", help="the same for programs")
+    added.add_argument("--file", metavar="PATH", type=Path, help="read this file instead")
+    python(added)
+
+    added = command(
         "link",
         link,
         "arm a virtual environment from this installation",
@@ -130,6 +142,12 @@ def selftest(arguments: argparse.Namespace) -> int:
     from pip_retry_patch.commands import selftest
 
     return selftest.selftest(arguments.python, arguments.compare)
+
+
+def history(arguments: argparse.Namespace) -> int:
+    from pip_retry_patch.commands import history
+
+    return history.history(arguments.python, arguments.file, arguments.since, arguments.json)
 
 
 def purge(arguments: argparse.Namespace) -> int:

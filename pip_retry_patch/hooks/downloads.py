@@ -56,6 +56,7 @@ class DownloadHooks:
     """
 
     mirrors: Mirrors | None = None
+    record: Callable[..., None] | None = None  # writes to the journal, if there is one
 
     def __init__(
         self,
@@ -198,6 +199,8 @@ class LinkedArtifact:
         self.continued: int | None = None
 
     def fetch(self, location: str, fresh: bool) -> Download:
+        if fresh and self._hooks.record is not None:
+            self._hooks.record("fresh", self.name, self.host)
         with self._hooks.fetching(self, fresh):
             download = Download(*self._call(location))
         # Only now: before, pip may be killed while it puts the file into its cache.

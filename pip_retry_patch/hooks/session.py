@@ -108,6 +108,15 @@ def install(session: Any) -> str:
         mirrors = module.Mirrors(pip, found.mirrors, intended, guard, announce)
         hook.mirrors = indexes.mirrors = downloads.mirrors = mirrors
         wrapped.append(("index.package_finder", "parse_links", "links"))
+    if found.log:
+        module = importlib.import_module("pip_retry_patch.store.journal")
+        version = str(getattr(importlib.import_module(pip), "__version__", ""))
+
+        def complain(why: str) -> None:
+            announce(messages.unusable_log(found.log, why))
+
+        downloads.record = module.Journal(found.log, version, complain).note
+        guard.record_by(downloads.record)
     if found.stale:
         module = importlib.import_module("pip_retry_patch.hooks.stale")
         person, now = patience.person, guard.clock.now

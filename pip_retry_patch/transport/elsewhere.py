@@ -178,6 +178,8 @@ class Elsewhere:
         if down:
             self._breaker.open(failed.url)
         self.came.append((offset, source.mirror))
+        if source.record is not None:
+            source.record("mirror", self._name, source.host, offset, outcome=why)
         told = failed.host, source.host
         if told not in self._told:
             self._told.add(told)

@@ -78,6 +78,7 @@ class Guard:
         clock: Clock = SYSTEM_CLOCK,
         pace: Pace = PACE,
     ) -> None:
+        self.record: Callable[..., None] | None = None
         self.patience = patience
         self._pace = pace
         self.clock = clock
@@ -88,6 +89,10 @@ class Guard:
         self._program = program
         self._sender = PatientSender(patience, clock, error, announce)
         self._ranges: dict[Any, Ranges] = collections.defaultdict(Ranges)
+
+    def record_by(self, record: Callable[..., None]) -> None:
+        """Let what happens be written to a journal (`store.journal.Journal.note`)."""
+        self.record = self._sender.record = record
 
     def wrap(self) -> None:
         """Put this guard in place, and take away one that was there before.
@@ -300,6 +305,7 @@ class Guard:
             url=request.url,
             elsewhere=now.elsewhere,
             until=now.until,
+            record=self.record,
         )
 
 

@@ -42,6 +42,7 @@ class Origin(NamedTuple):
     :param mirror: the base URL of the mirror that this is; None for the original source.
     :param elsewhere: the other sources (elsewhere.py), if there are any.
     :param until: the clock's reading at which the body must have come; None for any time.
+    :param record: writes to the journal (`store.journal.Journal.note`), if there is one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Origin(NamedTuple):
     mirror: str | None = None
     elsewhere: Any = None
     until: float | None = None
+    record: Callable[..., None] | None = None
 
     def check_time(self) -> None:
         """Raise an error where the body should have come by now."""

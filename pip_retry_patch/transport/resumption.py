@@ -60,13 +60,32 @@ class Resumption:
         why, announce = errors.reason(interruption), self.origin.announce
         story = Story(place, why, attempts, announce, self.interruptions)
         began = self.origin.clock.now()
-        part = _Search(self, handed_on, attempts, story).run()
-        self.interruptions.seconds += self.origin.clock.now() - began
+        self._record("interruption", offset, outcome=why)
+        try:
+            part = _Search(self, handed_on, attempts, story).run()
+        except GaveUpError:
+            seconds = self.origin.clock.now() - began
+            self._record("end", offset, seconds, "failed", self.interruptions.again)
+            raise
+        seconds = self.origin.clock.now() - began
+        self.interruptions.seconds += seconds
+        if attempts.effort.waited > 0:
+            self._record("wait", offset, seconds, "resumed")
         return part
+
+    def _record(
+        self, kind: str, offset: int, seconds: float = 0.0, outcome: str = "", again: int = 0
+    ) -> None:
+        origin, total = self.origin, self.known.total
+        if origin.record is not None:
+            host = self.turns.origin.host
+            origin.record(kind, origin.name, host, offset, total, seconds, outcome, again)
 
     def ended(self) -> None:
         """The body is whole: say what became of it, if it was interrupted often."""
         so_far = self.interruptions
+        offset = self.known.total or 0
+        self._record("end", offset, so_far.seconds, "finished", so_far.again)
         if so_far.count > EACH:
             self.origin.announce(
                 messages.interrupted_often(

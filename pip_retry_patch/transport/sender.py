@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping
 
 from pip_retry_patch import failures, messages
 from pip_retry_patch.policy.retry import BRIEF, NONE, Clock, Patience
+from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.asking import Asking
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts, drop, is_retry_of_urllib3
@@ -33,6 +34,7 @@ class PatientSender:
         error: Callable[[failures.Failure, Exception], Exception],
         announce: Callable[[str], None],
     ) -> None:
+        self.record: Callable[..., None] | None = None  # writes to the journal
         self._hosts = Hosts()
         self._patience = patience
         self._clock = clock
@@ -70,17 +72,29 @@ class PatientSender:
         if not isinstance(first, Exception) and not asking.is_waited_for(first):
             self._note(request, first)
             return first
+        began, why = self._clock.now(), ""
+        if self.record is not None:
+            failed = isinstance(first, Exception)
+            why = errors.reason(first) if failed else messages.answers(first.status)
+            self._write("interruption", request, 0.0, why)
         try:
             response = asking.again(first)
         except GaveUpError as end:
+            self._write("end", request, self._clock.now() - began, "failed")
             if isinstance(first, Exception):
                 raise self._error(end.failure, first) from first
             drop(first)
             raise self._error(end.failure, end) from end
         if not isinstance(first, Exception):
             drop(first)
+        self._write("wait", request, self._clock.now() - began, "answered")
         self._note(request, response)
         return response
+
+    def _write(self, kind: str, request: Request, seconds: float, outcome: str) -> None:
+        if self.record is not None:
+            name, host = messages.name_of(request.url), messages.host_of(request.url)
+            self.record(kind, name, host, seconds=seconds, outcome=outcome)
 
     def _asking(
         self,

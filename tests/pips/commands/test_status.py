@@ -106,7 +106,7 @@ def test_purge_removes_what_is_kept_and_says_where(
 @MAIN
 def test_every_help_reads_well(pip: str, python: str, armed: Factory) -> None:
     environment = armed(pip, python)
-    for name in ("status", "selftest", "link", "unlink", "purge"):
+    for name in ("status", "selftest", "history", "link", "unlink", "purge"):
         said = command(environment, name, "--help")
         assert (said.returncode, said.stderr) == (0, "")
         assert said.stdout.startswith(f"usage: pip-retry-patch {name} ")
