@@ -74,9 +74,13 @@ _KNOWN = frozenset([*_NAMES.values(), f"{_PREFIX}-venvs"])
 
 
 def table(settings: Settings, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return each setting's value and origin by its name in pip's configuration."""
+    """Return each setting's value and origin by its name in pip's configuration.
+
+    URLs are without credentials.
+    """
+    shown = settings._replace(mirrors=tuple(map(messages.redacted, settings.mirrors)))
     return {
-        key: {"value": getattr(settings, field), "origin": origins.get(key, "default")}
+        key: {"value": getattr(shown, field), "origin": origins.get(key, "default")}
         for field, key in _NAMES.items()
     }
 

@@ -88,7 +88,7 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return " ".join(map(messages.redacted, value)) or "-"
+        return " ".join(value) or "-"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value) or "-"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.settings import Settings, flatten, read
+from pip_retry_patch.settings import Settings, flatten, read, table
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -128,3 +128,12 @@ def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: s
 
 def test_what_the_environment_says_of_venvs_is_no_misspelt_setting() -> None:
     assert read([(":env:.retry-patch-venvs", "1")]) == Settings()
+
+
+def test_the_table_shows_mirrors_without_credentials() -> None:
+    found = read(
+        [("global.retry-patch-mirrors", "https://me:SECRET@m.example/simple https://n.example")]
+    )
+    assert found.mirrors[0].startswith("https://me:SECRET@")
+    shown = table(found, {})["retry-patch-mirrors"]["value"]
+    assert list(shown) == ["https://m.example/simple", "https://n.example"]

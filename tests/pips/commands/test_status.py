@@ -80,6 +80,15 @@ def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -
 
 
 @SOME
+def test_status_shows_mirrors_without_credentials(pip: str, python: str, armed: Factory) -> None:
+    mirrors = "https://me:SECRET@m.example/simple https://n.example/simple"
+    for options in ([], ["--json"]):
+        said = command(armed(pip, python), "status", *options, PIP_RETRY_PATCH_MIRRORS=mirrors)
+        assert said.returncode == 0 and "SECRET" not in said.output
+        assert "https://m.example/simple" in said.stdout and "n.example" in said.stdout
+
+
+@SOME
 def test_purge_removes_what_is_kept_and_says_where(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
