@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from pip_retry_patch.messages import (
-    CLOSED_EARLY,
-    Peer,
-    Place,
-    clean,
-    format_seconds,
-    host_of,
-    name_of,
-    times,
-)
+from pip_retry_patch.messages import CLOSED_EARLY, Peer, Place, times
+from pip_retry_patch.names import clean, format_seconds, host_of, name_of
 from pip_retry_patch.records import NamedTuple
 
 _PACKAGE_IS_FINE = "The network failed. Nothing is wrong with the package itself."

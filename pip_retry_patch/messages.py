@@ -1,67 +1,15 @@
 """Every line that a user reads, but for the errors: those are in failures.py.
 
-Text is plain ASCII (terminals that are not UTF-8 get it whole), sizes are written as pip writes
-them, and whatever came from the network passes through `clean` first.
+Text is plain ASCII (terminals that are not UTF-8 get it whole), and whatever came from the network
+passes through `names.clean` first.
 """
 
 from __future__ import annotations
 
 from typing import Callable
-from urllib.parse import unquote, urlsplit
 
+from pip_retry_patch.names import clean, format_size, redacted, short
 from pip_retry_patch.records import NamedTuple
-
-
-def clean(text: str, limit: int = 200) -> str:
-    """Return `text` as one printable ASCII line of at most `limit` characters.
-
-    What a server sends may hold control characters, terminal escapes or a hundred kilobytes.
-    """
-    shown = text[: limit + 1]
-    if not (shown.isascii() and shown.isprintable()):
-        shown = "".join(c if " " <= c <= "~" else "?" for c in shown)
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
-
-
-def format_size(count: int) -> str:
-    """Return a number of bytes as pip's progress bar and log lines write it."""
-    count = min(count, 10**18)  # a header may announce a number of 400 digits
-    if count > 1000 * 1000:
-        return f"{count / 1000.0 / 1000:.1f} MB"
-    if count > 10 * 1000:
-        return f"{count // 1000} kB"
-    if count > 1000:
-        return f"{count / 1000.0:.1f} kB"
-    return f"{count} bytes"
-
-
-def format_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
-
-
-def host_of(url: str) -> str:
-    """Return the host of `url`, with its port but without credentials."""
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def without_credentials(url: str) -> str:
-    """Return `url` without credentials and without its query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{host_of(url)}{parts.path}"
-
-
-def name_of(url: str) -> str:
-    """Return what a user would call the thing at `url`: a file's name, or an index page.
-
-    Neither credentials nor the query, which may hold a signature, are ever part of it.
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    last = path.rstrip("/").rpartition("/")[2]
-    if last and not path.endswith("/") and "." in last:
-        return clean(last)
-    return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
-
 
 # What an error of the network means (transport/errors.py says which is which).
 NO_ANSWER = "the server closed the connection without an answer"
@@ -108,6 +56,39 @@ class Place(NamedTuple):
         return f"{format_size(self.offset)} of {format_size(self.total)}"
 
 
+# The same in a line, where there is little room.
+_BRIEFLY = {
+    CLOSED_EARLY: "closed early",
+    NO_ANSWER: "closed without an answer",
+    NO_CONNECTION_IN_TIME: "connecting timed out",
+    NO_DATA_IN_TIME: "timed out",
+    NAME_NOT_RESOLVED: "name not resolved",
+    TLS_CLOSED_EARLY: "closed early",
+    "connection reset by peer": "reset by peer",
+    "connection refused": "refused",
+}
+
+# A terminal of 80 columns, less what pip writes before a line of a download.
+_ROOM = 79 - len("  WARNING: ")
+
+
+def _brief(why: str) -> str:
+    for long, brief in (
+        ("no progress: ", ""),
+        (" bytes a second", " B/s"),
+        (" a second", "/s"),
+        ("the server answers ", "HTTP "),
+        (" and asks for ", ", wants "),
+    ):
+        why = why.replace(long, brief)
+    return _BRIEFLY.get(why, why)
+
+
+def _with(line: str, more: str) -> str:
+    """Add what is worth less, where there is room."""
+    return line + more if len(line) + len(more) <= _ROOM else line
+
+
 Line = Callable[[Place, str], str]
 
 
@@ -116,23 +97,49 @@ def continuing(name: str, offset: int, total: int) -> str:
     shown, of = format_size(offset), format_size(total)
     if shown.rpartition(" ")[2] == of.rpartition(" ")[2]:
         shown = shown.rpartition(" ")[0]
-    return f"Continuing {name} from {shown} of {of}, where an earlier run stopped"
+    return f"Continuing {short(name)} from {shown} of {of}, where an earlier run stopped"
+
+
+def _at(place: Place) -> str:
+    if place.total is None:
+        return format_size(place.offset)
+    offset, total = format_size(place.offset), format_size(place.total)
+    if offset.rpartition(" ")[2] == total.rpartition(" ")[2]:
+        offset = offset.rpartition(" ")[0]
+    return f"{offset} of {total}"
 
 
 def resumed(place: Place, why: str) -> str:
-    return f"{place.name} was interrupted at {place} ({why}). Continuing from there."
+    return f"{short(place.name)} resumed at {_at(place)} ({_brief(why)})"
+
+
+def resumed_again(place: Place, count: int) -> str:
+    """One line for several interruptions."""
+    return f"{short(place.name)} resumed at {_at(place)}, {count} times so far"
+
+
+def goes_on(place: Place) -> str:
+    """A wait that was announced is over."""
+    return f"{short(place.name)} goes on at {_at(place)}"
 
 
 def replayed(place: Place, why: str) -> str:
-    return (
-        f"{place.name} was interrupted at {place} ({why}). The server cannot continue it: "
-        "reading it again up to there."
-    )
+    """The server cannot send a part."""
+    return f"{short(place.name)} reread to {_at(place)} ({_brief(why)})"
 
 
-def waiting(place: Place, why: str, trouble: str | None, left: str) -> str:
-    so_far = f"; so far, {trouble}" if trouble else ""
-    return f"{place.name} was interrupted at {place} ({why}). Trying to continue {left}{so_far}."
+def waiting(place: Place, why: str, left: str) -> str:
+    return _with(f"{short(place.name)} waits at {_at(place)} ({_brief(why)})", f", {left}")
+
+
+def interrupted_often(name: str, count: int, waited: float, again: int) -> str:
+    """The end of a file that was interrupted often.
+
+    :param waited: seconds. `again`: bytes that were fetched twice.
+    """
+    pause = f", waited {waited:.0f} s" if waited >= 1 else ""
+    twice = format_size(again) if again else "nothing"
+    return f"{short(name)}: cut {count} times{pause}, {twice} refetched"
 
 
 def about_seconds(seconds: float) -> str:
@@ -173,20 +180,19 @@ class Peer(NamedTuple):
 
 
 def waiting_for_host(name: str, peer: Peer, why: str, seconds: float, answered: bool) -> str:
-    so_far = "answered before, but cannot" if answered else "cannot"
-    return (
-        f"{peer} {so_far} be reached now ({why}). "
-        f"Waiting for it, {about_seconds(seconds)}, to get {name}."
-    )
+    so_far = "is away" if answered else "unreachable"
+    line = f"{peer} {so_far} ({_brief(why)}), waiting {seconds:.0f} s"
+    return _with(line, f" for {short(name)}")
 
 
 def trying_again(peer: Peer, why: str, seconds: float) -> str:
     """A single wait is long: pip's own, or what a server asked for."""
-    return f"{peer}: {why}. Trying again in {seconds:.0f} s."
+    return f"{peer}: {_brief(why)}. Trying again in {seconds:.0f} s."
 
 
 def waiting_for_busy(name: str, peer: Peer, trouble: str, attempts: int) -> str:
-    return f"{peer} is busy ({trouble}). Asking again for {name}, {up_to_attempts(attempts)}."
+    line = _with(f"{peer} is busy ({_brief(trouble)}), asking again", f" for {short(name)}")
+    return _with(line, f", {up_to_attempts(attempts)}")
 
 
 def times(attempts: int) -> str:
@@ -215,11 +221,11 @@ def may_be_unread(index: str, why: str) -> str:
 
 
 def page_again(name: str) -> str:
-    return f"{name} was interrupted, and has changed since. Asking for all of it again."
+    return f"{short(name)} was cut and has changed; asking for all of it"
 
 
 def restarted(name: str) -> str:
-    return f"{name} was interrupted, and the server has another version now. Starting anew."
+    return f"{short(name)} has changed on the server; starting anew"
 
 
 def accepted_short(name: str, size: int, announced: int | None) -> str:
@@ -248,13 +254,17 @@ def bad_mirror(key: str, value: str) -> str:
     )
 
 
-def redacted(text: str) -> str:
-    """Return what may be a URL without its credentials and its query."""
-    before, mark, rest = text.partition("://")
-    if not mark:
-        return text.rpartition("@")[2]
-    place, slash, path = rest.partition("/")
-    return f"{before}://{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+def unusable_directory(path: str, why: str) -> str:
+    return f"pip-retry-patch keeps nothing: retry-patch-partials-dir = {clean(path)}: {why}"
+
+
+def unusable_log(path: str, why: str) -> str:
+    return f"pip-retry-patch cannot write to retry-patch-log = {clean(path)}: {clean(why)}"
+
+
+def unknown_setting(key: str, nearest: str) -> str:
+    meant = f" Did you mean {nearest}?" if nearest else ""
+    return f"pip-retry-patch: there is no setting {clean(key, 60)}.{meant}"
 
 
 def bad_setting(key: str, value: str, wanted: str, default: str) -> str:

@@ -5,7 +5,7 @@ They are apart because nobody pays for them who has set neither.
 
 from __future__ import annotations
 
-from pip_retry_patch.messages import clean, format_size
+from pip_retry_patch.names import clean, format_size
 
 # Of a host that delivered nothing a moment ago.
 RESTS = "it delivered nothing a moment ago"

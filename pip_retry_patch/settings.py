@@ -7,13 +7,12 @@ asks it); here is what the values mean.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from typing import Any, Callable, Iterable, Mapping, TypeVar
 from urllib.parse import urlsplit
 
-from pip_retry_patch import messages
+from pip_retry_patch import messages, names
 from pip_retry_patch.records import NamedTuple
 
 T = TypeVar("T")
@@ -24,8 +23,9 @@ _FALSE = frozenset(["n", "no", "f", "false", "off", "0"])
 
 _PREFIX = "retry-patch"
 
-_SIZE = r"(\d+(?:\.\d+)?)\s*(?:([kMGT]?)B)?"
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+# Nobody means a number of more digits, or one with an exponent.
+_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+_SIZE = rf"({_NUMBER})\s*([kMGT]?)(i?)B"
 
 
 class Settings(NamedTuple):
@@ -41,6 +41,7 @@ class Settings(NamedTuple):
     never answered (`retry-patch-indexes`). `mirrors`: base URLs of simple APIs that have the
     content of `index-url`, in order of preference (`retry-patch-mirrors`). `stale`: whether a page
     that no source delivers is taken from pip's cache, however old (`retry-patch-stale`).
+    `log`: the file that each interruption is written to, "" for none (`retry-patch-log`).
     `complaints`: one line for each value that made no sense and was replaced by its default.
     """
 
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
     partials_dir: str = ""
     partials_size: int = 5_000_000_000
     partials_days: float = 7.0
+    log: str = ""
     complaints: tuple[str, ...] = ()
 
 
@@ -67,11 +69,18 @@ _NAMES = {
     },
 }
 
+# The last is read by `arm`, from the environment, where pip sees it as well.
+_KNOWN = frozenset([*_NAMES.values(), f"{_PREFIX}-venvs"])
+
 
 def table(settings: Settings, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return each setting's value and origin by its name in pip's configuration."""
+    """Return each setting's value and origin by its name in pip's configuration.
+
+    URLs are without credentials.
+    """
+    shown = settings._replace(mirrors=tuple(map(names.redacted, settings.mirrors)))
     return {
-        key: {"value": getattr(settings, field), "origin": origins.get(key, "default")}
+        key: {"value": getattr(shown, field), "origin": origins.get(key, "default")}
         for field, key in _NAMES.items()
     }
 
@@ -168,18 +177,31 @@ def read(items: Iterable[tuple[str, str]], command: str | None = None) -> Settin
         partials=setting("-partials", _switch, "on or off", default.partials, "on"),
         partials_dir=setting("-partials-dir", _directory, "an absolute path", "", "pip's cache"),
         partials_size=setting(
-            "-partials-size", _size, "a size like 5 GB", default.partials_size, "5 GB"
+            "-partials-size",
+            _size,
+            "a size with its unit (5 GB)",
+            default.partials_size,
+            "5 GB",
         ),
         partials_days=setting(
             "-partials-days", _number, "a number of days", default.partials_days, "7"
         ),
+        log=setting("-log", _directory, "an absolute path", "", "none"),
     )
+    complaints += [_unknown(key) for key in merged if key not in _KNOWN]
     mirrors = merged.get(_NAMES["mirrors"], "").split()
     for value in mirrors:
         if not _is_web_address(value):
             complaints.append(messages.bad_mirror(_NAMES["mirrors"], value))
     usable = tuple(dict.fromkeys(value for value in mirrors if _is_web_address(value)))
     return settings._replace(mirrors=usable, complaints=tuple(complaints))
+
+
+def _unknown(key: str) -> str:
+    import difflib  # which nobody else needs
+
+    nearest = difflib.get_close_matches(key, sorted(_NAMES.values()), n=1)
+    return messages.unknown_setting(key, nearest[0] if nearest else "")
 
 
 def _is_web_address(text: str) -> bool:
@@ -200,11 +222,7 @@ def _switch(text: str) -> bool | None:
 
 
 def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return float(text) if re.fullmatch(_NUMBER, text, re.ASCII) else None
 
 
 def _count(text: str) -> int | None:
@@ -213,8 +231,13 @@ def _count(text: str) -> int | None:
 
 
 def _size(text: str) -> int | None:
+    if text == "0":
+        return 0
     match = re.fullmatch(_SIZE, text, re.IGNORECASE | re.ASCII)
-    return int(float(match[1]) * _UNITS[(match[2] or "").lower()]) if match else None
+    if match is None or (match[3] and not match[2]):
+        return None
+    power = " kmgt".index(match[2].lower() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def _directory(text: str) -> str | None:

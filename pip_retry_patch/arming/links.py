@@ -123,10 +123,22 @@ def record(path: Path) -> None:
     """Write a link down; where that is not possible, it is only missing from a list."""
     try:
         links = sorted({*map(str, recorded()), str(path)})
-        _record().parent.mkdir(parents=True, exist_ok=True)
-        _record().write_text("".join(f"{link}\n" for link in links), encoding="utf-8")
+        target = _record()
+        _check_owner(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink() or target.parent.is_symlink():
+            raise OSError("a link may lead to a file of somebody else")
+        target.write_text("".join(f"{link}\n" for link in links), encoding="utf-8")
     except (OSError, ValueError):
         logger.debug("pip-retry-patch could not write down a link", exc_info=True)
+
+
+def _check_owner(directory: Path) -> None:
+    """Raise OSError where root would write into the home of another user (`sudo` keeps HOME)."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and directory.stat().st_uid != 0:
+        raise OSError(f"{directory} belongs to another user")
 
 
 def _is_to_here(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pip_retry_patch
-from pip_retry_patch.commands.environment import UnableError, ascii_line
+from pip_retry_patch.commands.environment import UnableError, ascii_line, interpreter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
             "--python",
             metavar="PATH",
             default=sys.executable,
-            help="the Python whose pip is meant (default: the one that runs this)",
+            type=interpreter,
+            help="the Python whose pip is meant, or the directory of its environment (default: the "
+            "Python that runs this)",
         )
 
     added = command(
@@ -89,6 +91,18 @@ def build_parser() -> argparse.ArgumentParser:
     python(added)
 
     added = command(
+        "history",
+        history,
+        "sum up what was interrupted, and what became of it",
+        "Reads the file that the setting retry-patch-log names, to which each interruption, wait "
+        "and end of a download is written. Without that setting nothing is written.",
+    )
+    added.add_argument("--since", metavar="AGE", help="how far back, like 12h, 7d or 4w")
+    added.add_argument("--json", action="store_true", help="the same for programs")
+    added.add_argument("--file", metavar="PATH", type=Path, help="read this file instead")
+    python(added)
+
+    added = command(
         "link",
         link,
         "arm a virtual environment from this installation",
@@ -98,9 +112,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     added.add_argument("environment", metavar="DIR", type=Path, nargs="+")
     added = command(
-        "unlink", unlink, "take a link back", "Removes the file that 'link' wrote, and only that."
+        "unlink",
+        unlink,
+        "take a link back",
+        "Removes the file that 'link' wrote, and only that. Do this before 'pip uninstall "
+        "pip-retry-patch', which knows nothing of links: they stay behind, without effect.",
     )
-    added.add_argument("environment", metavar="DIR", type=Path, nargs="+")
+    added.add_argument("environment", metavar="DIR", type=Path, nargs="*")
+    added.add_argument("--all", action="store_true", help="every link that you made from here")
 
     added = command(
         "purge",
@@ -125,6 +144,12 @@ def selftest(arguments: argparse.Namespace) -> int:
     return selftest.selftest(arguments.python, arguments.compare)
 
 
+def history(arguments: argparse.Namespace) -> int:
+    from pip_retry_patch.commands import history
+
+    return history.history(arguments.python, arguments.file, arguments.since, arguments.json)
+
+
 def purge(arguments: argparse.Namespace) -> int:
     from pip_retry_patch.commands import status
 
@@ -136,7 +161,10 @@ def link(arguments: argparse.Namespace) -> int:
 
     for environment in arguments.environment:
         try:
-            path = links.link(links.site_packages(environment))
+            packages = links.site_packages(environment)
+            if packages.resolve() == links.base():
+                raise UnableError(f"{environment} has pip-retry-patch installed: it needs no link")
+            path = links.link(packages)
         except links.LinkError as error:
             raise UnableError(str(error)) from None
         except OSError as error:
@@ -149,13 +177,21 @@ def link(arguments: argparse.Namespace) -> int:
 def unlink(arguments: argparse.Namespace) -> int:
     from pip_retry_patch.arming import links
 
-    for environment in arguments.environment:
-        try:
-            was_linked = links.unlink(environment)
-        except OSError as error:
-            raise UnableError(f"cannot remove the link: {error}") from None
-        if was_linked:
-            print(f"Unlinked {environment}: its pip is as it was.")
-        else:
-            print(f"{environment} was not linked; nothing was changed.")
+    if bool(arguments.environment) == arguments.all:
+        raise UnableError("name the environments to unlink, or say --all")
+    try:
+        if arguments.all:
+            for path in links.recorded():
+                path.unlink()
+                print(f"Removed {path}")
+            return 0
+        for environment in arguments.environment:
+            if not environment.is_dir():
+                raise UnableError(f"{environment} is no virtual environment: it is not there")
+            if links.unlink(environment):
+                print(f"Unlinked {environment}: its pip is as it was.")
+            else:
+                print(f"{environment} was not linked; nothing was changed.")
+    except OSError as error:
+        raise UnableError(f"cannot remove the link: {error}") from None
     return 0

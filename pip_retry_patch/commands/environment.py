@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -51,6 +52,20 @@ class Found(NamedTuple):
     pip: str
     python: str
     pth: list[str]
+
+
+def interpreter(path: str) -> str:
+    """Return the Python that a path names, as pip's own `--python` takes it (22.3).
+
+    A directory is an environment. A name without a folder that is not here is looked for on PATH.
+    Absolute, for it is run in another directory. What does not exist is told when it is run.
+    """
+    if os.path.isdir(path):
+        folder, name = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+        path = os.path.join(path, folder, name)
+    if not os.path.dirname(path) and not os.path.exists(path):
+        return shutil.which(path) or path
+    return os.path.abspath(path) if path else ""
 
 
 def pip_of(python: str, directory: Path, clean: bool = True) -> Found:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pip_retry_patch
-from pip_retry_patch import messages
+from pip_retry_patch import messages, names
 from pip_retry_patch.arming import links
 from pip_retry_patch.commands.environment import UnableError, describe, pip_of, temporary_directory
 from pip_retry_patch.store import files
+
+# Of what `status --json` prints; docs/status.md says when it changes.
+SCHEMA = 1
 
 
 def status(python: str, as_json: bool) -> int:
@@ -18,7 +22,11 @@ def status(python: str, as_json: bool) -> int:
 
     :raises UnableError: it cannot be asked.
     """
-    found: dict[str, Any] = {"version": pip_retry_patch.__version__, "guarded": False}
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": pip_retry_patch.__version__,
+        "guarded": False,
+    }
     try:
         found.update(_collect(python))
     except UnableError as why:
@@ -36,7 +44,10 @@ def _collect(python: str) -> dict[str, Any]:
     with temporary_directory() as directory:
         pip = pip_of(python, Path(directory), clean=False)
         found = describe(python, Path(directory))
-    found.update(python=pip.python, armed_by=pip.pth, links=[str(p) for p in links.recorded()])
+    # In an image another user may have linked the environment that is asked about.
+    theirs = {path for path in pip.pth if os.path.basename(path) == links.NAME}
+    all_links = sorted({*map(str, links.recorded()), *theirs})
+    found.update(python=pip.python, armed_by=pip.pth, links=all_links)
     return found
 
 
@@ -73,24 +84,29 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _shown(key: str, value: Any) -> str:
     if key.endswith("-size"):
-        return messages.format_size(value)
+        return f"{value / 10**9:g} GB" if value >= 10**9 else names.format_size(value)
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, list):
+        return " ".join(value) or "-"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value) or "-"
 
 
 def _kept(kept: dict[str, Any]) -> str:
+    if kept["trouble"]:
+        return f"none are kept: retry-patch-partials-dir cannot be used: {kept['trouble']}"
     if kept["directory"] is None:
         return "none are kept: pip has no cache directory that it may use here"
     files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
-    return f"{files}, {messages.format_size(kept['size'])}, in {kept['directory']}"
+    return f"{files}, {names.format_size(kept['size'])}, in {kept['directory']}"
 
 
 def purge(python: str) -> int:
     """Remove what is kept for later runs. Raises UnableError."""
     with temporary_directory() as directory:
+        pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
         kept = describe(python, Path(directory))["kept"]
     if kept["directory"] is None:
         print("Nothing is kept here: pip has no cache directory that it may use.")

@@ -30,14 +30,23 @@ UNPACKED = 5
 
 
 class Library:
-    """Where partials are kept, by pip's settings and ours."""
+    """Where partials are kept, by pip's settings and ours.
+
+    :param complain: shows one line to the user, of a directory that cannot be used.
+    """
 
     # A whole artifact may lie in pip's HTTP cache under another URL. It is left there: the cache is
     # named by URL, so to find it by its hash would mean to read and digest gigabytes.
 
-    def __init__(self, pip: str, found: settings.Settings) -> None:
+    def __init__(
+        self,
+        pip: str,
+        found: settings.Settings,
+        complain: Callable[[str], None] | None = None,
+    ) -> None:
         self._pip = pip
         self._settings = found
+        self._complain = complain
         self._opened: dict[str | None, Directory | None] = {}
         self._fetched = 0  # bytes of artifacts, in this run
         self._limits = Limits(found.partials_size, found.partials_days * DAY)
@@ -48,10 +57,22 @@ class Library:
         if not found.partials_dir:
             # pip leaves a directory unused that another user owns, and then has none.
             return Path(cache_dir) / "retry-patch" if cache_dir else None
+        return None if self.trouble() else Path(os.path.realpath(found.partials_dir))
+
+    def trouble(self) -> str:
+        """Return why the directory that the user named cannot be used; "" if it can be."""
+        wanted = self._settings.partials_dir
+        if not wanted:
+            return ""
+        there = os.path.realpath(wanted)
+        while not os.path.lexists(there) and there != os.path.dirname(there):
+            there = os.path.dirname(there)
+        if not os.path.isdir(there):
+            return "it is not a directory"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return "it cannot be written to"
         filesystem = importlib.import_module(f"{self._pip}._internal.utils.filesystem")
-        if not filesystem.check_path_owner(found.partials_dir):
-            return None
-        return Path(os.path.realpath(found.partials_dir))
+        return "" if filesystem.check_path_owner(wanted) else "it belongs to another user"
 
     def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:
         """Return the place of an artifact that pip will check against these hashes.
@@ -77,6 +98,10 @@ class Library:
     def _open(self, session: Any) -> Directory | None:
         if not self._settings.partials:
             return None
+        complain, self._complain = self._complain, None
+        trouble = self.trouble() if complain is not None else ""
+        if complain is not None and trouble:
+            complain(messages.unusable_directory(self._settings.partials_dir, trouble))
         # Only secure origins are cached by pip, but the cache is there or not for all.
         cache = getattr(session.get_adapter("https://"), "cache", None)
         http = getattr(cache, "directory", None)

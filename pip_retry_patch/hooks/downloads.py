@@ -12,7 +12,7 @@ import threading
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, names
 from pip_retry_patch.hooks.cache import Library, evict, sweep
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
@@ -56,6 +56,7 @@ class DownloadHooks:
     """
 
     mirrors: Mirrors | None = None
+    record: Callable[..., None] | None = None  # writes to the journal, if there is one
 
     def __init__(
         self,
@@ -188,8 +189,8 @@ class LinkedArtifact:
         self._urls = {link.url_without_fragment}
         self.hashes = hashes
         self.hashed = bool(hashes)
-        self.name = messages.name_of(link.url_without_fragment)
-        self.host = messages.host_of(link.url_without_fragment)
+        self.name = names.name_of(link.url_without_fragment)
+        self.host = names.host_of(link.url_without_fragment)
         self.media = self.coding = ""
         self.cached = False
         self.elsewhere: Elsewhere | None = None  # the other sources of it
@@ -198,6 +199,8 @@ class LinkedArtifact:
         self.continued: int | None = None
 
     def fetch(self, location: str, fresh: bool) -> Download:
+        if fresh and self._hooks.record is not None:
+            self._hooks.record("fresh", self.name, self.host)
         with self._hooks.fetching(self, fresh):
             download = Download(*self._call(location))
         # Only now: before, pip may be killed while it puts the file into its cache.
@@ -220,7 +223,7 @@ class LinkedArtifact:
         """Take from a response of requests what is told of it later."""
         self.continued = None if continuation is None else continuation.continued
         self.cached = bool(getattr(response, "from_cache", False))
-        self.host = messages.host_of(response.url)
+        self.host = names.host_of(response.url)
         length = response.headers.get("content-length") or ""
         self.announced = int(length[:18]) if length.isascii() and length.isdigit() else None
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)

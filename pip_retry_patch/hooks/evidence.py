@@ -6,7 +6,7 @@ where a second fetch brought the right file.
 
 from __future__ import annotations
 
-from pip_retry_patch.messages import clean, format_size
+from pip_retry_patch.names import clean, format_size
 from pip_retry_patch.policy.representation import is_web_page
 from pip_retry_patch.records import NamedTuple
 

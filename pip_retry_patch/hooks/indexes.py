@@ -21,7 +21,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.transport.errors import failure_of
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
@@ -174,7 +174,7 @@ def _index_of(collector: Any, url: str) -> str:
 
 def _shown(index: str) -> str:
     """Return the URL of an index without its credentials."""
-    return messages.clean(messages.without_credentials(index))
+    return names.clean(names.redacted(index))
 
 
 def _place_of(candidate: Any) -> str:
@@ -183,4 +183,4 @@ def _place_of(candidate: Any) -> str:
     if link.scheme not in ("http", "https"):
         return ""
     page = link.comes_from
-    return messages.clean(messages.host_of(page if isinstance(page, str) else link.url))
+    return names.clean(names.host_of(page if isinstance(page, str) else link.url))

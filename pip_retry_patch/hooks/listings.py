@@ -12,7 +12,7 @@ import threading
 from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote, urljoin, urlsplit
 
-from pip_retry_patch import messages
+from pip_retry_patch import names
 from pip_retry_patch.hooks.cache import past_caches
 from pip_retry_patch.hooks.sources import Send, Sources
 from pip_retry_patch.transport import errors
@@ -112,7 +112,7 @@ class Listings:
             try:
                 content = read(self._link(urljoin(base, page)), session=session)
             except Exception as error:
-                logger.debug("cannot read %s: %s", messages.redacted(base), errors.reason(error))
+                logger.debug("cannot read %s: %s", names.redacted(base), errors.reason(error))
                 content = None
             finally:
                 self._now.reading = False

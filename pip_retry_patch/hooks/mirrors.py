@@ -18,7 +18,7 @@ import threading
 from typing import Any, Callable, Iterator, Sequence
 from urllib.parse import urljoin
 
-from pip_retry_patch import failures, messages, mirror_messages
+from pip_retry_patch import failures, messages, mirror_messages, names
 from pip_retry_patch.hooks.listings import Listings
 from pip_retry_patch.hooks.sources import Send, Sources, directory
 from pip_retry_patch.policy import ranges
@@ -95,10 +95,8 @@ class Mirrors:
         fits = self._intended is None or index == self._intended
         if not fits and index not in self._told:
             self._told.add(index)
-            shown = messages.redacted(self._intended or "")
-            self._announce(
-                mirror_messages.mirrors_of_another_index(shown, messages.redacted(index))
-            )
+            shown = names.redacted(self._intended or "")
+            self._announce(mirror_messages.mirrors_of_another_index(shown, names.redacted(index)))
         return fits
 
     @fail_open
@@ -172,7 +170,7 @@ class Mirrors:
         artifact.elsewhere.came = []
         bases = list(dict.fromkeys(mirror for _, mirror in blamed))
         self._sources.dropped.update(bases)
-        shown = " and ".join(map(messages.redacted, bases))
+        shown = " and ".join(map(names.redacted, bases))
         self._announce(mirror_messages.mirror_dropped(artifact.name, shown))
         return int(blamed[0][0])
 
@@ -215,7 +213,7 @@ class Mirrors:
                 break
             if not attempts.count:
                 left = messages.about_seconds(attempts.patience.seconds)
-                self._announce(mirror_messages.all_sources_failed(messages.name_of(url), why, left))
+                self._announce(mirror_messages.all_sources_failed(names.name_of(url), why, left))
             if not attempts.wait():
                 break
         if error is not None:
@@ -236,7 +234,7 @@ class Mirrors:
             self._sources.breaker.open(self._sources.index)
         if base not in self._told:
             self._told.add(base)
-            shown = messages.redacted(self._sources.index), messages.redacted(base)
+            shown = names.redacted(self._sources.index), names.redacted(base)
             self._announce(mirror_messages.mirror_serves(shown[0], why, shown[1]))
 
     def _mirrored_page(self, send: Send, session: Any, base: str, kwargs: dict[str, Any]) -> Any:
@@ -249,5 +247,5 @@ class Mirrors:
             response.close()
         except Exception as error:
             why = errors.reason(error)
-        logger.debug("the mirror %s does not deliver: %s", messages.redacted(base), why)
+        logger.debug("the mirror %s does not deliver: %s", names.redacted(base), why)
         return None

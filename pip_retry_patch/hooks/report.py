@@ -35,7 +35,8 @@ def describe() -> dict[str, Any]:
         command.get_default_session(options)
     urllib3 = internal["network.session"].urllib3
     found, items = read_settings("pip"), configured_by_file("pip")
-    directory = Library("pip", found).directory(options.cache_dir)
+    library = Library("pip", found)
+    directory = library.directory(options.cache_dir)
     partials_of = list(files.entries(directory)) if directory else []
     hooks = {
         "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
@@ -58,6 +59,7 @@ def describe() -> dict[str, Any]:
         "complaints": list(found.complaints),
         "kept": {
             "directory": str(directory) if directory else None,
+            "trouble": library.trouble(),
             "files": len(partials_of),
             "size": sum(status.st_size for _, status in partials_of),
         },

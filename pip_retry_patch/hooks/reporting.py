@@ -6,13 +6,14 @@ Of pip, `exceptions.InstallationError` (always), `DiagnosticPipError` (22.0) and
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
 import sys
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures
+from pip_retry_patch import failures, names
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -22,45 +23,62 @@ class Announcer:
 
     :param complaints: lines about settings, shown before the first other one: by then pip has set
         its logging up.
+    :param rich: the name of pip's copy of rich, which draws its bars since 22.0.
     """
 
-    def __init__(self, complaints: tuple[str, ...]) -> None:
+    def __init__(self, complaints: tuple[str, ...], rich: str = "") -> None:
         self._complaints = complaints
+        self._rich = rich
 
     def __call__(self, line: str) -> None:
-        self.complain()
-        _clear_progress_bar()
-        logger.warning("%s", line)
+        self._show(logging.WARNING, line)
 
     def inform(self, line: str) -> None:
         """Show a line that warns of nothing; `-q` hides it."""
-        self.complain()
-        _clear_progress_bar()
-        logger.info("%s", line)
+        self._show(logging.INFO, line)
 
-    def complain(self) -> None:
+    def _show(self, level: int, line: str) -> None:
+        self.complain()
+        with contextlib.ExitStack() as stack:
+            try:
+                _clear_progress_bar(self._rich, stack)
+            except Exception as why:
+                logger.debug("pip-retry-patch could not erase a progress bar: %r", why)
+            logger.log(level, "%s", line)
+
+    def complain(self, *more: str) -> None:
         """Show the complaints, once."""
-        complaints, self._complaints = self._complaints, ()
+        complaints, self._complaints = (*self._complaints, *more), ()
         for line in complaints:
             logger.warning("%s", line)
 
 
-def _clear_progress_bar() -> None:
-    """Erase the line of a progress bar, which its owner draws again below what is written now.
+def _clear_progress_bar(rich: str, stack: contextlib.ExitStack) -> None:
+    """Erase a progress bar, which its owner draws again below what is written now.
 
-    pip's bars, rich's and the older ones, leave the cursor at the end of their line on stdout;
-    a warning would be written right behind it.
+    It leaves the cursor at the end of its last line on stdout, and a warning would be written right
+    behind it. A bar of rich's knows how many lines it has; it is kept from drawing itself in
+    another thread until `stack` is left. For the older bars one line is erased.
     """
-    out = sys.__stdout__
+    out, errors = sys.__stdout__, sys.__stderr__
     if (
-        out is not None
-        and os.name != "nt"
-        and os.environ.get("TERM") != "dumb"
-        and logger.isEnabledFor(logging.INFO)
-        and out.isatty()
-        and sys.__stderr__ is not None
-        and sys.__stderr__.isatty()
+        out is None
+        or errors is None
+        or os.environ.get("TERM") == "dumb"
+        or not logger.isEnabledFor(logging.INFO)
+        or not (out.isatty() and errors.isatty())
     ):
+        return
+    if rich in sys.modules:
+        # Without a bar rich has not made its console yet.
+        console = getattr(sys.modules[rich], "_console", None)
+        bars = getattr(console, "_live_stack", None) or [getattr(console, "_live", None)]
+        if bars[-1] is not None:
+            stack.enter_context(bars[-1]._lock)
+            drawn = bars[-1]._live_render
+            console.control(drawn.position_cursor())  # type: ignore[union-attr]
+            drawn._shape = None  # or it would be erased again, with what is written now
+    elif os.name != "nt":
         out.write("\r\x1b[2K")
         out.flush()
 
@@ -110,6 +128,16 @@ def error_maker(
             failure = advised(failure, origins())
         except Exception as why:
             logger.debug("pip-retry-patch could not say what would help: %r", why)
+        try:
+            hide = names.without_secrets
+            failure = failure._replace(
+                message=hide(failure.message),
+                context=hide(failure.context),
+                note=hide(failure.note),
+                hint=hide(failure.hint),
+            )
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look through an error: %r", why)
         return NetworkInterrupted(failure)
 
     return made

@@ -25,7 +25,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.hooks.cache import Library, evict, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
@@ -88,7 +88,7 @@ def install(session: Any) -> str:
         first_contact=found.first_contact,
         person=is_for_a_person(),
     )
-    announce = Announcer(found.complaints)
+    announce = Announcer(found.complaints, f"{pip}._vendor.rich")
     error = error_maker(pip, lambda: origins_of_settings(pip))
     guard = Guard(session.urllib3, patience, error, announce)
     guard.wrap()
@@ -96,7 +96,7 @@ def install(session: Any) -> str:
     download = importlib.import_module(f"{pip}._internal.network.download")
     hook = SessionHook(guard, announce, error, session.requests.exceptions)
     hook.pip_resumes = hasattr(download, "_FileDownload")
-    library = Library(pip, found)
+    library = Library(pip, found, announce.complain)
     downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch)
     indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
     wrapt = import_wrapt()
@@ -108,6 +108,15 @@ def install(session: Any) -> str:
         mirrors = module.Mirrors(pip, found.mirrors, intended, guard, announce)
         hook.mirrors = indexes.mirrors = downloads.mirrors = mirrors
         wrapped.append(("index.package_finder", "parse_links", "links"))
+    if found.log:
+        module = importlib.import_module("pip_retry_patch.store.journal")
+        version = str(getattr(importlib.import_module(pip), "__version__", ""))
+
+        def complain(why: str) -> None:
+            announce(messages.unusable_log(found.log, why))
+
+        downloads.record = module.Journal(found.log, version, complain).note
+        guard.record_by(downloads.record)
     if found.stale:
         module = importlib.import_module("pip_retry_patch.hooks.stale")
         person, now = patience.person, guard.clock.now
@@ -225,7 +234,7 @@ class SessionHook:
             return wrapped(*args, **dict(kwargs, headers=headers, stream=True))
 
         def announce_again(seconds: float) -> None:
-            self._announce(messages.page_again(messages.name_of(url)))
+            self._announce(messages.page_again(names.name_of(url)))
 
         hashed = artifact is not None and artifact.hashed
         is_file = artifact is not None and not artifact.name.endswith(".metadata")
@@ -245,7 +254,7 @@ class SessionHook:
                 # Only a body that is read in here can break in here: never a streamed one.
                 failure = failure_of(error)
                 if failure is None and isinstance(error, self._of_network):
-                    name, host = messages.name_of(url), messages.host_of(url)
+                    name, host = names.name_of(url), names.host_of(url)
                     told = failures.broken_request(name, host, errors.reason(error))
                     raise self._error(told, error) from error
                 if failure is None or not failure.changed:

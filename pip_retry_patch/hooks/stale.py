@@ -18,7 +18,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterator
 
-from pip_retry_patch import failures, messages, mirror_messages
+from pip_retry_patch import failures, mirror_messages, names
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.elsewhere import Breaker
@@ -110,7 +110,7 @@ class StalePages:
         self._breaker.open(url)
         if not self._told:
             self._told = True
-            self._announce(mirror_messages.stale(messages.redacted(index), why, _age_of(entry)))
+            self._announce(mirror_messages.stale(names.redacted(index), why, _age_of(entry)))
         return entry
 
     def _entry(self, session: Any, url: str, kwargs: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.failures import Tried
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import (
@@ -56,7 +56,7 @@ class Asking:
         self._patience = patience
         self._clock = clock
         self._announce = announce
-        self._name = messages.name_of(request.url)
+        self._name = names.name_of(request.url)
         self._waits = retries.Waits(clock, self._announce_retry)
         self._trouble = ""  # what ended the last attempt
         self._began = clock.now()

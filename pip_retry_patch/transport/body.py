@@ -81,6 +81,7 @@ class Body(Readable):
         self._digest = None if origin.hashed else hashlib.sha256()
         self._tail = b""
         self._ended = False
+        self._interrupted = False
         self._timed = origin.until is not None
         # See `closed`; what an earlier run kept of may have had no length at first.
         self._late = stop is None or isinstance(part, Continued)
@@ -184,6 +185,14 @@ class Body(Readable):
         self._leave()  # whole or not: until pip has done with it, it is not removed
         if part is not None:
             self._close(part, reusable)
+        # Who closes it before its end has heard of that.
+        whole = self._error is None and (reusable or self._offset == self._stop)
+        if self._interrupted and whole:
+            self._interrupted = False
+            try:
+                self._resumption.ended()
+            except Exception as why:
+                logger.debug("pip-retry-patch could not tell of a download: %r", why)
 
     def _leave(self) -> None:
         """Leave what is kept to a later run."""
@@ -207,6 +216,7 @@ class Body(Readable):
         """Get a part that goes on at the offset, or raise what ends the download."""
         interruption = self._interruption
         assert interruption is not None
+        self._interrupted = True
         if self._part is not None:
             self._close(self._part, reusable=False)
             self._part = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Iterator
 
-from pip_retry_patch import messages, mirror_messages
+from pip_retry_patch import messages, mirror_messages, names
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.policy.retry import Attempts
@@ -132,7 +132,7 @@ class Elsewhere:
         self.original: Origin | None = None
         self.capture: Callable[[Again, dict[str, str]], Captured] | None = None
         self._url = url
-        self._name = messages.name_of(url)
+        self._name = names.name_of(url)
         self._mirrors = mirrors
         self._breaker = breaker
         self._announce = announce
@@ -160,7 +160,7 @@ class Elsewhere:
 
         return self.original._replace(
             url=mirror.url,
-            host=messages.host_of(mirror.url),
+            host=names.host_of(mirror.url),
             ask=ask,
             ask_first_url=None,
             redirected=False,
@@ -180,6 +180,8 @@ class Elsewhere:
         if down:
             self._breaker.open(failed.url)
         self.came.append((offset, source.mirror))
+        if source.record is not None:
+            source.record("mirror", self._name, source.host, offset, outcome=why)
         told = failed.host, source.host
         if told not in self._told:
             self._told.add(told)

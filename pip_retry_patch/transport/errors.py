@@ -14,7 +14,7 @@ import socket
 import ssl
 from typing import Any, Iterator
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 
 
 class EarlyEnd(http.client.IncompleteRead):
@@ -197,12 +197,12 @@ def reason(error: BaseException) -> str:
         if isinstance(e, ssl.SSLError):
             return messages.stream_damaged(getattr(e, "reason", None) or str(e))
         if isinstance(e, OSError) and e.strerror:
-            return messages.clean(e.strerror[0].lower() + e.strerror[1:])
+            return names.clean(e.strerror[0].lower() + e.strerror[1:])
     # The outermost error may name the whole URL, with what is secret in its query.
     # What is no network's error is how urllib3 1.26 tries `getresponse(buffering=True)` first.
     found = list(causes(error))
     error = [e for e in found if is_network_error(e)][-1] if is_network_error(error) else found[-1]
-    return messages.clean(str(error) or type(error).__name__)
+    return names.clean(str(error) or type(error).__name__)
 
 
 # EHOSTUNREACH is not among them: a whole fleet gets that, too, if it shares a network with the

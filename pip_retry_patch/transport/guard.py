@@ -35,7 +35,7 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
 )
 from pip_retry_patch.transport.sender import PatientSender
-from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
+from pip_retry_patch.wrapping.fail_open import Calls, fail_open, harden, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -70,6 +70,7 @@ class Guard:
         clock: Clock = SYSTEM_CLOCK,
         pace: Pace = PACE,
     ) -> None:
+        self.record: Callable[..., None] | None = None
         self.patience = patience
         self.clock = clock
         self.error = error
@@ -81,11 +82,16 @@ class Guard:
         self._sender = PatientSender(patience, clock, error, announce)
         self._origins = Origins(self._under_way, error, announce, program, clock, pace)
 
+    def record_by(self, record: Callable[..., None]) -> None:
+        """Let what happens be written to a journal (`store.journal.Journal.note`)."""
+        self.record = self._sender.record = self._origins.record = record
+
     def wrap(self) -> None:
         """Put this guard in place, and take away one that was there before.
 
         Test runners let pip be imported twice, and two guards would heal each other's work.
         """
+        harden(logger)
         wrapt = import_wrapt()
         for connectionpool in copies(self._urllib3, "connectionpool"):
             pool = connectionpool.HTTPConnectionPool

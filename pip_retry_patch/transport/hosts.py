@@ -11,7 +11,7 @@ import re
 import urllib.parse
 from typing import Any, Mapping
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.records import NamedTuple
@@ -100,7 +100,7 @@ def peer_of(pool: Any, url: str, error: Exception | None = None) -> messages.Pee
     proxy = getattr(pool, "proxy", None)
     name = None if proxy is None else f"{proxy.host}:{proxy.port}"
     is_proxy = error is not None and errors.is_of_proxy(pool, error)
-    return messages.Peer(messages.host_of(url), name, is_proxy)
+    return messages.Peer(names.host_of(url), name, is_proxy)
 
 
 def busy_status(first: Any, artifact: bool) -> int:

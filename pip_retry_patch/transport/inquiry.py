@@ -14,7 +14,7 @@ from pip_retry_patch.policy.representation import Representation
 from pip_retry_patch.policy.retry import Attempts
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import GaveUpError
-from pip_retry_patch.transport.origin import HandedOn, Origin, Story
+from pip_retry_patch.transport.origin import HandedOn, Interruptions, Origin, Story
 from pip_retry_patch.transport.reissue import PIECE, Part
 
 # So many vain requests for a part, to a server that never sent one in this run: ask for all of it.
@@ -134,6 +134,7 @@ class Resumed:
         self.start = start
         self.last = last
         self.turns = Turns(origin)
+        self.interruptions = Interruptions()
         self.course: Course | None = None  # by which it is known that a connection has stopped
 
 

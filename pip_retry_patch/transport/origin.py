@@ -42,6 +42,7 @@ class Origin(NamedTuple):
     :param mirror: the base URL of the mirror that this is; None for the original source.
     :param elsewhere: the other sources (elsewhere.py), if there are any.
     :param until: the clock's reading at which the body must have come; None for any time.
+    :param record: writes to the journal (`store.journal.Journal.note`), if there is one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Origin(NamedTuple):
     mirror: str | None = None
     elsewhere: Any = None
     until: float | None = None
+    record: Callable[..., None] | None = None
 
     def check_time(self) -> None:
         """Raise an error where the body should have come by now."""
@@ -108,11 +110,43 @@ class HandedOn(NamedTuple):
         return self.digest is None or digest.digest() == self.digest
 
 
+# Each of so many interruptions of a body has a line; then each tenth of it has one.
+EACH = 3
+
+
+class Interruptions:
+    """How often one body was interrupted, and which of that a user is told.
+
+    `seconds`: for how long it stood still. `again`: bytes of it that were fetched twice.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        self.again = 0
+        self._tenth = -1
+
+    def has_line(self, offset: int, total: int | None) -> bool:
+        """Count one more; return whether it has a line of its own."""
+        self.count += 1
+        if total:
+            tenth = offset * 10 // total
+            # What is interrupted in its last tenth has its last line soon.
+            is_new = self._tenth < tenth < 9
+        else:
+            tenth, is_new = 0, self.count & (self.count - 1) == 0
+        told = self.count <= EACH or is_new
+        if told:
+            self._tenth = max(self._tenth, tenth)
+        return told
+
+
 class Story:
     """What there is to tell of one interruption: a line when it heals, a Failure when it does not.
 
     :param why: what interrupted the body. `trouble` is what ended the last attempt since then.
     :param announce: shows one line to the user.
+    :param so_far: the interruptions of this body, with this one.
     """
 
     def __init__(
@@ -121,6 +155,7 @@ class Story:
         why: str,
         attempts: Attempts,
         announce: Callable[[str], None],
+        so_far: Interruptions | None = None,
     ) -> None:
         self.trouble: str | None = None
         self._web_page_host = ""
@@ -128,7 +163,10 @@ class Story:
         self._why = why
         self._attempts = attempts
         self._announce = announce
-        self._announced = False
+        self._so_far = so_far or Interruptions()
+        self._announced = not self._so_far.has_line(place.offset, place.total)
+        self._waits = False
+        self._waited = 0.0
 
     @property
     def latest(self) -> str:
@@ -141,17 +179,31 @@ class Story:
             self._announced = True
             self._announce(line(self._place, self._why))
 
+    def resumed(self, line: messages.Line | None) -> None:
+        """Say that it goes on, by `line` if nothing was said of this interruption."""
+        count = self._so_far.count
+        if self._waits and line is not None:
+            self._waits = False
+            self._announce(messages.goes_on(self._place))
+        elif line is messages.resumed and count > EACH:
+            self.announce(lambda place, why: messages.resumed_again(place, count))
+        else:
+            self.announce(line)
+
     def announce_wait(self, seconds: float) -> None:
         """Say what is waited for; a long wait that the server asked for has its own line."""
         logger.debug("%s: next attempt in %.1f s", self._place.name, seconds)
+        self._waited += seconds
         if self._announced and self._attempts.asked_to_wait and seconds > LONG_WAIT:
             peer, trouble = messages.Peer(self._place.host), self.trouble or self._why
             self._announce(messages.trying_again(peer, trouble, seconds))
-        patience, effort = self._attempts.patience, self._attempts.effort
-        left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
-        if effort.lost_at is not None:
-            left = messages.about_seconds(patience.seconds)
-        self.announce(lambda place, why: messages.waiting(place, why, self.trouble, left))
+        elif not self._waits and (not self._announced or self._waited > LONG_WAIT):
+            patience, effort = self._attempts.patience, self._attempts.effort
+            left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
+            if effort.lost_at is not None:
+                left = messages.about_seconds(patience.seconds)
+            self._announced = self._waits = True
+            self._announce(messages.waiting(self._place, self.latest, left))
 
     def web_page_from(self, host: str) -> None:
         """Note that the last attempt brought a web page in place of the file."""

@@ -9,7 +9,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, names
 from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import BRIEF, NONE, Clock, Patience
 from pip_retry_patch.transport.continuation import Continuation
@@ -121,6 +121,7 @@ class Origins:
         self._clock = clock
         self._pace = pace
         self._ranges: dict[Any, Ranges] = {}
+        self.record: Callable[..., None] | None = None  # writes to the journal
 
     def ranges_of(self, pool: Any) -> Ranges:
         """Return what the host of `pool` does with requests for a part."""
@@ -142,8 +143,8 @@ class Origins:
         reissuer = Reissuer(request, capture)
         redirected = again is not None and not same_resource(first_url, request.url)
         return Origin(
-            name=messages.name_of(request.url),
-            host=messages.host_of(request.url),
+            name=names.name_of(request.url),
+            host=names.host_of(request.url),
             ask=reissuer.ask,
             ask_first_url=reissuer.ask_first_url if again is not None else None,
             redirected=redirected,
@@ -159,4 +160,5 @@ class Origins:
             url=request.url,
             elsewhere=now.elsewhere,
             until=now.until,
+            record=self.record,
         )

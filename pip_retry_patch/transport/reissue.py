@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import messages
+from pip_retry_patch import names
 from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.records import NamedTuple
@@ -66,6 +66,7 @@ class Part:
         self._stopped: Exception | None = None
         self._response: Any = response
         self._left: int | None = None
+        self.read_again = 0  # bytes of it that its reader had
         self._trap_errors()
 
     def limit(self, size: int, final: bool = True) -> None:
@@ -73,10 +74,7 @@ class Part:
         self._left, self.final = size, final
 
     def watch(self, course: Course) -> None:
-        """Let it be interrupted where its connection has stopped moving.
-
-        Not so where the server does not say that it can go on from there.
-        """
+        """Let a connection that has stopped moving end it, if the server can go on from there."""
         if self.status == 206 or (self.headers.get("accept-ranges") or "").lower() == "bytes":
             course.connect()
             self._course = course
@@ -159,6 +157,7 @@ class Part:
             if not piece:
                 raise BrokenError(self.interruption or EarlyEnd(count))
             count -= len(piece)
+            self.read_again += len(piece)
             yield piece
 
 
@@ -277,7 +276,7 @@ def _part(request: Request, response: Any, source: Any) -> Part:
             response.close()
         response.release_conn()
 
-    host = messages.host_of(request.url)
+    host = names.host_of(request.url)
     return Part(response.status, response.headers, source, close, host)
 
 

@@ -16,7 +16,7 @@ from pip_retry_patch.policy.retry import Attempts, Effort, retry_after
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.inquiry import Inquiry, Resumed
-from pip_retry_patch.transport.origin import HandedOn, Origin, Story
+from pip_retry_patch.transport.origin import EACH, HandedOn, Origin, Story
 from pip_retry_patch.transport.reissue import BrokenError, Part
 
 # What a link answers that has expired, or that is good for one request only.
@@ -155,7 +155,8 @@ class Search(Inquiry):
             return self.wait_for_the_file(part)
         if not same:
             return self.begin_anew(part)
-        self._story.announce(line)
+        self._body.interruptions.again += part.read_again
+        self._story.resumed(line)
         return part
 
     def _begins_the_same(self, part: Part) -> bool | None:
@@ -196,8 +197,40 @@ class Resumption(Resumed):
         offset = handed_on.offset
         attempts = self._count(offset)
         place = messages.Place(self.origin.name, self.origin.host, offset, self.known.total)
-        story = Story(place, errors.reason(interruption), attempts, self.origin.announce)
-        return Search(self, handed_on, attempts, story).run()
+        why, announce = errors.reason(interruption), self.origin.announce
+        story = Story(place, why, attempts, announce, self.interruptions)
+        began = self.origin.clock.now()
+        self._record("interruption", offset, outcome=why)
+        try:
+            part = Search(self, handed_on, attempts, story).run()
+        except GaveUpError:
+            seconds = self.origin.clock.now() - began
+            self._record("end", offset, seconds, "failed", self.interruptions.again)
+            raise
+        seconds = self.origin.clock.now() - began
+        self.interruptions.seconds += seconds
+        if attempts.effort.waited > 0:
+            self._record("wait", offset, seconds, "resumed")
+        return part
+
+    def _record(
+        self, kind: str, offset: int, seconds: float = 0.0, outcome: str = "", again: int = 0
+    ) -> None:
+        origin, total = self.origin, self.known.total
+        if origin.record is not None:
+            host = self.turns.origin.host
+            origin.record(kind, origin.name, host, offset, total, seconds, outcome, again)
+
+    def ended(self) -> None:
+        """The body is whole: say what became of it, if it was interrupted often."""
+        so_far = self.interruptions
+        self._record("end", self.known.total or 0, so_far.seconds, "finished", so_far.again)
+        if so_far.count > EACH:
+            self.origin.announce(
+                messages.interrupted_often(
+                    self.origin.name, so_far.count, so_far.seconds, so_far.again
+                )
+            )
 
     def _count(self, offset: int) -> Attempts:
         """Count the part that was just interrupted: as progress, or as one more vain attempt."""

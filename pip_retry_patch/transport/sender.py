@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.policy.retry import BRIEF, NONE, Clock, Patience
+from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.asking import Asking
 from pip_retry_patch.transport.errors import GaveUpError
 from pip_retry_patch.transport.hosts import Hosts, drop, is_retry_of_urllib3
@@ -33,6 +34,7 @@ class PatientSender:
         error: Callable[[failures.Failure, Exception], Exception],
         announce: Callable[[str], None],
     ) -> None:
+        self.record: Callable[..., None] | None = None  # writes to the journal
         self._hosts = Hosts()
         self._patience = patience
         self._clock = clock
@@ -57,7 +59,7 @@ class PatientSender:
             return request.send(*args, **kwargs)
         given_up = self._hosts.given_up(request.pool) if request.of_pip else None
         if given_up is not None:
-            failure = given_up.failure_for(messages.name_of(request.url))
+            failure = given_up.failure_for(names.name_of(request.url))
             raise self._error(failure, given_up.error) from given_up.error
         asking = self._asking(request, args, kwargs, patient, brief)
         first: Any
@@ -70,17 +72,29 @@ class PatientSender:
         if not isinstance(first, Exception) and not asking.is_waited_for(first):
             self._note(request, first)
             return first
+        began, why = self._clock.now(), ""
+        if self.record is not None:
+            failed = isinstance(first, Exception)
+            why = errors.reason(first) if failed else messages.busy(first.status, None)
+            self._write("interruption", request, 0.0, why)
         try:
             response = asking.again(first)
         except GaveUpError as end:
+            self._write("end", request, self._clock.now() - began, "failed")
             if isinstance(first, Exception):
                 raise self._error(end.failure, first) from first
             drop(first)
             raise self._error(end.failure, end) from end
         if not isinstance(first, Exception):
             drop(first)
+        self._write("wait", request, self._clock.now() - began, "answered")
         self._note(request, response)
         return response
+
+    def _write(self, kind: str, request: Request, seconds: float, outcome: str) -> None:
+        if self.record is not None:
+            name, host = names.name_of(request.url), names.host_of(request.url)
+            self.record(kind, name, host, seconds=seconds, outcome=outcome)
 
     def _asking(
         self,

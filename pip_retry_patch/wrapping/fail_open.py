@@ -10,9 +10,28 @@ import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from pip_retry_patch import failures
+from pip_retry_patch import failures, names
 
 logger = logging.getLogger("pip_retry_patch")
+
+
+def harden(log: logging.Logger) -> None:
+    """Let no line of a logger hold a secret, and no handler or filter of anyone's cost more.
+
+    A handler that raises costs the line. What was under way when it was logged goes on.
+    """
+    if "handle" in vars(log):
+        return
+    handle = log.handle
+
+    def handle_or_not(record: logging.LogRecord) -> None:
+        try:
+            record.msg, record.args = names.without_secrets(record.getMessage()), ()
+            handle(record)
+        except Exception:
+            pass
+
+    log.handle = handle_or_not  # type: ignore[method-assign]
 
 
 class Calls:

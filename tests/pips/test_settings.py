@@ -91,7 +91,7 @@ def test_quiet_and_log_mean_what_they_meant(
     with Lab([Package("demo", SIZE, [Cut(THIRD), Cut(THIRD), *[Busy(404)] * 2])]) as lab:
         done = Download(environment, lab, certificates, "--log", log)
         done.assert_clear_error()
-        assert "was interrupted at 1" in log.read_text()
+        assert "demo-1.0 resumed at 1000 kB of 3.0 MB (closed early)" in log.read_text()
         assert "the server answered 404" in log.read_text()
 
 
@@ -108,3 +108,29 @@ def test_a_clean_download_is_silent_and_one_request(
             text = done.run.output.replace(lab.url, "URL").replace(str(done.file.parent), "DIR")
             said.append([line for line in text.splitlines() if "Saved" not in line])
     assert said[0] == said[1]
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_a_misspelt_setting_and_a_useless_directory_are_one_warning_each(
+    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+) -> None:
+    environment = armed(pip, python)
+    file = environment.fresh_dir() / "file"
+    file.write_text("")
+    env: dict[str, programs.Argument] = {
+        "PIP_RETRY_PATCH_PATIANCE": "5",
+        "PIP_RETRY_PATCH_PARTIALS_DIR": file,
+    }
+    with Lab([Package("demo", SIZE)]) as lab:
+        done = Download(environment, lab, certificates, env=env)
+        done.assert_right()
+        misspelt, useless = done.run.warnings("retry-patch")
+        assert "retry-patch-patiance" in misspelt
+        assert "Did you mean retry-patch-patience?" in misspelt
+        assert "retry-patch-partials-dir" in useless and "it is not a directory" in useless
+        plain = Download(bare(pip, python), lab, certificates, env=env)
+        plain.assert_right()
+        assert not plain.run.warnings("retry-patch")
+    said = environment.run_python("-m", "pip_retry_patch", "status", env=env)
+    assert "cannot be used: it is not a directory" in said.stdout
+    assert "no cache directory" not in said.stdout

@@ -138,7 +138,7 @@ WITH_MIRRORS = (
     *("hooks/mirrors.py", "hooks/sources.py", "hooks/listings.py"),
     *("hooks/stale.py", "transport/elsewhere.py", "store/prefix.py"),
 )
-NEVER_LOADED = ("lab/", "commands/cli.py", *WITH_MIRRORS)
+NEVER_LOADED = ("lab/", "commands/cli.py", "store/journal.py", *WITH_MIRRORS)
 
 
 @each_pip

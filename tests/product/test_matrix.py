@@ -67,7 +67,7 @@ def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[s
         wrong.append("the file is missing or wrong")
     if lab.sent(package.name) > 1.05 * len(lab.wheel(package.name)):
         wrong.append(f"{lab.sent(package.name)} bytes were sent")
-    lines = [line for line in run.warnings("was interrupted at") if what in line]
+    lines = [line for line in run.interruptions if what in line]
     if len(lines) != 1:
         wrong.append(f"announced {len(lines)} times")
     return [f"{package.name}: {line}" for line in wrong]

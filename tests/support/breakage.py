@@ -132,7 +132,7 @@ class Breakage:
     def assert_heals(self) -> None:
         got = self._get(self.environment.run, self.environment, [Cut(HALF)])
         assert got.end == OK, got.run.output
-        assert len(got.run.warnings("was interrupted at")) == 1, got.run.output
+        assert len(got.run.interruptions) == 1, got.run.output
         assert got.asked == ["page", "artifact", "artifact"]
 
     def assert_one_debug_line(self) -> None:

@@ -83,7 +83,7 @@ class Download:
 
     @property
     def warnings(self) -> list[str]:
-        return self.run.warnings("was interrupted at")
+        return self.run.interruptions
 
     @property
     def is_right(self) -> bool:

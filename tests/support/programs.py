@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,12 @@ class Outcome(NamedTuple):
     def output(self) -> str:
         """Both streams, standard output first."""
         return self.stdout + self.stderr
+
+    @property
+    def interruptions(self) -> list[str]:
+        """The WARNING lines that tell of one interruption each, or of several."""
+        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|waits|reread to)\b")
+        return [line for line in self.warnings() if told.match(line)]
 
     def warnings(self, containing: str = "") -> list[str]:
         """The WARNING lines of pip's log that contain a text."""

@@ -13,15 +13,16 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch import failures, messages
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.transport import errors
+from pip_retry_patch.transport.origin import Interruptions
 
 PLACE = messages.Place("demo-1.0.whl", "files.example", 22_800_000, 44_700_000)
 
 
 @given(st.text(), st.integers(4, 300))
 def test_whatever_the_network_says_becomes_one_short_printable_line(text: str, limit: int) -> None:
-    shown = messages.clean(text, limit)
+    shown = names.clean(text, limit)
     assert len(shown) <= limit
     assert all(" " <= c <= "~" for c in shown)
 
@@ -37,7 +38,7 @@ def test_whatever_the_network_says_becomes_one_short_printable_line(text: str, l
     ],
 )
 def test_a_thing_is_called_what_a_user_calls_it(url: str, name: str) -> None:
-    assert messages.name_of(url) == name
+    assert names.name_of(url) == name
 
 
 def raised_from(outer: Exception, inner: BaseException) -> Exception:
@@ -93,7 +94,7 @@ def test_a_refused_certificate_is_known_however_deep_it_is_wrapped() -> None:
 
 def test_sizes_are_written_as_pip_writes_them() -> None:
     sizes = [0, 999, 1001, 9_999, 10_001, 999_999, 1_000_001, 22_800_000]
-    assert [messages.format_size(s) for s in sizes] == [
+    assert [names.format_size(s) for s in sizes] == [
         "0 bytes",
         "999 bytes",
         "1.0 kB",
@@ -121,3 +122,63 @@ def test_no_end_accuses_the_package_or_its_hash() -> None:
         assert "hash" not in text.lower() and "tamper" not in text.lower()
         assert text.isascii()
     assert "8 attempts in 41 s" in ends[0].context and "connection refused" in ends[0].context
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("scipy-1.14.1-cp311-cp311-manylinux_2_17_x86_64.whl", "scipy-1.14.1"),
+        ("demo-1.0-py3-none-any.whl.metadata", "demo-1.0 (metadata)"),
+        ("demo-1.0.tar.gz", "demo-1.0"),
+        ("odd.whl", "odd.whl"),
+        ("the page https://h.example/simple/demo/", "h.example/simple/demo/"),
+    ],
+)
+def test_a_line_has_the_short_name(name: str, short: str) -> None:
+    assert names.short(name) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "host='h.example', port=443): Failed with url: /a/x.whl?Sig=S&E=1 (Caused",
+            "host='h.example', port=443): Failed with url: /a/x.whl (Caused",
+        ),
+        ("at https://me:S@h.example/a?S=1, again", "at https://h.example/a, again"),
+        ("at https://me:S@T@h.example:8/", "at https://h.example:8/"),
+        ("What now? me@h.example", "What now? me@h.example"),
+    ],
+)
+def test_no_text_shows_a_query_or_userinfo(text: str, shown: str) -> None:
+    assert names.without_secrets(text) == shown
+    assert names.clean(text) == shown
+
+
+def test_lines_fit_a_terminal() -> None:
+    place = messages.Place("opencv_python-4.10-cp37-abi3-any.whl", "h", 123_400_000, 906_400_000)
+    whys = ["connection reset by peer", messages.CLOSED_EARLY, messages.NO_DATA_IN_TIME]
+    whys += ["connection refused", messages.no_progress(50)]
+    for why in whys:
+        peer = messages.Peer("files.packages.example")
+        lost = messages.waiting_for_host(place.name, peer, why, 30, False)
+        for line in (messages.resumed(place, why), messages.replayed(place, why), lost):
+            assert len(f"  WARNING: {line}") <= 79, line
+    for why in [*whys, messages.busy(503, 30.0)]:
+        for line in (
+            messages.waiting(place, why, messages.about_seconds(120)),
+            messages.waiting(place, why, messages.up_to_attempts(7)),
+            messages.resumed_again(place, 123),
+            messages.interrupted_often(place.name, 50, 100.0, 123_400_000),
+            messages.waiting_for_busy(place.name, peer, why, 7),
+        ):
+            assert len(f"  WARNING: {line}") <= 79, line
+
+
+def test_fifty_cuts_have_few_lines() -> None:
+    so_far = Interruptions()
+    told = [cut for cut in range(1, 51) if so_far.has_line(cut * 1000, 51_000)]
+    assert told[:3] == [1, 2, 3] and len(told) <= 11
+    so_far = Interruptions()
+    told = [cut for cut in range(1, 51) if so_far.has_line(cut * 1000, None)]
+    assert told == [1, 2, 3, 4, 8, 16, 32]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.settings import Settings, flatten, index_of_mirrors, read
+from pip_retry_patch.settings import Settings, flatten, index_of_mirrors, read, table
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -84,9 +84,10 @@ def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("0", 0), ("700", 700), ("20kB", 20_000), ("5 mb", 5_000_000), ("1B", 1)]
+    ("text", "size"),
+    [("0", 0), ("20kB", 20_000), ("5 mb", 5_000_000), ("1B", 1), ("5 GiB", 5 << 30)],
 )
-def test_sizes_with_and_without_a_unit(text: str, size: int) -> None:
+def test_sizes_have_a_unit(text: str, size: int) -> None:
     assert read([("global.retry-patch-partials-size", text)]).partials_size == size
 
 
@@ -95,7 +96,11 @@ def test_sizes_with_and_without_a_unit(text: str, size: int) -> None:
     [
         ("partials-size", "5 G"),
         ("partials-size", "-5 GB"),
-        ("partials-size", "5 GiB"),
+        ("partials-size", "700"),
+        ("partials-size", "9" * 400 + " GB"),
+        ("partials-size", "1e9 GB"),
+        ("partials-days", "9" * 400),
+        ("attempts", "1e3"),
         ("partials-dir", "relative/path"),
         ("partials-days", "week"),
         ("partials", "2"),
@@ -144,3 +149,29 @@ def test_mirrors_are_for_the_index_that_is_set_beside_them(
     items: dict[str, str], index: str | None
 ) -> None:
     assert index_of_mirrors(items.items()) == index
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("retry-patch-patiance", "Did you mean retry-patch-patience?"),
+        ("retry-patch-partial-dir", "Did you mean retry-patch-partials-dir?"),
+        ("retry-patch-\x1b[31mzzzzzzzzzzzzzzzzzzzzzzzz", "retry-patch-?[31mz"),
+    ],
+)
+def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: str) -> None:
+    (line,) = read([(":env:." + key, "5")]).complaints
+    assert meant in line and "\n" not in line and "\x1b" not in line
+
+
+def test_what_the_environment_says_of_venvs_is_no_misspelt_setting() -> None:
+    assert read([(":env:.retry-patch-venvs", "1")]) == Settings()
+
+
+def test_the_table_shows_mirrors_without_credentials() -> None:
+    found = read(
+        [("global.retry-patch-mirrors", "https://me:SECRET@m.example/simple https://n.example")]
+    )
+    assert found.mirrors[0].startswith("https://me:SECRET@")
+    shown = table(found, {})["retry-patch-mirrors"]["value"]
+    assert list(shown) == ["https://m.example/simple", "https://n.example"]

@@ -23,7 +23,7 @@ def test_a_cut_json_index_page_is_healed(
         done = Download(armed(pip, python), lab, certificates)
         done.assert_right()
         assert len(done.warnings) == 2
-        assert lab.index_url + "demo/" in done.warnings[0]
+        assert lab.index_url.partition("://")[2] + "demo/ resumed at" in done.warnings[0]
 
 
 @each_pair
@@ -36,7 +36,10 @@ def test_fifty_cuts_with_progress_are_no_reason_to_stop(
             armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_ATTEMPTS": "1"}
         )
         done.assert_right()
-        assert len(done.warnings) == 50
+        assert len(done.warnings) <= 11 and len(done.run.warnings()) <= 12, done.run.stderr
+        assert "demo-1.0: cut 50 times, nothing refetched" in done.run.warnings()[-1]
+        assert len(done.run.warnings("refetched")) == 1
+        assert max(map(len, done.run.stderr.splitlines())) <= 79
         assert lab.sent("demo") == len(lab.wheel("demo"))
 
 
@@ -112,7 +115,7 @@ def test_an_install_goes_through(
             "demo",
         )
         assert run.returncode == 0, run.output
-        assert len(run.warnings("was interrupted at")) == 4
+        assert len(run.interruptions) == 4
         assert (target / "demo" / "payload.bin").stat().st_size == SIZE
         assert (target / "other" / "payload.bin").stat().st_size == SIZE
         for name in ("demo", "other"):

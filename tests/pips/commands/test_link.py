@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -172,3 +173,45 @@ def test_what_virtualenv_makes_is_linked_too(
         born = venv_of(prefix, base.root, python)
         assert (born.site_packages / LINK).exists() == wanted
         assert heals(born, certificates) == wanted
+
+
+@MAIN
+def test_links_are_taken_back_together_and_found_by_others(
+    pip: str, python: str, armed: Factory
+) -> None:
+    base = armed(pip, python)
+    linked, state = child(base), base.fresh_dir()
+    own = command(base, "link", base.prefix, XDG_STATE_HOME=state)
+    assert own.returncode == 1 and "it needs no link" in own.stderr
+    missing = command(base, "unlink", base.fresh_dir() / "missing")
+    assert missing.returncode == 1 and "is not there" in missing.stderr
+    assert command(base, "unlink").returncode == 1
+    assert command(base, "unlink", "--all", linked.prefix).returncode == 1
+    assert command(base, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
+    # Another user has not made it, but asks about the environment; by its directory, too.
+    path = str(linked.site_packages / LINK)
+    for there in (linked.prefix, linked.python):
+        asked = command(base, "status", "--json", "--python", there)
+        assert json.loads(asked.stdout)["links"] == [path]
+    taken = command(base, "unlink", "--all", XDG_STATE_HOME=state)
+    assert (taken.returncode, taken.stdout) == (0, f"Removed {path}\n")
+    assert not (linked.site_packages / LINK).exists()
+    assert command(base, "unlink", "--all", XDG_STATE_HOME=state).stdout == ""
+
+
+@MAIN
+def test_the_list_of_links_is_written_to_no_file_of_somebody_else(
+    pip: str, python: str, armed: Factory
+) -> None:
+    base = armed(pip, python)
+    linked, state, victim = child(base), base.fresh_dir(), base.fresh_dir() / "victim"
+    victim.write_text("precious")
+    (state / "pip-retry-patch").mkdir()
+    (state / "pip-retry-patch" / "links").symlink_to(victim)
+    assert command(base, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
+    assert victim.read_text() == "precious"
+    home = base.fresh_dir() / "home"
+    home.mkdir()
+    os.chown(home, 12345, 12345)
+    assert command(base, "link", linked.prefix, XDG_STATE_HOME=home / "state").returncode == 0
+    assert not list(home.iterdir()), "root writes nothing into the home of another user"

@@ -80,6 +80,15 @@ def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -
 
 
 @SOME
+def test_status_shows_mirrors_without_credentials(pip: str, python: str, armed: Factory) -> None:
+    mirrors = "https://me:SECRET@m.example/simple https://n.example/simple"
+    for options in ([], ["--json"]):
+        said = command(armed(pip, python), "status", *options, PIP_RETRY_PATCH_MIRRORS=mirrors)
+        assert said.returncode == 0 and "SECRET" not in said.output
+        assert "https://m.example/simple" in said.stdout and "n.example" in said.stdout
+
+
+@SOME
 def test_purge_removes_what_is_kept_and_says_where(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
@@ -93,7 +102,8 @@ def test_purge_removes_what_is_kept_and_says_where(
         Download(environment, lab, certificates, env=env).assert_clear_error()
     (partial,) = store.iterdir()
     kept = json.loads(command(environment, "status", "--json", **env).stdout)["kept"]
-    assert kept == {"directory": str(store), "files": 1, "size": partial.stat().st_size}
+    size = partial.stat().st_size
+    assert kept == {"directory": str(store), "trouble": "", "files": 1, "size": size}
     said = command(environment, "purge", **env)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == f"Partial downloads removed: 1 (2.0 MB) from {store}\n"
@@ -105,7 +115,7 @@ def test_purge_removes_what_is_kept_and_says_where(
 @MAIN
 def test_every_help_reads_well(pip: str, python: str, armed: Factory) -> None:
     environment = armed(pip, python)
-    for name in ("status", "selftest", "link", "unlink", "purge"):
+    for name in ("status", "selftest", "history", "link", "unlink", "purge"):
         said = command(environment, name, "--help")
         assert (said.returncode, said.stderr) == (0, "")
         assert said.stdout.startswith(f"usage: pip-retry-patch {name} ")
@@ -125,3 +135,21 @@ def test_verbose_pip_says_once_what_guards_it(
         line = f"pip-retry-patch 0.1.0 guards pip {environment.pip_version}"
         assert done.run.output.count(line) == 1
         assert line not in Download(environment, lab, certificates).run.output
+
+
+@MAIN
+def test_an_environment_without_pip_is_named_as_such(pip: str, python: str, armed: Factory) -> None:
+    environment = armed(pip, python)
+    without = child(environment, "--without-pip")
+    for name in ("status", "purge"):
+        said = command(environment, name, "--python", without.prefix)
+        assert said.returncode == 1
+        assert "no pip in this environment" in said.stderr and said.stderr.count("\n") == 1
+
+
+@MAIN
+def test_the_page_about_json_has_every_key(pip: str, python: str, armed: Factory) -> None:
+    found = json.loads(command(armed(pip, python), "status", "--json").stdout)
+    page = (Path(__file__).parents[3] / "docs" / "status.md").read_text()
+    assert found["schema"] == 1
+    assert not [key for key in (*found, *found["kept"]) if f"`{key}`" not in page]

@@ -194,7 +194,7 @@ def test_after_an_error_the_next_run_goes_on(
         done = Download(environment, lab, certificates, cache=cache)
         done.assert_right()
         (line,) = continuing(done)
-        assert line.startswith("Continuing demo-1.0-py3-none-any.whl from 2.0 of 6.0 MB")
+        assert line.startswith("Continuing demo-1.0 from 2.0 of 6.0 MB")
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 100
         assert not kept(cache)
 
@@ -217,7 +217,8 @@ def test_a_continued_download_is_interrupted_and_heals(
         done = Download(environment, lab, certificates, cache=cache)
         done.assert_right()
         assert len(continuing(done)) == 1
-        assert [len(done.run.warnings(f"at {n}.0 MB of 6.0 MB")) for n in (3, 4)] == [1, 1]
+        at_three, at_four = done.warnings
+        assert " at 3.0 of 6.0 MB" in at_three and " at 4.0 of 6.0 MB" in at_four
         ranges = [request.range for request in lab.requests("demo", "artifact")]
         assert ranges == [None, "bytes=2000000-", None, *["bytes=2000000-"] * 2, *RESUMED]
         assert not kept(cache)

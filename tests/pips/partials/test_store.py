@@ -337,7 +337,7 @@ def test_without_locks_nothing_is_kept_and_the_guard_is_as_ever(
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
         healed = Download(environment, lab, certificates, cache=cache, env=env)
         healed.assert_right()
-        assert healed.run.warnings("at 3.1 MB of 6.2 MB")
+        assert healed.run.warnings("at 3.1 of 6.2 MB")
         assert lab.sent("demo") <= len(lab.wheel("demo")) + headers.SIZE
         assert not (cache / "retry-patch").exists()
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:

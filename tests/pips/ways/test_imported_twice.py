@@ -58,6 +58,6 @@ def test_there_is_one_finder_and_one_guard(
                 assert run.returncode == 0, run.output
                 assert "finders: 1\n" in run.stdout
                 # One line for each interruption: two guards would tell of each twice.
-                assert len(run.warnings("was interrupted at")) == len(lab.requests("demo")) - 2
+                assert len(run.interruptions) == len(lab.requests("demo")) - 2
     assert ends[0]
     assert not ends[1] or pip == NEWEST  # which resumes by itself

@@ -135,3 +135,15 @@ def test_pip_is_run_away_from_the_users_settings(
 )
 def test_last_words(output: str, words: str) -> None:
     assert selftest.last_words(output) == words
+
+
+def test_a_python_is_named_by_a_relative_path_or_by_its_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    for name in ("venv", "venv/bin/python", "./venv", str(tmp_path / "venv"), str(python)):
+        assert environment.interpreter(name) == str(python)
+    assert environment.interpreter("") == ""

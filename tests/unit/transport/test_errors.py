@@ -156,3 +156,13 @@ def test_a_hint_names_the_place_that_is_in_force(origin: str | None, expected: s
     )
     origins = {} if origin is None else {"retry-patch-patience": origin}
     assert expected in advised(failure, origins).hint
+
+
+def test_the_text_of_another_librarys_error_shows_no_signature() -> None:
+    url = "/files/demo.whl?X-Amz-Signature=SECRET"
+    for text in (
+        f"HTTPSConnectionPool(host='h.example', port=443): Failed with url: {url} (Caused by x)",
+        f"Tunnel connection failed: 502 cannot fetch https://me:SECRET@h.example{url}",
+    ):
+        for error in (ValueError(text), OSError(text)):
+            assert "SECRET" not in errors.reason(error)

@@ -1,0 +1,144 @@
+"""The command `history`: what became of downloads, read from the journal (`retry-patch-log`)."""
+
+from __future__ import annotations
+
+import calendar
+import collections
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any, Iterable, Iterator
+
+from pip_retry_patch import names
+from pip_retry_patch.commands.environment import UnableError, describe, temporary_directory
+
+# Of what `--json` prints (docs/history.md).
+SCHEMA = 1
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def history(python: str, file: Path | None, since: str | None, as_json: bool) -> int:
+    """Print what the journal says; the exit code is 0.
+
+    :param file: the journal; None for the one that pip's configuration names.
+    :param since: how far back: a number and m, h, d or w.
+    :raises UnableError: there is no journal, or it cannot be read.
+    """
+    seconds = None if since is None else _seconds(since)
+    path = file or _configured(python)
+    found = summary(entries(path), None if seconds is None else time.time() - seconds)
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+    return 0
+
+
+def _seconds(since: str) -> int:
+    match = re.fullmatch(r"(\d{1,6})([mhdw])", since, re.ASCII)
+    if match is None:
+        raise UnableError(f"--since takes a number and m, h, d or w, like 7d, not {since!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _configured(python: str) -> Path:
+    with temporary_directory() as directory:
+        setting = describe(python, Path(directory))["settings"]["retry-patch-log"]
+    if not setting["value"]:
+        raise UnableError(
+            "nothing is written down; to begin: pip config set global.retry-patch-log PATH"
+        )
+    return Path(setting["value"])
+
+
+def entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a journal, those that were rotated away first. Raises UnableError."""
+    older = Path(f"{path}.1")
+    for part in [older, path] if older.exists() else [path]:
+        try:
+            with part.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    try:
+                        found = json.loads(line)
+                    except ValueError:
+                        continue  # half a line: a disk was full
+                    if isinstance(found, dict) and isinstance(found.get("kind"), str):
+                        yield found
+        except FileNotFoundError:
+            continue  # nothing was interrupted yet
+        except OSError as why:
+            raise UnableError(f"{part} cannot be read: {why.strerror}") from None
+
+
+def summary(lines: Iterable[dict[str, Any]], after: float | None = None) -> dict[str, Any]:
+    """Return what a journal says, as `--json` prints it.
+
+    :param after: seconds since 1970, before which nothing counts.
+    """
+    reasons: collections.Counter[str] = collections.Counter()
+    hosts: collections.Counter[str] = collections.Counter()
+    ends: dict[tuple[Any, Any], str] = {}
+    kept = waited = mirrors = fresh = 0.0
+    for line in lines:
+        if after is not None and _time_of(line) < after:
+            continue
+        download = line.get("run"), line.get("file")
+        ends.setdefault(download, "")
+        if line["kind"] == "interruption":
+            ends[download] = ""
+            reasons[str(line.get("outcome"))] += 1
+            hosts[str(line.get("host"))] += 1
+            kept += _number(line.get("offset"))
+        elif line["kind"] == "wait":
+            waited += _number(line.get("seconds"))
+            if line.get("outcome") == "answered":
+                ends[download] = "finished"  # until it is interrupted again
+        elif line["kind"] == "end":
+            ends[download] = str(line.get("outcome"))
+            kept -= _number(line.get("again"))
+        mirrors += line["kind"] == "mirror"
+        fresh += line["kind"] == "fresh"
+    outcomes = collections.Counter(ends.values())
+    return {
+        "schema": SCHEMA,
+        "downloads": len(ends),
+        "finished": outcomes["finished"],
+        "failed": outcomes["failed"],
+        "interruptions": sum(reasons.values()),
+        "by": dict(reasons.most_common()),
+        "hosts": dict(hosts.most_common()),
+        "mirrors": int(mirrors),
+        "fresh": int(fresh),
+        "waited": round(waited, 1),
+        "not_fetched_twice": max(int(kept), 0),
+    }
+
+
+def _time_of(line: dict[str, Any]) -> float:
+    try:
+        return calendar.timegm(time.strptime(str(line.get("time")), "%Y-%m-%dT%H:%M:%SZ"))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    if not found["downloads"]:
+        return ["No download was interrupted."]
+    rows = [
+        ("downloads that were interrupted", found["downloads"]),
+        ("  finished", found["finished"]),
+        ("  failed", found["failed"]),
+        ("  stopped before their end", found["downloads"] - found["finished"] - found["failed"]),
+        ("interruptions", found["interruptions"]),
+        *((f"  {names.clean(why, 50)}", count) for why, count in found["by"].items()),
+        ("hosts", ""),
+        *((f"  {names.clean(host, 50)}", count) for host, count in found["hosts"].items()),
+        ("waited", f"{found['waited']:.0f} s"),
+        ("gone on from a mirror", found["mirrors"]),
+        ("fetched once more", found["fresh"]),
+        ("not fetched twice", names.format_size(found["not_fetched_twice"])),
+    ]
+    return [f"{name:54} {value}".rstrip() for name, value in rows]

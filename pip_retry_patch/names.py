@@ -1,0 +1,100 @@
+"""What things are called in a line that a user reads: files, pages, hosts and sizes.
+
+Nothing here lets credentials or a signature through.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """Return `text` as one printable ASCII line of at most `limit` characters.
+
+    What a server sends may hold control characters, terminal escapes or a hundred kilobytes, and
+    the text of another library's error may hold the whole of a signed URL.
+    """
+    shown = without_secrets(text[: limit + 2000])[: limit + 1]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = "".join(c if " " <= c <= "~" else "?" for c in shown)
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without the query and the userinfo of the URLs and paths in it."""
+    if ("?" in text or "@" in text) and "/" in text:
+        text = re.sub(r"[^\s'\"]+", lambda found: _without_secrets(found[0]), text)
+    return text
+
+
+def _without_secrets(word: str) -> str:
+    before, slash, _ = word.partition("/")
+    path, mark, query = word.partition("?")
+    if mark and slash and len(before) < len(path):
+        word = path + query[len(query.rstrip(".,;:)")) :]
+    before, slashes, rest = word.partition("//")
+    place, slash, path = rest.partition("/")
+    return f"{before}{slashes}{place.rpartition('@')[2]}{slash}{path}" if slashes else word
+
+
+def format_size(count: int) -> str:
+    """Return a number of bytes as pip's progress bar and log lines write it."""
+    count = min(count, 10**18)  # a header may announce a number of 400 digits
+    if count > 1000 * 1000:
+        return f"{count / 1000.0 / 1000:.1f} MB"
+    if count > 10 * 1000:
+        return f"{count // 1000} kB"
+    if count > 1000:
+        return f"{count / 1000.0:.1f} kB"
+    return f"{count} bytes"
+
+
+def format_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
+
+
+def host_of(url: str) -> str:
+    """Return the host of `url`, with its port but without credentials."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def redacted(text: str) -> str:
+    """Return what may be a URL without its credentials and its query."""
+    before, mark, rest = text.partition("://")
+    if not mark:
+        return text.rpartition("@")[2]
+    place, slash, path = rest.partition("/")
+    place = place.rpartition("@")[2].partition("?")[0]
+    return f"{before}://{place}{slash}{path.partition('?')[0]}"
+
+
+def name_of(url: str) -> str:
+    """Return what a user would call the thing at `url`: a file's name, or an index page.
+
+    Neither credentials nor the query, which may hold a signature, are ever part of it.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    last = path.rstrip("/").rpartition("/")[2]
+    if last and not path.endswith("/") and "." in last:
+        return clean(last)
+    return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
+
+
+# Of sdists, as pip knows them.
+_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+
+
+def short(name: str) -> str:
+    """Return what `name_of` returns in the form that fits a line: `scipy-1.14.1`.
+
+    pip itself has shown the whole name of a file by then. Of a page it is host and path.
+    """
+    if name.startswith("the page "):
+        return name.partition("://")[2]
+    if name.endswith((".whl", ".whl.metadata")):
+        what = " (metadata)" if name.endswith(".metadata") else ""
+        return "-".join(name.split("-")[:2]) + what if name.count("-") >= 4 else name
+    ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
+    return name[: len(name) - len(ending)]

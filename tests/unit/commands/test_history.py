@@ -1,0 +1,78 @@
+"""`history`: what a journal comes to, also one with half a line in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pip_retry_patch.commands import cli
+from pip_retry_patch.store.journal import Journal
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log"
+    old = {"time": "2020-01-01T00:00:00Z", "run": "1", "file": "old", "kind": "interruption"}
+    Path(f"{path}.1").write_text(json.dumps({**old, "outcome": "old", "host": "old"}) + "\n")
+    journal = Journal(str(path), "24.0", pytest.fail)
+    for offset in (1000, 4000):
+        journal.note("interruption", "a.whl", "one.example", offset, 9000, outcome="closed")
+        journal.note("wait", "a.whl", "one.example", offset, 9000, 2.0, "resumed")
+    journal.note("end", "a.whl", "one.example", 9000, 9000, 4.0, "finished", again=500)
+    journal.note("interruption", "b.whl", "two.example", 7, 9, outcome="reset")
+    journal.note("mirror", "b.whl", "three.example", 7, outcome="reset")
+    journal.note("end", "b.whl", "three.example", 7, 9, 4.0, "failed", again=7)
+    journal.note("fresh", "c.whl", "one.example")
+    journal.note("interruption", "page", "two.example", outcome="refused")
+    journal.note("wait", "page", "two.example", seconds=3.0, outcome="answered")
+    with path.open("a") as file:
+        file.write('{"kind": "interr')
+    return path
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert cli.main(["history", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_it_says_what_was_interrupted_and_what_became_of_it(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "--file", str(log), "--json", "--since", "7d") == {
+        "schema": 1,
+        "downloads": 4,
+        "finished": 2,
+        "failed": 1,
+        "interruptions": 4,
+        "by": {"closed": 2, "reset": 1, "refused": 1},
+        "hosts": {"one.example": 2, "two.example": 2},
+        "mirrors": 1,
+        "fresh": 1,
+        "waited": 7.0,
+        "not_fetched_twice": 4500,
+    }
+    assert told(capsys, "--file", str(log), "--json")["interruptions"] == 5
+    assert cli.main(["history", "--file", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert "one.example" in out and "4.5 kB" in out
+    assert max(map(len, out.splitlines())) <= 79
+
+
+def test_no_journal_yet_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["history", "--file", str(tmp_path / "none")]) == 0
+    assert capsys.readouterr().out == "No download was interrupted.\n"
+
+
+@pytest.mark.parametrize("since", ["yesterday", "7", "-1d", "9" * 400 + "d"])
+def test_an_odd_age_is_one_line(since: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["history", "--file", "x", f"--since={since}"]) == 1
+    assert capsys.readouterr().err.startswith("pip-retry-patch: --since takes a number")
+
+
+def test_times_are_utc(log: Path) -> None:
+    last = json.loads(log.read_text().splitlines()[0])["time"]
+    assert last[:13] in (time.strftime("%Y-%m-%dT%H", time.gmtime(time.time() - s)) for s in (0, 9))

@@ -1,0 +1,47 @@
+"""A line that cannot be shown costs nothing but itself, and no line holds a secret."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pip_retry_patch.wrapping.fail_open import harden
+
+
+class Broken(logging.Handler):
+    """As a program may have installed it."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        raise RuntimeError("broken handler")
+
+
+@pytest.fixture
+def log() -> logging.Logger:
+    log = logging.Logger("of-a-test")
+    harden(log)
+    harden(log)
+    return log
+
+
+def test_a_handler_that_raises_costs_the_line(log: logging.Logger) -> None:
+    log.addHandler(Broken())
+    log.warning("%s", "a line")
+
+
+def test_text_that_cannot_be_formatted_costs_the_line(log: logging.Logger) -> None:
+    log.warning("%d", "no number")
+
+
+def test_no_line_has_a_query_or_userinfo(log: logging.Logger) -> None:
+    seen: list[str] = []
+
+    class Seeing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.getMessage())
+
+    log.addHandler(Seeing())
+    error = OSError("Failed: https://me:SECRET@h.example/a.whl?sig=SECRET")
+    log.warning("of 100%% %s: %r", "a", error)
+    (line,) = seen
+    assert "SECRET" not in line and "https://h.example/a.whl" in line and "of 100% a" in line
