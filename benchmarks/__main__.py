@@ -42,7 +42,7 @@ Written by `python -m benchmarks`, which measures every figure below again: abou
 on two cores, as root on Debian (it installs wget, curl, aria2 and iproute2; uv and the pips come
 from PyPI), with the packages of `pip install -e '.[test,benchmarks]'`. `python -m benchmarks PART`
 repeats one part. The figures as they were measured, run by run, are in
-[benchmarks/results](../benchmarks/results).
+`benchmarks/results`.
 
 Machines are noisy, so nothing here is a lone time: it is bytes, instructions, and ratios of runs
 made in turn on one machine, with their spread. What is measured against is an unreliable index, on

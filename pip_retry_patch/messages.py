@@ -125,11 +125,12 @@ def goes_on(place: Place) -> str:
 
 def replayed(place: Place, why: str) -> str:
     """The server cannot send a part."""
-    return f"{short(place.name)} reread to {_at(place)} ({_brief(why)})"
+    return f"{short(place.name)} is fetched again up to {_at(place)} ({_brief(why)})"
 
 
 def waiting(place: Place, why: str, left: str) -> str:
-    return _with(f"{short(place.name)} waits at {_at(place)} ({_brief(why)})", f", {left}")
+    stopped = f"{short(place.name)} stopped at {_at(place)} ({_brief(why)})"
+    return _with(stopped, f", trying {left}")
 
 
 def interrupted_often(name: str, count: int, waited: float, again: int) -> str:
@@ -139,12 +140,12 @@ def interrupted_often(name: str, count: int, waited: float, again: int) -> str:
     """
     pause = f", waited {waited:.0f} s" if waited >= 1 else ""
     twice = format_size(again) if again else "nothing"
-    return f"{short(name)}: cut {count} times{pause}, {twice} refetched"
+    return f"{short(name)} was interrupted {count} times{pause}, {twice} fetched twice"
 
 
-def about_seconds(seconds: float) -> str:
+def for_seconds(seconds: float) -> str:
     # Not "up to": the last wait may end a little later.
-    return f"for about {seconds:.0f} s"
+    return f"for {seconds:.0f} s"
 
 
 def up_to_attempts(attempts: int) -> str:
@@ -180,8 +181,8 @@ class Peer(NamedTuple):
 
 
 def waiting_for_host(name: str, peer: Peer, why: str, seconds: float, answered: bool) -> str:
-    so_far = "is away" if answered else "unreachable"
-    line = f"{peer} {so_far} ({_brief(why)}), waiting {seconds:.0f} s"
+    so_far = "is away" if answered else "is unreachable"
+    line = f"{peer} {so_far} ({_brief(why)}), waiting {for_seconds(seconds)}"
     return _with(line, f" for {short(name)}")
 
 

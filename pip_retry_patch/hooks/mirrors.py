@@ -212,7 +212,7 @@ class Mirrors:
             if brief or (error is not None and errors.is_certificate_error(error)):
                 break
             if not attempts.count:
-                left = messages.about_seconds(attempts.patience.seconds)
+                left = messages.for_seconds(attempts.patience.seconds)
                 self._announce(mirror_messages.all_sources_failed(names.name_of(url), why, left))
             if not attempts.wait():
                 break

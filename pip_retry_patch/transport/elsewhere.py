@@ -217,7 +217,7 @@ class Elsewhere:
             if not first.asked and first.helps():
                 break
             attempts.was_unreachable(False)
-            left = messages.about_seconds(attempts.patience.seconds)
+            left = messages.for_seconds(attempts.patience.seconds)
             self._tell_once(mirror_messages.all_sources_failed(self._name, first.why, left))
             if not attempts.wait() or first.helps():
                 break

@@ -201,7 +201,7 @@ class Story:
             patience, effort = self._attempts.patience, self._attempts.effort
             left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
             if effort.lost_at is not None:
-                left = messages.about_seconds(patience.seconds)
+                left = messages.for_seconds(patience.seconds)
             self._announced = self._waits = True
             self._announce(messages.waiting(self._place, self.latest, left))
 

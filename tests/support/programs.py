@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
     @property
     def interruptions(self) -> list[str]:
         """The WARNING lines that tell of one interruption each, or of several."""
-        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|waits|reread to)\b")
+        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|stopped|is fetched again)\b")
         return [line for line in self.warnings() if told.match(line)]
 
     def warnings(self, containing: str = "") -> list[str]:

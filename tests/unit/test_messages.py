@@ -166,7 +166,7 @@ def test_lines_fit_a_terminal() -> None:
             assert len(f"  WARNING: {line}") <= 79, line
     for why in [*whys, messages.busy(503, 30.0)]:
         for line in (
-            messages.waiting(place, why, messages.about_seconds(120)),
+            messages.waiting(place, why, messages.for_seconds(120)),
             messages.waiting(place, why, messages.up_to_attempts(7)),
             messages.resumed_again(place, 123),
             messages.interrupted_often(place.name, 50, 100.0, 123_400_000),

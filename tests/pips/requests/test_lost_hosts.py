@@ -241,7 +241,7 @@ def test_a_handshake_that_is_cut_is_waited_for(
         options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
         run = download(armed(pip, python), *options, PIP_RETRY_PATCH_FIRST_CONTACT="20")
         assert end_of(run) == OK, run.output
-        assert len(run.warnings(" unreachable (")) == 1
+        assert len(run.warnings(" is unreachable (")) == 1
     with Lab([Package("demo")], tls=certificates.server, handshakes=[how] * 3) as lab:
         options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
         assert end_of(download(bare(pip, python), *options)) == NO_MATCH
