@@ -125,7 +125,7 @@ def goes_on(place: Place) -> str:
 
 def replayed(place: Place, why: str) -> str:
     """The server cannot send a part."""
-    return f"{short(place.name)} is fetched again up to {_at(place)} ({_brief(why)})"
+    return f"{short(place.name)} fetches {_at(place)} again ({_brief(why)})"
 
 
 def waiting(place: Place, why: str, left: str) -> str:

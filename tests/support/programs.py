@@ -41,8 +41,14 @@ class Outcome(NamedTuple):
     @property
     def interruptions(self) -> list[str]:
         """The WARNING lines that tell of one interruption each, or of several."""
-        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|stopped|is fetched again)\b")
+        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|stopped|fetches)\b")
         return [line for line in self.warnings() if told.match(line)]
+
+    @property
+    def times_interrupted(self) -> int:
+        """How often the one file was interrupted that this run downloaded, as it says itself."""
+        told = re.search(r"was interrupted (\d+) times", self.output)
+        return int(told[1]) if told else len(self.interruptions)
 
     def warnings(self, containing: str = "") -> list[str]:
         """The WARNING lines of pip's log that contain a text."""

@@ -161,7 +161,7 @@ def test_a_server_behind_a_cutting_proxy_is_read_to_the_end(
     assert outcome.returncode == 0, outcome.output
     assert file.read_bytes() == origin.file.read_bytes()
     assert proxy.cuts == 6
-    assert len(outcome.warnings(WHEEL)) == proxy.cuts, outcome.output
+    assert outcome.times_interrupted == proxy.cuts, outcome.output
     assert proxy.downstream.total() <= 1.05 * origin.file.stat().st_size
 
 
@@ -205,7 +205,7 @@ def test_a_real_wheel_arrives_through_a_proxy_that_cuts_every_tunnel(
     assert file.name == expected.name
     assert file.read_bytes() == expected.read_bytes()
     assert cutting.cuts == file.stat().st_size // (4 * MB)
-    assert len(outcome.warnings(file.name)) == cutting.cuts, outcome.output
+    assert outcome.times_interrupted == cutting.cuts, outcome.output
     assert artifact_bytes(cutting) <= 1.05 * artifact_bytes(whole)
 
 

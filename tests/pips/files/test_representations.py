@@ -92,7 +92,7 @@ def test_a_file_that_changes_during_the_download_is_begun_anew(
         done = Download(armed(pip, python), lab, certificates)
         assert done.run.returncode == 0, done.run.output
         assert done.file.read_bytes() == package.wheel(1)
-        assert len(done.run.warnings("Starting anew")) == 1
+        assert len(done.run.warnings("starting anew")) == 1
 
 
 @GENERATIONS
@@ -104,7 +104,7 @@ def test_a_file_that_keeps_changing_is_an_error_that_says_so(
         done = Download(armed(pip, python), lab, certificates)
         done.assert_clear_error()
         assert "another version" in " ".join(done.run.output.split())
-        assert len(done.run.warnings("Starting anew")) == 2
+        assert len(done.run.warnings("starting anew")) == 2
 
 
 @GENERATIONS
