@@ -140,7 +140,7 @@ def interrupted_often(name: str, count: int, waited: float, again: int) -> str:
     """
     pause = f", waited {waited:.0f} s" if waited >= 1 else ""
     twice = format_size(again) if again else "nothing"
-    return f"{short(name)} was interrupted {count} times{pause}, {twice} fetched twice"
+    return f"{short(name)}: cut {count} times{pause}, {twice} refetched"
 
 
 def for_seconds(seconds: float) -> str:
@@ -182,7 +182,7 @@ class Peer(NamedTuple):
 
 def waiting_for_host(name: str, peer: Peer, why: str, seconds: float, answered: bool) -> str:
     so_far = "is away" if answered else "is unreachable"
-    line = f"{peer} {so_far} ({_brief(why)}), waiting {for_seconds(seconds)}"
+    line = f"{peer} {so_far} ({_brief(why)}), waiting {seconds:.0f} s"
     return _with(line, f" for {short(name)}")
 
 

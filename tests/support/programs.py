@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
     @property
     def times_interrupted(self) -> int:
         """How often the one file was interrupted that this run downloaded, as it says itself."""
-        told = re.search(r"was interrupted (\d+) times", self.output)
+        told = re.search(r": cut (\d+) times", self.output)
         return int(told[1]) if told else len(self.interruptions)
 
     def warnings(self, containing: str = "") -> list[str]:

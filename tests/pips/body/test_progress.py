@@ -37,8 +37,8 @@ def test_fifty_cuts_with_progress_are_no_reason_to_stop(
         )
         done.assert_right()
         assert len(done.warnings) <= 11 and len(done.run.warnings()) <= 12, done.run.stderr
-        assert "demo-1.0 was interrupted 50 times, nothing fetched twice" in done.run.warnings()[-1]
-        assert len(done.run.warnings("fetched twice")) == 1
+        assert "demo-1.0: cut 50 times, nothing refetched" in done.run.warnings()[-1]
+        assert len(done.run.warnings("refetched")) == 1
         assert max(map(len, done.run.stderr.splitlines())) <= 79
         assert lab.sent("demo") == len(lab.wheel("demo"))
 
