@@ -129,8 +129,8 @@ def replayed(place: Place, why: str) -> str:
 
 
 def waiting(place: Place, why: str, left: str) -> str:
-    stopped = f"{short(place.name)} stopped at {_at(place)} ({_brief(why)})"
-    return _with(stopped, f", trying {left}")
+    waits = f"{short(place.name)} waits at {_at(place)} ({_brief(why)})"
+    return _with(waits, f", trying {left}")
 
 
 def interrupted_often(name: str, count: int, waited: float, again: int) -> str:

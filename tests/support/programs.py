@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
     @property
     def interruptions(self) -> list[str]:
         """The WARNING lines that tell of one interruption each, or of several."""
-        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|stopped|fetches)\b")
+        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|waits|fetches)\b")
         return [line for line in self.warnings() if told.match(line)]
 
     @property

@@ -50,7 +50,7 @@ def test_a_server_that_stays_away_is_waited_for_and_then_named(
         assert "connection refused" in output
         assert "127.0.0.1" in output
         (line,) = done.warnings
-        assert "demo-1.0 stopped at 1000 kB of 3.0 MB (refused), trying for 2 s" in line
+        assert "demo-1.0 waits at 1000 kB of 3.0 MB (refused), trying for 2 s" in line
 
 
 REFUSALS = {
@@ -132,7 +132,7 @@ def test_ctrl_c_ends_a_wait_at_once(
         )
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert "demo-1.0 stopped at 1000 kB of 3.0 MB (refused), trying for 120 s" in line
+        assert "demo-1.0 waits at 1000 kB of 3.0 MB (refused), trying for 120 s" in line
         # Most of the later waits are long ones; where in one this strikes does not matter.
         time.sleep(3)
         os.kill(process.pid, signal.SIGINT)
