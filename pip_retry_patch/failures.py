@@ -7,7 +7,9 @@ from pip_retry_patch.names import clean, format_seconds, host_of, name_of
 from pip_retry_patch.records import NamedTuple
 
 _PACKAGE_IS_FINE = "The network failed. Nothing is wrong with the package itself."
+_AGAIN = "Run the same command again when the connection is better."
 NO_NETWORK = "This machine has no network."
+_SERVER_IS_AT_FAULT = "The server is at fault, or what stands before it, not the package itself."
 _NO_RETRIES = "pip was told not to retry (--retries 0). Without that, it waits and tries again."
 
 
@@ -54,7 +56,7 @@ def with_kept(failure: Failure) -> Failure:
 # A body that was interrupted.
 
 
-def _stopped(place: Place, why: str, then: str, note: str, hint: str) -> Failure:
+def _stopped(place: Place, why: str, then: str, note: str, hint: str = _AGAIN) -> Failure:
     return Failure(
         message=f"Downloading {place.name} stopped at {place}.",
         context=f"The connection to {clean(place.host)} failed: {why}; {then}.",
@@ -83,13 +85,8 @@ def gave_up(
         then += f" (last: {trouble})"
     if not retries:
         return _stopped(place, why, "it was not tried again", _PACKAGE_IS_FINE, _NO_RETRIES)
-    stopped = _stopped(
-        place,
-        why,
-        then if attempts else "the settings allow no further attempt",
-        _PACKAGE_IS_FINE,
-        "Run the same command again when the connection is better.",
-    )
+    then = then if attempts else "the settings allow no further attempt"
+    stopped = _stopped(place, why, then, _PACKAGE_IS_FINE)
     longer = ("retry-patch-patience", "600") if unreachable else ("retry-patch-attempts", "50")
     return stopped._replace(setting=longer)
 
@@ -137,8 +134,7 @@ def cut_page(url: str, size: int) -> Failure:
         Place(name_of(url), host_of(url), size, None),
         CLOSED_EARLY,
         "the page that came has no end",
-        "The network failed, or the server. Nothing is wrong with the package itself.",
-        "Run the same command again when the connection is better.",
+        _PACKAGE_IS_FINE,
     )._replace(changed=True)
 
 
@@ -189,11 +185,11 @@ def unreachable_host(
     :param answered: it did answer earlier in this run.
     :param offline: this machine has no network.
     """
-    hint = "Run the same command again when the connection is better."
+    hint = "Check the host's name and the network, then run the same command again."
     if peer.is_proxy:
         hint = "Check the proxy's address: --proxy, HTTP_PROXY, HTTPS_PROXY, pip's configuration."
-    elif not (answered or offline):
-        hint = "Check the host's name and the network, then run the same command again."
+    elif answered or offline:
+        hint = _AGAIN
     longer = ("retry-patch-patience" if answered else "retry-patch-first-contact", "600")
     return Failure(
         message=f"{peer} cannot be reached{' any more' if answered else ''}.",
@@ -213,15 +209,14 @@ def refused_tunnel(name: str, peer: Peer, why: str, tried: Tried, *, answered: b
         message=f"{proxy} refuses the connection to {clean(peer.host)}.",
         context=_asked(name, proxy, why, tried),
         note="The proxy answered, not the host. Nothing is wrong with the package itself.",
-        hint="Check the proxy's address and credentials: --proxy, HTTP_PROXY, HTTPS_PROXY, "
-        "pip's configuration.",
+        hint="Check its address and credentials: --proxy, HTTP_PROXY, HTTPS_PROXY, pip's settings.",
         why=why,
         first_contact=not answered,
     )
 
 
 def refused_certificate(name: str, peer: Peer, why: str, *, answered: bool) -> Failure:
-    """A host could not prove who it is. That is never tried until it passes."""
+    """A host could not prove who it is."""
     return Failure(
         message=f"{peer} did not prove that it is that host.",
         context=f"It was asked for {name}: {why}. Such a host is not asked again.",
@@ -268,25 +263,38 @@ def broken_request(name: str, host: str, why: str) -> Failure:
     """What failed was nothing of the above, but the network it was."""
     return Failure(
         message=f"Asking {clean(host)} for {name} failed.",
-        context=f"{why}.",
+        context=f"{why[0].upper()}{why[1:]}.",
         note=_PACKAGE_IS_FINE,
-        hint="Run the same command again when the connection is better.",
+        hint=_AGAIN,
     )
 
 
-def too_slow(name: str, host: str) -> Failure:
-    """A mirror's page does not come to its end."""
-    return broken_request(name, host, "it did not come to its end in time")
+def bad_redirect(name: str, host: str, why: str) -> Failure:
+    """An answer leads to an address that nothing can be asked at."""
+    trouble = "the answer leads to an address that makes no sense"
+    return broken_request(name, host, f"{trouble}: {clean(why)}")._replace(
+        note=_SERVER_IS_AT_FAULT,
+        hint="Check the address that you asked for. If it is right, tell those who run the server.",
+        why=trouble,
+        first_contact=True,
+    )
 
 
-def index_refused(index: str, status: int) -> Failure:
-    """With `retry-patch-indexes = all`: an index answered, but with no page."""
-    answer = f"The server answers {status}" if status not in (0, 200) else "No page of links came"
+def index_refused(index: str, status: int, strict: bool) -> Failure:
+    """An index answered with no page, in a way that asking again does not change.
+
+    :param strict: `retry-patch-indexes = all`.
+    """
+    trouble = f"the server answers {status}" if status not in (0, 200) else "no page of links came"
+    note = (
+        "pip is set to read every index (retry-patch-indexes = all), so that no index is silently "
+        "replaced by another one."
+    )
     return Failure(
         message=f"The index {index} could not be read.",
-        context=f"{answer}.",
-        note="pip is set to read every index (retry-patch-indexes = all), so that no index is "
-        "silently replaced by another one.",
-        hint="Check the index's address and credentials. To go on without it, take it out of "
-        "pip's options and configuration.",
+        context=f"{trouble[0].upper()}{trouble[1:]}.",
+        note=note if strict else _SERVER_IS_AT_FAULT,
+        hint="Check its address and credentials. Or take it out of pip's options and settings.",
+        why=trouble,
+        first_contact=not strict,
     )

@@ -68,6 +68,7 @@ class IndexHooks:
         self._strict = strict
         self._search = _Search()
         self._unread: dict[str, failures.Failure] = {}
+        self._skipped: set[str] = set()
         self._told: set[str] = set()  # projects
 
     @fail_open
@@ -85,9 +86,12 @@ class IndexHooks:
         """`LinkCollector.fetch_response`: skip an index that pip can do without, but say so."""
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
+        index = _index_of(collector, location.url)
         try:
             with self._fetching(collector, location.url, quiet):
                 content = wrapped(*args, **kwargs)
+            if content is None and location.scheme in ("http", "https") and not quiet:
+                self._refuse(index)
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
@@ -96,15 +100,24 @@ class IndexHooks:
                 return None
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise
-            self._skip(_index_of(collector, location.url), failure, error)
+            self._skip(index, failure, error)
             return None
-        if content is None and self._strict and not quiet:
-            status = self._last_status()
-            if location.scheme in ("http", "https") and status not in _NOT_THERE:
-                index = _shown(_index_of(collector, location.url))
-                failure = failures.index_refused(index, status)
-                raise self._error(failure, LookupError(index))
         return content
+
+    def _refuse(self, index: str) -> None:
+        """Raise an error where an index answered with no page, and that is no answer.
+
+        403 for a project is how some storages say that they do not have it. So it is only told of
+        where nobody has it.
+        """
+        status, shown = self._last_status(), _shown(index)
+        if status in _NOT_THERE:
+            return
+        failure = failures.index_refused(shown, status, self._strict)
+        if self._strict or status >= 500:
+            raise self._error(failure, LookupError(shown))
+        if status >= 400:
+            self._unread.setdefault(index, failure)
 
     @contextlib.contextmanager
     def _fetching(self, collector: Any, url: str, quiet: bool) -> Iterator[None]:
@@ -123,7 +136,8 @@ class IndexHooks:
     def _skip(self, index: str, failure: failures.Failure, error: Exception) -> None:
         if self._search.unread is not None:
             self._search.unread[index] = error
-        if index not in self._unread:
+        if index not in self._skipped:
+            self._skipped.add(index)
             self._unread[index] = failure
             self._announce(messages.index_unread(_shown(index), failure.why))
 

@@ -14,6 +14,7 @@ import sys
 from typing import Any, Callable, Mapping
 
 from pip_retry_patch import failures, names
+from pip_retry_patch.transport import errors
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -60,13 +61,13 @@ def _clear_progress_bar(rich: str, stack: contextlib.ExitStack) -> None:
     behind it. A bar of rich's knows how many lines it has; it is kept from drawing itself in
     another thread until `stack` is left. For the older bars one line is erased.
     """
-    out, errors = sys.__stdout__, sys.__stderr__
+    out, err = sys.__stdout__, sys.__stderr__
     if (
         out is None
-        or errors is None
+        or err is None
         or os.environ.get("TERM") == "dumb"
         or not logger.isEnabledFor(logging.INFO)
-        or not (out.isatty() and errors.isatty())
+        or not (out.isatty() and err.isatty())
     ):
         return
     if rich in sys.modules:
@@ -158,3 +159,50 @@ def advised(failure: failures.Failure, origins: Mapping[str, str]) -> failures.F
         section = origin.partition("]")[0].lstrip("[")
         how = f"pip config set {section}.{name} {value}"
     return failure._replace(hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
+
+
+_OF_NETWORK = (
+    "ConnectionError",
+    "Timeout",
+    "ChunkedEncodingError",
+    "ContentDecodingError",
+    "RetryError",
+    "TooManyRedirects",
+)
+
+
+def errors_of_network(exceptions: Any) -> tuple[type[Exception], ...]:
+    """Return those of `requests.exceptions` that pip shows as a traceback.
+
+    Where pip has an error of its own (26.2), that stays.
+    """
+    return tuple(getattr(exceptions, name) for name in _OF_NETWORK)
+
+
+def failure_of_traceback(
+    url: str, error: Exception, of_network: tuple[type[Exception], ...]
+) -> failures.Failure | None:
+    """Return what is said of an error that pip would show as a traceback."""
+    try:
+        name, host = names.name_of(url), names.host_of(url)
+    except ValueError:
+        return None  # pip was asked for an address that makes no sense
+    if isinstance(error, of_network):
+        return failures.broken_request(name, host, errors.reason(error))
+    if isinstance(error, ValueError):
+        return failures.bad_redirect(name, host, str(error))
+    return None
+
+
+def failure_of_redirect(
+    url: str, response: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> failures.Failure | None:
+    """Return what is said of a redirect that nobody could follow: pip takes its text for the file.
+
+    :param args: and `kwargs`, what `PipSession.request` was called with.
+    """
+    followed = args[:1] == ("GET",) and kwargs.get("allow_redirects", True)
+    if not followed or not 300 <= response.status_code < 400:
+        return None
+    where = response.headers.get("Location") or "it names none"
+    return failures.bad_redirect(names.name_of(url), names.host_of(url), where)

@@ -30,9 +30,15 @@ from pip_retry_patch.hooks.cache import Library, evict, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.indexes import IndexHooks
-from pip_retry_patch.hooks.reporting import Announcer, error_maker, is_for_a_person
+from pip_retry_patch.hooks.reporting import (
+    Announcer,
+    error_maker,
+    errors_of_network,
+    failure_of_redirect,
+    failure_of_traceback,
+    is_for_a_person,
+)
 from pip_retry_patch.policy.retry import BRIEF, Attempts, Effort, Patience
-from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
 from pip_retry_patch.transport.pages import is_cut
@@ -58,16 +64,6 @@ WRAPPED = (
     ("network.download", "Downloader.__call__", "download"),
     ("network.download", "BatchDownloader.__call__", "download_all"),
     ("utils.hashes", "Hashes.check_against_path", "check"),
-)
-
-
-_OF_NETWORK = (
-    "ConnectionError",
-    "Timeout",
-    "ChunkedEncodingError",
-    "ContentDecodingError",
-    "RetryError",
-    "TooManyRedirects",
 )
 
 
@@ -165,7 +161,7 @@ class SessionHook:
         self._announce = announce
         self._error = error
         # What pip would show as a traceback. Where it has an error of its own (26.2), that stays.
-        self._of_network = tuple(getattr(exceptions, name) for name in _OF_NETWORK)
+        self._of_network = errors_of_network(exceptions)
         self._under_way = _UnderWay()
 
     def last_status(self) -> int:
@@ -247,16 +243,19 @@ class SessionHook:
                 with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
                     response = wrapped(*args, **kwargs)
                 self._under_way.status = response.status_code
+                lost = failure_of_redirect(url, response, args, kwargs)
+                if lost is not None:
+                    raise self._error(lost, EarlyEnd())
                 if kwargs.get("stream") or not self._is_cut(session, response):
                     break
                 raise self._error(failures.cut_page(url, len(response.content)), EarlyEnd())
             except Exception as error:
                 # Only a body that is read in here can break in here: never a streamed one.
                 failure = failure_of(error)
-                if failure is None and isinstance(error, self._of_network):
-                    name, host = names.name_of(url), names.host_of(url)
-                    told = failures.broken_request(name, host, errors.reason(error))
-                    raise self._error(told, error) from error
+                if failure is None:
+                    failure = failure_of_traceback(url, error, self._of_network)
+                    if failure is not None:
+                        raise self._error(failure, error) from error
                 if failure is None or not failure.changed:
                     raise
                 attempts = attempts or self._attempts(BRIEF if how.get("brief") else None)

@@ -15,6 +15,8 @@ from pip_retry_patch.transport.reissue import Part, Ranges
 
 logger = logging.getLogger("pip_retry_patch")
 
+_TOO_LATE = "it did not come to its end in time"
+
 # Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
 # are compared with those that were handed on. A validator alone is a claim: two files of one size
 # that were written in the same second have the same one on many servers.
@@ -69,7 +71,7 @@ class Origin(NamedTuple):
         """Raise an error where the body should have come by now."""
         if self.until is not None and self.clock.now() > self.until:
             late = errors.EarlyEnd()
-            raise self.error(failures.too_slow(self.name, self.host), late)
+            raise self.error(failures.broken_request(self.name, self.host, _TOO_LATE), late)
 
 
 class HandedOn(NamedTuple):

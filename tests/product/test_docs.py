@@ -92,10 +92,18 @@ ERRORS: dict[Any, failures.Failure] = {
         WHEEL, PEER, BUSY, Tried(), 3600.0, helped=False
     ),
     failures.broken_request: failures.broken_request(WHEEL, HOST, "x"),
-    failures.index_refused: failures.index_refused(FIRST, 503),
+    failures.index_refused: failures.index_refused(FIRST, 503, True),
 }
 # Those that begin as `gave_up` or `broken_request` does, and `with_kept`, which adds to one.
-LIKE_OTHERS = {"refused", "certificate", "web_page", "cut_page", "changed", "too_slow", "with_kept"}
+LIKE_OTHERS = {
+    "refused",
+    "bad_redirect",
+    "certificate",
+    "web_page",
+    "cut_page",
+    "changed",
+    "with_kept",
+}
 
 
 def makers(module: ModuleType) -> set[str]:

@@ -1,0 +1,93 @@
+"""Connections that stop moving, with real pips. The numbers of the policy are turned down.
+
+The times of the lab are far apart from those of the policy, so that a slow machine changes nothing:
+a connection that has stopped would take minutes, and one that is let be is slow for seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator
+
+import pytest
+
+from pip_retry_patch.lab.faults import Slow
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.certificates import Certificates
+from tests.support.downloads import Download
+from tests.support.environments import Environment, Factory, copy_of
+from tests.support.hosts import OLD_MIDDLE_NEW
+from tests.support.proxies import CuttingConnectProxy
+
+SIZE = 3_000_000
+# Of `policy.pace.Pace`: 20 s, 5 s, 300 s and 1200 s.
+TURNED_DOWN = {"slice": 0.4, "slow": 1.6, "patience": 8.0, "longest": 32.0}
+
+
+@pytest.fixture
+def hasty(pip: str, python: str, armed: Factory) -> Iterator[Environment]:
+    """A pip whose guard takes less time to find that a connection has stopped."""
+    environment = copy_of(armed(pip, python))
+    module = environment.site_packages / "pip_retry_patch" / "policy" / "pace.py"
+    text = module.read_text(encoding="utf-8")
+    for name, seconds in TURNED_DOWN.items():
+        text, count = re.subn(
+            rf"^    {name}: float = .*$", f"    {name}: float = {seconds}", text, flags=re.M
+        )
+        assert count == 1
+    module.write_text(text, encoding="utf-8")
+    yield environment
+
+
+@pytest.mark.parametrize("way", ["http", "tls", "proxy"])
+@OLD_MIDDLE_NEW
+def test_a_connection_that_has_stopped_moving_is_left_for_another(
+    hasty: Environment, bare: Factory, certificates: Certificates, way: str
+) -> None:
+    """From megabytes a second to fifty bytes: at that rate the rest would take hours."""
+    tls = None if way == "http" else certificates.server
+    package = Package("demo", SIZE, [Slow(1_000_000, 50, 3600)])
+    with Lab([package], tls=tls, rate=2_000_000) as lab, CuttingConnectProxy() as proxy:
+        options = ("--proxy", proxy.url) if way == "proxy" else ()
+        done = Download(hasty, lab, certificates, *options)
+        done.assert_right()
+        assert len(done.warnings) == 1 and "B/s)" in done.warnings[0]
+        assert lab.sent("demo") <= len(lab.wheel("demo")) + 10_000
+
+
+@pytest.mark.parametrize("rate", [50, 3_000])
+@OLD_MIDDLE_NEW
+def test_a_connection_that_was_slow_from_its_first_byte_is_let_be(
+    hasty: Environment, bare: Factory, pip: str, python: str, certificates: Certificates, rate: int
+) -> None:
+    """A gateway that hands out some bytes a second until its scan is done; an old modem."""
+    with Lab([Package("demo", SIZE, [Slow(0, rate, 4.0)])]) as lab:
+        for environment in (hasty, bare(pip, python)):
+            done = Download(environment, lab, certificates)
+            done.assert_right()
+            assert not done.run.warnings()
+        assert len(lab.requests("demo", "artifact")) == 2
+
+
+@OLD_MIDDLE_NEW
+def test_a_path_that_stays_slow_is_not_loaded_with_more_and_more_connections(
+    hasty: Environment, certificates: Certificates
+) -> None:
+    """Slow from the first byte, for longer than the policy lets be: 8 s, then 16 s."""
+    faults = [Slow(0, 40, 3600), Slow(0, 40, 12)]
+    with Lab([Package("demo", 100_000, faults)]) as lab:
+        done = Download(hasty, lab, certificates)
+        done.assert_right()
+        assert len(done.warnings) == 1
+        assert len(lab.requests("demo", "artifact")) == 2
+
+
+@OLD_MIDDLE_NEW
+def test_plain_pip_waits_on_a_connection_that_has_stopped_moving(
+    pip: str, python: str, bare: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [Slow(1_000_000, 50, 12.0)])], rate=2_000_000) as lab:
+        plain = Download(bare(pip, python), lab, certificates)
+        plain.assert_right()
+        assert plain.run.seconds > 12
