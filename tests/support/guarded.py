@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Iterator
+from typing import Any, Iterator, Protocol
 
 import urllib3
 
 from pip_retry_patch import failures
-from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport import guard
 
@@ -21,10 +20,21 @@ class GaveUpError(Exception):
     """What the guard under test raises, in pip's place."""
 
 
+class Server(Protocol):
+    """Serves the files of packages: a `Lab`, or what a test has in its place."""
+
+    @property
+    def url(self) -> str: ...
+
+    def filename(self, package: str) -> str: ...
+
+
 class Copy:
     """A urllib3 of its own, so that what is wrapped here is wrapped nowhere else."""
 
     def __init__(self, patience: Patience = HASTY) -> None:
+        self.lines: list[str] = []  # what was announced
+
         def copy(pool: type) -> Any:
             return type(pool.__name__, (pool,), {"urlopen": urllib3.HTTPConnectionPool.urlopen})
 
@@ -32,18 +42,20 @@ class Copy:
             "http": copy(urllib3.HTTPConnectionPool),
             "https": copy(urllib3.HTTPSConnectionPool),
         }
-        for pool in self.pools.values():
+        self.guards: dict[str, guard.Guard] = {}
+        for scheme, pool in self.pools.items():
             module = SimpleNamespace(
                 connectionpool=SimpleNamespace(HTTPConnectionPool=pool),
                 exceptions=urllib3.exceptions,
             )
-            guard.Guard(module, patience, self.error).wrap()
+            self.guards[scheme] = guard.Guard(module, patience, self.error, self.lines.append)
+            self.guards[scheme].wrap()
 
     @staticmethod
     def error(failure: failures.Failure, interruption: Exception) -> Exception:
         return GaveUpError(str(failure))
 
-    def get(self, lab: Lab, name: str = "demo", **headers: str) -> urllib3.BaseHTTPResponse:
+    def get(self, lab: Server, name: str = "demo", **headers: str) -> urllib3.BaseHTTPResponse:
         scheme, _, rest = lab.url.partition("://")
         host, _, port = rest.partition(":")
         options: dict[str, Any] = {"cert_reqs": "CERT_NONE"} if scheme == "https" else {}
