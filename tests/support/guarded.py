@@ -19,6 +19,10 @@ HASTY = Patience(attempts=4, seconds=2.0, first_limit=0.01, last_limit=0.02)
 class GaveUpError(Exception):
     """What the guard under test raises, in pip's place."""
 
+    def __init__(self, failure: failures.Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
 
 class Server(Protocol):
     """Serves the files of packages: a `Lab`, or what a test has in its place."""
@@ -53,7 +57,7 @@ class Copy:
 
     @staticmethod
     def error(failure: failures.Failure, interruption: Exception) -> Exception:
-        return GaveUpError(str(failure))
+        return GaveUpError(failure)
 
     def get(self, lab: Server, name: str = "demo", **headers: str) -> urllib3.BaseHTTPResponse:
         scheme, _, rest = lab.url.partition("://")

@@ -94,11 +94,13 @@ def sending(
     :param framing: "length", "chunked", "close" (it ends with the connection), or "starred": by its
         length, and as a part of a file of a size that is not told.
     :param cut: so many bytes of the body are sent, and then the connection ends.
+    :param headers: other fields; an empty one is left out.
     """
 
     def script(fields: Mapping[str, str]) -> Answer:
         first, total = asked_from(fields), len(data)
         shown = {"ETag": ETAG, **(headers or {})}
+        shown = {name: value for name, value in shown.items() if value}
         if first >= total:
             return Answer(head(416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"}))
         body = data[first:]

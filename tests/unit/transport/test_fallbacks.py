@@ -21,7 +21,7 @@ from pip_retry_patch.lab.contents import (
 from pip_retry_patch.lab.faults import Busy, Cut, Drop, ToRange, Unsatisfiable
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
-from tests.support.guarded import SIZE, Copy, read
+from tests.support.guarded import SIZE, Copy, GaveUpError, read
 
 CUT = 100_000
 WRONG: dict[str, Any] = {
@@ -90,3 +90,17 @@ def test_what_such_a_server_did_is_remembered_for_its_next_file() -> None:
             assert b"".join(read(copy.get(lab, name), 4096)) == lab.wheel(name)
         assert [request.range for request in lab.requests("demo")] == [None, f"bytes={CUT}-", None]
         assert [request.range for request in lab.requests("other")] == [None, None]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_that_leads_nowhere_ends_in_one_clear_error(status: int) -> None:
+    """It has no Location, so pip's session does not follow it either."""
+    copy = Copy()
+    with Lab([Package("demo", SIZE, [Cut(CUT)], forever=Busy(status))]) as lab:
+        with copy.guards["http"].sending(
+            lab.url, lambda fields: copy.get(lab, **fields), hashed=True, artifact=True
+        ):
+            response = copy.get(lab)
+        with pytest.raises(GaveUpError, match=f"the server answered {status}"):
+            list(read(response, 4096))
+        assert len(lab.requests("demo")) == 3
