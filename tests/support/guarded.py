@@ -13,6 +13,7 @@ from pip_retry_patch.transport import guard
 
 SIZE = 300_000
 TIMEOUT = 0.25
+UNHURRIED = 10.0  # seconds, for tests in which nothing is silent: other tests keep the machine busy
 HASTY = Patience(attempts=4, seconds=2.0, first_limit=0.01, last_limit=0.02)
 
 
@@ -36,7 +37,8 @@ class Server(Protocol):
 class Copy:
     """A urllib3 of its own, so that what is wrapped here is wrapped nowhere else."""
 
-    def __init__(self, patience: Patience = HASTY) -> None:
+    def __init__(self, patience: Patience = HASTY, timeout: float = TIMEOUT) -> None:
+        self.timeout = timeout
         self.lines: list[str] = []  # what was announced
 
         def copy(pool: type) -> Any:
@@ -63,7 +65,7 @@ class Copy:
         scheme, _, rest = lab.url.partition("://")
         host, _, port = rest.partition(":")
         options: dict[str, Any] = {"cert_reqs": "CERT_NONE"} if scheme == "https" else {}
-        pool = self.pools[scheme](host, int(port), timeout=TIMEOUT, **options)
+        pool = self.pools[scheme](host, int(port), timeout=self.timeout, **options)
         response: urllib3.BaseHTTPResponse = pool.urlopen(
             "GET",
             f"/files/{name}/{lab.filename(name)}",

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 from pip_retry_patch.store.directory import DAY, Directory, Limits
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.continuation import Continuation
-from tests.support.guarded import Copy, Server, read
+from tests.support.guarded import UNHURRIED, Copy, Server, read
 
 KEY = "a" * 32
 LIMITS = Limits(size=100_000_000, age=DAY)
@@ -22,7 +22,7 @@ class Run:
     """
 
     def __init__(self, store: Path) -> None:
-        self.copy = Copy()
+        self.copy = Copy(timeout=UNHURRIED)
         self.lines: list[str] = []
         self.continuation: Continuation | None = None
         self.shelf = Shelf(Directory(store, LIMITS), KEY)

@@ -130,7 +130,8 @@ def test_an_answer_that_does_not_help_is_ended_and_its_connection_not_used_again
     what: str,
 ) -> None:
     status, headers, body = ANSWERS[what]
-    asked, closed = 0, []
+    asked = 0
+    closed: list[bool] = []
 
     def ask(fields: dict[str, str]) -> Part:
         nonlocal asked

@@ -70,11 +70,11 @@ def test_what_a_part_says_of_itself_is_shown_as_it_is(store: Path) -> None:
 
 def test_validators_of_another_host_are_not_shown(store: Path) -> None:
     """The kept ones came from another port, which is another host."""
-    with Scripted(sending(DATA, "length", headers={"ETag": '"theirs"'})) as server:
-        with Run(store).asking(server) as response:
-            assert response.headers["ETag"] == '"theirs"'
-            assert "Last-Modified" not in response.headers
-            assert response.headers["Content-Type"] == "application/zip"
+    theirs = sending(DATA, "length", headers={"ETag": '"theirs"'})
+    with Scripted(theirs) as server, Run(store).asking(server) as response:
+        assert response.headers["ETag"] == '"theirs"'
+        assert "Last-Modified" not in response.headers
+        assert response.headers["Content-Type"] == "application/zip"
 
 
 def test_what_comes_is_kept_behind_what_was_kept(store: Path) -> None:
@@ -101,9 +101,9 @@ def test_a_continued_download_that_is_cut_heals_from_its_exact_offset(store: Pat
 
 
 def test_an_error_says_that_what_arrived_is_kept(store: Path) -> None:
-    with Scripted(sending(DATA, "length", 200_000), refusing(404)) as server:
-        with pytest.raises(GaveUpError, match="the next run continues from there"):
-            Run(store).fetch(server)
+    kept = pytest.raises(GaveUpError, match="the next run continues from there")
+    with Scripted(sending(DATA, "length", 200_000), refusing(404)) as server, kept:
+        Run(store).fetch(server)
     assert size_of(store) == SIZE + 200_000
 
 
@@ -165,11 +165,11 @@ def dropping(fields: Mapping[str, str]) -> Answer:
     return Answer(b"")
 
 
-def labelled(label: str, status: int = 206, **fields: str) -> Script:
+def labelled(label: str, **fields: str) -> Script:
     """Answer with what says that it is that part, and is none."""
     body = bytes(len(DATA) - SIZE)
     shown = {"Content-Range": label, "Content-Length": str(len(body)), **fields}
-    return lambda _: Answer(head(status, shown) + body)
+    return lambda _: Answer(head(206, shown) + body)
 
 
 TOTAL = len(DATA)

@@ -11,7 +11,7 @@ import pytest
 from pip_retry_patch.lab.packages import payload
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.elsewhere import REST, Breaker, Elsewhere, Mirror
-from tests.support.guarded import Copy, GaveUpError, read
+from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
 from tests.support.keeping import Run
 from tests.support.scripted import Answer, Script, Scripted, head, refusing, sending
 
@@ -38,7 +38,7 @@ class World:
     """A file's own host, its mirrors, and a clock for the rest of hosts."""
 
     def __init__(self, own: Scripted, *mirrors: Scripted) -> None:
-        self.copy = Copy()
+        self.copy = Copy(timeout=UNHURRIED)
         self.now = 0.0
         self.lines: list[str] = []
         self.breaker = Breaker(lambda: self.now)

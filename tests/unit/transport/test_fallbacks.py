@@ -21,7 +21,7 @@ from pip_retry_patch.lab.contents import (
 from pip_retry_patch.lab.faults import Busy, Cut, Drop, ToRange, Unsatisfiable
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
-from tests.support.guarded import SIZE, Copy, GaveUpError, read
+from tests.support.guarded import SIZE, UNHURRIED, Copy, GaveUpError, read
 
 CUT = 100_000
 WRONG: dict[str, Any] = {
@@ -61,7 +61,7 @@ def test_a_server_that_never_answers_a_range_rightly_is_asked_without_one(
     if chunked and wrong == "other-total":
         return  # what is chunked has told no total that another one could contradict
     package = Package("demo", SIZE, [Cut(CUT)], forever=WRONG[wrong], chunked=chunked)
-    copy = Copy()
+    copy = Copy(timeout=UNHURRIED)
     with Lab([package]) as lab, hashed(copy, covered):
         assert b"".join(read(copy.get(lab), 4096)) == lab.wheel("demo")
         asked = [request.range for request in lab.requests("demo")]
@@ -74,7 +74,7 @@ def test_a_server_whose_parts_are_odd_every_time_gives_the_file_in_the_end(
     odd: str, covered: bool
 ) -> None:
     package = Package("demo", SIZE, [Cut(CUT)], forever=ODD[odd])
-    copy = Copy()
+    copy = Copy(timeout=UNHURRIED)
     with Lab([package]) as lab, hashed(copy, covered):
         assert b"".join(read(copy.get(lab), 4096)) == lab.wheel("demo")
 
@@ -84,7 +84,7 @@ def test_what_such_a_server_did_is_remembered_for_its_next_file() -> None:
     packages = [
         Package(name, SIZE, [Cut(CUT)], forever=ToRange(Busy(403))) for name in ("demo", "other")
     ]
-    copy = Copy()
+    copy = Copy(timeout=UNHURRIED)
     with Lab(packages) as lab, hashed(copy, True):
         for name in ("demo", "other"):
             assert b"".join(read(copy.get(lab, name), 4096)) == lab.wheel(name)
@@ -95,7 +95,7 @@ def test_what_such_a_server_did_is_remembered_for_its_next_file() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_that_leads_nowhere_ends_in_one_clear_error(status: int) -> None:
     """It has no Location, so pip's session does not follow it either."""
-    copy = Copy()
+    copy = Copy(timeout=UNHURRIED)
     with Lab([Package("demo", SIZE, [Cut(CUT)], forever=Busy(status))]) as lab:
         with copy.guards["http"].sending(
             lab.url, lambda fields: copy.get(lab, **fields), hashed=True, artifact=True
