@@ -77,3 +77,13 @@ def benchmarks(session: nox.Session) -> None:
     """Every figure of docs/benchmarks.md; not part of the check."""
     session.install("-e", ".[test,benchmarks]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """How many changed products the fast tests notice; `-- --minutes 60 --seed 2 transport`.
+
+    Not part of the check.
+    """
+    session.install("-e", ".[test]", "mutmut>=3.8")
+    session.run("python", "-m", "tests.support.mutants", *session.posargs)

@@ -243,7 +243,9 @@ class Body(Readable):
             self._error = interruption
             raise interruption from None
         if self._error is not None:
-            raise self._error from interruption
+            if self._error is not interruption:  # as that of a program is: no cause of itself
+                self._error.__cause__ = interruption
+            raise self._error
         self._interruption = None
         if self._stop is None:
             self._stop = self._resumption.known.total

@@ -83,7 +83,7 @@ class _First:
 
     def __init__(self, ask: Callable[[], Any]) -> None:
         self.asked = False
-        self.why, self.down = mirror_messages.RESTS, True
+        self.why, self.down = mirror_messages.RESTS, False  # not asked: it rests no longer for that
         self.response: Any = None
         self.accepted: Accepted | None = None
         self.error: Exception | None = None
@@ -99,7 +99,7 @@ class _First:
             failure = errors.failure_of(error)
             if failure is None and not errors.is_network_error(error):
                 raise
-            self.error = error
+            self.error, self.down = error, True
             self.why = errors.reason(error) if failure is None else failure.briefly
             return False
         status = self.response.status

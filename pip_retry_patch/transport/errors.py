@@ -93,13 +93,9 @@ def is_network_error(error: BaseException) -> bool:
     return "HTTPError" in kinds and not kinds & _NO_NETWORK_ERRORS
 
 
-def is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException) -> bool:
     """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for e in causes(error))
 
 
 class CachedAnswerError(ConnectionError):

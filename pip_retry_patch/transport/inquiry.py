@@ -164,7 +164,11 @@ class Inquiry:
         self._origin = origin
         self._ask = self._asked = origin.ask
         self._first_url_is_left = origin.ask_first_url is not None
-        self._ranged = self._can_join and not origin.ranges.refused
+        # Who asks for an overlap with what is there, of a size that no part tells, is never told
+        # that nothing is missing. All of the file has an end.
+        in_vain = self._attempts.effort.unhelpful > 0 and self._attempts.is_last
+        endless = in_vain and self._body.known.total is None
+        self._ranged = self._can_join and not origin.ranges.refused and not endless
         # Where a hash covers the body, no condition is needed: nodes of one host may disagree on
         # validators, and their parts fit all the same.
         self._conditional = not origin.hashed and not origin.ranges.unconditional

@@ -112,9 +112,13 @@ class Search(Inquiry):
         return ASK_LATER
 
     def follow(self, part: Part) -> Any:
-        """The link leads elsewhere now. pip's session follows it, from the first URL on."""
+        """The link leads elsewhere now. pip's session follows it, from the first URL on.
+
+        What that itself does not follow, like a redirect without a Location, leads nowhere.
+        """
         part.close(False)
-        if self._origin.ask_first_url is None:
+        first_url = self._origin.ask_first_url
+        if first_url is None or self._asked is first_url:
             raise GaveUpError(self._story.refused(part.status))
         self._first_url_is_left = False
         return self._ask_first_url()

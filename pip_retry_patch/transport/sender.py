@@ -77,16 +77,23 @@ class PatientSender:
             failed = isinstance(first, Exception)
             why = errors.reason(first) if failed else messages.busy(first.status, None)
             self._write("interruption", request, 0.0, why)
+        end: GaveUpError | None = None
+        response: Any = None
         try:
             response = asking.again(first)
-        except GaveUpError as end:
+        except GaveUpError as gave_up:
+            end = gave_up
             self._write("end", request, self._clock.now() - began, "failed")
-            if isinstance(first, Exception):
-                raise self._error(end.failure, first) from first
-            drop(first)
-            raise self._error(end.failure, end) from end
+        if end is not None and isinstance(first, Exception):
+            # Raised out here: what a program is given is `first` itself, and no cause of `end`.
+            told = self._error(end.failure, first)
+            if told is not first:
+                told.__cause__ = first
+            raise told
         if not isinstance(first, Exception):
             drop(first)
+        if end is not None:
+            raise self._error(end.failure, end) from end
         self._write("wait", request, self._clock.now() - began, "answered")
         self._note(request, response)
         return response

@@ -1,0 +1,52 @@
+"""Bodies whose parts come in framings of their own: each is read to the end of the file.
+
+The lab serves a file in one framing throughout. Real ones mix: a proxy may well send a file in
+chunks, and a part of it with its length.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pip_retry_patch.lab.packages import payload
+from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
+from tests.support.scripted import Scripted, refusing, sending
+
+DATA = payload("framings", 100_000)
+
+
+@pytest.mark.parametrize("third", ["length", "chunked", "close", "starred"])
+@pytest.mark.parametrize("second", ["length", "chunked", "close", "starred"])
+@pytest.mark.parametrize("first", ["length", "chunked"])
+def test_a_body_that_is_cut_twice_is_whole_whatever_the_framing_of_its_parts(
+    first: str, second: str, third: str
+) -> None:
+    scripts = [sending(DATA, first, 30_000), sending(DATA, second, 40_000), sending(DATA, third)]
+    with Scripted(*scripts) as server:
+        assert b"".join(read(Copy(timeout=UNHURRIED).get(server), 4096)) == DATA
+        # Where nobody tells the size, only all of the file has an end; it is asked for at last.
+        if first == "length" or {second, third} != {"starred"}:
+            assert len(server.requests) == 3
+        else:
+            assert "range" not in server.requests[-1]
+
+
+@pytest.mark.parametrize("second", ["length", "chunked", "close", "starred"])
+def test_a_part_that_is_cut_and_never_continued_is_no_whole_file(second: str) -> None:
+    scripts = sending(DATA, "chunked", 30_000), sending(DATA, second, 40_000), refusing(404)
+    with Scripted(*scripts) as server, pytest.raises(GaveUpError, match="stopped at"):
+        list(read(Copy(timeout=UNHURRIED).get(server), 4096))
+
+
+def test_a_read_of_one_piece_needs_no_number() -> None:
+    """`read1()` and `read1(None)` are the same, and so is any number below 0."""
+    for arguments in ((), (None,), (-1,)):
+        with Scripted(sending(DATA, "length")) as server:
+            body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
+            pieces = list(iter(lambda: body.read1(*arguments), b""))  # noqa: B023
+            assert b"".join(pieces) == DATA
+            assert body.closed
+    with Scripted(sending(DATA, "length")) as server:
+        body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
+        assert body.read1(100) == DATA[:100]
+        assert body.read(None) == DATA[100:]
