@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
 _PROBE = """
@@ -124,12 +126,18 @@ def run(
     )
 
 
-def temporary_directory() -> tempfile.TemporaryDirectory[str]:
+@contextlib.contextmanager
+def temporary_directory() -> Iterator[str]:
     """A place for what a command does. Raises UnableError where there is none."""
     try:
-        return tempfile.TemporaryDirectory(prefix="pip-retry-patch-")
+        directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     except OSError as error:
         raise UnableError(f"no temporary directory for the test; set TMPDIR ({error})") from None
+    try:
+        yield directory
+    finally:
+        # Windows keeps what a process that is just being killed has open.
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def ascii_line(text: str) -> str:
