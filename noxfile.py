@@ -1,5 +1,6 @@
 """`nox -s quick` for a change at hand; `nox` for the whole check (CONTRIBUTING.md)."""
 
+import glob
 import os
 
 import nox
@@ -87,3 +88,13 @@ def mutants(session: nox.Session) -> None:
     """
     session.install("-e", ".[test]", "mutmut>=3.8")
     session.run("python", "-m", "tests.support.mutants", *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build what is released, into dist/, and check it. `-- v1.2.3` checks that tag as well."""
+    session.install("-e", ".[test]", "twine", "check-wheel-contents")
+    # tests/support/release.py: built twice, installed from an index, its selftest run.
+    session.run("python", "-m", "tests.support.release", "dist", *session.posargs)
+    session.run("twine", "check", "--strict", *glob.glob("dist/*"))
+    session.run("check-wheel-contents", *glob.glob("dist/*.whl"))

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sysconfig
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch.wrapping.fail_open import import_wrapt
 
@@ -54,18 +54,31 @@ def base() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
-def line() -> str:
-    """Return what a link consists of. ASCII, as `site` may read it in any encoding."""
-    code = _ARM.format(base=ascii(str(base())))
+def line(home: str = "") -> str:
+    """Return what a link consists of. ASCII, as `site` may read it in any encoding.
+
+    :param home: the directory that this package is in; here, if that is "".
+    """
+    code = _ARM.format(base=ascii(home or str(base())))
     return _LINE.format(code=ascii(code))
+
+
+# The Python of a virtual environment. On Windows that of MSYS2 is a POSIX one in this.
+PYTHONS = ("Scripts/python.exe", "bin/python.exe") if os.name == "nt" else ("bin/python",)
+
+
+def interpreter(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
+    """Return an environment's own Python. Raises LinkError."""
+    found = [environment / place for place in places]
+    for python in found:
+        if python.exists():
+            return python
+    raise LinkError(f"{environment} is no virtual environment: there is no {found[0]}")
 
 
 def site_packages(environment: Path) -> Path:
     """Ask an environment's own Python where its packages are. Raises LinkError."""
-    folder, name = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
-    python = environment / folder / name
-    if not python.exists():
-        raise LinkError(f"{environment} is no virtual environment: there is no {python}")
+    python = interpreter(environment)
     try:
         output = subprocess.run(
             [str(python), "-I", "-c", _ASK],
@@ -105,9 +118,14 @@ def unlink(environment: Path) -> list[Path]:
 # Links are written down, for `status`: one path a line, in the user's state directory.
 
 
+def state_home(environ: Mapping[str, str], windows: bool = os.name == "nt") -> Path:
+    """Where this user's programs keep what is no cache (XDG Base Directory; Windows: AppData)."""
+    named = environ.get("XDG_STATE_HOME") or (environ.get("LOCALAPPDATA") if windows else "")
+    return Path(named or os.path.expanduser("~/.local/state"))
+
+
 def _record() -> Path:
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / "pip-retry-patch" / "links"
+    return state_home(os.environ) / "pip-retry-patch" / "links"
 
 
 def recorded() -> list[Path]:

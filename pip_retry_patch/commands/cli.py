@@ -7,6 +7,7 @@ themselves.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -23,13 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.command:
         parser.print_help(sys.stderr)
         return 2
+    print_anything(sys.stdout)
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Nobody reads on. Python would complain when it flushes stdout at its end.
+    except OSError as error:
+        if not nobody_reads(error):
+            raise
+        # Python would complain when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UnableError as why:
@@ -37,6 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pip-retry-patch: {ascii_line(str(why))}", file=sys.stderr)
         return 1
     return code
+
+
+def print_anything(stream: Any) -> None:
+    """Let a stream escape what its encoding lacks, as stderr always does.
+
+    A path may have any letter in it, and on Windows a pipe or a file gets a code page.
+    """
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def nobody_reads(error: OSError, windows: bool = os.name == "nt") -> bool:
+    """Whether a pipe was closed at its other end; Windows says EINVAL of that, and of no file."""
+    invalid = windows and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or invalid
 
 
 def build_parser() -> argparse.ArgumentParser:

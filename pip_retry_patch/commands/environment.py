@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,9 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple
+
+from pip_retry_patch.arming import links
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
 _PROBE = """
@@ -61,8 +64,8 @@ def interpreter(path: str) -> str:
     Absolute, for it is run in another directory. What does not exist is told when it is run.
     """
     if os.path.isdir(path):
-        folder, name = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
-        path = os.path.join(path, folder, name)
+        found = [os.path.join(path, place) for place in links.PYTHONS]
+        path = next(filter(os.path.exists, found), found[0])
     if not os.path.dirname(path) and not os.path.exists(path):
         return shutil.which(path) or path
     return os.path.abspath(path) if path else ""
@@ -139,12 +142,18 @@ def run(
     )
 
 
-def temporary_directory() -> tempfile.TemporaryDirectory[str]:
+@contextlib.contextmanager
+def temporary_directory() -> Iterator[str]:
     """A place for what a command does. Raises UnableError where there is none."""
     try:
-        return tempfile.TemporaryDirectory(prefix="pip-retry-patch-")
+        directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     except OSError as error:
         raise UnableError(f"no temporary directory for the test; set TMPDIR ({error})") from None
+    try:
+        yield directory
+    finally:
+        # Windows keeps what a process that is just being killed has open.
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def ascii_line(text: str) -> str:

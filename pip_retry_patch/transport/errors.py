@@ -93,9 +93,18 @@ def is_network_error(error: BaseException) -> bool:
     return "HTTPError" in kinds and not kinds & _NO_NETWORK_ERRORS
 
 
+# ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED: Python gives the first and the
+# last no errno of their own (PC/errmap.h).
+_FULL_ON_WINDOWS = frozenset([39, 112, 1295])
+
+
 def is_full(error: BaseException) -> bool:
     """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
-    return any(getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for e in causes(error))
+    return any(
+        getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        or getattr(e, "winerror", None) in _FULL_ON_WINDOWS
+        for e in causes(error)
+    )
 
 
 class CachedAnswerError(ConnectionError):
@@ -166,6 +175,31 @@ _TIMEOUTS = {
 }
 
 
+# The errors of Windows' sockets, which keep their numbers as errno. What the system says of them is
+# in its own language.
+_WINSOCK = {
+    10013: "forbidden by this machine, perhaps by its firewall",
+    10050: "network is down",
+    10051: "network is unreachable",
+    10052: "network dropped connection on reset",
+    10053: "connection aborted by this machine",
+    10054: "connection reset by peer",
+    # Older Pythons make no TimeoutError of it.
+    10060: messages.NO_DATA_IN_TIME,
+    10061: "connection refused",
+    10064: "host is down",
+    10065: "no route to host",
+}
+
+
+def _said_by_system(error: OSError) -> str:
+    number = getattr(error, "winerror", None) or error.errno
+    if number in _WINSOCK:
+        return _WINSOCK[number]
+    said = error.strerror or ""
+    return names.clean(said[:1].lower() + said[1:]) if said.isascii() else f"error {number}"
+
+
 def reason(error: BaseException) -> str:
     """Return in a few words what `error` means for a download."""
     answer = tunnel_answer(error)
@@ -193,7 +227,7 @@ def reason(error: BaseException) -> str:
         if isinstance(e, ssl.SSLError):
             return messages.stream_damaged(getattr(e, "reason", None) or str(e))
         if isinstance(e, OSError) and e.strerror:
-            return names.clean(e.strerror[0].lower() + e.strerror[1:])
+            return _said_by_system(e)
     # The outermost error may name the whole URL, with what is secret in its query.
     # What is no network's error is how urllib3 1.26 tries `getresponse(buffering=True)` first.
     found = list(causes(error))
@@ -203,8 +237,10 @@ def reason(error: BaseException) -> str:
 
 # EHOSTUNREACH is not among them: a whole fleet gets that, too, if it shares a network with the
 # server while that one machine is away.
-_NO_NETWORK = frozenset([errno.ENETUNREACH, errno.ENETDOWN])
-_NO_NAME = frozenset([socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_NONAME])
+_NO_NETWORK = frozenset([errno.ENETUNREACH, errno.ENETDOWN, 10050, 10051])
+# As an answer, and as what Windows says where it has nobody to ask: WSAHOST_NOT_FOUND, WSANO_DATA.
+_NO_SUCH_NAME = frozenset([socket.EAI_NONAME, 11001, 11004])
+_NO_NAME = _NO_SUCH_NAME | {socket.EAI_AGAIN, socket.EAI_FAIL}
 
 
 def is_local(pool: Any, error: Exception) -> bool:
@@ -231,7 +267,7 @@ def is_offline(pool: Any, error: Exception) -> bool:
     if not is_local(pool, error):
         return False
     answered = any(
-        isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
+        isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_NAME
         for cause in causes(error)
     )
     # Two addresses that are nobody's (RFC 5737, RFC 3849).

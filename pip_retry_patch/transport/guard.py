@@ -35,7 +35,7 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
 )
 from pip_retry_patch.transport.sender import PatientSender
-from pip_retry_patch.wrapping.fail_open import Calls, fail_open, harden, import_wrapt
+from pip_retry_patch.wrapping.fail_open import COMPILED, Calls, fail_open, harden, import_wrapt
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -92,7 +92,7 @@ class Guard:
         Test runners let pip be imported twice, and two guards would heal each other's work.
         """
         harden(logger)
-        wrapt = import_wrapt()
+        wrapt = import_wrapt(self._program or COMPILED)
         for connectionpool in copies(self._urllib3, "connectionpool"):
             pool = connectionpool.HTTPConnectionPool
             found = vars(pool)["urlopen"]

@@ -119,14 +119,26 @@ class _LateAsyncio(ModuleType):
         return getattr(importlib.import_module("asyncio"), name)
 
 
-def import_wrapt() -> Any:
+# Windows removes no extension module that a process has loaded. A pip that replaces wrapt would end
+# with an error (pip 20.3) or a warning (24.0), after three seconds of tries. In Python wrapt does
+# the same, and here it wraps few calls.
+COMPILED = os.name != "nt"
+_SWITCH = "WRAPT_DISABLE_EXTENSIONS"  # wrapt's own
+
+
+def import_wrapt(compiled: bool = COMPILED) -> Any:
     """Import wrapt: only when something is wrapped, so that nobody else pays for it.
 
     In an environment that is only linked (arming/links.py) it is not on the path, but beside this
     package.
+
+    :param compiled: with its extension module, if it has one.
     """
     if "wrapt" in sys.modules:
         return sys.modules["wrapt"]
+    switched = not compiled and _SWITCH not in os.environ
+    if switched:
+        os.environ[_SWITCH] = "1"
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     late = None if "asyncio" in sys.modules else _LateAsyncio("asyncio")
     try:
@@ -137,3 +149,5 @@ def import_wrapt() -> Any:
         if late is not None and sys.modules.get("asyncio") is late:
             del sys.modules["asyncio"]
         sys.path.pop()
+        if switched:
+            del os.environ[_SWITCH]

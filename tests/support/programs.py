@@ -136,12 +136,17 @@ def checked(root: Path, *command: Argument, timeout: float = 300) -> str:
     return outcome.stdout
 
 
-def ours(*arguments: Argument) -> str:
+def ours(*arguments: Argument, env: Mapping[str, str] | None = None) -> str:
     """Run a module with this interpreter and this machine's settings, but never armed."""
     result = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         check=False,
-        env={**os.environ, "PIP_RETRY_PATCH": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env={
+            **os.environ,
+            "PIP_RETRY_PATCH": "0",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **(env or {}),
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 from random import Random
@@ -18,6 +12,7 @@ from typing import Iterator, NamedTuple
 
 import pytest
 
+from tests.support import indexes
 from tests.support.environments import Environment, Factory
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Outcome
@@ -52,53 +47,12 @@ def make_wheel(directory: Path) -> Path:
     return wheel
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@contextlib.contextmanager
-def serving(command: list[str], port: int, log: Path) -> Iterator[None]:
-    """Run a server until the block ends, which begins when the server answers."""
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            deadline = time.monotonic() + 30
-            while not answers(port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"{command[0]} does not serve:\n{log.read_text()}")
-                time.sleep(0.05)
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/simple/big/")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
 @contextlib.contextmanager
 def pypiserver(directory: Path) -> Iterator[Origin]:
-    port = free_port()
     packages = directory / "packages"
     packages.mkdir()
     wheel = make_wheel(packages)
-    command = [sys.executable, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port)]
-    with serving([*command, str(packages)], port, directory / "log"):
+    with indexes.pypiserver(packages, directory / "log") as port:
         yield Origin(port, wheel)
 
 
@@ -121,7 +75,7 @@ http {{
 def nginx(directory: Path) -> Iterator[Origin]:
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     assert program, "nginx is not installed; .ci/run would do it"
-    port = free_port()
+    port = indexes.free_port()
     page = directory / "root" / "simple" / "big"
     page.mkdir(parents=True)
     wheel = make_wheel(page)
@@ -131,7 +85,7 @@ def nginx(directory: Path) -> Iterator[Origin]:
     (directory / "conf").write_text(NGINX.format(directory=directory, port=port))
     log = str(directory / "errors")
     command = [program, "-p", str(directory), "-c", str(directory / "conf"), "-e", log]
-    with serving(command, port, directory / "log"):
+    with indexes.serving(command, port, directory / "log"):
         yield Origin(port, wheel)
 
 

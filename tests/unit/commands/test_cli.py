@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -103,6 +105,53 @@ def test_the_file_is_compared_with_the_original(
         assert selftest.download("python", lab, package, tmp_path, {}).problem == ""
         monkeypatch.setattr(selftest, "run", answering("", code=3))
         assert selftest.download("python", lab, package, tmp_path, {}).problem == "exit 3"
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])
+def test_a_path_is_shown_whatever_the_code_page_lacks(encoding: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip_retry_patch", "unlink", str(tmp_path / "Müller_Мария_山田")],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(pip_retry_patch.__file__).parents[1]),
+            "PYTHONIOENCODING": encoding,
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"was not linked; nothing was changed." in done.stdout
+    lacking = encoding != "cp932"  # which has both Cyrillic and Japanese letters
+    assert (b"\\u041c" in done.stdout) == lacking
+
+
+@pytest.mark.parametrize(
+    ("error", "windows", "expected"),
+    [
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), False, True),
+        (OSError(errno.EINVAL, "Invalid argument"), True, True),
+        (OSError(errno.EINVAL, "Invalid argument"), False, False),
+        (OSError(errno.EINVAL, "Invalid argument", "a:b?"), True, False),
+        (OSError(errno.ENOSPC, "No space left on device"), True, False),
+    ],
+)
+def test_a_reader_that_left_is_known_on_each_system(
+    error: OSError, windows: bool, expected: bool
+) -> None:
+    assert cli.nobody_reads(error, windows) == expected
+
+
+def test_what_cannot_be_removed_is_left_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows a pip that was killed may still have a file open."""
+
+    def refused(path: object, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "it is being used by another process")
+
+    with environment.temporary_directory() as directory:
+        Path(directory, "open").touch()
+        monkeypatch.setattr(os, "unlink", refused)
+    monkeypatch.undo()
+    shutil.rmtree(directory)
 
 
 def test_pip_is_run_away_from_the_users_settings(

@@ -120,6 +120,11 @@ def test_only_what_is_certain_is_called_the_proxys_failure() -> None:
         (socket.EAI_NONAME, True, False),
         (socket.EAI_NONAME, False, True),
         (socket.EAI_AGAIN, True, True),
+        # Windows: WSAHOST_NOT_FOUND and WSANO_DATA
+        (11001, True, False),
+        (11001, False, True),
+        (11004, True, False),
+        (11004, False, True),
     ],
 )
 def test_a_mistyped_name_is_not_a_machine_without_network(
@@ -132,6 +137,53 @@ def test_a_mistyped_name_is_not_a_machine_without_network(
     error = NewConnectionError(NOBODY, "no name")
     error.__cause__ = socket.gaierror(code, "Name or service not known")
     assert errors.is_offline(pool, error) == offline
+
+
+@pytest.mark.parametrize("number, local", [(10050, True), (10051, True), (10065, False)])
+def test_a_windows_without_network_is_known_by_its_numbers(
+    number: int, local: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = SimpleNamespace(conn_kw=MappingProxyType({}), host="h.example", port=443, proxy=None)
+    monkeypatch.setattr(errors, "_has_route", lambda host, port: False)
+    error = NewConnectionError(NOBODY, "failed")
+    error.__cause__ = windows_error(number)
+    assert errors.is_local(pool, error) == errors.is_offline(pool, error) == local
+
+
+def windows_error(number: int, kind: type[OSError] = OSError) -> OSError:
+    """As a socket of Windows raises it, which says what it means in the system's language."""
+    error = kind(number, "Операция на сокете невозможна")
+    setattr(error, "winerror", number)  # noqa: B010 - unknown to mypy elsewhere
+    return error
+
+
+@pytest.mark.parametrize(
+    "number, words",
+    [
+        (10013, "forbidden by this machine, perhaps by its firewall"),
+        (10050, "network is down"),
+        (10051, "network is unreachable"),
+        (10053, "connection aborted by this machine"),
+        (10054, "connection reset by peer"),
+        (10060, "no data arrived in time"),
+        (10061, "connection refused"),
+        (10065, "no route to host"),
+        (10044, "error 10044"),
+    ],
+)
+def test_the_errors_of_windows_sockets_are_said_in_english(number: int, words: str) -> None:
+    error = ProtocolError("Connection aborted.", windows_error(number))
+    for each in (error, retried(error), windows_error(number)):
+        assert errors.reason(each) == words
+        assert errors.is_network_error(each)
+
+
+@pytest.mark.parametrize("number", [39, 112, 1295])
+def test_a_full_disk_of_windows_is_a_full_disk(number: int) -> None:
+    full = windows_error(number)
+    full.errno = errno.EINVAL  # as Python has it for two of them
+    assert errors.is_full(full)
+    assert not errors.is_full(windows_error(32))
 
 
 def test_the_status_that_ended_urllib3s_retries_is_found() -> None:

@@ -1,0 +1,146 @@
+"""What Windows does otherwise with the files of the store, shown with its module handed in."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Iterator
+
+import pytest
+
+from pip_retry_patch.store import header, locks
+
+_BasePath: Any = type(Path())
+
+
+class Msvcrt:
+    """`msvcrt`, as far as it locks: one byte at the position of the file, for one handle."""
+
+    LK_NBLCK = 2
+
+    def __init__(self) -> None:
+        self.held: list[tuple[int, int, int]] = []  # file, offset, handle
+
+    def locking(self, handle: int, mode: int, count: int) -> None:
+        assert (mode, count) == (self.LK_NBLCK, 1)
+        # A number that comes again is another opening of a file.
+        self.held = [held for held in self.held if is_open(held[2]) and held[2] != handle]
+        place = os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR)
+        if any(held[:2] == place for held in self.held):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        self.held.append((*place, handle))
+
+
+def is_open(handle: int) -> bool:
+    try:
+        os.fstat(handle)
+    except OSError:
+        return False
+    return True
+
+
+class WindowsPath(_BasePath):  # type: ignore[misc]
+    """A path that cannot be removed while it is open."""
+
+    msvcrt: Msvcrt
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        for file, _, handle in self.msvcrt.held:
+            if is_open(handle) and file == os.lstat(self).st_ino:
+                raise PermissionError(errno.EACCES, "it is being used by another process")
+        super().unlink()
+
+
+@pytest.fixture
+def msvcrt() -> Iterator[Msvcrt]:
+    WindowsPath.msvcrt = Msvcrt()
+    yield WindowsPath.msvcrt
+
+
+@pytest.fixture
+def windows(msvcrt: Msvcrt) -> locks.System:
+    return locks.windows(msvcrt)
+
+
+def test_a_byte_is_locked_that_nobody_reads(
+    tmp_path: Path, msvcrt: Msvcrt, windows: locks.System
+) -> None:
+    held = locks.create(tmp_path, "a-", ".partial", windows)
+    ((_, offset, _),) = msvcrt.held
+    # The header is what others read, with a buffer; and older C libraries take 31 bits.
+    assert header.SIZE * 1024 < offset < 2**31 - 1
+    held.file.write(b"from the start")
+    held.close()
+    assert held.path.read_bytes() == b"from the start"
+
+
+def test_what_is_held_is_held_until_it_is_closed(tmp_path: Path, windows: locks.System) -> None:
+    held = locks.create(tmp_path, "a-", ".partial", windows)
+    other_name_of_it = tmp_path / ".." / tmp_path.name / held.path.name  # like another drive letter
+    with pytest.raises(locks.HeldError):
+        locks.hold(other_name_of_it, windows)
+    held.close()
+    locks.hold(other_name_of_it, windows).close()
+
+
+def test_a_file_is_closed_before_it_is_removed(tmp_path: Path, windows: locks.System) -> None:
+    locks.create(tmp_path, "a-", ".partial", windows).close()
+    (path,) = tmp_path.iterdir()
+    locks.hold(WindowsPath(path), windows).remove()
+    assert not path.exists()
+
+
+def test_the_lock_of_the_store_is_closed_before_it_is_removed(
+    tmp_path: Path, windows: locks.System
+) -> None:
+    with locks.held_for_a_moment(WindowsPath(tmp_path), windows):
+        assert len(list(tmp_path.iterdir())) == 1
+        with pytest.raises(locks.HeldError), locks.held_for_a_moment(tmp_path, windows):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_is_just_being_removed_is_waited_for(
+    tmp_path: Path, windows: locks.System
+) -> None:
+    """Windows refuses to open a name until the last handle of the removed file is closed."""
+
+    class BeingRemoved(_BasePath):  # type: ignore[misc]
+        refused = 0
+
+        def __fspath__(self) -> str:
+            if self.name.startswith("lock-") and BeingRemoved.refused < 3:
+                BeingRemoved.refused += 1
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return str(self)
+
+    with locks.held_for_a_moment(BeingRemoved(tmp_path), windows):
+        pass
+    assert BeingRemoved.refused == 3
+    BeingRemoved.refused = 0
+    here = locks.posix(SimpleNamespace(LOCK_EX=2, LOCK_NB=4, flock=lambda *_: None))
+    with pytest.raises(PermissionError), locks.held_for_a_moment(BeingRemoved(tmp_path), here):
+        pass
+
+
+def test_a_link_is_never_followed_where_no_flag_forbids_it(
+    tmp_path: Path, windows: locks.System
+) -> None:
+    locks.create(tmp_path, "a-", ".partial", windows).close()
+    (path,) = tmp_path.iterdir()
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with pytest.raises(OSError, match="link"):
+        locks.hold(link, windows)
+
+
+def test_a_disk_without_locks_is_told_from_a_file_that_is_held(tmp_path: Path) -> None:
+    def refuses(*_: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    windows = locks.windows(SimpleNamespace(LK_NBLCK=2, locking=refuses))
+    with pytest.raises(locks.NoLocksError):
+        locks.create(tmp_path, "a-", ".partial", windows)
+    assert not list(tmp_path.iterdir())
