@@ -109,8 +109,10 @@ def test_the_file_is_compared_with_the_original(
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])
 def test_a_path_is_shown_whatever_the_code_page_lacks(encoding: str, tmp_path: Path) -> None:
+    directory = tmp_path / "Müller_Мария_山田"
+    directory.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "pip_retry_patch", "unlink", str(tmp_path / "Müller_Мария_山田")],
+        [sys.executable, "-m", "pip_retry_patch", "unlink", str(directory)],
         env={
             **os.environ,
             "PYTHONPATH": str(Path(pip_retry_patch.__file__).parents[1]),
