@@ -167,7 +167,7 @@ and `asking.py` call it, `retries.py`, and the `Retry` of urllib3 {urllib3}, as 
   came evenly. Unless said otherwise that is 30 s: 100,000 clients, 3,333 requests per second.
 * **ours, download** goes on in mid-download. **No jitter** is the same, but always with the
   longest wait that might have been drawn. **5 % people**: so many of the fleet sit at a terminal,
-  where the waits for a server that cannot be reached are at most 2 s. **Index page** is a page of a
+  where the waits for a server that cannot be reached are at most 1 s. **Index page** is a page of a
   host that answered before: first pip's own six requests, whose waits are drawn, then ours.
   **pip's in step** is the same, with pip's own waits as they were.
 * **pip, one request** is pip's own `Retry`, with waits of 0, 0.5, 1, 2 and 4 s. **pip,

@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # What 1448 bytes of a stream are on the wire: TCP with timestamps, IP, Ethernet. tbf counts those.
@@ -83,11 +83,24 @@ class Link:
     @contextlib.contextmanager
     def unplugged(self) -> Iterator[None]:
         """The client has no address and no route: a laptop without its wifi."""
-        _ip("-n", self._client, "address", "flush", "dev", "wifi")
-        try:
+        with self.unplugged_until():
             yield
+
+    @contextlib.contextmanager
+    def unplugged_until(self) -> Iterator[Callable[[], None]]:
+        """The same, until what is yielded is called."""
+        _ip("-n", self._client, "address", "flush", "dev", "wifi")
+        joined: list[bool] = []
+
+        def join() -> None:
+            if not joined:
+                joined.append(True)
+                self._join()
+
+        try:
+            yield join
         finally:
-            self._join()
+            join()
 
     def _join(self) -> None:
         client = ["-n", self._client]

@@ -28,7 +28,7 @@ The defaults, and why:
 * 30 seconds, for a server that has not answered in this run. Its name may be mistyped, and a build
   sandbox without a network is meant to fail. Where this machine has no network at all and a person
   sits at it, the wait is the whole 120: wifi comes back.
-* 2 seconds between two attempts to reach a server, for a person. A person is alone, so no server
+* 1 second between two attempts to reach a server, for a person. A person is alone, so no server
   suffers from it, and sits there when the server is back. A machine is one of many: it waits for up
   to 30.
 * The waits of one request are bounded together, whatever the server asks for with Retry-After: by
@@ -56,7 +56,7 @@ class Patience(NamedTuple):
     first_limit: float = 1.0
     last_limit: float = 30.0
     local_limit: float = 2.0
-    person_limit: float = 2.0
+    person_limit: float = 1.0
     progress: int = 64 * 1024
     person: bool = False
 
@@ -94,9 +94,10 @@ class Effort(NamedTuple):
 
     `unhelpful` counts the attempts that a server answered without helping, `unreachable` those
     that reached no server; `lost_at` is the clock's reading at the first of the latter since a
-    server was reached. `local` of them did not leave this machine; `is_local`: nor did the last
-    attempt. `took` is how long that was under way until it failed, in seconds, where they were
-    spent in waiting for an answer. `waited` are the seconds of all waits between the attempts.
+    server was reached, or since this machine has a network again. `local` of them did not leave
+    this machine; `is_local`: nor did the last attempt. `took` is how long that was under way until
+    it failed, in seconds, where they were spent in waiting for an answer. `waited` are the seconds
+    of all waits between the attempts.
     """
 
     unhelpful: int = 0
@@ -114,7 +115,9 @@ class Effort(NamedTuple):
         return effort._replace(is_local=False, took=took)
 
     def was_unreachable(self, now: float, took: float = 0.0, local: bool = False) -> Effort:
-        lost_at = now if self.lost_at is None else self.lost_at
+        # While this machine had no network nothing was learnt of the server: its seconds begin now.
+        is_back = self.is_local and not local
+        lost_at = now if self.lost_at is None or is_back else self.lost_at
         effort = self._replace(unreachable=self.unreachable + 1, lost_at=lost_at)
         return effort._replace(local=self.local + local, is_local=local, took=took)
 

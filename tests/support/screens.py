@@ -14,7 +14,7 @@ import subprocess
 import termios
 import time
 from dataclasses import dataclass
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Iterator, Mapping, Sequence
 
 import pyte
 from rich.console import Console
@@ -118,11 +118,13 @@ def shown(
     columns: int = 80,
     rows: int = 50,
     timeout: float = 90,
-    during: Callable[[int], None] | None = None,
+    prefix: Sequence[str] = (),
+    during: Callable[[pyte.Screen], None] | None = None,
 ) -> Shown:
     """Run pip in a terminal, and return what is on it in the end.
 
-    :param during: is called again and again with the terminal, to type into it.
+    :param prefix: the command that runs it, if there is one.
+    :param during: is called again and again with what is on the terminal.
     """
     screen = pyte.Screen(columns, rows)
     stream = pyte.ByteStream(screen)
@@ -130,9 +132,9 @@ def shown(
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     home = environment.fresh_dir()
     process = subprocess.Popen(
-        [str(environment.python), "-m", "pip", *map(str, arguments)],
+        [*prefix, str(environment.python), "-m", "pip", *map(str, arguments)],
         env={
-            "PATH": os.defpath,
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": str(home),
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
@@ -155,7 +157,7 @@ def shown(
                 if select.select([leader], [], [], 0.1)[0]:
                     stream.feed(os.read(leader, 65536))
                 if during is not None:
-                    during(leader)
+                    during(screen)
         returncode = process.wait(max(1.0, end - time.monotonic()))
     finally:
         if process.poll() is None:

@@ -228,3 +228,12 @@ def test_retry_after_is_seconds_or_a_date_read_against_the_servers_own(
     headers: dict[str, str], expected: float | None
 ) -> None:
     assert retry_after(headers) == expected
+
+
+def test_the_seconds_of_a_server_begin_when_this_machine_has_a_network_again() -> None:
+    effort = Effort().was_unreachable(0.0, local=True).was_unreachable(100.0, local=True)
+    back = effort.was_unreachable(118.0)
+    assert (effort.lost_at, back.lost_at) == (0.0, 118.0)
+    assert next_wait(DEFAULT, back, 230.0, longest) is not None
+    assert next_wait(DEFAULT, back, 239.0, longest) is None
+    assert back.was_unreachable(119.0).lost_at == 118.0
