@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pip_retry_patch.lab.server import Lab
-from tests.containers.test_recipes import assert_healed, assert_plain
+from tests.containers.outcomes import assert_healed, assert_plain
 from tests.support import supplies
 from tests.support.fatal import fatal
 from tests.support.images import Engine, having

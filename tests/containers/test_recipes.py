@@ -6,22 +6,28 @@ Where a recipe heals, the same recipe on an image without the product shows what
 from __future__ import annotations
 
 import re
-import zipfile
-from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from pip_retry_patch.lab.faults import Cut
+from pip_retry_patch.lab.faults import Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
 from tests.containers.conftest import STANDARD
+from tests.containers.outcomes import (
+    Builds,
+    assert_added,
+    assert_continued,
+    assert_healed,
+    assert_plain,
+    build_broken,
+    killed_and_continued,
+)
 from tests.support import partials, programs
 from tests.support.directories import scratch
 from tests.support.fatal import fatal
 from tests.support.images import Engine, Files, having, packed, without
-from tests.support.partials import RATE, SIZE, SLACK
+from tests.support.partials import RATE, SIZE
 from tests.support.programs import Argument, Outcome
 from tests.support.recipes import RECIPES, recipe, taken
 from tests.support.runs import note_figure
@@ -46,42 +52,6 @@ def test_every_recipe_of_the_page_is_run() -> None:
     assert {each.text for each in RECIPES} == {base, *(each.text for each in taken)}
 
 
-# --- what they share ------------------------------------------------------------------------
-
-
-def payload(lab: Lab) -> bytes:
-    with zipfile.ZipFile(BytesIO(lab.wheel("demo"))) as wheel:
-        return wheel.read("demo/payload.bin")
-
-
-def assert_added(files: Files, lab: Lab, *others: str) -> None:
-    """Assert that a layer has demo, with the right bytes, what Python compiles, and `others`."""
-    (found,) = having(files, "demo/payload.bin").values()
-    assert found == payload(lab)
-    assert not without(files, "/demo", ".pyc", "requirements.txt", *others)
-
-
-def build_broken(engine: Engine, recipe: str, origin: str) -> tuple[Outcome, Lab]:
-    """Build a recipe on `origin`, from an index whose first two answers break off."""
-    with Lab([fatal()]) as lab:
-        engine.offer("your-base", origin, lab.index_url)
-        return engine.build(recipe, "built"), lab
-
-
-def assert_plain(done: Outcome, lab: Lab) -> None:
-    """Assert that pip ended as it does without us, at the first break."""
-    assert done.returncode != 0
-    assert "was interrupted at" not in done.output
-    assert "Traceback" in done.output
-    assert len(lab.requests("demo", "artifact")) == 1
-
-
-def assert_healed(done: Outcome, lab: Lab) -> None:
-    assert done.returncode == 0, done.output
-    assert done.output.count("was interrupted at") == 2, done.output
-    assert len(lab.requests("demo", "artifact")) == 3
-
-
 # --- base images ----------------------------------------------------------------------------
 
 
@@ -92,13 +62,24 @@ def test_base_image(first_build: Outcome, base: str, engine: Engine) -> None:
     ours = having(files, "pip_retry_patch", "wrapt", "bin/pip-retry-patch")
     assert not without(files, *ours, ".pyc")
     assert not having(files, "cache/", "tmp/", "root/", "home/")
-    # The figures of docs/docker.md.
-    compiled, other = having(ours, ".pyc"), without(files, *ours)
-    small, large = packed(without(ours, *compiled)), packed(ours)
-    note_figure(f"a base image grows by {small // 1000} kB, {large // 1000} kB with compiled files")
-    note_figure(f"what Python and pip compile of their own: {packed(other) // 1000} kB")
-    assert small < 450_000
-    assert large < 900_000
+    assert noted("a base image has of ours", ours) < 900_000
+    noted("of that, from wrapt", having(ours, "wrapt"))
+    noted("besides, what Python and pip compile of their own", without(files, *ours))
+
+
+def test_base_image_without_compiled_files(python_image: str, engine: Engine) -> None:
+    install = "RUN pip install --no-cache-dir --no-compile pip-retry-patch"
+    engine.make(f"FROM {python_image}\nENV PYTHONDONTWRITEBYTECODE=1\n{install}\n", "small")
+    files = engine.added("small", STANDARD)
+    assert not without(files, "pip_retry_patch", "wrapt", "bin/pip-retry-patch")
+    assert noted("a base image without compiled files grows by", files) < 450_000
+
+
+def noted(what: str, files: Files) -> int:
+    """Give the size of some files in a layer, and have it printed, for docs/docker.md."""
+    size = packed(files)
+    note_figure(f"{what}: {size // 1000} kB")
+    return size
 
 
 def test_base_image_is_silent_and_tells_its_status(base: str, engine: Engine) -> None:
@@ -120,8 +101,8 @@ def test_debians_python(debian: str, engine: Engine) -> None:
         assert_added(engine.added("built", "your-base"), lab)
     with Lab([fatal()]) as lab:
         engine.offer("your-base", "debian-base", lab.index_url)
-        switched_off = child.replace("RUN ", "RUN PIP_RETRY_PATCH=0 ")
-        assert_plain(engine.build(switched_off, "built"), lab)
+        remove = "RUN pip uninstall --yes --break-system-packages pip-retry-patch wrapt"
+        assert_plain(engine.build(child.replace("COPY", f"{remove}\nCOPY"), "built"), lab)
         refused = engine.build(child.replace(" --break-system-packages", ""), "built")
         assert refused.returncode != 0
         assert "externally-managed-environment" in refused.output
@@ -171,33 +152,6 @@ def assert_guards(engine: Engine, image: str, guards: bool) -> None:
 
 
 # --- build caches ---------------------------------------------------------------------------
-
-
-class Builds(NamedTuple):
-    """A build that was killed, and the one after it."""
-
-    killed: str
-    done: Outcome
-    lab: Lab
-    sent: int  # bytes of demo that came by all requests together
-
-
-def killed_and_continued(engine: Engine, recipe: str, origin: str, *options: Argument) -> Builds:
-    """Kill a build in the middle of its download, and build again."""
-    engine.forget_caches()
-    with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-        engine.offer("your-base", origin, lab.index_url)
-        first = engine.start(recipe, "built", *options)
-        partials.wait_for_bytes(first, lab, SIZE // 2)
-        printed = engine.kill(first)
-        lab.wait_idle()
-        done = engine.make(recipe, "built", *options)
-        return Builds(printed, done, lab, lab.sent("demo"))
-
-
-def assert_continued(builds: Builds) -> None:
-    assert "Continuing demo-1.0-py3-none-any.whl from" in builds.done.output
-    assert builds.sent < SIZE + SLACK
 
 
 @pytest.mark.parametrize("recipe", [CACHE, PARTIALS, USER], ids=["cache", "partials", "user"])
@@ -291,6 +245,24 @@ def test_read_only(guarded: bool, base: str, python_image: str, engine: Engine) 
         engine.offer("image", base if guarded else python_image, lab.index_url)
         done = engine.run_as_typed(["image" if word == "IMAGE" else word for word in words])
         (assert_healed if guarded else assert_plain)(done, lab)
+
+
+def test_a_volume_keeps_partials_between_containers(base: str, engine: Engine) -> None:
+    volume = scratch(Path("/"))
+    volume.chmod(0o777)
+    options = ["--read-only", "--tmpfs=/tmp", "--user=65534", f"--volume={volume}:/partials"]
+    options += ["--env=PIP_RETRY_PATCH_PARTIALS_DIR=/partials", "--env=PIP_RETRY_PATCH_ATTEMPTS=1"]
+    away = Package("demo", SIZE, [Cut(SIZE // 2), Busy(), Busy()])
+    with Lab([away]) as lab:
+        engine.offer("image", base, lab.index_url)
+        pip = "pip", "install", "--target", "/tmp/app", "demo"
+        failed = engine.run("image", *pip, options=(*options,))
+        assert failed.returncode == 1
+        assert "demo-1.0-py3-none-any.whl stopped at" in failed.output.replace("\n", " ")
+        done = engine.run("image", *pip, options=(*options,))
+        assert done.returncode == 0, done.output
+        assert_continued(Builds(failed.output, done, lab, lab.sent("demo")))
+    assert not list(volume.rglob("*.partial"))
 
 
 def test_patience(base: str, engine: Engine) -> None:

@@ -170,13 +170,13 @@ class Engine:
             self._tool(*self.builder[: self.builder.index("bud")], "rm", "--all")
 
     def close(self) -> None:
-        """Remove all images, and the directory that they are in."""
+        """Remove the directory, and with it the images that are in it."""
         self.sweep()
         if not self.is_docker:
-            self._tool(*self.client, "rmi", "--all", "--force")
             for mount in sorted(_mounts_below(self.folder), reverse=True):
                 self._tool("umount", "--lazy", mount)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not _mounts_below(self.folder):  # else what is mounted there would be emptied
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tool(self, *command: Argument) -> Outcome:
         variables = {**self.env, "HOME": self.folder}
