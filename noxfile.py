@@ -5,7 +5,7 @@ import os
 
 import nox
 
-nox.options.sessions = ["lint", "types", "docs", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "containers"]
 nox.options.error_on_missing_interpreters = True
 
 
@@ -60,6 +60,13 @@ def tests(session: nox.Session) -> None:
     # More workers than cores: the tests wait for servers and pips for two fifths of their time.
     workers = str(2 * (os.cpu_count() or 1))
     session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
+
+
+@nox.session
+def containers(session: nox.Session) -> None:
+    """Every recipe of docs/docker.md in images that are built here, by buildah and podman."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/containers", *session.posargs)
 
 
 @nox.session

@@ -22,6 +22,7 @@ from filelock import FileLock
 CHECKOUT = Path(__file__).resolve().parents[2]
 STORE = Path(os.environ.get("PIP_RETRY_PATCH_TEST_DIR") or CHECKOUT / ".test-environments")
 CHROOT = Path(os.environ.get("PIP_RETRY_PATCH_TEST_CHROOT") or "/opt/sid")
+DEBIAN = Path(os.environ.get("PIP_RETRY_PATCH_TEST_DEBIAN") or "/opt/debian-stable")
 RUN = "PIP_RETRY_PATCH_TEST_RUN"  # set by the first process of a run, inherited by its workers
 SOURCE = "PIP_RETRY_PATCH_TEST_SOURCE"  # likewise: the tree that this run began with
 KEPT_SECONDS = 3600  # how long what no run uses any more is kept

@@ -1,0 +1,274 @@
+"""Every recipe of docs/docker.md, as it stands there, from an index that breaks what it serves.
+
+Where a recipe heals, the same recipe on an image without the product shows what plain pip does.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pip_retry_patch.lab.faults import Busy, Cut
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.containers.conftest import STANDARD
+from tests.containers.outcomes import (
+    Builds,
+    assert_added,
+    assert_continued,
+    assert_healed,
+    assert_plain,
+    build_broken,
+    killed_and_continued,
+)
+from tests.support import partials, programs
+from tests.support.directories import scratch
+from tests.support.fatal import fatal
+from tests.support.images import Engine, Files, having, packed, without
+from tests.support.partials import RATE, SIZE
+from tests.support.programs import Argument, Outcome
+from tests.support.recipes import RECIPES, recipe, taken
+from tests.support.runs import note_figure
+
+DEBIAN = recipe("A base image", number=1)
+STAGES = recipe("Several stages, with a virtual environment")
+UNPATCHED = recipe("Several stages, with a virtual environment", number=1)
+CACHE = recipe("A build cache that carries partial downloads")
+PARTIALS = recipe("A build cache that carries partial downloads", number=1)
+USER = recipe("A build cache that carries partial downloads", number=2)
+SECRET = recipe("A private index")
+SECRET_LINE = recipe("A private index", "console")
+NOT_ROOT = recipe("Not root, and read-only")
+READ_ONLY = recipe("Not root, and read-only", "console")
+PATIENCE = recipe("Patience for builds")
+
+SELFTEST = "faults were healed; every file is what the index has."
+
+
+def test_every_recipe_of_the_page_is_run() -> None:
+    base = recipe("A base image")  # by the fixture
+    assert {each.text for each in RECIPES} == {base, *(each.text for each in taken)}
+
+
+# --- base images ----------------------------------------------------------------------------
+
+
+def test_base_image(first_build: Outcome, base: str, engine: Engine) -> None:
+    assert SELFTEST in first_build.output
+    assert "PIP_RETRY_PATCH_VENVS=1" in engine.variables(base)
+    files = engine.added(base, STANDARD)
+    ours = having(files, "pip_retry_patch", "wrapt", "bin/pip-retry-patch")
+    assert not without(files, *ours, ".pyc")
+    assert not having(files, "cache/", "tmp/", "root/", "home/")
+    assert noted("a base image has of ours", ours) < 900_000
+    noted("of that, from wrapt", having(ours, "wrapt"))
+    noted("besides, what Python and pip compile of their own", without(files, *ours))
+
+
+def test_base_image_without_compiled_files(python_image: str, engine: Engine) -> None:
+    install = "RUN pip install --no-cache-dir --no-compile pip-retry-patch"
+    engine.make(f"FROM {python_image}\nENV PYTHONDONTWRITEBYTECODE=1\n{install}\n", "small")
+    files = engine.added("small", STANDARD)
+    assert not without(files, "pip_retry_patch", "wrapt", "bin/pip-retry-patch")
+    assert noted("a base image without compiled files grows by", files) < 450_000
+
+
+def noted(what: str, files: Files) -> int:
+    """Give the size of some files in a layer, and have it printed, for docs/docker.md."""
+    size = packed(files)
+    note_figure(f"{what}: {size // 1000} kB")
+    return size
+
+
+def test_base_image_is_silent_and_tells_its_status(base: str, engine: Engine) -> None:
+    assert engine.run(base, "python", "-c", "pass")[:3] == (0, "", "")
+    status = engine.run(base, "pip-retry-patch", "status")
+    assert status.returncode == 0
+    assert " guards pip " in status.stdout
+
+
+def test_debians_python(debian: str, engine: Engine) -> None:
+    done = engine.make(DEBIAN, "debian-base")
+    assert SELFTEST in done.output
+    assert not having(engine.added("debian-base", debian), "root/", "home/", "tmp/")
+    install = "RUN pip install --break-system-packages --no-cache-dir -r requirements.txt"
+    with Lab([fatal()]) as lab:
+        engine.offer("your-base", "debian-base", lab.index_url)
+        child = f"FROM your-base\nCOPY requirements.txt .\n{install}\n"
+        assert_healed(engine.build(child, "built"), lab)
+        assert_added(engine.added("built", "your-base"), lab)
+    with Lab([fatal()]) as lab:
+        engine.offer("your-base", "debian-base", lab.index_url)
+        remove = "RUN pip uninstall --yes --break-system-packages pip-retry-patch wrapt"
+        assert_plain(engine.build(child.replace("COPY", f"{remove}\nCOPY"), "built"), lab)
+        refused = engine.build(child.replace(" --break-system-packages", ""), "built")
+        assert refused.returncode != 0
+        assert "externally-managed-environment" in refused.output
+
+
+# --- several stages -------------------------------------------------------------------------
+
+
+def test_several_stages(base: str, engine: Engine) -> None:
+    done, lab = build_broken(engine, STAGES, base)
+    assert_healed(done, lab)
+    files = engine.added("built", "your-base")
+    assert all(path.startswith("venv/") for path in files)
+    link = "pip_retry_patch_link.pth"
+    assert having(files, link)
+    of_venv = "/pip/", "/pip-", "venv/bin/", "venv/lib64", "venv/pyvenv.cfg", "venv/.gitignore"
+    assert_added(files, lab, link, *of_venv)
+    assert_guards(engine, "built", True)
+
+
+def test_stages_on_plain_python(python_image: str, engine: Engine) -> None:
+    assert_plain(*build_broken(engine, STAGES, python_image))
+
+
+def test_unpatched_last_stage(base: str, engine: Engine) -> None:
+    done, lab = build_broken(engine, UNPATCHED, base)
+    assert_healed(done, lab)
+    files = engine.added("built", STANDARD)
+    assert not having(files, "retry_patch", "retry-patch", "wrapt")
+    assert_guards(engine, "built", False)
+    # With the link it is the same, but for one silent file.
+    linked = UNPATCHED.replace(" && pip-retry-patch unlink /venv", "")
+    done, lab = build_broken(engine, linked, base)
+    assert_healed(done, lab)
+    (link,) = having(engine.added("built", STANDARD), "retry_patch", "retry-patch", "wrapt")
+    assert link.endswith("/pip_retry_patch_link.pth")
+    assert_guards(engine, "built", False)
+
+
+def assert_guards(engine: Engine, image: str, guards: bool) -> None:
+    """Run the pip in /venv against broken answers, and its Python, which has to be silent."""
+    assert engine.run(image, "/venv/bin/python", "-c", "pass")[:3] == (0, "", "")
+    with Lab([fatal()]) as lab:
+        pip: list[Argument] = ["/venv/bin/pip", "download", "--index-url", lab.index_url, "demo"]
+        done = engine.run(image, *pip)
+        (assert_healed if guards else assert_plain)(done, lab)
+
+
+# --- build caches ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", [CACHE, PARTIALS, USER], ids=["cache", "partials", "user"])
+def test_a_build_that_was_killed_is_continued(recipe: str, base: str, engine: Engine) -> None:
+    builds = killed_and_continued(engine, recipe, base)
+    assert_continued(builds)
+    assert_added(engine.added("built", "your-base"), builds.lab, *WITH_USERADD)
+
+
+@pytest.mark.parametrize("recipe", [CACHE, PARTIALS, USER], ids=["cache", "partials", "user"])
+def test_plain_pip_begins_anew(recipe: str, python_image: str, engine: Engine) -> None:
+    builds = killed_and_continued(engine, recipe, python_image)
+    assert builds.sent > SIZE + SIZE // 2
+    assert_added(engine.added("built", "your-base"), builds.lab, *WITH_USERADD)
+
+
+# What `useradd --create-home` writes.
+USERS = "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid"
+WITH_USERADD = (*USERS, "etc/.pwd.lock", "home/app/.bash", "home/app/.profile", "var/log/")
+
+
+def test_without_its_number_a_user_keeps_nothing(base: str, engine: Engine) -> None:
+    recipe = USER.replace(",uid=1000,gid=1000", "")
+    assert recipe != USER
+    builds = killed_and_continued(engine, recipe, base)
+    assert "is not owned or is not writable by the current user" in builds.killed
+    assert "Continuing" not in builds.done.output
+    assert builds.sent > SIZE + SIZE // 2
+    assert_added(engine.added("built", "your-base"), builds.lab, *WITH_USERADD)
+
+
+def test_two_builds_at_once(base: str, engine: Engine) -> None:
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 3), Cut(SIZE // 2)])], rate=RATE) as lab:
+        engine.offer("your-base", base, lab.index_url)
+        builds = [engine.start(PARTIALS, f"built-{number}") for number in (1, 2)]
+        partials.until(lambda: len(lab.requests("demo", "artifact")) == 2, *builds)
+        for number, build in enumerate(builds, start=1):
+            done = programs.finish(build, 120)
+            assert done.returncode == 0, done.output
+            assert "was interrupted at" in done.output
+            assert_added(engine.added(f"built-{number}", "your-base"), lab)
+
+
+def test_a_password_gets_nowhere(base: str, engine: Engine) -> None:
+    *_, source, _ = SECRET_LINE.split()
+    assert source == "id=pip,src=pip.conf"
+    configuration = scratch(Path("/")) / "pip.conf"
+    option = "--secret", f"id=pip,src={configuration}"
+    engine.forget_caches()
+    with Lab([Package("demo", SIZE)], rate=RATE) as lab:
+        private = lab.index_url.replace("//", "//somebody:pass-word@")
+        configuration.write_text(f"[global]\nindex-url = {private}\n")
+        engine.offer("your-base", base, "")  # a variable would outrank the file
+        first = engine.start(SECRET, "built", *option)
+        partials.wait_for_bytes(first, lab, SIZE // 2)
+        printed = engine.kill(first)
+        # The mount is there in the next build, and only there.
+        engine.make(f"FROM your-base\n{LOOK} # {lab.url}\n", "looked")
+        done = engine.make(SECRET, "built", *option)
+        asked = [request.headers.get("authorization") for request in lab.requests("demo")]
+    assert_continued(Builds(printed, done, lab, lab.sent("demo")))
+    assert len(asked) >= 4
+    assert all(asked)
+    files = engine.added("built", "your-base")
+    assert_added(files, lab)
+    for said in (printed, done.output, *map(repr, files.values())):
+        assert "pass-word" not in said
+
+
+LOOK = (
+    "RUN --mount=type=cache,target=/root/.cache/pip cd /root/.cache/pip &&"
+    " find -name '*.partial' | grep . && ! grep -r pass-word ."
+)
+
+
+# --- when it runs ---------------------------------------------------------------------------
+
+
+def test_not_root(base: str, engine: Engine) -> None:
+    with Lab([]) as lab:
+        engine.offer("your-base", base, lab.index_url)
+    assert SELFTEST in engine.make(NOT_ROOT, "built").output
+    assert not without(engine.added("built", "your-base"), ".pyc")
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_read_only(guarded: bool, base: str, python_image: str, engine: Engine) -> None:
+    prompt, docker, run, *words = READ_ONLY.split()
+    assert (prompt, docker, run) == ("$", "docker", "run")
+    with Lab([fatal()]) as lab:
+        engine.offer("image", base if guarded else python_image, lab.index_url)
+        done = engine.run_as_typed(["image" if word == "IMAGE" else word for word in words])
+        (assert_healed if guarded else assert_plain)(done, lab)
+
+
+def test_a_volume_keeps_partials_between_containers(base: str, engine: Engine) -> None:
+    volume = scratch(Path("/"))
+    volume.chmod(0o777)
+    options = ["--read-only", "--tmpfs=/tmp", "--user=65534", f"--volume={volume}:/partials"]
+    options += ["--env=PIP_RETRY_PATCH_PARTIALS_DIR=/partials", "--env=PIP_RETRY_PATCH_ATTEMPTS=1"]
+    away = Package("demo", SIZE, [Cut(SIZE // 2), Busy(), Busy()])
+    with Lab([away]) as lab:
+        engine.offer("image", base, lab.index_url)
+        pip = "pip", "install", "--target", "/tmp/app", "demo"
+        failed = engine.run("image", *pip, options=(*options,))
+        assert failed.returncode == 1
+        assert "demo-1.0-py3-none-any.whl stopped at" in failed.output.replace("\n", " ")
+        done = engine.run("image", *pip, options=(*options,))
+        assert done.returncode == 0, done.output
+        assert_continued(Builds(failed.output, done, lab, lab.sent("demo")))
+    assert not list(volume.rglob("*.partial"))
+
+
+def test_patience(base: str, engine: Engine) -> None:
+    with Lab([]) as lab:
+        engine.offer("your-base", base, lab.index_url)
+    engine.make(PATIENCE, "built")
+    said = engine.run("built", "pip-retry-patch", "status").stdout
+    for setting in ("retry-patch-patience +600 ", "retry-patch-attempts +20 "):
+        assert re.search(setting, said), said
