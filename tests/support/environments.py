@@ -37,6 +37,14 @@ from tests.support.programs import (
 from tests.support.supplies import newest_pip, pip_wheel, product, wrapt_wheel
 
 FACTS = "facts.json"  # what a shared environment has in it
+WINDOWS = os.name == "nt"
+
+
+def layout(minor: str, windows: bool = WINDOWS) -> tuple[str, str, str]:
+    """Say where a venv has its scripts, its Python and its packages, as `sysconfig` does."""
+    if windows:
+        return "Scripts", "Scripts/python.exe", "Lib/site-packages"
+    return "bin", "bin/python", f"lib/python{minor}/site-packages"
 
 
 @dataclass(frozen=True)
@@ -53,13 +61,13 @@ class Environment:
     @property
     def python(self) -> Path:
         """The venv's interpreter, as this machine sees it."""
-        return self.prefix / "bin" / "python"
+        return self.prefix / layout("")[1]
 
     @property
     def site_packages(self) -> Path:
         """The directory that pip installs to."""
         minor = ".".join(self.python_version.split(".")[:2])
-        return self.prefix / "lib" / f"python{minor}" / "site-packages"
+        return self.prefix / layout(minor)[2]
 
     def fresh_dir(self) -> Path:
         """Make an empty directory that this environment can use; it lives as long as the test."""
@@ -133,7 +141,8 @@ def interpreter(python: str) -> tuple[Path, Path]:
     on_path = shutil.which(f"python{python}")
     candidates += [Path(on_path)] if on_path else []
     if python == ".".join(map(str, sys.version_info[:2])):
-        candidates.append(Path(sys.base_prefix) / "bin" / f"python{python}")
+        name = "python.exe" if WINDOWS else f"bin/python{python}"
+        candidates.append(Path(sys.base_prefix) / name)
     for candidate in candidates:
         tried = subprocess.run([str(candidate), "-c", ""], check=False, capture_output=True)
         if tried.returncode == 0:
@@ -178,8 +187,8 @@ def copy(original: Environment, prefix: Path) -> None:
     unneeded = shutil.ignore_patterns(".done", FACTS, "*.pyc.*")  # what is being compiled now
     shutil.copytree(original.prefix, prefix, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
     was, now = (inside(original.root, path).encode() for path in (original.prefix, prefix))
-    for script in (prefix / "bin").iterdir():
-        if script.is_file() and not script.is_symlink():
+    for script in (prefix / layout("")[0]).iterdir():
+        if script.is_file() and not script.is_symlink() and script.suffix != ".exe":
             script.write_bytes(script.read_bytes().replace(was, now))
 
 
@@ -187,7 +196,7 @@ def build(prefix: Path, pip: str, python: str, armed: bool) -> Environment:
     """Make a venv with one pip in it and, if armed, the product from its wheel."""
     root, base = interpreter(python)
     version = newest_pip() if pip == NEWEST else pip
-    executable = prefix / "bin" / "python"
+    executable = prefix / layout("")[1]
     if armed:
         # To install pip, and to compile it, is what takes time.
         copy(environment(pip, python, armed=False), prefix)

@@ -20,6 +20,12 @@ from tests.support.directories import scratch
 
 Argument = Union[str, Path]
 
+# What a process of a test has of this one's environment. On Windows, without the others, no Python
+# starts, or it finds no place for its files.
+KEPT_VARIABLES: tuple[str, ...] = ("PYTHONWARNINGS", "TZ")
+if os.name == "nt":
+    KEPT_VARIABLES += ("SYSTEMROOT", "TEMP", "TMP")
+
 
 class MissingError(Exception):
     """Something that the tests need is not on this machine."""
@@ -59,6 +65,8 @@ class Outcome(NamedTuple):
 def inside(root: Path, path: Path) -> str:
     """Translate a path of this machine to one below `root`."""
     path = Path.cwd() / path  # not resolved: a venv's python is a symlink
+    if root == Path("/"):
+        return str(path)
     if root in (path, *path.parents):
         return "/" + str(path.relative_to(root))
     if path == Path(os.devnull):
@@ -83,9 +91,11 @@ def launch(
         "LANG": "C.UTF-8",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        **{name: os.environ[name] for name in ("PYTHONWARNINGS", "TZ") if name in os.environ},
+        **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
         **env,
     }
+    if os.name == "nt" and "HOME" in env:
+        variables.update(USERPROFILE=env["HOME"], LOCALAPPDATA=env["HOME"], APPDATA=env["HOME"])
 
     def seen(value: Argument) -> str:
         return inside(root, value) if isinstance(value, Path) else value
@@ -123,6 +133,9 @@ def finish(process: subprocess.Popen[str], timeout: float) -> Outcome:
 
 def kill(process: subprocess.Popen[str]) -> None:
     """Kill a process from `launch` and its children."""
+    if os.name == "nt":
+        subprocess.run(["taskkill", "/f", "/t", "/pid", str(process.pid)], check=False)
+        return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

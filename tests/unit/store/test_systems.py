@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any, Iterator
 
 import pytest
 
-from pip_retry_patch.store import header, locks
+from pip_retry_patch.store import files, header, locks
 
 _BasePath: Any = type(Path())
 
@@ -144,3 +144,28 @@ def test_a_disk_without_locks_is_told_from_a_file_that_is_held(tmp_path: Path) -
     with pytest.raises(locks.NoLocksError):
         locks.create(tmp_path, "a-", ".partial", windows)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("cache", [r"C:\Users\me\AppData\Local\pip\cache", r"\\server\share\pip"])
+def test_where_pips_cache_has_room_for_a_path_ours_have(cache: str, tmp_path: Path) -> None:
+    """Windows takes 260 characters, unless it is told otherwise."""
+    # SafeFileCache._get_cache_path, the shorter one, of pip up to 23.0
+    pips = PureWindowsPath(cache, "http", *"abcde", "f" * 56)
+    held = locks.create(tmp_path, f"{'0' * 32}-", files.SUFFIX)
+    ours = PureWindowsPath(cache, "retry-patch", held.path.name)
+    held.remove()
+    assert ours.drive == pips.drive and ours.is_absolute()
+    assert len(str(ours)) < len(str(pips))
+
+
+def test_what_a_directory_listing_of_windows_does_not_tell_is_not_asked(tmp_path: Path) -> None:
+    """There `DirEntry.stat` gives no inode, and says of each file that it has no names."""
+    held = locks.create(tmp_path, f"{'0' * 32}-", files.SUFFIX)
+    listed: Any = SimpleNamespace(st_mode=0o100666, st_nlink=0, st_ino=0, st_uid=0)
+    assert not files.remove(held.path, listed)
+    held.close()
+    unreadable = tmp_path / "directory"
+    unreadable.mkdir()
+    assert not files.remove(unreadable, listed), "a plain file that cannot be held is left alone"
+    assert files.remove(held.path, listed)
+    assert not held.path.exists()

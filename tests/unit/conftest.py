@@ -1,0 +1,10 @@
+"""What of the unit tests needs a POSIX system, and is not collected elsewhere (docs/windows.md)."""
+
+from __future__ import annotations
+
+import os
+
+# They fork, change users, and lock with fcntl. What they are about is shown for Windows by
+# store/test_systems.py, with its locks handed in.
+POSIX = ["store/test_directory.py", "store/test_partials.py"]
+collect_ignore = [] if os.name == "posix" else POSIX
