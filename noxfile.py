@@ -105,3 +105,17 @@ def release(session: nox.Session) -> None:
     session.run("python", "-m", "tests.support.release", "dist", *session.posargs)
     session.run("twine", "check", "--strict", *glob.glob("dist/*"))
     session.run("check-wheel-contents", *glob.glob("dist/*.whl"))
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """What parses text from a network or a disk, for minutes each; `-- 10` for ten.
+
+    Not part of the check, in which each sees a few hundred inputs.
+    """
+    minutes, *options = session.posargs or ["10"]
+    session.install("-e", ".[test]")
+    session.run(
+        *("pytest", "-n", "auto", "tests/unit/fuzz", "--timeout", "0", "-rP", *options),
+        env={"PIP_RETRY_PATCH_FUZZ_MINUTES": minutes},
+    )

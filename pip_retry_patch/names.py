@@ -33,9 +33,12 @@ def _without_secrets(word: str) -> str:
     path, mark, query = word.partition("?")
     if mark and slash and len(before) < len(path):
         word = path + query[len(query.rstrip(".,;:)")) :]
-    before, slashes, rest = word.partition("//")
-    place, slash, path = rest.partition("/")
-    return f"{before}{slashes}{place.rpartition('@')[2]}{slash}{path}" if slashes else word
+    return _without_userinfo(word)
+
+
+def _without_userinfo(url: str) -> str:
+    # All of them: who pastes a URL behind `https://` has two.
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def format_size(count: int) -> str:
@@ -66,7 +69,7 @@ def redacted(text: str) -> str:
         return text.rpartition("@")[2]
     place, slash, path = rest.partition("/")
     place = place.rpartition("@")[2].partition("?")[0]
-    return f"{before}://{place}{slash}{path.partition('?')[0]}"
+    return _without_userinfo(f"{before}://{place}{slash}{path.partition('?')[0]}")
 
 
 def name_of(url: str) -> str:

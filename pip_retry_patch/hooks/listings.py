@@ -111,14 +111,15 @@ class Listings:
             self._now.reading = True
             try:
                 content = read(self._link(urljoin(base, page)), session=session)
+                if content is None:
+                    return {}
+                self._files[base, page] = _by_name(collector.parse_links(content))
             except Exception as error:
+                # What is no page to pip, or one that its parser fails on, lists nothing.
                 logger.debug("cannot read %s: %s", names.redacted(base), errors.reason(error))
-                content = None
+                return {}
             finally:
                 self._now.reading = False
-            if content is None:
-                return {}
-            self._files[base, page] = _by_name(collector.parse_links(content))
         return self._files[base, page]
 
 

@@ -70,10 +70,10 @@ _IN_PLACE, _MISSING = "in place", "this pip has none"
 
 
 def _state(module: Any, path: str) -> str:
-    """Say whether a function of a class is wrapped by us."""
-    name, _, function = path.partition(".")
-    found = vars(getattr(module, name, object)).get(function)
+    """Say whether a function of a class, or of the module itself, is wrapped by us."""
+    owner, _, name = path.rpartition(".")
+    found = vars(getattr(module, owner, object) if owner else module).get(name)
     if found is None:
         return _MISSING
-    owner = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None)).__module__
-    return _IN_PLACE if owner.startswith("pip_retry_patch.") else "not wrapped"
+    wrapper = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None)).__module__
+    return _IN_PLACE if wrapper.startswith("pip_retry_patch.") else "not wrapped"

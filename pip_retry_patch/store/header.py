@@ -68,7 +68,8 @@ class Header(NamedTuple):
             and all(text is None or type(text) is str for text in (etag, modified))
             and type(settled) is bool
             and type(self.reserved) is int
-            and (total is None or type(total) is int)
+            and self.reserved >= 0
+            and (total is None or (type(total) is int and total >= 0))
         )
 
 

@@ -10,7 +10,22 @@ from pip_retry_patch.settings import Settings, flatten, index_of_mirrors, read, 
 
 
 def test_nothing_set_means_the_defaults() -> None:
-    assert read([]) == Settings(enabled=True, patience=120.0, attempts=8, complaints=())
+    """As docs/settings.md has them."""
+    assert read([])._asdict() == {
+        "enabled": True,
+        "patience": 120.0,
+        "first_contact": 30.0,
+        "attempts": 8,
+        "indexes": "any",
+        "mirrors": (),
+        "stale": False,
+        "partials": True,
+        "partials_dir": "",
+        "partials_size": 5_000_000_000,
+        "partials_days": 7.0,
+        "log": "",
+        "complaints": (),
+    }
 
 
 def test_environment_outranks_the_commands_section_outranks_global() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.lab.faults import Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
@@ -13,9 +14,29 @@ from tests.support import environments
 from tests.support.certificates import Certificates
 from tests.support.commands import MAIN, SOME, child, command
 from tests.support.downloads import SIZE, THIRD, Download
-from tests.support.environments import Factory
+from tests.support.environments import Environment, Factory
 from tests.support.matrix import each_pair
 from tests.support.programs import Argument
+
+# Asks a pip that is not guarded which of these it has.
+WHICH = """
+import importlib, json, operator, sys
+found = {}
+for module, path in json.loads(sys.argv[1]):
+    try:
+        operator.attrgetter(path)(importlib.import_module("pip._internal." + module))
+        found[path] = "in place"
+    except (ImportError, AttributeError):
+        found[path] = "this pip has none"
+print(json.dumps(found))
+"""
+
+
+def hooks_of(environment: Environment) -> dict[str, str]:
+    """Return what `status` has to say of each hook, by what this pip has without us."""
+    wanted = json.dumps([(module, path) for module, path, _ in WRAPPED])
+    asked = environment.run_python("-c", WHICH, wanted, env={"PIP_RETRY_PATCH": "0"})
+    return {"HTTPConnectionPool.urlopen": "in place", **json.loads(asked.stdout)}
 
 
 @each_pair
@@ -32,8 +53,7 @@ def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> Non
     assert found["python"] == environment.python_version
     assert [Path(p).name for p in found["armed_by"]] == ["pip_retry_patch.pth"]
     assert found["wrapt"] and found["urllib3"]
-    states = set(found["hooks"].values())
-    assert states <= {"in place", "this pip has none"}
+    assert found["hooks"] == hooks_of(environment)
     assert found["settings"]["retry-patch-patience"]["value"] == 300
     origin = found["settings"]["retry-patch-patience"]["origin"]
     assert origin.startswith("[global] in /") and origin.endswith(f"/{config.name}")

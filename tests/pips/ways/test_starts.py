@@ -15,6 +15,7 @@ import pytest
 from pip_retry_patch.lab.server import Lab
 from tests.support import environments, programs, supplies
 from tests.support.builds import project
+from tests.support.downloads import TRACEBACK, outcome_of
 from tests.support.environments import Factory
 from tests.support.fatal import assert_healed, downloading, fatal
 from tests.support.matrix import NEWEST, pairs
@@ -29,6 +30,9 @@ def test_no_plain_pip_gets_through(pip: str, python: str, bare: Factory) -> None
     with Lab([fatal()]) as lab:
         run = environment.run(*downloading(lab, environment.fresh_dir()))
         assert run.returncode != 0
+        # And not for another reason: the file was asked for, and its connection broke off.
+        assert 1 <= len(lab.requests("demo", "artifact")) <= 2
+        assert outcome_of(run) == TRACEBACK and "IncompleteRead" in run.output
 
 
 @pairs(("22.3.1", "3.10"), (NEWEST, "3.13"))

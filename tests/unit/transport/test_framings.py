@@ -6,9 +6,13 @@ chunks, and a part of it with its length.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from pip_retry_patch.lab.packages import payload
+from pip_retry_patch.lab.faults import Stall
+from pip_retry_patch.lab.packages import Package, payload
+from pip_retry_patch.lab.server import Lab
 from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
 from tests.support.scripted import Scripted, refusing, sending
 
@@ -50,3 +54,23 @@ def test_a_read_of_one_piece_needs_no_number() -> None:
         body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
         assert body.read1(100) == DATA[:100]
         assert body.read(None) == DATA[100:]
+
+
+def test_a_read_of_one_piece_does_not_wait_for_more() -> None:
+    with Lab([Package("demo", 50_000, [Stall(10, 3.0)])]) as lab:
+        body = Copy(timeout=UNHURRIED).get(lab)._fp  # type: ignore[attr-defined]
+        began = time.monotonic()
+        assert body.read1(1000) == lab.wheel("demo")[:10]
+        assert time.monotonic() - began < 2
+        assert body.read1(5) == lab.wheel("demo")[10:15]
+        assert time.monotonic() - began > 2
+        assert body.read() == lab.wheel("demo")[15:]
+
+
+def test_a_buffer_is_filled_with_what_it_has_room_for() -> None:
+    with Scripted(sending(DATA, "length", 30_000), sending(DATA, "length")) as server:
+        body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
+        buffer, received = bytearray(7000), b""
+        while count := body.readinto(buffer):
+            received += buffer[:count]
+        assert received == DATA and body.closed
