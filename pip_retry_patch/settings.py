@@ -241,5 +241,5 @@ def _size(text: str) -> int | None:
 
 
 def _directory(text: str) -> str | None:
-    path = os.path.expanduser(text)
+    path = "" if "\0" in text else os.path.expanduser(text)
     return os.path.normpath(path) if os.path.isabs(path) else None

@@ -174,7 +174,19 @@ NAMES = (
 )
 VALUES = (
     *("300", "0", "-1", "1e9", "nan", "inf", "9" * 400, "0." + "9" * 400, "5 GB", "5GiB", "1.5 TB"),
-    *("9" * 15 + " TB", "on", "off", "any", "ALL", "maybe", "/tmp/x", "~/x", "relative", "~nobody"),
+    *(
+        "9" * 15 + " TB",
+        "on",
+        "off",
+        "any",
+        "ALL",
+        "maybe",
+        "/tmp/x",
+        "~/x",
+        "relative",
+        "~nobody",
+        "~\0",
+    ),
     *("https://a.example/simple", "https://user:secret@b.example:8080/x/?token=secret"),
     *("https://[", "https://a.example:99999", "//x", "file:///x", "https://a b", "http:///x", "\0"),
 )

@@ -173,7 +173,11 @@ def test_a_file_that_was_compressed_on_its_way_is_decoded(which: str, tmp_path: 
     assert "came compressed (Content-Encoding: gzip)" in line
 
 
-@pytest.mark.parametrize("coded", [gzip.compress(WRONG), gzip.compress(RIGHT)[:-9], WRONG])
+@pytest.mark.parametrize(
+    "coded",
+    [gzip.compress(WRONG), gzip.compress(RIGHT)[:-9], WRONG],
+    ids=["another", "cut", "not coded"],
+)
 def test_what_does_not_decode_to_the_file_stays_a_mismatch(coded: bytes, tmp_path: Path) -> None:
     world = World(tmp_path, Artifact(coded, coded, coding="gzip"))
     with pytest.raises(MismatchError):
