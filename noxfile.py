@@ -119,3 +119,18 @@ def fuzz(session: nox.Session) -> None:
         *("pytest", "-n", "auto", "tests/unit/fuzz", "--timeout", "0", "-rP", *options),
         env={"PIP_RETRY_PATCH_FUZZ_MINUTES": minutes},
     )
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Random faults, mirrors and kills on three pips, for an hour; `-- 10` for ten minutes.
+
+    Not part of the check, in which each pip meets a few such worlds. The time is each pip's, and
+    they run beside each other.
+    """
+    minutes, *options = session.posargs or ["60"]
+    session.install("-e", ".[test]")
+    session.run(
+        *("pytest", "-n", "3", "tests/pips/test_chaos.py", "--timeout", "0", *options),
+        env={"PIP_RETRY_PATCH_CHAOS_MINUTES": minutes},
+    )

@@ -172,6 +172,16 @@ def test_where_no_source_can_be_reached_the_own_hosts_error_is_pips() -> None:
     assert f"127.0.0.1:{there.own.port}" in str(end.value)
 
 
+def test_all_sources_are_asked_again_after_a_wait() -> None:
+    with world((drop, drop, drop, drop), (drop, drop, WHOLE)) as there:
+        assert there.fetch() == DATA
+        assert there.elsewhere.came == [(0, there.mirrors[0].url)]
+        assert len(there.mirrors[0].requests) == 3
+    with world((drop, drop, WHOLE), (drop, drop, drop, drop)) as there:
+        assert there.fetch() == DATA
+        assert there.elsewhere.came == [] and len(there.own.requests) == 3
+
+
 # A body that stops
 
 

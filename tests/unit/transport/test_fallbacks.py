@@ -19,9 +19,10 @@ from pip_retry_patch.lab.contents import (
     Unlabelled,
 )
 from pip_retry_patch.lab.faults import Busy, Cut, Drop, ToRange, Unsatisfiable
-from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.packages import Package, payload
 from pip_retry_patch.lab.server import Lab
 from tests.support.guarded import SIZE, UNHURRIED, Copy, GaveUpError, read
+from tests.support.scripted import Scripted, refusing, sending
 
 CUT = 100_000
 WRONG: dict[str, Any] = {
@@ -104,3 +105,55 @@ def test_a_redirect_that_leads_nowhere_ends_in_one_clear_error(status: int) -> N
         with pytest.raises(GaveUpError, match=f"the server answered {status}"):
             list(read(response, 4096))
         assert len(lab.requests("demo")) == 3
+
+
+# What is remembered while one interruption is healed.
+
+
+def ranges_of(server: Scripted) -> list[str | None]:
+    return [request.get("range") for request in server.requests]
+
+
+def test_a_range_that_was_refused_is_not_tried_again_when_the_server_was_busy() -> None:
+    data = payload("busy", SIZE)
+    whole = sending(data, "length")
+    scripts = [sending(data, "length", CUT), refusing(403), refusing(503), whole]
+    copy = Copy(timeout=UNHURRIED)
+    with Scripted(*scripts) as server, hashed(copy, True):
+        assert b"".join(read(copy.get(server), 4096)) == data
+        assert ranges_of(server) == [None, f"bytes={CUT}-", None, None]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_expired_link_is_asked_for_a_part_from_its_first_url(status: int) -> None:
+    data = payload("expired", SIZE)
+    scripts = [sending(data, "length", CUT), *[refusing(status)] * 2, sending(data, "length")]
+    copy = Copy(timeout=UNHURRIED)
+    with Scripted(*scripts) as server:
+        first_url, again = f"{server.url}/link", []
+
+        def ask(fields: Any) -> Any:
+            again.append(dict(fields))
+            return copy.get(server, **fields)
+
+        with copy.guards["http"].sending(first_url, ask, hashed=True, artifact=True):
+            response = copy.get(server)
+        assert b"".join(read(response, 4096)) == data
+        part = f"bytes={CUT}-"
+        assert ranges_of(server) == [None, part, None, part]
+        assert again == [{"Range": part}]
+
+
+@pytest.mark.parametrize("status", [400, 402, 405, 451])
+def test_another_refusal_is_no_expired_link(status: int) -> None:
+    data = payload("refused", SIZE)
+    scripts = [sending(data, "length", CUT), *[refusing(status)] * 2, sending(data, "length")]
+    copy = Copy(timeout=UNHURRIED)
+    with Scripted(*scripts) as server:
+        with copy.guards["http"].sending(
+            f"{server.url}/link", lambda fields: copy.get(server), hashed=True
+        ):
+            response = copy.get(server)
+        with pytest.raises(GaveUpError, match=f"the server answered {status}"):
+            list(read(response, 4096))
+        assert len(server.requests) == 3

@@ -13,8 +13,9 @@ import pytest
 from pip_retry_patch.lab.faults import Stall
 from pip_retry_patch.lab.packages import Package, payload
 from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.transport.reissue import PIECE
 from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
-from tests.support.scripted import Scripted, refusing, sending
+from tests.support.scripted import Script, Scripted, refusing, sending
 
 DATA = payload("framings", 100_000)
 
@@ -40,6 +41,35 @@ def test_a_part_that_is_cut_and_never_continued_is_no_whole_file(second: str) ->
     scripts = sending(DATA, "chunked", 30_000), sending(DATA, second, 40_000), refusing(404)
     with Scripted(*scripts) as server, pytest.raises(GaveUpError, match="stopped at"):
         list(read(Copy(timeout=UNHURRIED).get(server), 4096))
+
+
+@pytest.mark.parametrize("third", ["length", "chunked"])
+@pytest.mark.parametrize("second", ["length", "chunked"])
+@pytest.mark.parametrize("first", ["length", "chunked"])
+def test_a_file_that_is_sent_anew_and_cut_again_is_whole(
+    first: str, second: str, third: str
+) -> None:
+    """The server knows no ranges, and each time another framing."""
+
+    def anew(framing: str, cut: int | None = None) -> Script:
+        script = sending(DATA, framing, cut, {"ETag": ""})
+        return lambda fields: script({})
+
+    scripts = anew(first, 30_000), anew(second, 60_000), anew(third)
+    with Scripted(*scripts) as server:
+        assert b"".join(read(Copy(timeout=UNHURRIED).get(server), 4096)) == DATA
+
+
+@pytest.mark.parametrize("offset", [1, 2, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 1])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_file_that_is_sent_anew_goes_on_at_the_very_byte(hashed: bool, offset: int) -> None:
+    data = payload("anew", 2 * PIECE + 1000)
+    scripts = [sending(data, "length", cut, {"ETag": ""}) for cut in (offset, None)]
+    copy = Copy(timeout=UNHURRIED)
+    with Scripted(*[lambda _, each=each: each({}) for each in scripts]) as server:
+        with copy.guards["http"].sending("", lambda fields: None, hashed=hashed):
+            response = copy.get(server)
+        assert b"".join(read(response, 4096)) == data
 
 
 def test_a_read_of_one_piece_needs_no_number() -> None:

@@ -1,0 +1,166 @@
+"""Worlds drawn by a seed: a package, what goes wrong with it at two sources, and kills."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+from pip_retry_patch.lab.contents import (
+    Elsewhere,
+    Flip,
+    OtherETag,
+    OtherTotal,
+    Short,
+    Starred,
+    Unlabelled,
+    Whole,
+)
+from pip_retry_patch.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall, ToRange, WebPage
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support import programs
+from tests.support.environments import Environment
+from tests.support.hosts import NO_MATCH, OK, OURS, TRACEBACK, end_of
+from tests.support.programs import Argument
+
+# In a hurry, so that an hour is many runs.
+HURRIED: dict[str, Argument] = {
+    "PIP_RETRY_PATCH_PATIENCE": "3",
+    "PIP_RETRY_PATCH_FIRST_CONTACT": "2",
+    "PIP_RETRY_PATCH_ATTEMPTS": "4",
+    "PIP_RETRIES": "1",
+    "PIP_TIMEOUT": "1",
+    "NO_COLOR": "1",
+}
+SIZES = (40_000, 1_100_000, 3_000_000)
+MOST_RUNS = 20  # of one world, until the schedules are used up and it must succeed
+
+
+def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
+    """Return the package as one source has it, with up to so many faults."""
+
+    def at() -> int:
+        return chance.choice([0, 1, size - 1, chance.randrange(size), chance.randrange(size)])
+
+    draws: list[Callable[[], Any]] = [
+        lambda: Cut(at(), chance.random() < 0.5),
+        lambda: Cut(at()),
+        lambda: Reset(at()),
+        lambda: Stall(at(), 1.5),
+        lambda: Drop(),
+        lambda: (Drop(), Reset(0)),
+        lambda: Busy(chance.choice([429, 500, 502, 503, 504, 521, 403, 404])),
+        lambda: Busy(503, retry_after=chance.choice([0, 1])),
+        lambda: Redirect("?signature=1"),
+        lambda: ToRange(Busy(chance.choice([400, 403, 416, 500]))),
+        lambda: (chance.choice([Whole(), Starred(), OtherETag(), Elsewhere(100)]), Cut(at())),
+        lambda: chance.choice([Whole(), Starred(), OtherETag(), Unlabelled(1), OtherTotal(7)]),
+        lambda: (Starred(), Short(max(size // 3, 1))),
+        lambda: WebPage(labelled=chance.random() < 0.5),
+        lambda: None,
+    ]
+    page_draws: list[Callable[[], Any]] = [
+        lambda: Cut(chance.randrange(200)),
+        lambda: Reset(0),
+        lambda: Drop(),
+        lambda: Busy(chance.choice([429, 500, 503])),
+        lambda: None,
+    ]
+    schedule = [chance.choice(draws)() for _ in range(chance.randrange(faults + 1))]
+    if chance.random() < 0.1:
+        schedule.append(Flip(at()))  # one only: a second one would be a genuine mismatch
+    return Package(
+        "demo",
+        size,
+        schedule,
+        page_faults=[chance.choice(page_draws)() for _ in range(chance.randrange(3))],
+        ranges=chance.random() < 0.85,
+        chunked=chance.random() < 0.3,
+        validator=chance.choice(["strong", "weak", "date", "none"]),
+        gzip=chance.random() < 0.2,
+        page_format=chance.choice(["html", "json"]),
+        max_age=chance.choice([None, 3600]),
+    )
+
+
+class Chaos:
+    """One world, and what became of it.
+
+    `ends` counts how each run ended, the killed ones among them.
+    """
+
+    def __init__(self, seed: int, pip: Environment) -> None:
+        self.seed = seed
+        self.ends: Counter[str] = Counter()
+        self._chance = random.Random(seed)
+        self._pip = pip
+        self._cache = pip.fresh_dir()
+        self._output = ""
+
+    def play(self) -> None:
+        """Run pip in it until it succeeds. Raises AssertionError with the seed and the output."""
+        try:
+            self._play()
+        except AssertionError as error:
+            raise AssertionError(f"seed {self.seed}: {error}\n{self._output}") from error
+
+    @contextlib.contextmanager
+    def _sources(self) -> Iterator[tuple[Lab, Lab]]:
+        chance = self._chance
+        size = chance.choice(SIZES)
+        rate = chance.choice([None, 4_000_000])
+        first = drawn_package(chance, size, 7)
+        with Lab([first], rate=rate) as index, Lab([drawn_package(chance, size, 3)]) as mirror:
+            yield index, mirror
+
+    def _play(self) -> None:
+        chance = self._chance
+        with self._sources() as (index, mirror):
+            mirrored = {"PIP_RETRY_PATCH_MIRRORS": mirror.index_url}
+            env = {**HURRIED, **(mirrored if chance.random() < 0.5 else {})}
+            kills = chance.randrange(3)
+            for turn in range(MOST_RUNS):
+                if self._run(index, env, turn < kills):
+                    break
+            else:
+                raise AssertionError(f"{MOST_RUNS} runs did not bring it")
+            assert not index.errors and not mirror.errors, (index.errors, mirror.errors)
+        store = self._cache / "retry-patch"
+        left = list(store.iterdir()) if store.exists() else []
+        assert not left, f"left in the store: {left}"
+
+    def _run(self, lab: Lab, env: dict[str, Argument], killed: bool) -> bool:
+        """Run pip once; return whether the file came."""
+        folder, temporary = self._pip.fresh_dir(), self._pip.fresh_dir()
+        process = self._pip.start(
+            *("-m", "pip", "download", "--no-deps", "--dest", folder, "--cache-dir", self._cache),
+            *("--trusted-host", "127.0.0.1", "--index-url", lab.index_url, "demo"),
+            env={**env, "TMPDIR": temporary},
+        )
+        if killed:
+            until = time.monotonic() + self._chance.uniform(0.3, 2.0)
+            while time.monotonic() < until and process.poll() is None:
+                time.sleep(0.01)
+            if process.poll() is None:
+                programs.kill(process)
+                self._output, _ = process.communicate()
+                self.ends["killed"] += 1
+                return False
+        run = programs.finish(process, timeout=90)
+        self._output = run.output
+        end = end_of(run)
+        self.ends[end] += 1
+        file = folder / lab.filename("demo")
+        assert end not in (TRACEBACK, NO_MATCH), end
+        assert "DO NOT MATCH THE HASHES" not in run.output, "a network that failed is no mismatch"
+        if end == OK:
+            assert file.read_bytes() == lab.wheel("demo"), "another file"
+        else:
+            assert end == OURS, end
+            assert not file.exists()
+        assert not list(Path(temporary).iterdir()), "left in the temporary directory"
+        return end == OK
