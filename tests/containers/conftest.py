@@ -1,8 +1,9 @@
 """The images that recipes begin with, and where their downloads come from.
 
 `python:3.13-slim` and `debian:stable-slim` are made here, from debootstrap and a Python of this
-machine, unless the engine is Docker, which has the real ones. What is not in the real ones is one
-variable: the index. So no recipe is changed, and nothing of this machine gets into a layer.
+machine, unless `PIP_RETRY_PATCH_TEST_IMAGES=registry` asks for the real ones. What is added to them
+is two variables that name the index. So no recipe is changed, and nothing of this machine gets into
+a layer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -26,6 +28,7 @@ from tests.support.recipes import recipe
 PYTHON = "3.13"
 STANDARD = f"python:{PYTHON}-slim"
 GUARDED = "guarded-base"
+FROM_REGISTRY = os.environ.get("PIP_RETRY_PATCH_TEST_IMAGES") == "registry"
 
 
 @pytest.fixture(scope="session")
@@ -62,18 +65,23 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def debian(engine: Engine, index: str) -> str:
     """Debian stable, without a Python."""
-    if engine.is_docker:
-        engine.ask("pull", "debian:stable-slim")
-        engine.ask("tag", "debian:stable-slim", "pristine-debian")
+    if FROM_REGISTRY:
+        pull(engine, "debian:stable-slim", "pristine-debian")
     else:
         checked(Path("/"), CHECKOUT / ".ci/debian", "stable", DEBIAN, "ca-certificates,libffi8")
         tree = scratch(Path("/")) / "debian.tar"
         # As the real one, without what nobody reads in a container.
         left_out = [f"--exclude=./{path}" for path in UNREAD]
         checked(Path("/"), "tar", "-C", DEBIAN, *left_out, "-cf", tree, ".")
-        engine.ask("import", tree, "pristine-debian")
+        engine.make_from(tree, "pristine-debian")
         tree.unlink()
     return engine.offer("debian:stable-slim", "pristine-debian", index)
+
+
+def pull(engine: Engine, name: str, kept: str) -> None:
+    """Have an image of the registry, under a name that no recipe begins with."""
+    engine.ask("pull", name)
+    engine.ask("tag", name, kept)
 
 
 UNREAD = (
@@ -85,9 +93,8 @@ UNREAD = (
 @pytest.fixture(scope="session")
 def python_image(engine: Engine, debian: str, index: str) -> str:
     """A Python in /usr/local, without compiled files, as in the image whose name it has."""
-    if engine.is_docker:
-        engine.ask("pull", STANDARD)
-        engine.ask("tag", STANDARD, "pristine-python")
+    if FROM_REGISTRY:
+        pull(engine, STANDARD, "pristine-python")
     else:
         engine.make(STAND_IN, "pristine-python", context=_python())
     return engine.offer(STANDARD, "pristine-python", index)

@@ -1,6 +1,6 @@
 """Container images: how they are built, run and taken apart.
 
-The engine is buildah with podman, as root, or Docker where `PIP_RETRY_PATCH_TEST_ENGINE` says so.
+The engine is buildah with podman, as root, or Docker where `PIP_RETRY_PATCH_TEST_ENGINE=docker`.
 Everything uses the network of this machine, so that an index on loopback can be reached.
 """
 
@@ -24,6 +24,7 @@ from tests.support.directories import scratch
 from tests.support.programs import Argument, MissingError, Outcome
 
 HERE = Path("/")
+LABEL = "pip-retry-patch-test"  # of every image that is made here
 
 
 # What a build adds to the image that it begins with: files by their paths, which begin without `/`.
@@ -65,7 +66,7 @@ class Engine:
     @property
     def is_docker(self) -> bool:
         """Whether it has the images of a registry, and a daemon that keeps what it builds."""
-        return self.builder[0] == "docker"
+        return "bud" not in self.builder
 
     def start(
         self, dockerfile: str, tag: str, *options: Argument, context: Path | None = None
@@ -78,7 +79,7 @@ class Engine:
             context = scratch(HERE)
             (context / "requirements.txt").write_text(f"demo  # {context.name}\n")
         (context / "Dockerfile").write_text(dockerfile)
-        command = [*self.builder, "--tag", tag, *options, context]
+        command = [*self.builder, "--label", f"{LABEL}=1", "--tag", tag, *options, context]
         return programs.launch(HERE, command, {**self.env, "HOME": self.folder}, context)
 
     def build(
@@ -95,6 +96,10 @@ class Engine:
         assert done.returncode == 0, done.output
         return done
 
+    def make_from(self, tree: Path, tag: str) -> None:
+        """Make an image of a tar file."""
+        self.ask("import", "--change", f"LABEL {LABEL}=1", tree, tag)
+
     def offer(self, tag: str, origin: str, index_url: str) -> str:
         """Have `tag` name an image whose pip asks an index on this machine; return the tag."""
         variables = f"PIP_INDEX_URL={index_url} PIP_TRUSTED_HOST=127.0.0.1"
@@ -102,12 +107,12 @@ class Engine:
         return tag
 
     def run(self, image: str, *command: Argument, options: tuple[Argument, ...] = ()) -> Outcome:
-        """Run a command in a container of an image, which is removed then."""
-        return self.run_as_typed(["--rm", *options, image, *command])
+        """Run a command in a container of an image."""
+        return self.run_as_typed([*options, image, *command])
 
     def run_as_typed(self, words: list[Argument]) -> Outcome:
-        """Run what stands behind `docker run`."""
-        return self._tool(*self.runner, *words)
+        """Run what stands behind `docker run`; the container is removed then."""
+        return self._tool(*self.runner, "--rm", *words)
 
     def ask(self, *words: Argument) -> str:
         """Have the client do something that has to succeed."""
@@ -170,9 +175,16 @@ class Engine:
             self._tool(*self.builder[: self.builder.index("bud")], "rm", "--all")
 
     def close(self) -> None:
-        """Remove the directory, and with it the images that are in it."""
+        """Remove all images: those in the directory with it, from Docker what was built.
+
+        Else Docker would go on to know a python:3.13-slim that asks an index which is gone.
+        """
         self.sweep()
-        if not self.is_docker:
+        if self.is_docker:
+            self._tool(
+                *self.client, "image", "prune", "--all", "--force", f"--filter=label={LABEL}"
+            )
+        else:
             for mount in sorted(_mounts_below(self.folder), reverse=True):
                 self._tool("umount", "--lazy", mount)
         if not _mounts_below(self.folder):  # else what is mounted there would be emptied
@@ -232,10 +244,12 @@ _LIMITS = "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"
 
 def docker(folder: Path) -> Engine:
     """Docker with BuildKit, which keeps what it builds, and its cache mounts, for itself."""
+    client = shutil.which("docker") or "docker"
+    host = {name: value for name, value in os.environ.items() if name == "DOCKER_HOST"}
     return Engine(
         folder=folder,
-        client=("docker",),
-        builder=("docker", "build", "--network=host", "--progress=plain"),
-        runner=("docker", "run", "--network=host"),
-        env={"DOCKER_BUILDKIT": "1"},
+        client=(client,),
+        builder=(client, "build", "--network=host", "--progress=plain"),
+        runner=(client, "run", "--network=host"),
+        env={"DOCKER_BUILDKIT": "1", **host},
     )
