@@ -2,6 +2,7 @@
 
     python -m benchmarks                 # everything: most of an hour; root, on Debian
     python -m benchmarks fleet bytes     # only some parts
+    python -m benchmarks soak            # real packages from PyPI; in no run but its own
     python -m benchmarks --page          # no measuring: the page again, from the figures kept
     python -m benchmarks --quick         # proves that it runs; the figures mean nothing
 
@@ -33,16 +34,18 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
 # In the order of the page.
-PARTS = ("bytes", "finish", "mirror", "chance", "startup", "cost", "memory", "fleet")
-PEERLESS = frozenset({"startup", "cost", "memory", "fleet"})  # what needs no wget, curl, aria2, uv
+PARTS = ("bytes", "finish", "mirror", "chance", "startup", "cost", "memory", "fleet", "soak")
+APART = frozenset({"soak"})  # only where it is named: it depends on PyPI, and takes up to two hours
+# What needs no wget, curl, aria2, uv.
+PEERLESS = frozenset({"startup", "cost", "memory", "fleet", "soak"})
 
 HEAD = """# Benchmarks
 
-Written by `python -m benchmarks`, which measures every figure below again: about {minutes} minutes
-on two cores, as root on Debian (it installs wget, curl, aria2 and iproute2; uv and the pips come
-from PyPI), with the packages of `pip install -e '.[test,benchmarks]'`. `python -m benchmarks PART`
-repeats one part. The figures as they were measured, run by run, are in
-`benchmarks/results`.
+Written by `python -m benchmarks`, which measures every figure below again, but for the last
+section: about {minutes} minutes on two cores, as root on Debian (it installs wget, curl, aria2 and
+iproute2; uv and the pips come from PyPI), with the packages of
+`pip install -e '.[test,benchmarks]'`. `python -m benchmarks PART` repeats one part. The figures as
+they were measured, run by run, are in `benchmarks/results`.
 
 Machines are noisy, so nothing here is a lone time: it is bytes, instructions, and ratios of runs
 made in turn on one machine, with their spread. What is measured against is an unreliable index, on
@@ -84,7 +87,8 @@ def page(directory: Path, results: Path) -> None:
     images = directory / "images"
     images.mkdir(parents=True, exist_ok=True)
     kept = {name: json.loads((results / f"{name}.json").read_text()) for name in PARTS}
-    minutes = round(sum(result["seconds"] for result in kept.values()) / 60)
+    measured = [result["seconds"] for name, result in kept.items() if name not in APART]
+    minutes = round(sum(measured) / 60)
     sections = [HEAD.format(minutes=minutes)]
     for name, result in kept.items():
         module = part(name)
@@ -111,7 +115,7 @@ def main() -> None:
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    wanted = [name for name in PARTS if name in (arguments.parts or PARTS)]
+    wanted = [name for name in PARTS if name in (arguments.parts or set(PARTS) - APART)]
     if arguments.page:
         page(DOCS, RESULTS)
         return

@@ -1,12 +1,13 @@
 """Proxies that cut connections: what a bad network does to real servers.
 
-Both forward bytes as they are, so that what is cut may well be TLS. One thread serves one
+All forward bytes as they are, so that what is cut may well be TLS. One thread serves one
 connection, with select, because a reset only leaves a socket that no other thread is reading.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import select
 import socket
@@ -15,7 +16,8 @@ import struct
 import threading
 import time
 from collections import Counter
-from typing import Any
+from random import Random
+from typing import Any, ClassVar
 
 CHUNK = 16 * 1024
 IDLE_SECONDS = 60  # a connection on which nothing happens is closed, so that no test hangs
@@ -93,9 +95,13 @@ class CuttingProxy:
                 self.connections[target] += 1
             self.forward(client, server, target)
 
+    def limit(self) -> int | None:
+        """Say after how many bytes downstream the connection that is served now is cut."""
+        return self.after
+
     def forward(self, client: socket.socket, server: socket.socket, name: tuple[str, int]) -> None:
         """Copy both ways until one side closes or the cut is due."""
-        sent = 0
+        sent, after = 0, self.limit()
         idle_since = time.monotonic()
         while not self._stopping and time.monotonic() - idle_since < IDLE_SECONDS:
             readable, _, _ = select.select([client, server], [], [], 0.1)
@@ -105,7 +111,7 @@ class CuttingProxy:
                     return
                 server.sendall(upstream)
             if server in readable:
-                room = CHUNK if self.after is None else max(1, min(CHUNK, self.after - sent))
+                room = CHUNK if after is None else max(1, min(CHUNK, after - sent))
                 data = server.recv(room)
                 if not data:
                     return
@@ -113,7 +119,7 @@ class CuttingProxy:
                 sent += len(data)
                 with self._lock:
                     self.downstream[name] += len(data)
-                if self.after is not None and sent >= self.after and self.cut(client):
+                if after is not None and sent >= after and self.cut(client):
                     return
             if readable:
                 idle_since = time.monotonic()
@@ -125,18 +131,23 @@ class CuttingProxy:
                 return False
             how = self.hows[self.cuts % len(self.hows)]
             self.cuts += 1
+        self.end(client, how)
+        return True
+
+    def end(self, client: socket.socket, how: str) -> None:
+        """End a client's connection by "fin" or "rst"; with "stall" leave that to the client."""
         if how == "rst":
             time.sleep(SETTLE_SECONDS)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             client.close()
-            return True
-        client.shutdown(socket.SHUT_WR)
+            return
+        if how == "fin":
+            client.shutdown(socket.SHUT_WR)
         # To close a socket with unread input would send RST: read until the client closes too.
-        client.settimeout(5)
+        client.settimeout(5 if how == "fin" else IDLE_SECONDS)
         with contextlib.suppress(OSError):
             while client.recv(CHUNK):
                 pass
-        return True
 
 
 class CuttingConnectProxy(CuttingProxy):
@@ -161,6 +172,52 @@ class CuttingConnectProxy(CuttingProxy):
             return None
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         return match[1].decode("ascii").strip("[]"), int(match[2])
+
+
+class WeatherProxy(CuttingConnectProxy):
+    """The same, where each connection has a fate of its own.
+
+    Two with one seed give the n-th connection the same fate: to be dropped before there is a
+    tunnel, or to be cut, reset or left silent after some bytes downstream. `struck` counts what
+    befell connections that lasted so long.
+    """
+
+    FATES: ClassVar = {"fin": 45, "rst": 30, "drop": 20, "stall": 5}  # in a hundred
+    LEAST, MOST = 30_000, 20_000_000  # bytes; each size between is as likely as its double
+
+    def __init__(self, seed: str) -> None:
+        super().__init__()
+        self.seed = seed
+        self.struck: Counter[str] = Counter()
+        self._drawn = 0
+        self._now = threading.local()
+
+    def draw(self, number: int) -> tuple[str, int]:
+        """Say how the connection of this number ends, and after how many bytes."""
+        chance = Random(f"{self.seed} {number}")
+        (how,) = chance.choices(list(self.FATES), list(self.FATES.values()))
+        return how, int(math.exp(chance.uniform(math.log(self.LEAST), math.log(self.MOST))))
+
+    def destination(self, client: socket.socket) -> tuple[str, int] | None:
+        with self._lock:
+            self._now.how, self._now.after = self.draw(self._drawn)
+            self._drawn += 1
+        if self._now.how == "drop":
+            self._strike("drop")
+            return None
+        return super().destination(client)
+
+    def limit(self) -> int | None:
+        return int(self._now.after)
+
+    def cut(self, client: socket.socket) -> bool:
+        self._strike(self._now.how)
+        self.end(client, self._now.how)
+        return True
+
+    def _strike(self, how: str) -> None:
+        with self._lock:
+            self.struck[how] += 1
 
 
 class _Server(socketserver.ThreadingTCPServer):
