@@ -101,7 +101,7 @@ def test_no_line_is_a_crash_or_a_header_of_other_types(data: bytes, padded: bool
 @fuzz(
     st.dictionaries(st.sampled_from([*FIELDS, "more"]), values, max_size=3)
     | st.builds(lambda known: {"known": known}, st.lists(values, min_size=4, max_size=6)),
-    examples=400,
+    examples=100,
 )
 def test_no_value_of_a_field_is_a_crash_or_of_another_type(changes: dict[str, Any]) -> None:
     check_header(line_of({**FIELDS, **changes}))
@@ -241,7 +241,7 @@ def test_settings_of_the_corpus(value: str) -> None:
         ),
         max_size=4,
     ),
-    examples=500,
+    examples=200,
 )
 def test_no_setting_is_a_crash_or_makes_no_sense(items: list[tuple[str, str]]) -> None:
     check_settings(items)
