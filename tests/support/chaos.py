@@ -69,8 +69,9 @@ def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
         lambda: None,
     ]
     schedule = [chance.choice(draws)() for _ in range(chance.randrange(faults + 1))]
-    if chance.random() < 0.1:
-        schedule.append(Flip(at()))  # one only: a second one would be a genuine mismatch
+    # One damage only: a file that is fetched anew, and does not fit either, is a genuine mismatch.
+    if chance.random() < 0.1 and not any(isinstance(fault, WebPage) for fault in schedule):
+        schedule.append(Flip(at()))
     return Package(
         "demo",
         size,

@@ -188,7 +188,7 @@ VALUES = (
         "~\0",
     ),
     *("https://a.example/simple", "https://user:secret@b.example:8080/x/?token=secret"),
-    *("https://https://user:secret@b.example/", "/user:secret@b.example/"),
+    *("https://https://user:secret@b.example/", "/user:secret@b.example/", "~\ud800/x"),
     *("https://[", "https://a.example:99999", "//x", "file:///x", "https://a b", "http:///x", "\0"),
 )
 WORDS = (
