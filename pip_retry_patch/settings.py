@@ -241,5 +241,8 @@ def _size(text: str) -> int | None:
 
 
 def _directory(text: str) -> str | None:
-    path = "" if "\0" in text else os.path.expanduser(text)
+    try:
+        path = "" if "\0" in text else os.path.expanduser(text)
+    except ValueError:
+        return None  # `~` and what no system can have as a user's name
     return os.path.normpath(path) if os.path.isabs(path) else None

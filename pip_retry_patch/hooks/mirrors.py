@@ -69,7 +69,7 @@ class Mirrors:
         self._guard = guard
         self._announce = announce
         self._sources = Sources(bases, link, guard.clock.now)
-        self._listings = Listings(self._sources, collector, link)
+        self.listings = Listings(self._sources, collector, link)
         self._now = _Now()
         self._told: set[str] = set()
         self._answered = False  # a page came in this run
@@ -109,7 +109,7 @@ class Mirrors:
             return found
         if self._now.mirrored:
             found = [link for link in found if link.scheme in ("http", "https")]
-        self._listings.note(self._now.mirrored or self._sources.index, rest, found)
+        self.listings.note(self._now.mirrored or self._sources.index, rest, found)
         return found
 
     # Requests.
@@ -130,11 +130,11 @@ class Mirrors:
         :param brief: nothing is waited for.
         """
         now = self._now
-        if self._listings.reading:
+        if self.listings.reading:
             return self._sources.page(send, session, url, kwargs)
         if artifact is None and now.fetching is not None:
             return self._page(send, session, url, kwargs, brief)
-        if self._listings.page_of(url) is None:
+        if self.listings.page_of(url) is None:
             return send(url, kwargs)
         if artifact is None:
             # A wheel of which pip reads parts (--use-feature=fast-deps): no hash covers them. Told
@@ -151,7 +151,7 @@ class Mirrors:
             return send(url, kwargs)
 
         def mirrors() -> list[Mirror]:
-            return self._listings.mirrors(send, session, url, artifact.hashes, kwargs)
+            return self.listings.mirrors(send, session, url, artifact.hashes, kwargs)
 
         if artifact.elsewhere is None:
             breaker = self._sources.breaker

@@ -221,6 +221,8 @@ class SessionHook:
     ) -> Any:
         """Send it; `how`: the options of `Guard.sending` where there are mirrors to ask."""
         artifact, fresh = self._under_way.artifact, self._under_way.fresh
+        if self.mirrors is not None and self.mirrors.listings.reading:
+            artifact = None  # what is read is a page, to find where else it is
         url = args[1] if len(args) > 1 else kwargs.get("url", "")
         if fresh:
             kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))

@@ -1,7 +1,7 @@
 """Fuzzing by hypothesis: a few examples in the check, as many as minutes allow in `nox -s fuzz`.
 
 Each function under @fuzz is a property of something that reads text from a network or a disk. In
-the check it sees a few hundred inputs, the same each time. With PIP_RETRY_PATCH_FUZZ_MINUTES it
+the check it sees some hundred inputs, the same each time. With PIP_RETRY_PATCH_FUZZ_MINUTES it
 sees new ones for so long, each batch by a seed that is printed.
 """
 
@@ -24,7 +24,7 @@ T = TypeVar("T", str, bytes)
 Test = Callable[..., None]
 
 
-def fuzz(*strategies: Any, examples: int = 200) -> Callable[[Test], Callable[[], None]]:
+def fuzz(*strategies: Any, examples: int = 100) -> Callable[[Test], Callable[[], None]]:
     """As `hypothesis.given`, for as long as the environment says."""
 
     def decorate(test: Test) -> Callable[[], None]:

@@ -118,7 +118,7 @@ def test_content_ranges_of_the_corpus(value: str) -> None:
     check_content_range(value)
 
 
-@fuzz(ranges, examples=500)
+@fuzz(ranges, examples=200)
 def test_a_content_range_is_read_as_it_is_written_or_not_at_all(value: str) -> None:
     check_content_range(value)
 
@@ -138,7 +138,7 @@ def test_waits_of_the_corpus(value: str) -> None:
         check_retry_after({"retry-after": value, **({"date": date} if date else {})})
 
 
-@fuzz(headers, examples=500)
+@fuzz(headers, examples=200)
 def test_a_wait_is_a_number_of_seconds_or_none(found: dict[str, str]) -> None:
     check_retry_after(found)
 
@@ -180,7 +180,7 @@ sizes = st.none() | st.sampled_from([0, 1, 10, 10**18]) | st.integers(0, 20)
     st.integers(0, 12),
     *[st.booleans()] * 3,
     st.none() | st.integers(0, 20),
-    examples=1000,
+    examples=200,
 )
 def test_nothing_is_joined_on_that_is_not_what_was_asked_for(
     before: dict[str, str],

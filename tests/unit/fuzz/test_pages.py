@@ -55,6 +55,7 @@ PAGES = (
     as_json(file(hashes={"sha256": 1})),
     as_json(file(url=None)),
     as_json(file(url="http://[")),
+    as_json(file(url=f"//{NAME}")),
     as_json(1, None, "x"),
     as_json(),
     b"[]",
@@ -105,7 +106,8 @@ def check_page(content: bytes, kind: str) -> list[Any]:
         assert mirror.base in (INDEX, MIRROR)
         parts = urlsplit(mirror.url)
         assert parts.scheme in ("http", "https")
-        assert unquote(parts.path).rpartition("/")[2] == NAME
+        # As pip names a link: by its host where there is nothing else.
+        assert (unquote(parts.path).rpartition("/")[2] or parts.netloc) == NAME
         assert mirror.url != URL and WRONG not in mirror.url
     return found
 

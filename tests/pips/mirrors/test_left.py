@@ -1,0 +1,45 @@
+"""What is on the disk when a mirror has brought the rest of a file: pip's own, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pip_retry_patch.lab.faults import Cut, Drop
+from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.server import Lab
+from tests.support.environments import Factory
+from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
+from tests.support.partials import kept
+
+SIZE = 3_000_000
+
+
+@pytest.mark.parametrize("page_format", ["html", "json"])
+@pytest.mark.parametrize("at", [0, SIZE // 2])
+@OLD_MIDDLE_NEW
+def test_nothing_is_kept_of_a_file_that_a_mirror_brought(
+    at: int, page_format: Any, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """The mirror's page is read while the file is fetched, and is no answer for the file."""
+    dead = Package("demo", SIZE, [Cut(at) if at else Drop()], forever=Drop())
+    env = {name: value for name, value in HURRIED.items() if name != "PIP_NO_CACHE_DIR"}
+    for factory in (armed, bare):
+        environment = factory(pip, python)
+        cache, folder = environment.fresh_dir(), environment.fresh_dir()
+        package = Package("demo", SIZE, page_format=page_format)
+        with Lab([dead]) as lab, Lab([package]) as mirror:
+            run = environment.run(
+                *("download", "--no-deps", "--dest", folder, "--cache-dir", cache),
+                *("--index-url", lab.index_url, "--trusted-host", "127.0.0.1", "demo"),
+                env={**env, "PIP_RETRY_PATCH_MIRRORS": mirror.index_url},
+            )
+        if factory is bare:
+            assert end_of(run) != OK, run.output
+            continue
+        assert end_of(run) == OK, run.output
+        assert (folder / lab.filename("demo")).read_bytes() == lab.wheel("demo")
+        assert not kept(cache)
+        ranges = [r.range for r in mirror.log if r.kind == "page"]
+        assert ranges and set(ranges) == {None}, "a page is asked for whole"
