@@ -20,7 +20,13 @@ nitpicky = True
 suppress_warnings = ["misc.highlighting_failure"]
 
 # Pages of the site that stand above docs/ for GitHub and PyPI.
-ABOVE = {"index": "README.md", "contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}
+ABOVE = {
+    "index": "README.md",
+    "contributing": "CONTRIBUTING.md",
+    "changelog": "CHANGELOG.md",
+    "conduct": "CODE_OF_CONDUCT.md",
+    "vulnerabilities": "SECURITY.md",
+}
 
 
 def _read(app: object, docname: str, source: list[str]) -> None:
