@@ -94,19 +94,18 @@ Line = Callable[[Place, str], str]
 
 def continuing(name: str, offset: int, total: int) -> str:
     """What an earlier run kept is gone on with."""
-    shown, of = format_size(offset), format_size(total)
-    if shown.rpartition(" ")[2] == of.rpartition(" ")[2]:
-        shown = shown.rpartition(" ")[0]
-    return f"Continuing {short(name)} from {shown} of {of}, where an earlier run stopped"
+    return f"Continuing {short(name)} from {_of(offset, total)}, where an earlier run stopped"
 
 
 def _at(place: Place) -> str:
-    if place.total is None:
-        return format_size(place.offset)
-    offset, total = format_size(place.offset), format_size(place.total)
-    if offset.rpartition(" ")[2] == total.rpartition(" ")[2]:
-        offset = offset.rpartition(" ")[0]
-    return f"{offset} of {total}"
+    return format_size(place.offset) if place.total is None else _of(place.offset, place.total)
+
+
+def _of(offset: int, total: int) -> str:
+    """Return "22.8 of 40.0 MB": a unit that both have is written once."""
+    part, _, unit = format_size(offset).rpartition(" ")
+    whole = format_size(total)
+    return f"{part} of {whole}" if whole.endswith(f" {unit}") else f"{part} {unit} of {whole}"
 
 
 def resumed(place: Place, why: str) -> str:

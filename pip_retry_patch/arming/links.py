@@ -67,13 +67,18 @@ def line(home: str = "") -> str:
 PYTHONS = ("Scripts/python.exe", "bin/python.exe") if os.name == "nt" else ("bin/python",)
 
 
+def python_of(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
+    """Return where an environment's own Python is, or would be."""
+    found = [environment / place for place in places]
+    return next((python for python in found if python.exists()), found[0])
+
+
 def interpreter(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
     """Return an environment's own Python. Raises LinkError."""
-    found = [environment / place for place in places]
-    for python in found:
-        if python.exists():
-            return python
-    raise LinkError(f"{environment} is no virtual environment: there is no {found[0]}")
+    python = python_of(environment, places)
+    if not python.exists():
+        raise LinkError(f"{environment} is no virtual environment: there is no {python}")
+    return python
 
 
 def site_packages(environment: Path) -> Path:

@@ -64,8 +64,7 @@ def interpreter(path: str) -> str:
     Absolute, for it is run in another directory. What does not exist is told when it is run.
     """
     if os.path.isdir(path):
-        found = [os.path.join(path, place) for place in links.PYTHONS]
-        path = next(filter(os.path.exists, found), found[0])
+        path = str(links.python_of(Path(path)))
     if not os.path.dirname(path) and not os.path.exists(path):
         return shutil.which(path) or path
     return os.path.abspath(path) if path else ""

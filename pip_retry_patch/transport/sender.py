@@ -75,7 +75,7 @@ class PatientSender:
         began, why = self._clock.now(), ""
         if self.record is not None:
             failed = isinstance(first, Exception)
-            why = errors.reason(first) if failed else messages.busy(first.status, None)
+            why = errors.reason(first) if failed else messages.busy(first.status)
             self._write("interruption", request, 0.0, why)
         end: GaveUpError | None = None
         response: Any = None

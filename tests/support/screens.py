@@ -14,6 +14,7 @@ import subprocess
 import termios
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence
 
 import pyte
@@ -128,30 +129,19 @@ def shown(
     """
     screen = pyte.Screen(columns, rows)
     stream = pyte.ByteStream(screen)
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     home = environment.fresh_dir()
-    process = subprocess.Popen(
-        [*prefix, str(environment.python), "-m", "pip", *map(str, arguments)],
-        env={
-            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "HOME": str(home),
-            "TERM": "xterm-256color",
-            "LANG": "C.UTF-8",
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            **{name: str(value) for name, value in (env or {}).items()},
-        },
-        cwd=home,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-        preexec_fn=_take_terminal,
-    )
-    os.close(follower)
+    command = [*prefix, str(environment.python), "-m", "pip", *map(str, arguments)]
+    variables = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(home),
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        **{name: str(value) for name, value in (env or {}).items()},
+    }
     end = time.monotonic() + timeout
-    try:
+    with in_a_terminal(command, variables, home, columns, rows) as (process, leader):
         with contextlib.suppress(OSError):  # it is closed with its last user
             while time.monotonic() < end:
                 if select.select([leader], [], [], 0.1)[0]:
@@ -159,13 +149,36 @@ def shown(
                 if during is not None:
                     during(screen)
         returncode = process.wait(max(1.0, end - time.monotonic()))
+    environment.note_run(arguments)
+    return Shown(returncode, screen)
+
+
+@contextlib.contextmanager
+def in_a_terminal(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start a command with a terminal of its own; yield it, and the other end of the terminal."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+        preexec_fn=_take_terminal,
+        text=True,
+    )
+    os.close(follower)
+    try:
+        yield process, leader
     finally:
         if process.poll() is None:
             os.killpg(process.pid, 9)
             process.wait()
         os.close(leader)
-    environment.note_run(arguments)
-    return Shown(returncode, screen)
 
 
 def _take_terminal() -> None:

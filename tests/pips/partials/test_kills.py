@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import pty
 import random
 import select
 import signal
-import subprocess
-import termios
 import threading
 import time
 from typing import Iterator
@@ -20,7 +16,7 @@ import pytest
 from pip_retry_patch.lab.faults import Away, Busy, Cut
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
-from tests.support import programs, runs
+from tests.support import programs, runs, screens
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory
@@ -122,24 +118,14 @@ def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
     environment = armed(pip, python)
     cache = environment.fresh_dir()
     with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-        leader, follower = pty.openpty()
-        command = ["-m", "pip", "download", "--no-deps", "--dest", str(environment.fresh_dir())]
+        command = [str(environment.python), "-m", "pip", "download", "--no-deps"]
+        command += ["--dest", str(environment.fresh_dir())]
         command += ["--cache-dir", str(cache), "--index-url", lab.index_url, "demo"]
         # (The bar of older pips has a handler for Ctrl-C that may fail in the middle of a line.)
         command += ["--progress-bar", "off"] if pip == "20.3.4" else []
-        process = subprocess.Popen(
-            [str(environment.python), *command],
-            env={"PATH": os.defpath, "HOME": str(cache), "PIP_CONFIG_FILE": os.devnull},
-            cwd=cache,
-            stdin=follower,
-            stdout=follower,
-            stderr=follower,
-            start_new_session=True,
-            preexec_fn=_take_terminal,
-            text=True,
-        )
-        os.close(follower)
-        with _drained(leader) as printed:
+        env = {"PATH": os.defpath, "HOME": str(cache), "PIP_CONFIG_FILE": os.devnull}
+        terminal = screens.in_a_terminal(command, env, cache)
+        with terminal as (process, leader), _drained(leader) as printed:
             sent = wait_for_bytes(process, lab, 2_000_000)
             os.write(leader, b"\x03")
             code = process.wait(20)
@@ -152,11 +138,6 @@ def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
         done.assert_right()
         assert continuing(done)
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 2 * SLACK
-
-
-def _take_terminal() -> None:
-    """Make standard input the terminal that Ctrl-C comes from."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @contextlib.contextmanager
@@ -175,7 +156,6 @@ def _drained(terminal: int) -> Iterator[list[bytes]]:
         yield printed
     finally:
         thread.join(30)
-        os.close(terminal)
 
 
 @SOME
