@@ -67,7 +67,9 @@ def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[s
         wrong.append("the file is missing or wrong")
     if lab.sent(package.name) > 1.05 * len(lab.wheel(package.name)):
         wrong.append(f"{lab.sent(package.name)} bytes were sent")
-    lines = [line for line in run.interruptions if what in line]
+    stem = package.filename.replace("-py3-none-any.whl", "")
+    shown = f" {stem} " if package.faults else f"/{package.name}/ "
+    lines = [line for line in run.interruptions if shown in line]
     if len(lines) != 1:
         wrong.append(f"announced {len(lines)} times")
     return [f"{package.name}: {line}" for line in wrong]
