@@ -55,8 +55,8 @@ def download(
 def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[str]:
     """What is wrong with a download that should have been interrupted once, and healed."""
     wrong = []
-    kind, what = ("artifact", package.filename) if package.faults else ("page", f"{package.name}/")
-    requests = lab.requests(package.name, "artifact" if package.faults else "page")
+    kind = "artifact" if package.faults else "page"
+    requests = lab.requests(package.name, kind)
     struck = [request for request in requests if request.fault]
     if len(struck) != 1 or struck[0].sent not in (100, THIRD):
         wrong.append(f"the fault did not strike the {kind}: {requests}")
