@@ -86,6 +86,13 @@ def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
     )
 
 
+def fit(first: Package, second: Package) -> bool:
+    """Whether at most one fetch is damaged, of all that two sources answer."""
+    faults = [*first.faults, *second.faults]
+    flips = sum(isinstance(fault, Flip) for fault in faults)
+    return not flips or (flips == 1 and not any(isinstance(fault, WebPage) for fault in faults))
+
+
 class Chaos:
     """One world, and what became of it.
 
@@ -112,8 +119,10 @@ class Chaos:
         chance = self._chance
         size = chance.choice(SIZES)
         rate = chance.choice([None, 4_000_000])
-        first = drawn_package(chance, size, 7)
-        with Lab([first], rate=rate) as index, Lab([drawn_package(chance, size, 3)]) as mirror:
+        first, second = drawn_package(chance, size, 7), drawn_package(chance, size, 3)
+        while not fit(first, second):
+            second = drawn_package(chance, size, 3)
+        with Lab([first], rate=rate) as index, Lab([second]) as mirror:
             yield index, mirror
 
     def _play(self) -> None:
