@@ -15,7 +15,7 @@ import pytest
 from packaging.version import Version
 
 from pip_retry_patch.lab.faults import Cut, Reset
-from pip_retry_patch.lab.packages import Package
+from pip_retry_patch.lab.packages import Kind, Package
 from pip_retry_patch.lab.server import Lab
 from tests.support import matrix, supplies, table
 from tests.support.environments import Environment, Factory
@@ -55,7 +55,7 @@ def download(
 def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[str]:
     """What is wrong with a download that should have been interrupted once, and healed."""
     wrong = []
-    kind = "artifact" if package.faults else "page"
+    kind: Kind = "artifact" if package.faults else "page"
     requests = lab.requests(package.name, kind)
     struck = [request for request in requests if request.fault]
     if len(struck) != 1 or struck[0].sent not in (100, THIRD):
