@@ -167,8 +167,8 @@ class Chaos:
         if end == OK:
             assert file.read_bytes() == lab.wheel("demo"), "another file"
         else:
-            # Where a login page came twice, the mismatch stands, and its evidence says so, or what it
-            # can say of one without its label. A refusal from the start is for pip to tell.
+            # Where a login page came twice, the mismatch stands, and its evidence says so, or what
+            # it can of one without a label. A refusal from the start is for pip to tell.
             told = ("sent a web page in place", "sent is no file of that kind")
             page = "DO NOT MATCH" in run.output and any(words in said(run) for words in told)
             assert end == OURS or page or "because of HTTP error 40" in said(run), end
