@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import pytest
+
 from pip_retry_patch.lab.contents import (
     Elsewhere,
     Flip,
@@ -34,6 +36,7 @@ HURRIED: dict[str, Argument] = {
     "PIP_RETRIES": "1",
     "PIP_TIMEOUT": "1",
     "NO_COLOR": "1",
+    "PYTHONFAULTHANDLER": "1",
 }
 SIZES = (40_000, 1_100_000, 3_000_000)
 MOST_RUNS = 20  # of one world, until the schedules are used up and it must succeed
@@ -111,7 +114,7 @@ class Chaos:
         """Run pip in it until it succeeds. Raises AssertionError with the seed and the output."""
         try:
             self._play()
-        except AssertionError as error:
+        except (AssertionError, pytest.fail.Exception) as error:
             raise AssertionError(f"seed {self.seed}: {error}\n{self._output}") from error
 
     @contextlib.contextmanager

@@ -122,6 +122,9 @@ def finish(process: subprocess.Popen[str], timeout: float) -> Outcome:
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
+        if os.name != "nt":
+            process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER says what it was doing
+            time.sleep(1)
         kill(process)
         stdout, stderr = process.communicate()
         pytest.fail(f"no end after {timeout} s: {process.args!r}\n{stdout}\n{stderr}")
