@@ -20,7 +20,7 @@ def test_switched_off_nothing_is_wrapped(
     show = (
         "import sys; from pip._internal.network.session import PipSession; PipSession();"
         "from pip._vendor.urllib3.connectionpool import HTTPConnectionPool as pool;"
-        "print(type(vars(pool)['urlopen']).__name__, 'wrapt' in sys.modules)"
+        "print(type(vars(pool)['urlopen']).__name__, 'pip_retry_patch.hooks' in sys.modules)"
     )
     assert environment.run_python("-c", show).stdout.split() == ["FunctionWrapper", "True"]
     off = environment.run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
