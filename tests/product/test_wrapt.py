@@ -49,7 +49,7 @@ found = vars(PipSession)["request"]
 assert found._self_wrapper.__module__.startswith("pip_retry_patch.")
 """
 FIRST_BY_WRAPT = """
-synchronization = sys.modules["wrapt.synchronization"]
+synchronization = sys.modules.get("wrapt.synchronization")
 if hasattr(synchronization, "asyncio"):
     loop = synchronization.asyncio.new_event_loop()
     import asyncio
@@ -63,7 +63,7 @@ from pip._internal.network.session import PipSession
 PipSession()
 assert sys.modules["asyncio"] is asyncio and sys.modules["wrapt"] is wrapt
 assert isinstance(vars(PipSession)["request"], wrapt.FunctionWrapper)
-found = sys.modules["wrapt.synchronization"]
+found = sys.modules.get("wrapt.synchronization")
 assert getattr(found, "asyncio", asyncio) is asyncio
 """
 
