@@ -17,7 +17,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from pip_retry_patch.wrapping.fail_open import import_wrapt
+from pip_retry_patch.wrapping.fail_open import wrap
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -198,7 +198,7 @@ def _after(module: Any, function: str, directory_of: Callable[[Any, Sequence[Any
             logger.debug("pip-retry-patch could not link an environment", exc_info=True)
         return result
 
-    import_wrapt().wrap_function_wrapper(module, function, wrapper)
+    wrap(module, function, wrapper)
 
 
 def _new_site_packages(directory: str) -> Path:

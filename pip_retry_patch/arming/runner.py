@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import atexit
 import functools
-import importlib.util
 import os
 import shutil
 import tempfile
 
-from pip_retry_patch.wrapping.fail_open import import_wrapt
+from pip_retry_patch.wrapping.fail_open import wrapt_directory
 
 # In the other Python only the two packages can be imported from here, if it has none itself, and
 # nothing here counts as installed there. The other Python may be any, even one that is too old for
@@ -53,13 +52,9 @@ def runner(runnable: str) -> str:
 
     :raises Exception: there is no place for it, or wrapt is missing.
     """
-    homes = {}
-    import_wrapt()  # which may not be on the path of this environment
-    for name in ("pip_retry_patch", "wrapt"):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(name)
-        homes[name] = os.path.dirname(os.path.dirname(os.path.abspath(spec.origin)))
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    directories = {"pip_retry_patch": ours, "wrapt": wrapt_directory()}
+    homes = {name: os.path.dirname(directory) for name, directory in directories.items()}
     directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = os.path.join(directory, "__pip-runner__.py")

@@ -20,7 +20,7 @@ from pip_retry_patch.store import files
 from pip_retry_patch.store.directory import DAY, Directory, Limits
 from pip_retry_patch.store.header import key_of
 from pip_retry_patch.store.shelf import Shelf
-from pip_retry_patch.wrapping.fail_open import import_wrapt
+from pip_retry_patch.wrapping.fail_open import wrap
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -191,4 +191,4 @@ def install_purge(commands: Any) -> None:
         except Exception as why:
             logger.debug("pip-retry-patch could not purge what it keeps: %r", why)
 
-    import_wrapt().wrap_function_wrapper(commands, "CacheCommand.purge_cache", purge_cache)
+    wrap(commands, "CacheCommand.purge_cache", purge_cache)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
-import sys
 from typing import Any
 
 from pip_retry_patch import settings
@@ -12,6 +12,7 @@ from pip_retry_patch.hooks.cache import Library
 from pip_retry_patch.hooks.configuration import configured_by_file, read_settings
 from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.store import files
+from pip_retry_patch.wrapping.fail_open import wrapt_directory
 
 
 def describe() -> dict[str, Any]:
@@ -47,13 +48,14 @@ def describe() -> dict[str, Any]:
         except ImportError:
             hooks[path] = _MISSING
     needed = ("HTTPConnectionPool.urlopen", "PipSession.request")
+    guarded = all(hooks[path] == _IN_PLACE for path in needed)
     return {
         "pip": pip.__version__,
         "pip_path": os.path.dirname(str(pip.__file__)),
         "urllib3": getattr(urllib3, "__version__", "unknown"),
         "urllib3_path": os.path.dirname(str(urllib3.__file__)),
-        "wrapt": getattr(sys.modules.get("wrapt"), "__version__", None),
-        "guarded": all(hooks[path] == _IN_PLACE for path in needed),
+        "wrapt": _version_of_wrapt() if guarded else None,
+        "guarded": guarded,
         "hooks": hooks,
         "settings": settings.table(found, settings.origins(items)),
         "complaints": list(found.complaints),
@@ -77,3 +79,10 @@ def _state(module: Any, path: str) -> str:
         return _MISSING
     wrapper = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None)).__module__
     return _IN_PLACE if wrapper.startswith("pip_retry_patch.") else "not wrapped"
+
+
+def _version_of_wrapt() -> str:
+    """By its metadata, for of wrapt only one module need have been imported."""
+    home = os.path.dirname(wrapt_directory())
+    found = importlib.metadata.distributions(name="wrapt", path=[home])
+    return next((each.version for each in found), "of an unknown version")

@@ -43,7 +43,7 @@ from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
 from pip_retry_patch.transport.pages import is_cut
 from pip_retry_patch.transport.reissue import no_retries
-from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
+from pip_retry_patch.wrapping.fail_open import Calls, fail_open, wrap
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -95,7 +95,6 @@ def install(session: Any) -> str:
     library = Library(pip, found, announce.complain)
     downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch)
     indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
-    wrapt = import_wrapt()
     wrapped = list(WRAPPED)
     if found.mirrors:
         # Nobody else pays for it. And it is now, for pip 26.1 bans imports later.
@@ -122,7 +121,7 @@ def install(session: Any) -> str:
         wrapper = getattr(owner, method)
         try:
             target = importlib.import_module(f"{pip}._internal.{module}")
-            wrapt.wrap_function_wrapper(target, path, wrapper)
+            wrap(target, path, wrapper)
         except (ImportError, AttributeError):
             # Without any one of them the others still do their part.
             logger.debug("pip-retry-patch: this pip has no %s.%s", module, path)

@@ -35,7 +35,7 @@ from pip_retry_patch.transport.reissue import (
     no_retries,
 )
 from pip_retry_patch.transport.sender import PatientSender
-from pip_retry_patch.wrapping.fail_open import COMPILED, Calls, fail_open, harden, import_wrapt
+from pip_retry_patch.wrapping.fail_open import COMPILED, Calls, fail_open, harden, wrap
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -92,14 +92,13 @@ class Guard:
         Test runners let pip be imported twice, and two guards would heal each other's work.
         """
         harden(logger)
-        wrapt = import_wrapt(self._program or COMPILED)
         for connectionpool in copies(self._urllib3, "connectionpool"):
             pool = connectionpool.HTTPConnectionPool
             found = vars(pool)["urlopen"]
             earlier = getattr(getattr(found, "_self_wrapper", None), "__self__", None)
             if type(earlier).__module__ == __name__:
                 pool.urlopen = found.__wrapped__
-            wrapt.wrap_function_wrapper(pool, "urlopen", self.urlopen)
+            wrap(pool, "urlopen", self.urlopen, self._program or COMPILED)
         for connection in copies(self._urllib3, "connection"):
             header.install(connection)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import importlib.util
 import logging
 import os
 import sys
+import threading
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from pip_retry_patch import failures, names
 
@@ -125,12 +129,82 @@ class _LateAsyncio(ModuleType):
 COMPILED = os.name != "nt"
 _SWITCH = "WRAPT_DISABLE_EXTENSIONS"  # wrapt's own
 
+_function_wrapper: Any = None  # wrapt's class, once something was wrapped
+
+
+def wrap(owner: Any, path: str, wrapper: Callable[..., Any], compiled: bool = COMPILED) -> None:
+    """Put `wrapper` around a function, as `wrapt.wrap_function_wrapper` does.
+
+    :param path: the function's name in `owner`, a module or a class; or `Class.method`.
+    :param compiled: with wrapt's extension module, if it has one.
+    :raises AttributeError: there is no such function.
+    :raises ImportError: there is no wrapt.
+    """
+    global _function_wrapper
+    *outer, name = path.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    function = getattr(owner, name)
+    for holder in getattr(owner, "__mro__", ()):
+        if name in vars(holder):
+            function = vars(holder)[name]  # a classmethod as such, not bound
+            break
+    if _function_wrapper is None:
+        _function_wrapper = _import_function_wrapper(compiled)
+    setattr(owner, name, _function_wrapper(function, wrapper))
+
+
+def _import_function_wrapper(compiled: bool) -> Any:
+    """Return `wrapt.FunctionWrapper`, from wrapt's extension module alone where that can be.
+
+    All of wrapt would cost more than most of what is here together. On any surprise it is taken
+    from there, and so it is beside another thread, which might see half a wrapt.
+    """
+    if compiled and not os.environ.get(_SWITCH) and threading.active_count() == 1:
+        try:
+            return _import_extension().FunctionWrapper
+        except Exception as why:
+            logger.debug("pip-retry-patch imports all of wrapt: %r", why)
+    return import_wrapt(compiled).FunctionWrapper
+
+
+def _import_extension() -> Any:
+    """Load wrapt's extension module, and leave no trace: who imports wrapt later gets it anew.
+
+    Since 2.4 it asks for `wrapt.exceptions`. So wrapt is there meanwhile, without what its
+    `__init__` makes.
+    """
+    if "wrapt" in sys.modules:
+        raise ImportError("wrapt is imported already")
+    package = importlib.util.module_from_spec(_spec_of_wrapt())
+    spec = PathFinder.find_spec("wrapt._wrappers", package.__path__)
+    if spec is None or spec.loader is None:
+        raise ImportError("this wrapt has no extension module")
+    sys.modules["wrapt"] = package
+    try:
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "wrapt"]:
+            del sys.modules[name]
+
+
+def _spec_of_wrapt() -> ModuleSpec:
+    with _our_path():
+        spec = importlib.util.find_spec("wrapt")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("wrapt")
+    return spec
+
+
+def wrapt_directory() -> str:
+    """Return where wrapt is, which need not have been imported. Raises ImportError without one."""
+    return os.path.dirname(os.path.abspath(str(_spec_of_wrapt().origin)))
+
 
 def import_wrapt(compiled: bool = COMPILED) -> Any:
-    """Import wrapt: only when something is wrapped, so that nobody else pays for it.
-
-    In an environment that is only linked (arming/links.py) it is not on the path, but beside this
-    package.
+    """Import all of wrapt: only when something is wrapped, so that nobody else pays for it.
 
     :param compiled: with its extension module, if it has one.
     """
@@ -139,15 +213,27 @@ def import_wrapt(compiled: bool = COMPILED) -> Any:
     switched = not compiled and _SWITCH not in os.environ
     if switched:
         os.environ[_SWITCH] = "1"
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     late = None if "asyncio" in sys.modules else _LateAsyncio("asyncio")
     try:
         if late is not None:
             sys.modules["asyncio"] = late
-        return importlib.import_module("wrapt")
+        with _our_path():
+            return importlib.import_module("wrapt")
     finally:
         if late is not None and sys.modules.get("asyncio") is late:
             del sys.modules["asyncio"]
-        sys.path.pop()
         if switched:
             del os.environ[_SWITCH]
+
+
+@contextlib.contextmanager
+def _our_path() -> Iterator[None]:
+    """Let what stands beside this package be found while this lasts.
+
+    In an environment that is only linked (arming/links.py) it is not on the path.
+    """
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    try:
+        yield
+    finally:
+        sys.path.pop()

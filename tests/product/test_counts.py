@@ -1,0 +1,54 @@
+"""What a start, and a small download, may cost: counts of instructions, beside kept ones.
+
+Such counts do not depend on the machine's load. They do depend on the Python, on how it was built,
+and on the pip, so the kept ones name theirs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import processes
+from benchmarks.serving import serving_here
+from pip_retry_patch.lab.packages import Package
+from tests.support import runs
+from tests.support.environments import Environment, Factory
+
+PIP, PYTHON = "24.0", "3.12.1"
+# The instructions of an armed process by those of one without us. Where a change makes them fewer,
+# or is worth more, its figures belong here, and in docs/costs.md.
+KEPT = {"python -c pass": 1.0298, "pip --version": 1.0070, "one small wheel": 1.0434}
+SLACK = 0.003
+
+
+def count(environment: Environment, what: str, index_url: str) -> int:
+    """Count one process, whose files were compiled by another one before."""
+
+    def command(directory: Path) -> list[str | Path]:
+        if what == "python -c pass":
+            return [environment.python, "-c", "pass"]
+        if what == "pip --version":
+            return [environment.python, "-m", "pip", "--version"]
+        words = processes.download(directory, index_url, "small")
+        return [environment.python, "-m", "pip", *words]
+
+    first, second = environment.fresh_dir(), environment.fresh_dir()
+    processes.spend(command(first), processes.environ_of_pip(first), first)
+    env = processes.environ_of_pip(second)
+    return processes.instructions(environment.root, command(second), env, second)
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_nothing_has_become_dearer(what: str, armed: Factory, bare: Factory) -> None:
+    python = PYTHON.rpartition(".")[0]
+    environments = armed(PIP, python), bare(PIP, python)
+    for environment in environments:
+        found = environment.python_version
+        assert found == PYTHON, f"the kept counts are of Python {PYTHON}: count anew on {found}"
+    with serving_here([Package("small", 20_000)]) as served:
+        ours, theirs = (count(environment, what, served.index_url) for environment in environments)
+    share = ours / theirs
+    runs.note_figure(f"{what}, pip {PIP}: {ours:,} of {theirs:,} instructions, {share:.4f}")
+    assert abs(share - KEPT[what]) <= SLACK, f"{share:.4f} instead of {KEPT[what]:.4f}"
