@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 from pip_retry_patch import messages, mirror_messages, names
 from pip_retry_patch.policy import ranges
 from pip_retry_patch.policy.representation import is_web_page, media_of
-from pip_retry_patch.policy.retry import Attempts
+from pip_retry_patch.policy.retry import Attempts, Patience
 from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.continuation import Accepted, Continuation, host_of
@@ -194,12 +194,17 @@ class Elsewhere:
     # The first answer.
 
     def first_answer(
-        self, ask: Callable[[], Any], continuation: Continuation | None, attempts: Attempts
+        self,
+        ask: Callable[[], Any],
+        continuation: Continuation | None,
+        attempts: Attempts,
+        patience_of: Callable[[Exception], Patience],
     ) -> tuple[Any, Accepted | None, Origin | None]:
         """Return a response for pip, what is kept if it goes on with that, and whence it comes.
 
         :param ask: asks the file's own host, briefly.
         :param continuation: what an earlier run kept.
+        :param patience_of: returns the patience there is with the file's own host, by its error.
         :raises Exception: what the file's own host led to, where no source delivers.
         """
         first = _First(ask)
@@ -216,6 +221,8 @@ class Elsewhere:
                 return response, accepted, source
             if not first.asked and first.helps():
                 break
+            if first.error is not None:
+                attempts.patience = patience_of(first.error)
             attempts.was_unreachable(False)
             left = messages.for_seconds(attempts.patience.seconds)
             self._tell_once(mirror_messages.all_sources_failed(self._name, first.why, left))

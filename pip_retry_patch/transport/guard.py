@@ -141,7 +141,10 @@ class Guard:
             elsewhere.capture = functools.partial(now.capture, brief=True)
             ask = functools.partial(self._ask, wrapped, request, args, kwargs, continuation, True)
             attempts = Attempts(self.patience, self.clock, Effort())
-            response, accepted, origin = elsewhere.first_answer(ask, continuation, attempts)
+            patience_of = functools.partial(self._sender.patience_of, pool)
+            response, accepted, origin = elsewhere.first_answer(
+                ask, continuation, attempts, patience_of
+            )
         else:
             offered = continuation if patient else None
             response, accepted = self._ask(wrapped, request, args, kwargs, offered, waits)

@@ -98,6 +98,10 @@ class PatientSender:
         self._note(request, response)
         return response
 
+    def patience_of(self, pool: Any, error: Exception) -> Patience:
+        """Return the patience there is with the host of `pool`, which failed by `error`."""
+        return self._hosts.patience(self._patience, pool, error)
+
     def _write(self, kind: str, request: Request, seconds: float, outcome: str) -> None:
         if self.record is not None:
             name, host = names.name_of(request.url), names.host_of(request.url)

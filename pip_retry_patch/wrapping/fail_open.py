@@ -161,10 +161,8 @@ def _import_function_wrapper(compiled: bool) -> Any:
     from there, and so it is beside another thread, which might see half a wrapt.
     """
     if compiled and not os.environ.get(_SWITCH) and threading.active_count() == 1:
-        try:
+        with contextlib.suppress(Exception):  # what is wrong, the import below will say
             return _import_extension().FunctionWrapper
-        except Exception as why:
-            logger.debug("pip-retry-patch imports all of wrapt: %r", why)
     return import_wrapt(compiled).FunctionWrapper
 
 

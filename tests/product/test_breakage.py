@@ -184,6 +184,11 @@ def replace_wrapt(environment: Environment, wheel: Path | None) -> None:
 @each_pip
 def test_wrapt_may_be_missing_or_broken(pip: str, python: str, broken: Breakage) -> None:
     init = broken.site_packages / "wrapt" / "__init__.py"
+    with broken.changed({init: RAISES}):
+        broken.assert_heals()  # its extension module is all that is needed
+    for extension in init.parent.glob("_wrappers.*.*"):
+        extension.unlink()
+    broken.assert_heals()
     for text in (RAISES, SYNTAX, ""):
         with broken.changed({init: text}):
             broken.assert_clean_download()

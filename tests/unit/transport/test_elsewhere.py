@@ -11,7 +11,7 @@ import pytest
 from pip_retry_patch.lab.packages import payload
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.elsewhere import REST, Breaker, Elsewhere, Mirror
-from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
+from tests.support.guarded import HASTY, UNHURRIED, Copy, GaveUpError, read
 from tests.support.keeping import Run
 from tests.support.scripted import Answer, Script, Scripted, head, refusing, sending
 
@@ -172,14 +172,16 @@ def test_where_no_source_can_be_reached_the_own_hosts_error_is_pips() -> None:
     assert f"127.0.0.1:{there.own.port}" in str(end.value)
 
 
-def test_all_sources_are_asked_again_after_a_wait() -> None:
-    with world((drop, drop, drop, drop), (drop, drop, WHOLE)) as there:
-        assert there.fetch() == DATA
-        assert there.elsewhere.came == [(0, there.mirrors[0].url)]
-        assert len(there.mirrors[0].requests) == 3
-    with world((drop, drop, WHOLE), (drop, drop, drop, drop)) as there:
-        assert there.fetch() == DATA
-        assert there.elsewhere.came == [] and len(there.own.requests) == 3
+def test_a_host_that_never_answered_gets_the_patience_of_first_contact() -> None:
+    answers: tuple[tuple[bool, str], ...] = ((False, "for 1 s"), (True, "for 2 s"))
+    for answered, told in answers:
+        with world((WHOLE, drop) if answered else drop, drop) as there:
+            there.copy = Copy(HASTY._replace(first_contact=1.0), UNHURRIED)
+            if answered:
+                assert there.copy.get(there.own).read() == DATA
+            with pytest.raises(GaveUpError):
+                there.fetch()
+            assert [told in line for line in there.lines] == [True], there.lines
 
 
 # A body that stops
