@@ -135,7 +135,7 @@ def judge(
             return Answer(Verdict.WHOLE)
         return _judge_part(known, question, headers, length, hashed, last)
     if status == 200:
-        return _judge_whole(known, question, headers, length)
+        return _judge_whole(known, offset, question, headers, length)
     if status in (301, 302, 303, 307, 308):
         return Answer(Verdict.ELSEWHERE)
     if status == 416 and ranged:
@@ -182,14 +182,18 @@ def _judge_part(
 
 
 def _judge_whole(
-    known: Representation, question: Question, headers: Mapping[str, str], length: int | None
+    known: Representation,
+    offset: int,
+    question: Question,
+    headers: Mapping[str, str],
+    length: int | None,
 ) -> Answer:
     media = media_of(headers)
     if is_web_page(media) and not is_web_page(known.media):
         return Answer(Verdict.PAGE)
     if coding_of(headers) != known.coding:
         return Answer(Verdict.CHANGED)
-    if None not in (known.total, length) and length != known.total:
+    if length is not None and (length < offset or known.total not in (None, length)):
         return Answer(Verdict.CHANGED)
     if question.conditional and known.validators.prove(Validators.of(headers)):
         return Answer(Verdict.UNCONDITIONAL)

@@ -249,5 +249,5 @@ class Body(Readable):
         self._interruption = None
         if self._stop is None:
             self._stop = self._resumption.known.total
-        if self._part is None or self._offset == self._stop:
+        if self._part is None or (self._stop is not None and self._offset >= self._stop):
             self._end(reusable=False)

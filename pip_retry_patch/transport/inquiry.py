@@ -222,9 +222,12 @@ class Inquiry:
         )
         if answer.verdict is Verdict.CHANGED and self._is_web_page(part.read(PIECE, once=True)):
             return ranges.Answer(Verdict.PAGE)
-        if answer.total is not None and body.known.total is None:
-            body.known = body.known._replace(total=answer.total)
         return answer
+
+    def _total(self) -> int | None:
+        """The size of the representation, by the answer at last where none was known before."""
+        known = self._body.known.total
+        return self._answer.total if known is None else known
 
     def _is_web_page(self, first_bytes: bytes) -> bool:
         """Whether a body that begins so is one in place of something else."""

@@ -44,6 +44,8 @@ class Search(Inquiry):
                 self._body.turns.leave()
                 continue
             if next_step not in (ASK_NOW, ASK_LATER):
+                # Only now: what any other answer says of a size is not of this representation.
+                self._body.known = self._body.known._replace(total=self._total())
                 self._body.turns.delivered(self._handed_on.offset, self._story.latest)
                 return next_step  # type: ignore[no-any-return]
         raise self._end or GaveUpError(self._story.gave_up())
@@ -56,7 +58,7 @@ class Search(Inquiry):
         sends_parts.proven, sends_parts.refused = True, False
         sends_parts.unconditional |= not self._conditional and not self._origin.hashed
         if self._answer.size is not None:
-            part.limit(self._answer.size, final=self._body.known.total is not None)
+            part.limit(self._answer.size, final=self._total() is not None)
         return self._read_up(part, self._handed_on.overlaps, self._line(messages.resumed))
 
     def replay(self, part: Part) -> Any:

@@ -242,6 +242,17 @@ def test_a_200_is_judged_by_its_size_and_then_by_its_bytes(
     assert verdict(known(before), 200, headers, length=length, ranged=ranged) is expected
 
 
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(OFFSET - 1, Verdict.CHANGED), (OFFSET, Verdict.REPLAY), (OFFSET + 1, Verdict.REPLAY)],
+)
+def test_a_200_that_is_shorter_than_what_was_handed_on_is_another(
+    length: int, expected: Verdict
+) -> None:
+    """Also where nobody has told the size: the answers before came in chunks."""
+    assert verdict(known(total=None), 200, {}, length=length) is expected
+
+
 def test_a_200_in_another_coding_is_another_representation() -> None:
     assert verdict(known(), 200, {"etag": STRONG, "content-encoding": "gzip"}) is Verdict.CHANGED
     assert verdict(known(), 200, {"etag": STRONG, "content-encoding": "Identity"}) is Verdict.REPLAY

@@ -60,6 +60,47 @@ def test_a_file_that_is_sent_anew_and_cut_again_is_whole(
         assert b"".join(read(Copy(timeout=UNHURRIED).get(server), 4096)) == DATA
 
 
+PAGE_IN_PLACE, FILE_IN_PLACE = b"<html>" + b"." * 1800, b"." * 1800
+
+
+@pytest.mark.parametrize(
+    ("other", "hashed"),
+    [
+        *((PAGE_IN_PLACE, True), (PAGE_IN_PLACE, False), (100 * PAGE_IN_PLACE, True)),
+        *((100 * PAGE_IN_PLACE, False), (FILE_IN_PLACE, True), (FILE_IN_PLACE, False)),
+        # With a hash bytes are not compared: pip will see that it is another file.
+        (100 * FILE_IN_PLACE, False),
+    ],
+    ids=[
+        "page",
+        "page unhashed",
+        "long page",
+        "long page unhashed",
+        "file",
+        "file unhashed",
+        "long",
+    ],
+)
+def test_the_size_of_another_answer_is_not_that_of_the_file(other: bytes, hashed: bool) -> None:
+    """Of a body in chunks nobody has told the size; what is sent in its place has one."""
+    is_page = other.startswith(PAGE_IN_PLACE)
+    anew = sending(DATA, "chunked", headers={"ETag": ""})
+    scripts = [sending(DATA, "chunked", 30_000, {"ETag": ""}), sending(other, "length"), anew]
+    copy = Copy(timeout=UNHURRIED)
+    with Scripted(*[lambda _, each=each: each({}) for each in scripts]) as server:
+        with copy.guards["http"].sending("", lambda fields: None, hashed=hashed):
+            response = copy.get(server)
+        came = b""
+        try:
+            for piece in read(response, 4096):
+                came += piece
+        except GaveUpError as end:
+            assert end.failure.changed and not is_page
+        else:
+            assert came == DATA and is_page
+        assert DATA.startswith(came)
+
+
 @pytest.mark.parametrize("offset", [1, 2, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 1])
 @pytest.mark.parametrize("hashed", [True, False])
 def test_a_file_that_is_sent_anew_goes_on_at_the_very_byte(hashed: bool, offset: int) -> None:
