@@ -6,5 +6,5 @@ import os
 
 # They fork, change users, and lock with fcntl. What they are about is shown for Windows by
 # store/test_systems.py, with its locks handed in.
-POSIX = ["store/test_directory.py", "store/test_partials.py"]
+POSIX = ["store/test_directory.py", "store/test_partials.py", "fuzz/test_store.py"]
 collect_ignore = [] if os.name == "posix" else POSIX
