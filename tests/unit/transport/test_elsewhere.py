@@ -9,7 +9,7 @@ from typing import Any, Iterator, Mapping
 import pytest
 
 from pip_retry_patch.lab.packages import payload
-from pip_retry_patch.transport.continuation import Continuation
+from pip_retry_patch.transport.continuation import Continuation, host_of
 from pip_retry_patch.transport.elsewhere import REST, Breaker, Elsewhere, Mirror
 from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
 from tests.support.keeping import Run
@@ -226,6 +226,13 @@ def test_a_host_that_refuses_the_rest_need_not_rest_itself() -> None:
         assert not there.rests(there.own)
 
 
+def test_where_everybody_refuses_the_rest_the_first_refusal_is_told() -> None:
+    own = sending(DATA, "length", CUT), refusing(403)
+    told = pytest.raises(GaveUpError, match="asked for the rest, the server answered 403")
+    with world(own, refusing(404)) as there, told:
+        there.fetch()
+
+
 # What an earlier run kept
 
 
@@ -255,6 +262,19 @@ def test_what_was_kept_gives_way_where_each_mirror_sends_all_of_it(tmp_path: Pat
         assert kept.continued is None
         assert [r.get("range") for r in there.mirrors[0].requests] == [f"bytes={CUT}-", None]
         assert there.elsewhere.came == [(0, there.mirrors[0].url)]
+
+
+def test_what_a_mirror_brought_is_kept_as_what_came_from_there(tmp_path: Path) -> None:
+    """Its validators mean nothing to another host, and are not to be sent to one."""
+    with world(refusing(404), sending(DATA, "length")) as there:
+        run = Run(tmp_path)
+        begun = Continuation(run.shelf, "demo", False, lambda line: None)
+        with there.asking(begun) as response:
+            assert len(response.read(CUT)) == CUT
+        found = run.shelf.find()
+        assert found is not None and found.size >= CUT
+        assert found.header.host == host_of(there.mirrors[0].url) != host_of(there.own.url)
+        found.close()
 
 
 def test_without_retries_no_other_source_is_asked() -> None:
