@@ -148,6 +148,7 @@ def test_a_line_has_the_short_name(name: str, short: str) -> None:
         ("at https://me:S@h.example/a?S=1, again", "at https://h.example/a, again"),
         ("at https://me:S@T@h.example:8/", "at https://h.example:8/"),
         ("What now? me@h.example", "What now? me@h.example"),
+        ("Really?/maybe at https://h.example/a?S=1", "Really?/maybe at https://h.example/a"),
     ],
 )
 def test_no_text_shows_a_query_or_userinfo(text: str, shown: str) -> None:

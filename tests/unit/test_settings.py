@@ -60,6 +60,12 @@ def test_on_as_pip_spells_it(word: str) -> None:
     assert read([(":env:.retry-patch", word)]) == Settings()
 
 
+@pytest.mark.parametrize("word", ["all", "ALL", " All "])
+def test_every_index_or_any(word: str) -> None:
+    assert read([("global.retry-patch-indexes", word)]) == Settings(indexes="all")
+    assert read([("global.retry-patch-indexes", "Any")]) == Settings()
+
+
 def test_an_empty_value_is_no_value() -> None:
     assert read([(":env:.retry-patch", ""), (":env:.retry-patch-attempts", "")]) == Settings()
 

@@ -33,6 +33,15 @@ def test_help_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "selftest" in captured.err
 
 
+@pytest.mark.parametrize("command", ["selftest", "status", "history", "link", "unlink"])
+def test_each_command_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    captured = capsys.readouterr()
+    assert end.value.code == 0 and captured.err == ""
+    assert f"pip-retry-patch {command}" in captured.out
+
+
 def test_version() -> None:
     command = [sys.executable, "-m", "pip_retry_patch", "--version"]
     root = str(Path(pip_retry_patch.__file__).parents[1])

@@ -20,7 +20,7 @@ PAGE = b"<!DOCTYPE html><html><body></body></html>"
 class ToldError(Exception):
     """Stands for pip's error that is made of a Failure."""
 
-    def __init__(self, failure: failures.Failure, _: Any = None) -> None:
+    def __init__(self, failure: failures.Failure, _: Any) -> None:
         super().__init__(str(failure))
         self.failure = failure
 
@@ -114,7 +114,7 @@ def test_the_url_may_be_named() -> None:
 
 
 def test_the_last_status_is_of_a_response_that_came() -> None:
-    world = World(response(403), ToldError(failures.index_refused("x", 500, True)))
+    world = World(response(403), ToldError(failures.index_refused("x", 500, True), None))
     world.ask()
     assert world.hook.last_status() == 403
     with pytest.raises(ToldError):
@@ -151,7 +151,7 @@ def test_a_page_that_stays_cut_is_an_error_after_the_attempts() -> None:
 
 def test_any_other_failure_is_told_at_once() -> None:
     failure = failures.index_refused("x", 500, True)
-    world = World(ToldError(failure), response())
+    world = World(ToldError(failure, None), response())
     with pytest.raises(ToldError):
         world.ask()
     assert len(world.asked) == 1

@@ -183,9 +183,18 @@ def test_a_platform_with_neither_module_keeps_nothing(
     monkeypatch.setattr(locks, "importlib", SimpleNamespace(import_module=missing))
     system = locks._this_system()
     assert asked == ["fcntl", "msvcrt"]
+    assert system.removes_open_files == (os.name != "nt")
+    assert system.no_follow == getattr(os, "O_NOFOLLOW", 0)
     with pytest.raises(locks.NoLocksError):
         locks.create(tmp_path, "a-", ".partial", system)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_locked_for_one_and_without_a_wait() -> None:
+    locked: list[tuple[int, int]] = []
+    fcntl = SimpleNamespace(LOCK_EX=2, LOCK_NB=4, flock=lambda *what: locked.append(what))
+    locks.posix(fcntl).lock(7)
+    assert locked == [(7, 6)]
 
 
 def test_each_module_makes_the_system_that_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:

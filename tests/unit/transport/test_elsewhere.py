@@ -148,6 +148,15 @@ def test_the_own_host_is_not_asked_while_it_rests() -> None:
         assert len(there.mirrors[0].requests) == 2
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_own_host_that_rests_is_asked_where_nobody_else_has_it(status: int) -> None:
+    with world(WHOLE if status == 200 else refusing(404), refusing(404)) as there:
+        there.breaker.open(there.own.url)
+        with there.asking() as response:
+            assert response.status == status
+        assert len(there.own.requests) >= 1 and there.elsewhere.came == []
+
+
 @pytest.mark.parametrize("first", [refusing(404), refusing(503), drop, page])
 def test_a_mirror_that_has_it_not_leaves_it_to_the_next(first: Script) -> None:
     with world(refusing(404), first, WHOLE) as there:
