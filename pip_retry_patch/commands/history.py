@@ -59,7 +59,7 @@ def entries(path: Path) -> Iterator[dict[str, Any]]:
                 for line in lines:
                     try:
                         found = json.loads(line)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         continue  # half a line: a disk was full
                     if isinstance(found, dict) and isinstance(found.get("kind"), str):
                         yield found
@@ -76,12 +76,12 @@ def summary(lines: Iterable[dict[str, Any]], after: float | None = None) -> dict
     """
     reasons: collections.Counter[str] = collections.Counter()
     hosts: collections.Counter[str] = collections.Counter()
-    ends: dict[tuple[Any, Any], str] = {}
+    ends: dict[tuple[str, str], str] = {}
     kept = waited = mirrors = fresh = 0.0
     for line in lines:
         if after is not None and _time_of(line) < after:
             continue
-        download = line.get("run"), line.get("file")
+        download = str(line.get("run")), str(line.get("file"))
         ends.setdefault(download, "")
         if line["kind"] == "interruption":
             ends[download] = ""
@@ -121,7 +121,9 @@ def _time_of(line: dict[str, Any]) -> float:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    # No journal of ours holds a negative one, or more than fits a disk; JSON has Infinity and NaN.
+    plausible = isinstance(value, (int, float)) and 0 <= value < 10**18
+    return float(value) if plausible else 0.0
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -28,6 +28,11 @@ def fuzz(*strategies: Any, examples: int = 100) -> Callable[[Test], Callable[[],
     """As `hypothesis.given`, for as long as the environment says."""
 
     def decorate(test: Test) -> Callable[[], None]:
+        inputs = 0
+        name = test.__name__
+        if name == "every":  # within a test that has fixtures
+            name = test.__qualname__.partition(".")[0]
+
         def batch(count: int, number: int | None) -> None:
             rules = settings(
                 max_examples=count,
@@ -39,6 +44,8 @@ def fuzz(*strategies: Any, examples: int = 100) -> Callable[[Test], Callable[[],
 
             # Another function each time: hypothesis notes in it what it has seen.
             def one(values: Any) -> None:
+                nonlocal inputs
+                inputs += 1
                 test(*values)
 
             each: Any = rules(given(st.tuples(*strategies))(one))
@@ -54,10 +61,10 @@ def fuzz(*strategies: Any, examples: int = 100) -> Callable[[Test], Callable[[],
             end, number = time.monotonic() + 60 * MINUTES, random.randrange(1 << 32)
             batches = 0
             while time.monotonic() < end:
-                print(f"{test.__name__}: seed {number + batches}")
+                print(f"{name}: seed {number + batches}")
                 batch(BATCH, number + batches)
                 batches += 1
-            note_figure(f"{test.__name__}: {batches * BATCH} inputs from seed {number} on")
+            note_figure(f"{name}: {inputs} inputs from seed {number} on")
 
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         return run

@@ -24,24 +24,40 @@ def log() -> logging.Logger:
     return log
 
 
+class Seeing(logging.Handler):
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record.getMessage())
+
+
 def test_a_handler_that_raises_costs_the_line(log: logging.Logger) -> None:
-    log.addHandler(Broken())
+    broken, seeing = Broken(), Seeing()
+    for handler in (broken, seeing):
+        log.addHandler(handler)
     log.warning("%s", "a line")
+    log.removeHandler(broken)
+    log.warning("%s", "the next")
+    assert seeing.seen == ["the next"]
 
 
-def test_text_that_cannot_be_formatted_costs_the_line(log: logging.Logger) -> None:
+def test_text_that_cannot_be_formatted_costs_the_line(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """logging itself would print a traceback of ours below pip's output."""
+    log.addHandler(seeing := Seeing())
     log.warning("%d", "no number")
+    log.warning("the next")
+    assert seeing.seen == ["the next"] and capsys.readouterr() == ("", "")
 
 
 def test_no_line_has_a_query_or_userinfo(log: logging.Logger) -> None:
-    seen: list[str] = []
-
-    class Seeing(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            seen.append(record.getMessage())
-
-    log.addHandler(Seeing())
+    log.addHandler(seeing := Seeing())
     error = OSError("Failed: https://me:SECRET@h.example/a.whl?sig=SECRET")
     log.warning("of 100%% %s: %r", "a", error)
-    (line,) = seen
+    (line,) = seeing.seen
     assert "SECRET" not in line and "https://h.example/a.whl" in line and "of 100% a" in line

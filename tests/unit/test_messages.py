@@ -13,7 +13,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch import failures, messages, names
+from pip_retry_patch import failures, messages, mirror_messages, names
 from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.origin import Interruptions
 
@@ -148,6 +148,7 @@ def test_a_line_has_the_short_name(name: str, short: str) -> None:
         ("at https://me:S@h.example/a?S=1, again", "at https://h.example/a, again"),
         ("at https://me:S@T@h.example:8/", "at https://h.example:8/"),
         ("What now? me@h.example", "What now? me@h.example"),
+        ("Really?/maybe at https://h.example/a?S=1", "Really?/maybe at https://h.example/a"),
     ],
 )
 def test_no_text_shows_a_query_or_userinfo(text: str, shown: str) -> None:
@@ -182,3 +183,51 @@ def test_fifty_cuts_have_few_lines() -> None:
     so_far = Interruptions()
     told = [cut for cut in range(1, 51) if so_far.has_line(cut * 1000, None)]
     assert told == [1, 2, 3, 4, 8, 16, 32]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (0.0, "a minute"),
+        (59.9, "a minute"),
+        (60.0, "1 minute"),
+        (3599.0, "59 minutes"),
+        (3600.0, "1 hour"),
+        (86399.0, "23 hours"),
+        (86400.0, "1 day"),
+        (200_000.0, "2 days"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(seconds: float, age: str) -> None:
+    assert mirror_messages.format_age(seconds) == age
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:SECRET@h.example:8080/a/b?sig=SECRET", "https://h.example:8080/a/b"),
+        ("https://me:S@T@h.example/a", "https://h.example/a"),
+        ("https://h.example?sig=SECRET", "https://h.example"),
+        ("https://https://me:SECRET@h.example/", "https://https://h.example/"),
+        ("me:SECRET@h.example", "h.example"),
+        ("files", "files"),
+    ],
+)
+def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert names.redacted(url) == shown
+
+
+def test_a_long_line_is_cut_with_dots() -> None:
+    assert names.clean("x" * 200) == "x" * 200
+    assert names.clean("x" * 201) == "x" * 197 + "..."
+    assert names.clean("x" * 21, 20) == "x" * 17 + "..."
+    # A secret that begins before the cut is taken out, and what follows moves up.
+    assert names.clean("https://" + "s" * 1500 + "@h.example/a") == "https://h.example/a"
+
+
+def test_seconds_and_sizes_at_their_edges() -> None:
+    assert names.format_seconds(0.99) == "less than a second"
+    assert names.format_seconds(1.0) == "1 s"
+    assert names.format_size(10**400) == "1000000000000.0 MB"
+    assert names.format_size(1000) == "1000 bytes" and names.format_size(10_000) == "10.0 kB"
+    assert names.format_size(1_000_000) == "1000 kB"

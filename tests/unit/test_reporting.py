@@ -32,7 +32,7 @@ def test_a_bar_of_two_rows_is_erased_and_held(newer: bool, monkeypatch: pytest.M
     console = SimpleNamespace(control=sent.append)
     vars(console).update({"_live_stack": [bar]} if newer else {"_live": bar})
     monkeypatch.setitem(sys.modules, "a_rich", SimpleNamespace(_console=console))
-    terminal = SimpleNamespace(isatty=lambda: True)
+    terminal = SimpleNamespace(isatty=lambda: True, write=len, flush=lambda: None)
     monkeypatch.setattr(sys, "__stdout__", terminal)
     monkeypatch.setattr(sys, "__stderr__", terminal)
     monkeypatch.setenv("TERM", "xterm")

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.settings import Settings, flatten, index_of_mirrors, read, table
+from pip_retry_patch.settings import (
+    Settings,
+    flatten,
+    index_of_mirrors,
+    origins,
+    read,
+    table,
+)
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -51,6 +58,12 @@ def test_off_as_pip_spells_it(word: str) -> None:
 @pytest.mark.parametrize("word", ["1", "on", "yes", "TRUE", "y", "t"])
 def test_on_as_pip_spells_it(word: str) -> None:
     assert read([(":env:.retry-patch", word)]) == Settings()
+
+
+@pytest.mark.parametrize("word", ["all", "ALL", " All "])
+def test_every_index_or_any(word: str) -> None:
+    assert read([("global.retry-patch-indexes", word)]) == Settings(indexes="all")
+    assert read([("global.retry-patch-indexes", "Any")]) == Settings()
 
 
 def test_an_empty_value_is_no_value() -> None:
@@ -190,3 +203,28 @@ def test_the_table_shows_mirrors_without_credentials() -> None:
     assert found.mirrors[0].startswith("https://me:SECRET@")
     shown = table(found, {})["retry-patch-mirrors"]["value"]
     assert list(shown) == ["https://m.example/simple", "https://n.example"]
+
+
+def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None:
+    merged = [
+        ("global.retry-patch-patience", "10"),
+        ("install.retry-patch-patience", "20"),
+        ("global.retry-patch-attempts", "1"),
+        (":env:.retry-patch-partials-dir", "/x"),
+        (":env:.retry-patch-log", ""),
+    ]
+    assert origins(merged, "install") == {
+        "retry-patch-patience": "[install] in pip's configuration",
+        "retry-patch-attempts": "[global] in pip's configuration",
+        "retry-patch-partials-dir": "PIP_RETRY_PATCH_PARTIALS_DIR",
+    }
+    newer = [("/etc/pip.conf", dict(merged[:1])), (":env:", dict(merged[3:4]))]
+    found = origins(newer)
+    assert found == {
+        "retry-patch-patience": "[global] in /etc/pip.conf",
+        "retry-patch-partials-dir": "PIP_RETRY_PATCH_PARTIALS_DIR",
+    }
+    shown = table(Settings(patience=10.0), found)
+    assert shown["retry-patch-patience"] == {"value": 10.0, "origin": "[global] in /etc/pip.conf"}
+    assert shown["retry-patch"] == {"value": True, "origin": "default"}
+    assert set(shown) >= {f"retry-patch-{name}" for name in ("log", "stale", "partials-size")}

@@ -33,6 +33,15 @@ def test_help_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "selftest" in captured.err
 
 
+@pytest.mark.parametrize("command", ["selftest", "status", "history", "link", "unlink"])
+def test_each_command_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    captured = capsys.readouterr()
+    assert end.value.code == 0 and captured.err == ""
+    assert f"pip-retry-patch {command}" in captured.out
+
+
 def test_version() -> None:
     command = [sys.executable, "-m", "pip_retry_patch", "--version"]
     root = str(Path(pip_retry_patch.__file__).parents[1])
@@ -143,7 +152,9 @@ def test_a_reader_that_left_is_known_on_each_system(
     assert cli.nobody_reads(error, windows) == expected
 
 
-def test_what_cannot_be_removed_is_left_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_is_left_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """On Windows a pip that was killed may still have a file open."""
 
     def refused(path: object, **_: object) -> None:
@@ -153,7 +164,11 @@ def test_what_cannot_be_removed_is_left_without_a_word(monkeypatch: pytest.Monke
         Path(directory, "open").touch()
         monkeypatch.setattr(os, "unlink", refused)
     monkeypatch.undo()
+    assert Path(directory, "open").exists() and capsys.readouterr() == ("", "")
     shutil.rmtree(directory)
+    with environment.temporary_directory() as directory:
+        Path(directory, "closed").touch()
+    assert not Path(directory).exists()
 
 
 def test_pip_is_run_away_from_the_users_settings(

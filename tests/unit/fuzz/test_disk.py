@@ -71,7 +71,7 @@ def check_header(data: bytes) -> None:
         assert isinstance(text, str)
 
 
-@pytest.mark.parametrize("changes", HEADERS, ids=repr)
+@pytest.mark.parametrize("changes", HEADERS, ids=range(len(HEADERS)))
 def test_headers_of_the_corpus(changes: dict[str, Any], tmp_path: Path) -> None:
     data = line_of({**FIELDS, **changes})
     check_header(data)

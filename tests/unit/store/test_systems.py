@@ -169,3 +169,51 @@ def test_what_a_directory_listing_of_windows_does_not_tell_is_not_asked(tmp_path
     assert not files.remove(unreadable, listed), "a plain file that cannot be held is left alone"
     assert files.remove(held.path, listed)
     assert not held.path.exists()
+
+
+def test_a_platform_with_neither_module_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def missing(name: str) -> Any:
+        asked.append(name)
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(locks, "importlib", SimpleNamespace(import_module=missing))
+    system = locks._this_system()
+    assert asked == ["fcntl", "msvcrt"]
+    assert system.removes_open_files == (os.name != "nt")
+    assert system.no_follow == getattr(os, "O_NOFOLLOW", 0)
+    with pytest.raises(locks.NoLocksError):
+        locks.create(tmp_path, "a-", ".partial", system)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_locked_for_one_and_without_a_wait() -> None:
+    locked: list[tuple[int, int]] = []
+    fcntl = SimpleNamespace(LOCK_EX=2, LOCK_NB=4, flock=lambda *what: locked.append(what))
+    locks.posix(fcntl).lock(7)
+    assert locked == [(7, 6)]
+
+
+def test_each_module_makes_the_system_that_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only(wanted: str, module: Any) -> locks.System:
+        def find(name: str) -> Any:
+            if name != wanted:
+                raise ModuleNotFoundError(name)
+            return module
+
+        monkeypatch.setattr(locks, "importlib", SimpleNamespace(import_module=find))
+        return locks._this_system()
+
+    assert only("fcntl", SimpleNamespace()).removes_open_files
+    assert not only("msvcrt", SimpleNamespace()).removes_open_files
+
+
+def test_each_user_has_a_lock_of_a_shared_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1234, raising=False)
+    with locks.held_for_a_moment(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["lock-1234"]

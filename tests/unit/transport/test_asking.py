@@ -96,6 +96,18 @@ def test_what_may_not_be_repeated_is_asked_once(method: str) -> None:
     assert end.value.failure.setting is None, "no patience is of use"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_may_be_repeated_is(method: str) -> None:
+    """pip asks with HEAD what a file is, before it reads parts of it."""
+    world = World(refused)
+    world.sender._hosts.note(world, 200)
+    own = urllib3.Retry(0)
+    request = Request(world, world.send, {"method": method, "retries": own}, {}, URL, of_pip=True)
+    with pytest.raises(ToldError):
+        world.sender.send(request, (), {"retries": own}, True)
+    assert world.asked > 1 and world.lines
+
+
 def test_the_same_host_fails_for_another_thing_in_that_things_name() -> None:
     world = World(refused)
     with pytest.raises(ToldError, match=r"the page https://files\.example/simple/demo/"):

@@ -211,7 +211,8 @@ def test_small_reads_of_a_fast_body_are_served_from_large_ones(
     """Fast is from a number of bytes a second on that any body has here, or none."""
     monkeypatch.setattr(body_module, "FAST", 1 if fast else 1 << 60)
     with Lab([Package("demo", SIZE)]) as lab:
-        body = Copy().get(lab)._fp  # type: ignore[attr-defined]
+        response: Any = Copy().get(lab)
+        body = response._fp
         taken: list[int] = []
         part_read = body._part.read
 

@@ -9,7 +9,7 @@ from typing import Any, Iterator, Mapping
 import pytest
 
 from pip_retry_patch.lab.packages import payload
-from pip_retry_patch.transport.continuation import Continuation
+from pip_retry_patch.transport.continuation import Continuation, host_of
 from pip_retry_patch.transport.elsewhere import REST, Breaker, Elsewhere, Mirror
 from tests.support.guarded import HASTY, UNHURRIED, Copy, GaveUpError, read
 from tests.support.keeping import Run
@@ -148,6 +148,15 @@ def test_the_own_host_is_not_asked_while_it_rests() -> None:
         assert len(there.mirrors[0].requests) == 2
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_own_host_that_rests_is_asked_where_nobody_else_has_it(status: int) -> None:
+    with world(WHOLE if status == 200 else refusing(404), refusing(404)) as there:
+        there.breaker.open(there.own.url)
+        with there.asking() as response:
+            assert response.status == status
+        assert len(there.own.requests) >= 1 and there.elsewhere.came == []
+
+
 @pytest.mark.parametrize("first", [refusing(404), refusing(503), drop, page])
 def test_a_mirror_that_has_it_not_leaves_it_to_the_next(first: Script) -> None:
     with world(refusing(404), first, WHOLE) as there:
@@ -228,6 +237,13 @@ def test_a_host_that_refuses_the_rest_need_not_rest_itself() -> None:
         assert not there.rests(there.own)
 
 
+def test_where_everybody_refuses_the_rest_the_first_refusal_is_told() -> None:
+    own = sending(DATA, "length", CUT), refusing(403)
+    told = pytest.raises(GaveUpError, match="asked for the rest, the server answered 403")
+    with world(own, refusing(404)) as there, told:
+        there.fetch()
+
+
 # What an earlier run kept
 
 
@@ -257,6 +273,19 @@ def test_what_was_kept_gives_way_where_each_mirror_sends_all_of_it(tmp_path: Pat
         assert kept.continued is None
         assert [r.get("range") for r in there.mirrors[0].requests] == [f"bytes={CUT}-", None]
         assert there.elsewhere.came == [(0, there.mirrors[0].url)]
+
+
+def test_what_a_mirror_brought_is_kept_as_what_came_from_there(tmp_path: Path) -> None:
+    """Its validators mean nothing to another host, and are not to be sent to one."""
+    with world(refusing(404), sending(DATA, "length")) as there:
+        run = Run(tmp_path)
+        begun = Continuation(run.shelf, "demo", False, lambda line: None)
+        with there.asking(begun) as response:
+            assert len(response.read(CUT)) == CUT
+        found = run.shelf.find()
+        assert found is not None and found.size >= CUT
+        assert found.header.host == host_of(there.mirrors[0].url) != host_of(there.own.url)
+        found.close()
 
 
 def test_without_retries_no_other_source_is_asked() -> None:

@@ -7,6 +7,7 @@ chunks, and a part of it with its length.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -113,23 +114,37 @@ def test_a_file_that_is_sent_anew_goes_on_at_the_very_byte(hashed: bool, offset:
         assert b"".join(read(response, 4096)) == data
 
 
+def test_what_else_is_asked_of_a_body_is_answered_by_the_first_response() -> None:
+    with Scripted(sending(DATA, "length")) as server:
+        # Each response is held: it closes its body when it is collected as garbage.
+        response: Any = Copy(timeout=UNHURRIED).get(server)
+        body = response._fp
+        assert (body.version, body.status) == (11, 200)
+        assert body.getheader("Content-Length") == str(len(DATA))
+        with pytest.raises(AttributeError):
+            body.no_such_thing  # noqa: B018
+
+
 def test_a_read_of_one_piece_needs_no_number() -> None:
     """`read1()` and `read1(None)` are the same, and so is any number below 0."""
     for arguments in ((), (None,), (-1,)):
         with Scripted(sending(DATA, "length")) as server:
-            body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
+            response: Any = Copy(timeout=UNHURRIED).get(server)
+            body = response._fp
             pieces = list(iter(lambda: body.read1(*arguments), b""))  # noqa: B023
             assert b"".join(pieces) == DATA
             assert body.closed
     with Scripted(sending(DATA, "length")) as server:
-        body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
+        response = Copy(timeout=UNHURRIED).get(server)
+        body = response._fp
         assert body.read1(100) == DATA[:100]
         assert body.read(None) == DATA[100:]
 
 
 def test_a_read_of_one_piece_does_not_wait_for_more() -> None:
     with Lab([Package("demo", 50_000, [Stall(10, 3.0)])]) as lab:
-        body = Copy(timeout=UNHURRIED).get(lab)._fp  # type: ignore[attr-defined]
+        response: Any = Copy(timeout=UNHURRIED).get(lab)
+        body = response._fp
         began = time.monotonic()
         assert body.read1(1000) == lab.wheel("demo")[:10]
         assert time.monotonic() - began < 2
@@ -140,7 +155,8 @@ def test_a_read_of_one_piece_does_not_wait_for_more() -> None:
 
 def test_a_buffer_is_filled_with_what_it_has_room_for() -> None:
     with Scripted(sending(DATA, "length", 30_000), sending(DATA, "length")) as server:
-        body = Copy(timeout=UNHURRIED).get(server)._fp  # type: ignore[attr-defined]
+        response: Any = Copy(timeout=UNHURRIED).get(server)
+        body = response._fp
         buffer, received = bytearray(7000), b""
         while count := body.readinto(buffer):
             received += buffer[:count]

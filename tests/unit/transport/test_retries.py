@@ -15,6 +15,7 @@ from pip_retry_patch.lab.server import Lab
 from pip_retry_patch.policy.retry import Clock
 from pip_retry_patch.transport import errors, header
 from pip_retry_patch.transport.retries import Waits, with_waits
+from tests.support.scripted import Answer, Scripted
 
 PIPS = urllib3.Retry(total=5, status_forcelist=[500, 503], backoff_factor=0.25)
 
@@ -123,3 +124,12 @@ def test_another_response_class_is_left_in_its_place() -> None:
 
     header.install(Module)
     assert Connection.response_class is Theirs
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_a_header_that_breaks_off_is_no_answer(timeout: float | None) -> None:
+    """Without a timeout as with one: http.client takes it for a page without its length."""
+    with Scripted(lambda _: Answer(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n")) as server:
+        pool = Pool("127.0.0.1", server.port, timeout=timeout)
+        with pytest.raises(urllib3.exceptions.ProtocolError, match="within the header"):
+            pool.urlopen("GET", "/", retries=False)

@@ -55,7 +55,7 @@ class World:
 def test_each_source_gets_two_requests_without_a_wait_and_then_it_is_the_next_ones_turn() -> None:
     world = World("a", "b")
     assert world.asked(6) == ["original", "original", "a", "a", "b", "b"]
-    assert world.waits == []
+    assert world.waits == [] and world.attempts.count == 6
 
 
 def test_then_they_are_asked_in_turn_with_a_wait_for_each_round() -> None:

@@ -1,0 +1,140 @@
+"""The journal: whatever a line of it is, and whatever is written into one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from hypothesis import strategies as st
+
+from pip_retry_patch.commands.history import _lines, entries, summary
+from pip_retry_patch.store.journal import Journal
+from tests.support.fuzzing import fuzz, mutated
+
+LINE = (
+    b'{"v": 1, "time": "2026-01-31T12:00:00Z", "run": "1-2", "pip": "24.0", "file": "a.whl", '
+    b'"host": "h.example", "kind": "interruption", "offset": 5, "total": 10, "seconds": 0.5, '
+    b'"outcome": "closed", "again": 0}\n'
+)
+WAIT = LINE.replace(b"interruption", b"wait").replace(b"closed", b"answered")
+END = LINE.replace(b"interruption", b"end").replace(b"closed", b"finished")
+PARTS = (
+    *(
+        b"",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b'"',
+        b",",
+        b":",
+        b"\n",
+        b"\\ud800",
+        b"\xff",
+        b"\0",
+        b"\x1b[31m",
+    ),
+    *(
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"1e999",
+        b"-1",
+        b"9" * 400,
+        b"9" * 5000,
+        b"null",
+        b"true",
+    ),
+    *(b"[" * 3000, b"{}", b"[]", b'"wait"', b'"end"', b"2026", b"9999-99", b"0000-00-00"),
+)
+
+# What was found by the fuzzing below.
+LINES = (
+    LINE,
+    LINE + WAIT + END,
+    LINE.replace(b'"offset": 5', b'"offset": Infinity'),
+    LINE.replace(b'"offset": 5', b'"offset": NaN'),
+    LINE.replace(b'"offset": 5', b'"offset": ' + b"9" * 400),
+    LINE.replace(b'"offset": 5', b'"offset": 1e308') * 3,
+    LINE.replace(b'"offset": 5', b'"offset": ' + b"9" * 5000),
+    LINE.replace(b'"offset": 5', b'"offset": ' + b"[" * 3000),
+    LINE.replace(b'"offset": 5', b'"offset": -5'),
+    WAIT.replace(b"0.5", b"1e999"),
+    WAIT.replace(b"0.5", b"-1"),
+    LINE.replace(b'"a.whl"', b'["a.whl"]'),
+    LINE.replace(b'"1-2"', b'{"1": 2}'),
+    LINE.replace(b'"h.example"', b'"\\ud800\\u001b[31m"'),
+    LINE[:-30],
+    b"[]\n",
+    b"\xff\xfe\n",
+    b"",
+)
+
+
+def check_journal(data: bytes, path: Path) -> None:
+    """It comes to whole numbers, and to lines that a terminal can show."""
+    path.write_bytes(data)
+    for after in (None, 0.0, 1.8e9):
+        found = summary(entries(path), after)
+        json.dumps(found, allow_nan=False)
+        for key in ("downloads", "finished", "failed", "interruptions", "mirrors", "fresh"):
+            assert type(found[key]) is int and 0 <= found[key] <= data.count(b"{")
+        assert found["finished"] + found["failed"] <= found["downloads"]
+        assert found["not_fetched_twice"] >= 0 <= found["waited"]
+        for line in _lines(found):
+            assert line.isascii() and line.isprintable() and len(line) < 100
+
+
+@pytest.mark.parametrize("number", range(len(LINES)))
+def test_lines_of_the_corpus(number: int, tmp_path: Path) -> None:
+    check_journal(LINES[number], tmp_path / "log")
+
+
+def test_no_line_of_a_journal_is_a_crash(tmp_path: Path) -> None:
+    @fuzz(mutated((LINE, LINE + WAIT + END, WAIT * 2), PARTS))
+    def every(data: bytes) -> None:
+        check_journal(data, tmp_path / "log")
+
+    every()
+
+
+values: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+def test_no_value_in_a_journal_is_a_crash(tmp_path: Path) -> None:
+    fields: Callable[[bytes], list[str]] = lambda line: list(json.loads(line))  # noqa: E731
+    kinds = st.sampled_from(["interruption", "wait", "mirror", "fresh", "end", "x"])
+    lines = st.dictionaries(st.sampled_from(fields(LINE)), values, max_size=4)
+
+    @fuzz(st.lists(st.tuples(kinds, lines), max_size=4))
+    def every(found: list[tuple[str, dict[str, Any]]]) -> None:
+        whole = [{**json.loads(LINE), "kind": kind, **changes} for kind, changes in found]
+        data = "".join(json.dumps(line) + "\n" for line in whole)
+        check_journal(data.encode(), tmp_path / "log")
+
+    every()
+
+
+def test_what_is_noted_is_one_line_and_is_read_back(tmp_path: Path) -> None:
+    texts = st.text(max_size=40)
+
+    @fuzz(texts, texts, st.integers(0, 1 << 62), st.none() | st.integers(0, 1 << 62), texts)
+    def every(file: str, host: str, offset: int, total: int | None, outcome: str) -> None:
+        path = tmp_path / "log"
+        path.unlink(missing_ok=True)
+        journal = Journal(str(path), "24.0", pytest.fail)
+        for _ in range(2):
+            journal.note("wait", file, host, offset, total, 0.04, outcome)
+        assert path.read_bytes().count(b"\n") == 2
+        for line in entries(path):
+            assert (line["file"], line["host"], line["outcome"]) == (file, host, outcome)
+            assert (line["offset"], line["total"], line["seconds"]) == (offset, total, 0.0)
+        check_journal(path.read_bytes(), path)
+
+    every()
