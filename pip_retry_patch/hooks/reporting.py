@@ -13,8 +13,9 @@ import os
 import sys
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures, names
+from pip_retry_patch import failures, names, odd_answers
 from pip_retry_patch.transport import errors
+from pip_retry_patch.transport.pages import names_files
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -187,22 +188,35 @@ def failure_of_traceback(
         name, host = names.name_of(url), names.host_of(url)
     except ValueError:
         return None  # pip was asked for an address that makes no sense
+    if type(error).__name__ == "ContentDecodingError":
+        return odd_answers.bad_coding(name, host)
     if isinstance(error, of_network):
         return failures.broken_request(name, host, errors.reason(error))
     if isinstance(error, ValueError):
-        return failures.bad_redirect(name, host, str(error))
+        return odd_answers.bad_redirect(name, host, str(error))
     return None
 
 
-def failure_of_redirect(
+def failure_of_answer(
     url: str, response: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> failures.Failure | None:
-    """Return what is said of a redirect that nobody could follow: pip takes its text for the file.
+    """Return what is said of an answer other than 200 whose text pip would take for the file.
+
+    That is a redirect that nobody could follow, or a status that pip knows nothing of. A page that
+    names files is one all the same.
 
     :param args: and `kwargs`, what `PipSession.request` was called with.
     """
-    followed = args[:1] == ("GET",) and kwargs.get("allow_redirects", True)
-    if not followed or not 300 <= response.status_code < 400:
+    status, name, host = response.status_code, names.name_of(url), names.host_of(url)
+    if args[:1] != ("GET",) or not kwargs.get("allow_redirects", True):
         return None
-    where = response.headers.get("Location") or "it names none"
-    return failures.bad_redirect(names.name_of(url), names.host_of(url), where)
+    redirects = 300 <= status < 400
+    without_content = status in (204, 205) and kwargs.get("stream")
+    if not (redirects or without_content or status >= 600):
+        return None
+    if not kwargs.get("stream") and names_files(response.content):
+        return None
+    where = response.headers.get("Location")
+    if redirects and (where or status not in (300, 304)):
+        return odd_answers.bad_redirect(name, host, where or "it names none")
+    return odd_answers.odd_status(name, host, status)
