@@ -69,13 +69,14 @@ def web_page_for_file(name: str, host: str, title: str) -> Failure:
     )
 
 
-def no_wheel(name: str, host: str, size: int, media: str, coding: str) -> Failure:
-    """What came is no wheel, or not all of one, and no hash says what it should have been."""
+def no_archive(name: str, host: str, size: int, media: str, coding: str) -> Failure:
+    """What came is no wheel or sdist, or not all of one, and no hash says what it should be."""
+    kind = "wheel" if name.endswith(".whl") else "archive"
     shown = format_size(size) + (f" of {clean(media, 40)}" if media else "")
     shown += f", encoded as {clean(coding, 20)}" if coding else ""
-    return _odd(name, host, f"what came is no whole wheel ({shown})")._replace(
-        note="The index lists no hash for it. So it is not known whether the file is damaged on "
-        "the server, or on its way."
+    return _odd(name, host, f"what came is no whole {kind} ({shown})")._replace(
+        note="No hash is listed for it. So it is not known whether the file is damaged on the "
+        "server, or on its way."
     )
 
 
@@ -100,11 +101,11 @@ def names_no_file(title: str) -> str:
     return f"came whole{_titled(title)} and names no file"
 
 
-def for_people(title: str, host: str) -> str:
+def for_people(title: str, host: str, project: str) -> str:
     """`host`: where it came from, if that is not where pip had asked."""
     whence = f" from {clean(host)}" if host else ""
     return (
-        f"is a web page for people{_titled(title)}{whence}, and names no file. If this network "
-        "wants a login (hotel, train, airport), open a web page to log in, then run the same "
-        "command again"
+        f"is a web page for people{_titled(title)}{whence}, and names no file of {clean(project)}. "
+        "If this network wants a login (hotel, train, airport), open a web page to log in, then "
+        "run the same command again"
     )

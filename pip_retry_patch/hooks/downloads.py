@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tarfile
 import threading
 import zipfile
 from types import MappingProxyType
@@ -175,16 +176,21 @@ class DownloadHooks:
         return self._files.check(wrapped, path, self._mismatch)
 
 
+# What pip must unpack, by the end of its name.
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
+
+
 def not_the_file(artifact: LinkedArtifact, path: str) -> failures.Failure | None:
     """Return what is said of a file that no hash is known of and that pip cannot use in any way."""
+    name, host = artifact.name, artifact.host
     with open(path, "rb") as file:
         start = file.read(4096)
     if is_web_page("", start):
-        return odd_answers.web_page_for_file(artifact.name, artifact.host, title_of(start))
-    if not path.endswith(".whl") or zipfile.is_zipfile(path):
+        return odd_answers.web_page_for_file(name, host, title_of(start))
+    if not path.endswith(_ARCHIVES) or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
         return None
-    size = os.path.getsize(path)
-    return odd_answers.no_wheel(artifact.name, artifact.host, size, artifact.media, artifact.coding)
+    size, media, coding = os.path.getsize(path), artifact.media, artifact.coding
+    return odd_answers.no_archive(name, host, size, media, coding)
 
 
 class LinkedArtifact:

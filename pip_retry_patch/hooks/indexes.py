@@ -23,6 +23,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 from pip_retry_patch import failures, messages, names, odd_answers
+from pip_retry_patch.hooks.cache import evict
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.policy.representation import media_of
 from pip_retry_patch.transport.errors import failure_of
@@ -105,7 +106,7 @@ class IndexHooks:
                 if content is None:
                     self._refuse(index)
                 else:
-                    self._look(index, location.url, content)
+                    self._look(collector, location.url, content)
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
@@ -133,17 +134,21 @@ class IndexHooks:
         if status >= 400 or status in (204, 205):
             self._unread.setdefault(index, failure)
 
-    def _look(self, index: str, url: str, page: Any) -> None:
+    def _look(self, collector: Any, url: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
         search = self._search
         search.page = page.url
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
-        odd = oddity(page.content, media, page.url, url)
+        odd = oddity(page.content, media, page.url, url, search.project)
         if not odd:
             return
         self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
-        if is_login(page.content, page.url, url):
+        for each in (url, page.url):
+            evict(collector.session, each)  # so that the next run asks for it again
+        index = _index_of(collector, url)
+        is_index = index in collector.search_scope.index_urls
+        if is_index and is_login(page.content, page.url, url, search.project):
             if self._strict:
                 shown = _shown(index)
                 failure = failures.index_refused(shown, 200, self._strict)

@@ -25,7 +25,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import failures, messages, names, odd_answers
+from pip_retry_patch import failures, messages, names
 from pip_retry_patch.hooks.cache import Library, evict, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
@@ -41,7 +41,7 @@ from pip_retry_patch.hooks.reporting import (
 from pip_retry_patch.policy.retry import BRIEF, Attempts, Effort, Patience
 from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
-from pip_retry_patch.transport.pages import is_cut, undecoded
+from pip_retry_patch.transport.pages import is_cut
 from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, import_wrapt
 
@@ -245,18 +245,10 @@ class SessionHook:
                 with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
                     response = wrapped(*args, **kwargs)
                 self._under_way.status = response.status_code
-                if response.status_code != 200:
-                    lost = failure_of_answer(url, response, args, kwargs)
-                    if lost is not None:
-                        raise self._error(lost, EarlyEnd())
-                if kwargs.get("stream"):
-                    break
-                coding = undecoded(response)
-                if coding:
-                    name, host = names.name_of(url), names.host_of(url)
-                    lost = odd_answers.odd_coding(name, host, coding)
+                lost = failure_of_answer(url, response, args, kwargs)
+                if lost is not None:
                     raise self._error(lost, EarlyEnd())
-                if not self._is_cut(session, response):
+                if kwargs.get("stream") or not self._is_cut(session, response):
                     break
                 raise self._error(failures.cut_page(url, len(response.content)), EarlyEnd())
             except Exception as error:

@@ -58,31 +58,39 @@ def title_of(content: bytes) -> str:
 
 
 def is_for_people(content: bytes) -> bool:
-    """Whether a page is one to look at and to fill in, and names no file."""
+    """Whether a page is one to look at and to fill in."""
     start = content[:_START].lower()
-    return not names_files(content) and any(mark in start for mark in _FOR_PEOPLE)
+    return any(mark in start for mark in _FOR_PEOPLE)
 
 
-def is_login(content: bytes, url: str, asked: str) -> bool:
+def is_login(content: bytes, url: str, asked: str, project: str) -> bool:
     """Whether something else than an index answers, by a page that came from `url`.
 
-    Some indexes show a page for people where they have no project. It comes from themselves.
+    Some indexes show a page for people where they have no project. It comes from themselves, and
+    asks for no password.
     """
     moved = names.host_of(url) != names.host_of(asked)
-    return is_for_people(content) and (moved or b"password" in content[:_START].lower())
+    asks = moved or b"password" in content[:_START].lower()
+    return asks and not _lists(content, project) and is_for_people(content)
 
 
-def oddity(content: bytes, media: str, url: str, asked: str) -> str:
+def _lists(content: bytes, project: str) -> bool:
+    """Whether a page may list a file of a project, by what stands anywhere in it."""
+    name = re.split("[-_.]", project.lower())[0].encode()
+    return names_files(content) and (name in content or name in content.lower())
+
+
+def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> str:
     """Return why a page of an index may not be what that has, in words; "" for most pages.
 
     :param url: where it came from in the end. `asked`: where it was asked for.
     """
+    # A page for people may have something for them to download.
+    if not _lists(content, project) and is_for_people(content):
+        host = names.host_of(url)
+        moved = host if host != names.host_of(asked) else ""
+        return odd_answers.for_people(title_of(content), moved, project)
     if not names_files(content):
-        if is_for_people(content):
-            host = names.host_of(url)
-            return odd_answers.for_people(
-                title_of(content), host if host != names.host_of(asked) else ""
-            )
         if content.strip():
             return odd_answers.names_no_file(title_of(content))
         return odd_answers.CAME_EMPTY

@@ -84,7 +84,7 @@ PARTS |= {"up_to_attempts", "busy", "useless", "times", "waiting_for_host", "for
 # What stands in the line of a page that may not be what the index has.
 ODD_PAGES = [
     odd_answers.names_no_file("Links for demo"),
-    odd_answers.for_people("Sign in", "login.example"),
+    odd_answers.for_people("Sign in", "login.example", "demo"),
     odd_answers.HAS_NO_END,
     odd_answers.IS_JSON,
 ]
@@ -108,7 +108,7 @@ ERRORS: dict[Any, failures.Failure] = {
 LIKE_OTHERS = {
     "refused",
     *("bad_redirect", "odd_status", "odd_coding", "bad_coding", "no_index_page"),
-    *("web_page_for_file", "no_wheel"),
+    *("web_page_for_file", "no_archive"),
     "certificate",
     "web_page",
     "cut_page",

@@ -116,21 +116,29 @@ LINKS = b"<html><a href='demo-1.0.tar.gz'>demo-1.0.tar.gz</a>"
         (b'{"files": ["demo-1.0.tar.gz"]}', JSON, INDEX, ""),
         (b'{"files": []}', JSON, INDEX, "came whole and names no file"),
         (b" \n", "text/html", INDEX, "came empty"),
-        (LOGIN, "text/html", INDEX, 'for people ("Sign in"), and names no file'),
+        (LOGIN, "text/html", INDEX, 'for people ("Sign in"), and names no file of demo.'),
         (LOGIN, "text/html", ELSEWHERE, 'for people ("Sign in") from b.example, and'),
-        (LOGIN.replace(b"Sign", b"\xff"), "text/html", INDEX, "for people, and names no file"),
+        (LOGIN + b"our-app.zip", "text/html", INDEX, 'for people ("Sign in"), and names no'),
+        (LOGIN + LINKS, JSON, INDEX, ""),
+        (b"<a href='other-1.0.zip'>", "text/html", INDEX, ""),  # a page of several projects
+        (
+            LOGIN.replace(b"Sign", b"\xff"),
+            "text/html",
+            INDEX,
+            "for people, and names no file of",
+        ),
     ],
 )
 def test_a_page_of_an_index_is_doubted_for_a_reason(
     body: bytes, media: str, url: str, words: str
 ) -> None:
-    told = oddity(body, media, url, INDEX)
+    told = oddity(body, media, url, INDEX, "demo")
     assert words in told and bool(told) == bool(words)
 
 
 def test_a_login_page_is_no_page_for_people_of_the_index_itself() -> None:
     search = LOGIN.replace(b"password", b"text")
-    assert is_login(LOGIN, INDEX, INDEX)
-    assert is_login(search, ELSEWHERE, INDEX)
-    assert not is_login(search, INDEX, INDEX)
-    assert not is_login(LINKS + LOGIN, ELSEWHERE, INDEX)
+    assert is_login(LOGIN, INDEX, INDEX, "demo")
+    assert is_login(search, ELSEWHERE, INDEX, "demo")
+    assert not is_login(search, INDEX, INDEX, "demo")
+    assert not is_login(LINKS + LOGIN, ELSEWHERE, INDEX, "demo")
