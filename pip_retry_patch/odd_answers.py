@@ -69,12 +69,13 @@ def web_page_for_file(name: str, host: str, title: str) -> Failure:
     )
 
 
-def no_archive(name: str, host: str, size: int, media: str, coding: str) -> Failure:
-    """What came is no wheel or sdist, or not all of one, and no hash says what it should be."""
-    kind = "wheel" if name.endswith(".whl") else "archive"
+def not_of_its_kind(name: str, host: str, size: int, media: str, coding: str) -> Failure:
+    """What came is no wheel, say, or not all of one, and no hash says what it should be."""
+    kind = "whole wheel" if name.endswith(".whl") else "whole archive"
+    kind = "metadata of a wheel" if name.endswith(".metadata") else kind
     shown = format_size(size) + (f" of {clean(media, 40)}" if media else "")
     shown += f", encoded as {clean(coding, 20)}" if coding else ""
-    return _odd(name, host, f"what came is no whole {kind} ({shown})")._replace(
+    return _odd(name, host, f"what came is no {kind} ({shown})")._replace(
         note="No hash is listed for it. So it is not known whether the file is damaged on the "
         "server, or on its way."
     )

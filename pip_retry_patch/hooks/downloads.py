@@ -183,14 +183,16 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 def not_the_file(artifact: LinkedArtifact, path: str) -> failures.Failure | None:
     """Return what is said of a file that no hash is known of and that pip cannot use in any way."""
     name, host = artifact.name, artifact.host
+    is_metadata = path.endswith(".metadata")
     with open(path, "rb") as file:
-        start = file.read(4096)
+        start = file.read(-1 if is_metadata else 4096)
     if is_web_page("", start):
         return odd_answers.web_page_for_file(name, host, title_of(start))
-    if not path.endswith(_ARCHIVES) or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
-        return None
+    usable = not path.endswith(_ARCHIVES) or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    if is_metadata:
+        usable = b"\nname:" in b"\n" + start.lower()
     size, media, coding = os.path.getsize(path), artifact.media, artifact.coding
-    return odd_answers.no_archive(name, host, size, media, coding)
+    return None if usable else odd_answers.not_of_its_kind(name, host, size, media, coding)
 
 
 class LinkedArtifact:

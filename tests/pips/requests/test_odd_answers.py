@@ -315,6 +315,8 @@ ZIPPED = gzip.compress(WHEEL)
 OF_NO_USE = [
     Case("login", {"file": [reply(200, FORM)]}, 'web page came in place of the file ("Sign in")'),
     Case("metadata-login", {"metadata": [reply(200, FORM)]}, "web page came in place of the file"),
+    Case("metadata-text", {"metadata": [reply(200, b"denied")]}, "no metadata of a wheel (6 bytes"),
+    Case("metadata-once", {"metadata": [reply(200, b"denied"), reply(200, METADATA)]}),
     Case("cut", {"file": [reply(200, WHEEL[:9000], ZIP)]}, "no whole wheel (9.0 kB of applic"),
     Case("empty", {"file": [reply(200)]}, "no whole wheel (0 bytes"),
     Case("gzip", {"file": [reply(200, ZIPPED, Content_Encoding="gzip")]}, "encoded as gzip"),
