@@ -144,16 +144,17 @@ class IndexHooks:
         if not odd:
             return
         self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
+        if not is_login(page.content, page.url, url, search.project):
+            return
         for each in (url, page.url):
             evict(collector.session, each)  # so that the next run asks for it again
         index = _index_of(collector, url)
-        is_index = index in collector.search_scope.index_urls
-        if is_index and is_login(page.content, page.url, url, search.project):
+        if index in collector.search_scope.index_urls:
+            search.logins |= {index}
             if self._strict:
                 shown = _shown(index)
                 failure = failures.index_refused(shown, 200, self._strict)
                 raise self._error(failure, LookupError(shown))
-            search.logins |= {index}
 
     @contextlib.contextmanager
     def _fetching(self, collector: Any, url: str, quiet: bool) -> Iterator[None]:

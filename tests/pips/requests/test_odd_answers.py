@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from email.utils import formatdate
 from typing import Mapping, NamedTuple, Sequence
 
 import pytest
@@ -39,7 +40,7 @@ from tests.support.odd import (
     reply,
     starting,
 )
-from tests.support.programs import Outcome
+from tests.support.programs import Argument, Outcome
 
 HASH = "hash"
 LIES = (NO_MATCH, TRACEBACK, OTHER, HASH)
@@ -283,6 +284,26 @@ def test_what_another_index_has_is_taken_and_a_login_page_is_named(
         assert f"The index {private.index_url} could not be read" in said(strict)
         plain = download(bare(pip, python), *indexes, "demo")
         assert end_of(plain) == OK and not plain.warnings()
+
+
+@OLD_MIDDLE_NEW
+def test_a_login_page_does_not_stay_in_pips_cache(
+    pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """pip 26.3 does not ask again for a page that may be cached."""
+    fresh = {"Cache_Control": "max-age=600", "Date": formatdate(usegmt=True)}
+    pages = [reply(200, FORM, "text/html", None, **fresh), reply(200, PAGE)]
+    for environment in (armed(pip, python), bare(pip, python)):
+        cache = environment.fresh_dir()
+        with odd_index(page=pages) as index:
+            options = "--cache-dir", cache, "--trusted-host", "127.0.0.1", "demo"
+            command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
+            env: dict[str, Argument] = {"PIP_INDEX_URL": index.index_url}
+            ends = [end_of(environment.run(*command, env=env)) for _ in range(2)]
+        if environment.armed or pip != OLD_MIDDLE_NEW_NUMBERS[2]:
+            assert ends == [NO_MATCH, OK]
+        else:
+            assert ends == [NO_MATCH, NO_MATCH]
 
 
 @pytest.mark.parametrize("body", [b"", NOTHING, FORM.replace(b"password", b"text")])
