@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pip_retry_patch.messages import CLOSED_EARLY, Peer, Place, times
+from pip_retry_patch.messages import OTHER_PART, Peer, Place, times
 from pip_retry_patch.names import clean, format_seconds, host_of, name_of
 from pip_retry_patch.records import NamedTuple
 
 _PACKAGE_IS_FINE = "The network failed. Nothing is wrong with the package itself."
 _AGAIN = "Run the same command again when the connection is better."
 NO_NETWORK = "This machine has no network."
-_SERVER_IS_AT_FAULT = "The server is at fault, or what stands before it, not the package itself."
+SERVER_IS_AT_FAULT = "The server is at fault, or what stands before it, not the package itself."
+_BUSY = "The server is busy, or not quite back. Nothing is wrong with the package itself."
 _NO_RETRIES = "pip was told not to retry (--retries 0). Without that, it waits and tries again."
 
 
@@ -130,12 +131,9 @@ def web_page(place: Place, why: str, host: str, attempts: int, seconds: float) -
 
 def cut_page(url: str, size: int) -> Failure:
     """A page came, but not to its end. To fetch it anew may help."""
-    return _stopped(
-        Place(name_of(url), host_of(url), size, None),
-        CLOSED_EARLY,
-        "the page that came has no end",
-        _PACKAGE_IS_FINE,
-    )._replace(changed=True)
+    place = Place(name_of(url), host_of(url), size, None)
+    context = f"{clean(place.host)} is there, but the page that came has no end."
+    return _stopped(place, "", "", _PACKAGE_IS_FINE)._replace(context=context, changed=True)
 
 
 def changed(place: Place, why: str) -> Failure:
@@ -236,7 +234,7 @@ def busy_host(name: str, peer: Peer, trouble: str, tried: Tried, *, helped: bool
     return Failure(
         message=f"{peer} is there, but of no help now.",
         context=_asked(name, peer, trouble, tried),
-        note="The server is busy, or not quite back. Nothing is wrong with the package itself.",
+        note=SERVER_IS_AT_FAULT if trouble == OTHER_PART else _BUSY,
         hint=tried.hint("Run the same command again in a few minutes."),
         setting=("retry-patch-attempts", "50") if tried.retries else None,
         why=trouble,
@@ -269,17 +267,6 @@ def broken_request(name: str, host: str, why: str) -> Failure:
     )
 
 
-def bad_redirect(name: str, host: str, why: str) -> Failure:
-    """An answer leads to an address that nothing can be asked at."""
-    trouble = "the answer leads to an address that makes no sense"
-    return broken_request(name, host, f"{trouble}: {clean(why)}")._replace(
-        note=_SERVER_IS_AT_FAULT,
-        hint="Check the address that you asked for. If it is right, tell those who run the server.",
-        why=trouble,
-        first_contact=True,
-    )
-
-
 def index_refused(index: str, status: int, strict: bool) -> Failure:
     """An index answered with no page, in a way that asking again does not change.
 
@@ -293,7 +280,7 @@ def index_refused(index: str, status: int, strict: bool) -> Failure:
     return Failure(
         message=f"The index {index} could not be read.",
         context=f"{trouble[0].upper()}{trouble[1:]}.",
-        note=note if strict else _SERVER_IS_AT_FAULT,
+        note=note if strict else SERVER_IS_AT_FAULT,
         hint="Check its address and credentials. Or take it out of pip's options and settings.",
         why=trouble,
         first_contact=not strict,

@@ -22,6 +22,10 @@ TLS_CLOSED_EARLY = "the encrypted connection was closed early"
 HEADER_TOO_SLOW = "the answer's header did not arrive in time"
 
 
+OTHER_PART = "the server answers 206, with another part than was asked for"
+ONLY_A_PART = "the server sent a part only, though all of it was asked for"
+
+
 def tunnel_refused(answer: str) -> str:
     """`answer`: the status that a proxy answers a CONNECT with, and its reason."""
     return clean(f"the proxy answers {answer} to CONNECT")
@@ -59,6 +63,7 @@ class Place(NamedTuple):
 # The same in a line, where there is little room.
 _BRIEFLY = {
     CLOSED_EARLY: "closed early",
+    ONLY_A_PART: "only a part came",
     NO_ANSWER: "closed without an answer",
     NO_CONNECTION_IN_TIME: "connecting timed out",
     NO_DATA_IN_TIME: "timed out",
@@ -153,6 +158,8 @@ def up_to_attempts(attempts: int) -> str:
 
 def busy(status: int, wanted: float | None = None) -> str:
     """`wanted`: for how many seconds it asks (Retry-After)."""
+    if status == 206:
+        return OTHER_PART
     return f"the server answers {status}" + (f" and asks for {wanted:.0f} s" if wanted else "")
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
+import tarfile
 import threading
+import zipfile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
-from pip_retry_patch import failures, names
+from pip_retry_patch import failures, names, odd_answers
 from pip_retry_patch.hooks.cache import Library, evict, sweep
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.policy.representation import coding_of, is_web_page, media_of
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.continuation import Continuation
-from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.transport.errors import EarlyEnd, failure_of
+from pip_retry_patch.transport.pages import title_of
 from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
 
@@ -53,6 +56,7 @@ class DownloadHooks:
 
     :param fetching: lets the session's hook know what it is asked for while that lasts.
     :param mismatch: pip's HashMismatch.
+    :param error: makes the exception for a Failure and the error that led to it.
     """
 
     mirrors: Mirrors | None = None
@@ -64,8 +68,10 @@ class DownloadHooks:
         announce: Announcer,
         library: Library,
         mismatch: type[Exception],
+        error: Callable[[failures.Failure, Exception], Exception],
     ) -> None:
         self.fetching = fetching
+        self.error = error
         self._announce = announce
         self._library = library
         self._files = FileRing(announce)
@@ -170,6 +176,25 @@ class DownloadHooks:
         return self._files.check(wrapped, path, self._mismatch)
 
 
+# What pip must unpack, by the end of its name.
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
+
+
+def not_the_file(artifact: LinkedArtifact, path: str) -> failures.Failure | None:
+    """Return what is said of a file that no hash is known of and that pip cannot use in any way."""
+    name, host = artifact.name, artifact.host
+    is_metadata = path.endswith(".metadata")
+    with open(path, "rb") as file:
+        start = file.read(-1 if is_metadata else 4096)
+    if is_web_page("", start):
+        return odd_answers.web_page_for_file(name, host, title_of(start))
+    usable = not path.endswith(_ARCHIVES) or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    if is_metadata:
+        usable = b"\nname:" in b"\n" + start.lower()
+    size, media, coding = os.path.getsize(path), artifact.media, artifact.coding
+    return None if usable else odd_answers.not_of_its_kind(name, host, size, media, coding)
+
+
 class LinkedArtifact:
     """One of pip's links, as mismatch.Artifact describes it."""
 
@@ -192,7 +217,7 @@ class LinkedArtifact:
         self.name = names.name_of(link.url_without_fragment)
         self.host = names.host_of(link.url_without_fragment)
         self.media = self.coding = ""
-        self.cached = False
+        self.cached = self.part = False
         self.elsewhere: Elsewhere | None = None  # the other sources of it
         self._before: tuple[str, int] | None = None
         self.announced: int | None = None
@@ -203,6 +228,12 @@ class LinkedArtifact:
             self._hooks.record("fresh", self.name, self.host)
         with self._hooks.fetching(self, fresh):
             download = Download(*self._call(location))
+        failure = None if self.hashed else not_the_file(self, download.path)
+        if failure is not None:
+            self.forget()
+            if fresh:
+                raise self._hooks.error(failure, EarlyEnd())
+            return self.fetch(location, fresh=True)
         # Only now: before, pip may be killed while it puts the file into its cache.
         self.discard()
         self._hooks.leave_room(self._session, fetched=os.path.getsize(download.path))
@@ -227,6 +258,7 @@ class LinkedArtifact:
         length = response.headers.get("content-length") or ""
         self.announced = int(length[:18]) if length.isascii() and length.isdigit() else None
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)
+        self.part = response.status_code == 206 and "Range" not in response.request.headers
         self._hooks.leave_room(self._session, announced=self.announced or 0)
         self._urls.update(r.url for r in (*response.history, response))
 

@@ -23,12 +23,17 @@ _BEGINNINGS = {
 }
 
 
+# Content-Encodings that can be undone here.
+CODINGS = frozenset(["gzip", "x-gzip", "deflate"])
+
+
 class Fetch(NamedTuple):
     """One fetch of an artifact, as evidence.
 
     `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
     tells equal files from others. `continued`: so many bytes are from an earlier run. `media` is
-    its media type, `coding` its Content-Encoding, `start` its first bytes.
+    its media type, `coding` its Content-Encoding, `start` its first bytes. `part`: the server said
+    that it is a part (206), though all of it was asked for.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Fetch(NamedTuple):
     media: str = ""
     coding: str = ""
     start: bytes = b""
+    part: bool = False
 
     @property
     def is_web_page(self) -> bool:
@@ -85,6 +91,18 @@ def evidence(first: Fetch, second: Fetch | None, trouble: str = "") -> str:
 def _remedy(first: Fetch, second: Fetch | None) -> list[str]:
     last = second or first
     host = clean(last.host)
+    if last.part:
+        return [
+            f"  {host} sent a part of the file only (206), though all of it was",
+            "  asked for. Run the same command again later. If it stays so, tell those who run",
+            "  the server, or the proxy before it. Nothing is wrong with the package itself.",
+        ]
+    if not last.size:
+        return [
+            f"  What {host} sent is empty. Run the same command again later. If it",
+            "  stays so, tell those who run the server, or the proxy before it. Nothing is wrong",
+            "  with the package itself.",
+        ]
     if last.is_web_page:
         return [
             f"  {host} sent a web page in place of the file. A network that wants a",
@@ -97,6 +115,12 @@ def _remedy(first: Fetch, second: Fetch | None) -> list[str]:
         return [
             "  So it is not known whether the file was damaged on its way. Run the same",
             "  command again when the connection is better.",
+        ]
+    if second.coding and second.coding not in CODINGS:
+        return [
+            f"  Something between you and {host} encodes the file in a way that",
+            "  nobody had asked for and that pip cannot undo. Try another network, or ask those",
+            "  who run the proxy or the index.",
         ]
     if second.coding:
         return [

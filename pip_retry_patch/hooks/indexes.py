@@ -19,11 +19,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from pip_retry_patch import failures, messages, names
+from pip_retry_patch import failures, messages, names, odd_answers
+from pip_retry_patch.hooks.cache import evict
 from pip_retry_patch.hooks.reporting import Announcer
+from pip_retry_patch.policy.representation import media_of
 from pip_retry_patch.transport.errors import failure_of
+from pip_retry_patch.transport.pages import is_login, oddity
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
@@ -37,9 +41,16 @@ _NOT_THERE = (404, 410)
 
 
 class _Search(threading.local):
-    """The search for one project in this thread: the indexes that could not be read for it."""
+    """The search for one project in this thread.
+
+    `unread`: the indexes that could not be read for it. `logins`: those in whose place something
+    else answered. `page`: the URL of the last page that came.
+    """
 
     unread: dict[str, Exception] | None = None
+    logins: frozenset[str] = frozenset()
+    project = ""
+    page = ""
 
 
 class IndexHooks:
@@ -70,6 +81,7 @@ class IndexHooks:
         self._unread: dict[str, failures.Failure] = {}
         self._skipped: set[str] = set()
         self._told: set[str] = set()  # projects
+        self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
 
     @fail_open
     def create(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -90,8 +102,11 @@ class IndexHooks:
         try:
             with self._fetching(collector, location.url, quiet):
                 content = wrapped(*args, **kwargs)
-            if content is None and location.scheme in ("http", "https") and not quiet:
-                self._refuse(index)
+            if location.scheme in ("http", "https") and not quiet:
+                if content is None:
+                    self._refuse(index)
+                else:
+                    self._look(collector, location.url, content)
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
@@ -116,8 +131,30 @@ class IndexHooks:
         failure = failures.index_refused(shown, status, self._strict)
         if self._strict or status >= 500:
             raise self._error(failure, LookupError(shown))
-        if status >= 400:
+        if status >= 400 or status in (204, 205):
             self._unread.setdefault(index, failure)
+
+    def _look(self, collector: Any, url: str, page: Any) -> None:
+        """Note a page that pip can read, but that is not what an index has, or not all of it."""
+        search = self._search
+        search.page = page.url
+        # Up to pip 22.1 there is only HTML.
+        media = media_of({"content-type": getattr(page, "content_type", "text/html")})
+        odd = oddity(page.content, media, page.url, url, search.project)
+        if not odd:
+            return
+        self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
+        if not is_login(page.content, page.url, url, search.project):
+            return
+        for each in (url, page.url):
+            evict(collector.session, each)  # so that the next run asks for it again
+        index = _index_of(collector, url)
+        if index in collector.search_scope.index_urls:
+            search.logins |= {index}
+            if self._strict:
+                shown = _shown(index)
+                failure = failures.index_refused(shown, 200, self._strict)
+                raise self._error(failure, LookupError(shown))
 
     @contextlib.contextmanager
     def _fetching(self, collector: Any, url: str, quiet: bool) -> Iterator[None]:
@@ -146,25 +183,38 @@ class IndexHooks:
         self, wrapped: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
-        before, self._search.unread = self._search.unread, {}
+        search, project = self._search, args[0] if args else kwargs["project_name"]
+        before = vars(search).copy()
+        vars(search).update(unread={}, logins=frozenset(), project=project, page="")
         try:
             found = wrapped(*args, **kwargs)
-            unread = self._search.unread
+            unread, logins = search.unread, search.logins
+        except Exception as error:
+            self._blame_page(error)
+            raise
         finally:
-            self._search.unread = before
-        if not unread:
+            vars(search).clear()
+            vars(search).update(before)
+        if not unread and not logins:
             return found
-        project = args[0] if args else kwargs["project_name"]
         indexes = finder.search_scope.index_urls or finder.search_scope.find_links
-        if not found and all(index in unread for index in indexes):
+        if not found and unread and all(index in unread for index in indexes):
             raise unread[indexes[0]]
         places = sorted({place for place in map(_place_of, found) if place})
-        if places and indexes[0] in unread and project not in self._told:
+        first = indexes[0] in (unread or ()) or indexes[0] in logins
+        if places and first and project not in self._told:
             self._told.add(project)
             self._announce(
                 messages.found_elsewhere(project, " and ".join(places), _shown(indexes[0]))
             )
         return found
+
+    def _blame_page(self, error: Exception) -> None:
+        """Raise what is to be said where pip's parser failed on a page; pip ends in a traceback."""
+        page, frames = self._search.page, traceback.walk_tb(error.__traceback__)
+        if page and any(frame.f_code.co_name == "parse_links" for frame, _ in frames):
+            name, host = names.name_of(page), names.host_of(page)
+            raise self._error(odd_answers.no_index_page(name, host, str(error)), error) from error
 
     @fail_open
     def tell(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -172,6 +222,10 @@ class IndexHooks:
         text = wrapped(*args, **kwargs)
         unread = self._unread.items()
         more = [messages.may_be_unread(_shown(index), failure.why) for index, failure in unread]
+        plain = _plain(text)
+        for project, pages in self._odd.items():
+            if project in plain:
+                more += [odd_answers.odd_page(page, what) for page, what in pages.items()]
         return "\n".join([text, *more])
 
 
@@ -184,6 +238,11 @@ def _index_of(collector: Any, url: str) -> str:
     """Return the index, as it is configured, that the page of a project at `url` is of."""
     fitting = [s for s in _sources(collector) if f"{url}/".startswith(s.rstrip("/") + "/")]
     return max(fitting, key=len, default=url)
+
+
+def _plain(text: str) -> str:
+    """Return `text` with the names of projects in it in one spelling, more or less (PEP 503)."""
+    return text.lower().replace("_", "-").replace(".", "-")
 
 
 def _shown(index: str) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, TypeVar
 
 from pip_retry_patch import failures, messages
-from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
+from pip_retry_patch.hooks.evidence import CODINGS, Fetch, evidence, healed
 from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.errors import is_full, reason
 
@@ -56,13 +56,14 @@ class Artifact(Protocol):
     continued: int | None
     media: str
     coding: str
+    part: bool
 
     def fetch(self, location: str, fresh: bool) -> Download:
         """Let pip download it into a directory; `fresh`: past every cache.
 
         Afterwards `cached`, `host`, `announced` (the Content-Length), `continued` (how much of it
         an earlier run had kept, in bytes), `media` and `coding` (its media type and its
-        Content-Encoding, "" for none) tell of this fetch.
+        Content-Encoding, "" for none) and `part` (see evidence.Fetch) tell of this fetch.
         """
 
     def forget(self) -> None:
@@ -269,10 +270,8 @@ def _evidence(artifact: Artifact, path: str) -> Fetch:
         artifact.media,
         artifact.coding,
         start,
+        artifact.part,
     )
-
-
-CODINGS = frozenset(["gzip", "x-gzip", "deflate"])
 
 
 def decode(path: str, coding: str) -> Iterator[bytes]:

@@ -13,8 +13,10 @@ import os
 import sys
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures, names
+from pip_retry_patch import failures, names, odd_answers
+from pip_retry_patch.policy.representation import is_web_page
 from pip_retry_patch.transport import errors
+from pip_retry_patch.transport.pages import names_files, title_of, undecoded
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -187,22 +189,48 @@ def failure_of_traceback(
         name, host = names.name_of(url), names.host_of(url)
     except ValueError:
         return None  # pip was asked for an address that makes no sense
+    if type(error).__name__ == "ContentDecodingError":
+        return odd_answers.bad_coding(name, host)
     if isinstance(error, of_network):
         return failures.broken_request(name, host, errors.reason(error))
     if isinstance(error, ValueError):
-        return failures.bad_redirect(name, host, str(error))
+        return odd_answers.bad_redirect(name, host, str(error))
     return None
 
 
-def failure_of_redirect(
+def failure_of_answer(
     url: str, response: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> failures.Failure | None:
-    """Return what is said of a redirect that nobody could follow: pip takes its text for the file.
+    """Return what is said of an answer whose text pip would take for what it asked for.
+
+    That is a redirect that nobody could follow, a status that pip knows nothing of, or text that
+    cannot be read. A page that names files is one all the same.
 
     :param args: and `kwargs`, what `PipSession.request` was called with.
     """
-    followed = args[:1] == ("GET",) and kwargs.get("allow_redirects", True)
-    if not followed or not 300 <= response.status_code < 400:
+    status, whole = response.status_code, not kwargs.get("stream")
+    if status == 200 and not whole:
         return None
-    where = response.headers.get("Location") or "it names none"
-    return failures.bad_redirect(names.name_of(url), names.host_of(url), where)
+    if args[:1] != ("GET",) or not kwargs.get("allow_redirects", True):
+        return None
+    redirects, without_content = 300 <= status < 400, status in (204, 205) and not whole
+    if redirects or without_content or status >= 600:
+        if whole and names_files(response.content):
+            return None
+        where = response.headers.get("Location")
+        if redirects and (where or status not in (300, 304)):
+            where = where or "it names none"
+            return odd_answers.bad_redirect(names.name_of(url), names.host_of(url), where)
+        return odd_answers.odd_status(names.name_of(url), names.host_of(url), status)
+    if status >= 400 or not whole:
+        return None
+    coding = undecoded(response)
+    if coding:
+        return odd_answers.odd_coding(names.name_of(url), names.host_of(url), coding)
+    # What pip asks for without a header of its own is no page, but a file of requirements.
+    if status == 200 and not kwargs.get("headers"):
+        start = response.content[:4096]
+        if is_web_page("", start):
+            name, host = names.name_of(url), names.host_of(url)
+            return odd_answers.web_page_for_file(name, host, title_of(start))
+    return None

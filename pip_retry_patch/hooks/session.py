@@ -34,7 +34,7 @@ from pip_retry_patch.hooks.reporting import (
     Announcer,
     error_maker,
     errors_of_network,
-    failure_of_redirect,
+    failure_of_answer,
     failure_of_traceback,
     is_for_a_person,
 )
@@ -93,7 +93,7 @@ def install(session: Any) -> str:
     hook = SessionHook(guard, announce, error, session.requests.exceptions)
     hook.pip_resumes = hasattr(download, "_FileDownload")
     library = Library(pip, found, announce.complain)
-    downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch)
+    downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch, error)
     indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
     wrapped = list(WRAPPED)
     if found.mirrors:
@@ -244,7 +244,7 @@ class SessionHook:
                 with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
                     response = wrapped(*args, **kwargs)
                 self._under_way.status = response.status_code
-                lost = failure_of_redirect(url, response, args, kwargs)
+                lost = failure_of_answer(url, response, args, kwargs)
                 if lost is not None:
                     raise self._error(lost, EarlyEnd())
                 if kwargs.get("stream") or not self._is_cut(session, response):

@@ -207,6 +207,24 @@ def range_field(first: int, last: int | None) -> str:
     return f"bytes={first}-" if last is None else f"bytes={first}-{last}"
 
 
+def unasked_part(headers: Mapping[str, str], length: int | None) -> ContentRange | None:
+    """Return what a 206 brings that answers a request without Range; None if it may be all.
+
+    No server should send one (RFC 9110 section 15.3.7). Of several parts no position is told.
+
+    :param length: its Content-Length in bytes, None if it has none.
+    """
+    if media_of(headers) == "multipart/byteranges":
+        return ContentRange(None, None, None)
+    said = parse_content_range(headers.get("content-range"))
+    if said is None or said.first is None or said.last is None:
+        return None
+    size = said.last - said.first + 1
+    if length not in (None, size) or (said.first == 0 and said.total in (None, size)):
+        return None
+    return said
+
+
 class Span(NamedTuple):
     """Which bytes of a representation an answer brings.
 

@@ -24,6 +24,7 @@ from pip_retry_patch.transport.hosts import (
     busy_status,
     can_be_repeated,
     drop,
+    part_of,
     peer_of,
     status_of,
 )
@@ -112,7 +113,12 @@ class Asking:
         )
 
     def _busy(self, first: Any) -> int:
-        return busy_status(first, self._request.artifact)
+        return busy_status(first, self._request.artifact) or self._other_part(first)
+
+    def _other_part(self, first: Any) -> int:
+        """Return 206 for a part that does not begin as what pip asked for; 0 for all else."""
+        part = None if isinstance(first, Exception) else part_of(self._request, first)
+        return 206 if part is not None and part.first != 0 else 0
 
     def again(self, first: Any) -> Any:
         """Ask until the host is there and has time; return its answer.
@@ -180,7 +186,7 @@ class Asking:
                 attempts.patience = self._hosts.patience(self._patience, self._pool, again)
                 attempts.was_unreachable(errors.is_local(self._pool, again))
                 continue
-            if response.status not in ranges.BUSY_STATUSES:
+            if response.status not in ranges.BUSY_STATUSES and not self._other_part(response):
                 return response
             wanted = retry_after(response.headers)
             self._trouble, error = messages.busy(response.status, wanted), None

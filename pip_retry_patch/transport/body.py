@@ -169,7 +169,7 @@ class Body(Readable):
                 self._end()
         elif self._interruption is None:
             if self._stop is not None:
-                self._interruption = EarlyEnd(self._stop - self._offset)
+                self._interruption = EarlyEnd(self._stop - self._offset, part.short)
             elif part.final:
                 self._end()
             else:

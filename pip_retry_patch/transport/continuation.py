@@ -151,6 +151,7 @@ class Continued:
     def __init__(self, partial: Partial, part: Part) -> None:
         self.interruption: Exception | None = None
         self.final = True
+        self.short = part.short
         self.close = part.close
         self._partial = partial
         self._part = part
@@ -188,25 +189,27 @@ def without_offer(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in headers if name.lower() != "range"}
 
 
-def show_as_whole(response: Any, accepted: Accepted) -> None:
+def show_as_whole(response: Any, total: int, accepted: Accepted | None) -> None:
     """Let urllib3's response look like the whole one that was asked for (RFC 9110, 15.3.1).
 
     A 206 need not repeat the fields that the client had with the first part (15.3.7).
     """
-    headers, validators = response.headers, accepted.known.validators
+    headers = response.headers
     for name in ("Content-Range", "Transfer-Encoding"):
         headers.pop(name, None)
-    headers["Content-Length"] = str(accepted.total)
-    for name, value in (
-        ("ETag", validators.etag),
-        ("Last-Modified", validators.modified),
-        ("Content-Type", accepted.partial.header.content_type),
-    ):
-        if value and name not in headers:
-            headers[name] = value
+    headers["Content-Length"] = str(total)
+    if accepted is not None:
+        validators = accepted.known.validators
+        for name, value in (
+            ("ETag", validators.etag),
+            ("Last-Modified", validators.modified),
+            ("Content-Type", accepted.partial.header.content_type),
+        ):
+            if value and name not in headers:
+                headers[name] = value
     response.status, response.reason = 200, "OK"
     response.chunked = False
-    response.length_remaining = accepted.total
+    response.length_remaining = total
 
 
 def host_of(url: str) -> str:

@@ -20,8 +20,9 @@ from pip_retry_patch import failures, messages, names
 class EarlyEnd(http.client.IncompleteRead):
     """The body ended before its last byte, and no error said so (RFC 9112 section 8)."""
 
-    def __init__(self, missing: int | None = None) -> None:
+    def __init__(self, missing: int | None = None, why: str = messages.CLOSED_EARLY) -> None:
         super().__init__(b"", missing)
+        self.why = why
 
 
 class StoppedError(OSError):
@@ -215,7 +216,7 @@ def reason(error: BaseException) -> str:
         if isinstance(e, http.client.RemoteDisconnected):
             return messages.NO_ANSWER
         if isinstance(e, http.client.IncompleteRead):
-            return messages.CLOSED_EARLY
+            return getattr(e, "why", messages.CLOSED_EARLY)
         if isinstance(e, http.client.BadStatusLine):
             return messages.NOT_HTTP
         if isinstance(e, socket.timeout) or type(e).__name__ in _TIMEOUTS:

@@ -13,7 +13,7 @@ import random
 import time
 from typing import Any, Callable, Mapping
 
-from pip_retry_patch import failures
+from pip_retry_patch import failures, messages
 from pip_retry_patch.policy import ranges, representation
 from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import NONE, Attempts, Clock, Effort, Patience
@@ -21,7 +21,7 @@ from pip_retry_patch.transport import header
 from pip_retry_patch.transport.body import Body
 from pip_retry_patch.transport.continuation import Accepted, Continuation, Continued, show_as_whole
 from pip_retry_patch.transport.errors import failure_of
-from pip_retry_patch.transport.hosts import absolute_url, drop
+from pip_retry_patch.transport.hosts import absolute_url, drop, part_of
 from pip_retry_patch.transport.offer import Offer, retried
 from pip_retry_patch.transport.origin import Origin
 from pip_retry_patch.transport.origins import Origins, UnderWay
@@ -152,7 +152,7 @@ class Guard:
         try:
             if continuation is not None and accepted is None and continuation.settle(response):
                 sends_parts.refused = not sends_parts.proven
-            if patient or now.whole:
+            if patient or now.whole or part_of(request, response) is not None:
                 self._make_resumable(request, response, accepted, patient, origin)
         except Exception as why:
             logger.debug("pip-retry-patch could not guard a download: %r", why)
@@ -203,15 +203,22 @@ class Guard:
         # A 206 that was accepted need not say where it starts: pip sees the whole.
         length = response._fp.length if response._fp is not None else 0
         span = ranges.span_of(response.status, response.headers, length)
+        size = None  # of a part that pip is to see more of
         if accepted is not None:
-            span = ranges.Span(0, accepted.total, accepted.total)
+            span, size = ranges.Span(0, accepted.total, accepted.total), accepted.size
+        elif response.status == 206:
+            unasked = part_of(request, response)
+            if unasked is not None and unasked.first == 0 and unasked.last is not None:
+                # It goes on as if its connection had been cut where it ends.
+                span, size = ranges.Span(0, unasked.total, unasked.total), unasked.last + 1
         if span is None or (self._program and representation.is_endless(response.headers)):
             return
         start, stop, total = span
         continuation = self._under_way.continuation
         known = representation.Representation.of(response.headers, total)
         partial = None
-        came = response.status == 200 and not representation.is_web_page(known.media)
+        came = response.status == 200 or size is not None
+        came = came and not representation.is_web_page(known.media)
         if accepted is None and continuation is not None and came:
             url = request.url if origin is None else origin.url
             partial = continuation.keep(known, response.headers, url)
@@ -219,16 +226,19 @@ class Guard:
             origin = self._origins.of(request, self.patience if patient else NONE)
         # Only now, when little can fail: it changes what it reads from.
         part: Any = first_part(response)
+        if size is not None:
+            part.limit(size)
         if accepted is not None:
             partial, known = accepted.partial, accepted.known
-            if accepted.size is not None:
-                part.limit(accepted.size)
             part = Continued(partial, part)
+        elif size is not None:
+            part.short = messages.ONLY_A_PART
         response._fp = Body(
             *(response._fp, part, origin, known, start, stop, partial), shows_file=self._program
         )
+        if total is not None and (accepted is not None or size is not None):
+            show_as_whole(response, total, accepted)
         if accepted is not None and continuation is not None:
-            show_as_whole(response, accepted)
             continuation.announce(accepted)
 
 

@@ -124,6 +124,15 @@ def status_of(first: Any) -> int:
     return int(status[0]) if status else 0
 
 
+def part_of(request: Any, response: Any) -> ranges.ContentRange | None:
+    """Return which part an answer brings though pip asked for all; None for any other answer."""
+    if response.status != 206 or not request.of_pip or request.asked["method"] != "GET":
+        return None
+    if any(name.lower() == "range" for name in request.headers):
+        return None
+    return ranges.unasked_part(response.headers, getattr(response._fp, "length", None))
+
+
 def can_be_repeated(asked: Mapping[str, Any]) -> bool:
     return asked["method"] in ("GET", "HEAD")
 

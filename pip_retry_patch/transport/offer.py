@@ -58,8 +58,9 @@ class Offer:
         if not fields:
             return None, None
         offered = dict(kwargs, headers=dict(plain.headers, **fields))
+        request = self._request._replace(headers=offered["headers"])
         try:
-            response = self._sender.send(self._request, args, offered, True, self._brief)
+            response = self._sender.send(request, args, offered, True, self._brief)
         except Exception as error:
             if not continuation.is_offered or not was_sent(error):
                 raise

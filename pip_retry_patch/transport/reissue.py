@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import names
+from pip_retry_patch import messages, names
 from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.representation import is_web_page, media_of
 from pip_retry_patch.records import NamedTuple
@@ -45,7 +45,8 @@ class Part:
     :param close: ends it and gives its connection back, `True` if that can serve again.
     :param host: whose answer it is, for messages.
 
-    `final`: its end is the end of the representation, where nothing else tells that.
+    `final`: its end is the end of the representation, where nothing else tells that. `short`: why
+    it may end before that.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Part:
         host: str = "",
     ) -> None:
         self.host = host
-        self.final = True
+        self.final, self.short = True, messages.CLOSED_EARLY
         self.status = status
         self.headers = headers
         self.close = close

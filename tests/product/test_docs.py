@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pip_retry_patch import failures, messages, mirror_messages, settings
+from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
 from pip_retry_patch.failures import Tried
 from pip_retry_patch.hooks import evidence
 from pip_retry_patch.lab.faults import Cut, Reset
@@ -53,6 +53,7 @@ LINES: dict[Any, tuple[Any, ...]] = {
     messages.index_unread: (FIRST, REFUSED),
     messages.found_elsewhere: ("demo", "https://b.example/simple", FIRST),
     messages.may_be_unread: (FIRST, REFUSED),
+    odd_answers.odd_page: (PAGE, odd_answers.CAME_EMPTY),
     messages.accepted_short: (WHEEL, 40_000_000, 44_700_000),
     messages.decoded: (WHEEL, "gzip", HOST),
     messages.purged: (2, 45_600_000),
@@ -80,6 +81,15 @@ WAITING_FOR_HOST = (WHEEL, PEER, REFUSED)
 PARTS = {"tunnel_refused", "no_progress", "certificate_refused", "stream_damaged", "for_seconds"}
 PARTS |= {"up_to_attempts", "busy", "useless", "times", "waiting_for_host", "format_age", "answers"}
 
+# What stands in the line of a page that may not be what the index has.
+ODD_PAGES = [
+    odd_answers.names_no_file("Links for demo"),
+    odd_answers.for_people("Sign in", "login.example", "demo"),
+    odd_answers.HAS_NO_END,
+    odd_answers.IS_JSON,
+]
+PARTS |= {"names_no_file", "for_people"}
+
 ERRORS: dict[Any, failures.Failure] = {
     failures.gave_up: failures.gave_up(PLACE, REFUSED, None, 8, 41.0, unreachable=False),
     failures.unreachable_host: failures.unreachable_host(
@@ -97,7 +107,8 @@ ERRORS: dict[Any, failures.Failure] = {
 # Those that begin as `gave_up` or `broken_request` does, and `with_kept`, which adds to one.
 LIKE_OTHERS = {
     "refused",
-    "bad_redirect",
+    *("bad_redirect", "odd_status", "odd_coding", "bad_coding", "no_index_page"),
+    *("web_page_for_file", "not_of_its_kind"),
     "certificate",
     "web_page",
     "cut_page",
@@ -120,11 +131,14 @@ def test_every_line_is_on_its_page() -> None:
     shown += [messages.waiting_for_host(*WAITING_FOR_HOST, 30, False)]
     shown += [messages.waiting_for_host(*WAITING_FOR_HOST, 120, True)]
     shown += [evidence.healed(WHEEL, fetch) for fetch in HEALED]
+    shown += [odd_answers.odd_page(PAGE, what) for what in ODD_PAGES]
     shown += [error.message for error in ERRORS.values()]
     assert [line for line in shown if f"`{line}`" not in page] == []
     named = {make.__name__ for make in LINES} | PARTS
-    assert (makers(messages) | makers(mirror_messages)) - named == set()
-    assert makers(failures) - {make.__name__ for make in ERRORS} - LIKE_OTHERS == set()
+    errors = {make.__name__ for make in ERRORS} | LIKE_OTHERS
+    lines = makers(messages) | makers(mirror_messages) | makers(odd_answers)
+    assert lines - named - errors == set()
+    assert makers(failures) - errors == set()
 
 
 def test_every_setting_is_on_its_page_with_its_default() -> None:

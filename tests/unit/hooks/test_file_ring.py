@@ -29,6 +29,7 @@ class Artifact:
     def __init__(self, *fetches: bytes | Exception, coding: str = "") -> None:
         self.fetches = list(fetches)
         self.coding = coding
+        self.part = False
         self.cache: bytes | None = None
         self.kept = False
         self.fresh: list[bool] = []

@@ -17,6 +17,7 @@ from pip_retry_patch.policy.ranges import (
     judge,
     parse_content_range,
     range_field,
+    unasked_part,
 )
 from pip_retry_patch.policy.representation import Representation, Validators, coding_of, is_web_page
 
@@ -401,6 +402,29 @@ def test_no_header_is_a_crash_and_none_joins_what_starts_elsewhere(
         assert status == 206 and ranged
         assert label is None or label.first == OFFSET
         assert said.size is not None and (total is None or OFFSET + said.size <= total)
+
+
+@pytest.mark.parametrize(
+    ("headers", "length", "part"),
+    [
+        ({"content-range": "bytes 0-9/100"}, 10, (0, 9, 100)),
+        ({"content-range": "bytes 0-9/100"}, None, (0, 9, 100)),
+        ({"content-range": "bytes 5-9/100"}, 5, (5, 9, 100)),
+        ({"content-range": "bytes 5-9/*"}, 5, (5, 9, None)),
+        ({"content-type": "multipart/byteranges; boundary=x"}, 50, (None, None, None)),
+        # What may be all of it is taken, as ever.
+        ({"content-range": "bytes 0-9/10"}, 10, None),
+        ({"content-range": "bytes 0-9/*"}, 10, None),
+        ({"content-range": "bytes 0-9/100"}, 100, None),
+        ({"content-range": "bytes */100"}, 100, None),
+        ({"content-range": "nonsense"}, 100, None),
+        ({}, 100, None),
+    ],
+)
+def test_a_part_that_nobody_asked_for_is_told_from_all(
+    headers: dict[str, str], length: int | None, part: Any
+) -> None:
+    assert unasked_part(headers, length) == part
 
 
 def test_range_field_is_inclusive() -> None:

@@ -1,0 +1,123 @@
+"""An index on loopback that answers exactly what a test says, byte by byte."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socketserver
+import threading
+from typing import Any, Callable, Iterator, Mapping, Sequence, Union
+
+from pip_retry_patch.lab.packages import Package
+
+DEMO = Package("demo", 30_000)
+WHEEL = DEMO.wheel()
+METADATA = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+JSON = "application/vnd.pypi.simple.v1+json"
+
+# What is sent for one request: given the fields of its header, or always the same.
+Answer = Union[bytes, Callable[[Mapping[str, str]], bytes]]
+
+
+def reply(
+    status: int = 200,
+    body: bytes = b"",
+    media: str = "text/html",
+    length: int | None = None,
+    **fields: str,
+) -> bytes:
+    """Return an answer; an underscore in the name of a field stands for a hyphen."""
+    shown = {"Content-Type": media, "Content-Length": str(len(body) if length is None else length)}
+    shown.update({name.replace("_", "-"): value for name, value in fields.items()})
+    lines = [f"HTTP/1.1 {status} -", *(f"{name}: {value}" for name, value in shown.items())]
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
+
+
+def part(first: int, last: int, of: bytes, media: str = "text/html", **fields: str) -> bytes:
+    """Return a 206 with the bytes from `first` to `last` of something."""
+    told = f"bytes {first}-{last}/{len(of)}"
+    return reply(206, of[first : last + 1], media, None, Content_Range=told, **fields)
+
+
+def starting(size: int, of: bytes, **fields: str) -> Answer:
+    """Return what sends the first `size` bytes of something, and the rest where that is asked."""
+
+    def answer(asked: Mapping[str, str]) -> bytes:
+        first = int(asked.get("range", "bytes=0-")[6:].partition("-")[0])
+        return part(first, (len(of) if "range" in asked else size) - 1, of, **fields)
+
+    return answer
+
+
+def page(hashed: bool = True, metadata: bool = False) -> bytes:
+    """Return the page of `demo`."""
+    digest = f"#sha256={hashlib.sha256(WHEEL).hexdigest()}" if hashed else ""
+    told = f"sha256={hashlib.sha256(METADATA).hexdigest()}" if hashed else "true"
+    more = f' data-core-metadata="{told}" data-dist-info-metadata="{told}"' if metadata else ""
+    link = f'<a href="/files/{DEMO.filename}{digest}"{more}>{DEMO.filename}</a>'
+    return f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
+
+
+class Odd:
+    """An index with one project, `demo`.
+
+    :param answers: for "page", "file" and "metadata": what is sent for the first request, for the
+        second and so on, the last one for all that follow. What is left out is answered rightly.
+
+    `asked`: what was asked for, in order. `ranges`: the Range fields of the requests that had one.
+    """
+
+    def __init__(self, answers: Mapping[str, Sequence[Answer]], port: int) -> None:
+        self.asked: list[str] = []
+        self.ranges: list[str] = []
+        self.url = f"http://127.0.0.1:{port}"
+        self.index_url = f"{self.url}/simple/"
+        self.file_url = f"{self.url}/files/{DEMO.filename}"
+        self._answers = answers
+
+    def answer(self, kind: str, fields: Mapping[str, str]) -> bytes:
+        self.asked.append(kind)
+        if "range" in fields:
+            self.ranges.append(fields["range"])
+        answers = self._answers[kind]
+        answer = answers[min(self.asked.count(kind), len(answers)) - 1]
+        return answer if isinstance(answer, bytes) else answer(fields)
+
+
+@contextlib.contextmanager
+def odd_index(hashed: bool = True, **answers: Sequence[Answer]) -> Iterator[Odd]:
+    """Serve an index on a port of loopback while this lasts.
+
+    :param hashed: its page has hashes.
+    :param answers: as `Odd` takes them. If metadata is among them, the page says that it is there.
+    """
+    right: dict[str, Sequence[Answer]] = {
+        "page": [reply(200, page(hashed, "metadata" in answers))],
+        "file": [reply(200, WHEEL, "application/zip")],
+        "other": [reply(404)],
+    }
+    right.update(answers)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                path = self.rfile.readline().split()[1].decode().partition("?")[0]
+                lines = iter(self.rfile.readline, b"\r\n")
+                fields = dict(line.decode("latin-1").strip().split(": ", 1) for line in lines)
+                kind = "page" if path == "/simple/demo/" else "other"
+                if path.startswith("/files/"):
+                    kind = "metadata" if path.endswith(".metadata") else "file"
+                named = {name.lower(): value for name, value in fields.items()}
+                self.wfile.write(served.answer(kind, named))
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """Let no thread's error fill a test's output."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        served = Odd(right, int(server.server_address[1]))
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield served
+        server.shutdown()
