@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pip_retry_patch import failures, messages, mirror_messages, settings
+from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
 from pip_retry_patch.failures import Failure
 from pip_retry_patch.messages import Peer, Place
 
 NAME = "demo-1.0-py3-none-any.whl"
+PAGE = "the page https://h.example/simple/demo/"
 PLACE = Place(NAME, "files.example", 22_800_000, 44_700_000)
 UNKNOWN = PLACE._replace(total=None)
 HOST = Peer("h.example")
@@ -73,6 +74,11 @@ def lines() -> list[str]:
         messages.unknown_setting("retry-patch-patiance", "retry-patch-patience"),
         messages.unknown_setting("retry-patch-x", ""),
         messages.bad_setting("retry-patch-patience", "soon", "a number of seconds", "120"),
+        odd_answers.odd_page(PAGE, odd_answers.CAME_EMPTY),
+        odd_answers.odd_page(PAGE, odd_answers.HAS_NO_END),
+        odd_answers.odd_page(PAGE, odd_answers.IS_JSON),
+        odd_answers.odd_page(PAGE, odd_answers.names_no_file("Sign in")),
+        odd_answers.odd_page(PAGE, odd_answers.for_people("Sign in", "login.example", "demo")),
         mirror_messages.mirror_serves("https://i.example/", "refused", "https://messages.example/"),
         mirror_messages.mirror_serves_file(NAME, "h.example", "refused", "messages.example", 0),
         mirror_messages.mirror_serves_file(
@@ -123,10 +129,16 @@ def errors() -> list[Failure]:
             NAME, HOST, "the server answers 503", TRIED, 3600.0, helped=False
         ),
         failures.broken_request(NAME, "h.example", "too many redirects"),
-        failures.bad_redirect(NAME, "h.example", "http://["),
         failures.index_refused("https://i.example/", 403, False),
         failures.index_refused("https://i.example/", 200, True),
         failures.with_kept(failures.changed(PLACE, "refused")),
+        odd_answers.bad_redirect(NAME, "h.example", "http://["),
+        *(odd_answers.odd_status(NAME, "h.example", status) for status in (204, 300, 304, 999)),
+        odd_answers.odd_coding(PAGE, "h.example", "br"),
+        odd_answers.bad_coding(PAGE, "h.example"),
+        odd_answers.no_index_page(PAGE, "h.example", "Expecting value: line 1 column 1"),
+        odd_answers.web_page_for_file(NAME, "h.example", "Sign in"),
+        odd_answers.not_of_its_kind(NAME, "h.example", 1800, "application/octet-stream", "br"),
     ]
 
 

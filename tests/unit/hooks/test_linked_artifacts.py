@@ -42,6 +42,10 @@ def test_the_hashes_are_those_that_pip_will_check(
     assert hashes_of(link(*of_link), expected) == hashes
 
 
+# What every response has.
+ANSWER: dict[str, Any] = {"status_code": 200, "request": SimpleNamespace(headers={})}
+
+
 class Hooks:
     """As much of DownloadHooks as an artifact uses."""
 
@@ -104,7 +108,7 @@ class World:
     def came(self, url: str = URL, history: Any = (), **headers: str) -> None:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         past = [SimpleNamespace(url=each) for each in history]
-        response = SimpleNamespace(url=url, headers=fields, history=past, from_cache=True)
+        response = SimpleNamespace(url=url, headers=fields, history=past, from_cache=True, **ANSWER)
         self.artifact.note(response, None)
 
 
@@ -118,7 +122,7 @@ def test_before_it_is_fetched_it_has_the_names_of_its_link(tmp_path: Path) -> No
 
 def test_a_fetch_is_told_to_the_session_and_leaves_nothing_on_the_shelf(tmp_path: Path) -> None:
     shelf, noted = Shelf(), []
-    world = World(tmp_path, shelf)
+    world = World(tmp_path, shelf, hashes={"sha256": [A]})
     world.hooks.record = lambda *line: noted.append(line)
     download = world.artifact.fetch(str(tmp_path), fresh=False)
     assert download == (str(tmp_path / NAME), "application/zip")
@@ -153,7 +157,7 @@ def test_what_a_response_says_is_remembered(length: str, size: int | None, tmp_p
 
 def test_how_much_an_earlier_run_had_is_remembered(tmp_path: Path) -> None:
     artifact = World(tmp_path).artifact
-    response = SimpleNamespace(url=URL, headers={}, history=())
+    response = SimpleNamespace(url=URL, headers={}, history=(), **ANSWER)
     continuation: Any = SimpleNamespace(continued=300)
     artifact.note(response, continuation)
     assert artifact.continued == 300 and artifact.cached is False

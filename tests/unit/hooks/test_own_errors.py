@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from pip_retry_patch import failures
+from pip_retry_patch import failures, odd_answers
 from pip_retry_patch.hooks import reporting
 from pip_retry_patch.hooks.reporting import Announcer, advised, error_maker
 
@@ -91,7 +91,6 @@ def test_a_hint_that_cannot_be_made_costs_nothing_else() -> None:
         "ConnectionError",
         "ReadTimeout",
         "ChunkedEncodingError",
-        "ContentDecodingError",
         "RetryError",
         "TooManyRedirects",
         "SSLError",
@@ -103,6 +102,13 @@ def test_what_pip_would_show_as_a_traceback_is_a_failure(kind: str) -> None:
     url = "https://me:SECRET@h.example/a/demo-1.0.whl?sig=SECRET"
     found = reporting.failure_of_traceback(url, error, of_network)
     assert found == failures.broken_request("demo-1.0.whl", "h.example", "broken")
+
+
+def test_what_cannot_be_decoded_is_told_as_that() -> None:
+    of_network = reporting.errors_of_network(requests.exceptions)
+    error = requests.exceptions.ContentDecodingError("broken")
+    found = reporting.failure_of_traceback("https://h.example/a/demo-1.0.whl", error, of_network)
+    assert found == odd_answers.bad_coding("demo-1.0.whl", "h.example")
 
 
 def test_what_is_not_of_a_network_stays_a_traceback() -> None:

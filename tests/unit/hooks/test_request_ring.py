@@ -94,6 +94,7 @@ class World:
 
     def ask(self, *args: Any, **kwargs: Any) -> Any:
         given = args or ("GET", URL)
+        kwargs.setdefault("headers", {"Accept": "text/html"})  # as pip asks for a page
         request: Any = self.hook.request
         return request(self.wrapped, self.session, given, kwargs)
 
