@@ -108,7 +108,7 @@ def check_page(content: bytes, kind: str) -> list[Any]:
         assert mirror.base in (INDEX, MIRROR)
         parts = urlsplit(mirror.url)
         assert parts.scheme in ("http", "https")
-        # As pip names a link: without the slash at its end, by its host where there is nothing else.
+        # As pip names a link: without a slash at its end, or by its host where nothing else is.
         last = unquote(parts.path).rstrip("/").rpartition("/")[2]
         assert (last or parts.netloc) == NAME
         assert mirror.url != URL and WRONG not in parts._replace(query="").geturl()
