@@ -100,6 +100,9 @@ def test_the_finder_that_comes_last_asks_first_once(monkeypatch: pytest.MonkeyPa
         assert spec is None and asked == [("json", ["nowhere"], None)]
         assert vars(PathFinder)["find_spec"] is original
         assert PathFinder.find_spec("json") is not None and len(asked) == 1
+        trigger.be_asked_next(first)
+        found = PathFinder.find_spec("json")
+        assert found is not None and found.name == "json" and len(asked) == 2
         answer: Any = ModuleSpec("json", None)
         trigger.be_asked_next(lambda *_: answer)
         assert PathFinder.find_spec("json") is answer

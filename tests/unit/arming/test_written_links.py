@@ -148,7 +148,7 @@ def test_an_environments_own_python_says_where_its_packages_are(tmp_path: Path) 
     def answering(*answer: Any) -> Path:
         python = tmp_path / "bin" / "python"
         python.parent.mkdir(exist_ok=True)
-        python.write_text(f"#!/bin/sh\n[ \"$1\" = -I ] && echo '{json.dumps(answer)}'\n")
+        python.write_text(f"#!/bin/sh\n[ \"$1 $2\" = '-I -c' ] && echo '{json.dumps(answer)}'\n")
         python.chmod(0o755)
         return tmp_path
 

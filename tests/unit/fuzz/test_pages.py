@@ -64,6 +64,7 @@ PAGES = (
     b"\xff\xfe",
     b"[" * 5000,
     html(link(f"/f/{NAME}?sha256={WRONG}")),  # a query lists no hash
+    html(link(f"/f/{NAME}/")),
 )
 PARTS = (
     *(b"", b"<", b">", b'"', b"'", b"/", b"#", b"=", b"&", b"%", b"%00", b"\0", b"\xff", b"\n"),
@@ -107,8 +108,9 @@ def check_page(content: bytes, kind: str) -> list[Any]:
         assert mirror.base in (INDEX, MIRROR)
         parts = urlsplit(mirror.url)
         assert parts.scheme in ("http", "https")
-        # As pip names a link: by its host where there is nothing else.
-        assert (unquote(parts.path).rpartition("/")[2] or parts.netloc) == NAME
+        # As pip names a link: without a slash at its end, or by its host where nothing else is.
+        last = unquote(parts.path).rstrip("/").rpartition("/")[2]
+        assert (last or parts.netloc) == NAME
         assert mirror.url != URL and WRONG not in parts._replace(query="").geturl()
     return found
 

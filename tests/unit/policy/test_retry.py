@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch.policy.retry import Effort, Patience, next_wait, retry_after
+from pip_retry_patch.policy.retry import (
+    Attempts,
+    Clock,
+    Effort,
+    Patience,
+    next_wait,
+    retry_after,
+)
 
 DEFAULT = Patience()
 
@@ -237,3 +244,14 @@ def test_the_seconds_of_a_server_begin_when_this_machine_has_a_network_again() -
     assert next_wait(DEFAULT, back, 230.0, longest) is not None
     assert next_wait(DEFAULT, back, 239.0, longest) is None
     assert back.was_unreachable(119.0).lost_at == 118.0
+
+
+def test_only_what_was_waited_for_lengthens_the_next_wait() -> None:
+    now = [0.0]
+    attempts = Attempts(Patience(), Clock(lambda: now[0], lambda _: None, longest), Effort())
+    assert attempts.wait()
+    now[0] = 15.0
+    attempts.was_unhelpful(at_once=True)
+    assert attempts.effort.took == 0.0
+    attempts.was_unhelpful()
+    assert attempts.effort.took == 15.0

@@ -96,6 +96,16 @@ def test_what_may_not_be_repeated_is_asked_once(method: str) -> None:
     assert end.value.failure.setting is None, "no patience is of use"
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_refused_tunnel_is_told_after_pips_own_retries(answered: bool) -> None:
+    said = OSError("Tunnel connection failed: 403 Forbidden")
+    world = OfFile(lambda n: urllib3.exceptions.ProxyError("no tunnel", said))
+    with pytest.raises(ToldError) as end:
+        world.get(answered)
+    assert "refuses the connection to files.example" in end.value.failure.message
+    assert end.value.failure.first_contact is not answered and world.asked == OWN
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_may_be_repeated_is(method: str) -> None:
     """pip asks with HEAD what a file is, before it reads parts of it."""
