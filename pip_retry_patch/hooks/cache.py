@@ -72,7 +72,11 @@ class Library:
         if not os.access(there, os.W_OK | os.X_OK):
             return "it cannot be written to"
         filesystem = importlib.import_module(f"{self._pip}._internal.utils.filesystem")
-        return "" if filesystem.check_path_owner(wanted) else "it belongs to another user"
+        if filesystem.check_path_owner(wanted):
+            return ""
+        # For root pip asks whose the link itself is, and takes that for another user's.
+        is_link = os.path.islink(wanted)
+        return "it is a symbolic link" if is_link else "it belongs to another user"
 
     def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:
         """Return the place of an artifact that pip will check against these hashes.

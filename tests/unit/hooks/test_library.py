@@ -54,6 +54,14 @@ def test_a_link_to_a_directory_is_followed_once(
     assert library(partials_dir=str(tmp_path / "link")).directory(None) == tmp_path / "real"
 
 
+def test_a_link_that_pip_does_not_trust_is_told_as_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pip._internal.utils.filesystem.check_path_owner", lambda path: False)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert library(partials_dir=str(tmp_path / "link")).trouble() == "it is a symbolic link"
+
+
 def test_a_directory_that_cannot_be_used_is_said_once_and_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     lines: list[str] = []
