@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks import charts
 from benchmarks.processes import ProcessError
 from tests.support import directories, environments, programs, runs
-from tests.support.downloads import GAVE_UP, HASH, NO_MATCH, OK, TRACEBACK
+from tests.support.downloads import OK, outcome_of
 from tests.support.environments import Environment
 from tests.support.matrix import NEWEST
 from tests.support.proxies import CuttingConnectProxy, WeatherProxy
@@ -114,7 +114,7 @@ def install(environment: Environment, proxy: CuttingConnectProxy, quick: bool) -
         round(seconds, 1),
         sum(proxy.downstream.values()),
         dict(sorted(proxy.struck.items())) if isinstance(proxy, WeatherProxy) else {},
-        len(outcome.warnings("interrupted")),
+        len(outcome.interruptions),
         len(frozen),
         digest("\n".join(frozen)),
         len(files),
@@ -137,20 +137,10 @@ def installed(environment: Environment) -> dict[str, str]:
     }
 
 
-ENDS = (
-    ("Traceback (most recent call last)", TRACEBACK),
-    ("DO NOT MATCH THE HASHES", HASH),
-    ("No matching distribution found", NO_MATCH),
-    ("incomplete-download", GAVE_UP),
-    ("not enough bytes were received", GAVE_UP),
-)
-
-
 def end_of(outcome: programs.Outcome) -> str:
     """Name the end of an install in a word or two."""
-    if outcome.returncode == 0:
-        return OK
-    return next((end for words, end in ENDS if words in outcome.output), "error")
+    end = OK if outcome.returncode == 0 else outcome_of(outcome)
+    return "error" if end == outcome.output else end
 
 
 # Telling
