@@ -85,8 +85,8 @@ def name_of(url: str) -> str:
     return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
 
 
-# Of sdists, as pip knows them.
-_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+# The ends of the names of sdists, as pip knows them.
+SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 
 
 def short(name: str) -> str:
@@ -99,5 +99,5 @@ def short(name: str) -> str:
     if name.endswith((".whl", ".whl.metadata")):
         what = " (metadata)" if name.endswith(".metadata") else ""
         return "-".join(name.split("-")[:2]) + what if name.count("-") >= 4 else name
-    ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
+    ending = next((ending for ending in SDISTS if name.endswith(ending)), "")
     return name[: len(name) - len(ending)]

@@ -177,7 +177,7 @@ class DownloadHooks:
 
 
 # What pip must unpack, by the end of its name.
-_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
+_ARCHIVES = (".whl", ".tar", *names.SDISTS)
 
 
 def not_the_file(artifact: LinkedArtifact, path: str) -> failures.Failure | None:

@@ -37,7 +37,7 @@ def is_cut(response: Any) -> bool:
 
 
 # What pip takes for a file, by the end of its name; the commonest first.
-_FILES = (b".whl", b".tar.gz", b".zip", b".tar.bz2", b".tgz", b".tar.xz", b".tar", b".egg")
+_FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
 
 
 def names_files(content: bytes) -> bool:
