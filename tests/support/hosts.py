@@ -72,6 +72,14 @@ def answering(answer: bytes | None) -> Iterator[int]:
                 else:
                     self.request.sendall(answer)
 
+    with listening(Handler) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def listening(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    """Serve on a port of loopback while this lasts: each connection in a thread of its own."""
+
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
@@ -82,7 +90,7 @@ def answering(answer: bytes | None) -> Iterator[int]:
             """Close without the shutdown() that would turn a prepared reset into a FIN."""
             request.close()
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield int(server.server_address[1])
         server.shutdown()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socketserver
-import threading
-from typing import Any, Callable, Iterator, Mapping, Sequence, Union
+from typing import Callable, Iterator, Mapping, Sequence, Union
 
 from pip_retry_patch.lab.packages import Package
+from tests.support.hosts import listening
+from tests.support.scripted import fields_of
 
 DEMO = Package("demo", 30_000)
 WHEEL = DEMO.wheel()
@@ -102,22 +103,12 @@ def odd_index(hashed: bool = True, **answers: Sequence[Answer]) -> Iterator[Odd]
         def handle(self) -> None:
             with contextlib.suppress(OSError):
                 path = self.rfile.readline().split()[1].decode().partition("?")[0]
-                lines = iter(self.rfile.readline, b"\r\n")
-                fields = dict(line.decode("latin-1").strip().split(": ", 1) for line in lines)
+                fields = fields_of(self.rfile)
                 kind = "page" if path == "/simple/demo/" else "other"
                 if path.startswith("/files/"):
                     kind = "metadata" if path.endswith(".metadata") else "file"
-                named = {name.lower(): value for name, value in fields.items()}
-                self.wfile.write(served.answer(kind, named))
+                self.wfile.write(served.answer(kind, fields))
 
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """Let no thread's error fill a test's output."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        served = Odd(right, int(server.server_address[1]))
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with listening(Handler) as port:
+        served = Odd(right, port)
         yield served
-        server.shutdown()

@@ -22,6 +22,13 @@ class Answer(NamedTuple):
 Script = Callable[[Mapping[str, str]], Answer]
 
 
+def fields_of(incoming: Any) -> dict[str, str]:
+    """Read the header of a request behind its first line; the names are in lower case."""
+    lines = iter(incoming.readline, b"\r\n")
+    pairs = (line.decode("latin-1").strip().split(": ", 1) for line in lines)
+    return {name.lower(): value for name, value in pairs}
+
+
 class Scripted:
     """Answers the n-th request by the n-th script, later ones by the last. A context manager.
 
@@ -59,9 +66,7 @@ class Scripted:
         """Answer one request; False at the end of the connection."""
         if not incoming.readline():
             return False
-        lines = iter(incoming.readline, b"\r\n")
-        fields = dict(line.decode("latin-1").strip().split(": ", 1) for line in lines)
-        fields = {name.lower(): value for name, value in fields.items()}
+        fields = fields_of(incoming)
         self.requests.append(fields)
         script = self._scripts[min(len(self.requests), len(self._scripts)) - 1]
         answer = script(fields)
