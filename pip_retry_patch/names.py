@@ -6,6 +6,7 @@ Nothing here lets credentials or a signature through.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 
@@ -72,6 +73,7 @@ def redacted(text: str) -> str:
     return _without_userinfo(f"{before}://{place}{slash}{path.partition('?')[0]}")
 
 
+@lru_cache(maxsize=16)  # of one URL, three parts of a download ask for it
 def name_of(url: str) -> str:
     """Return what a user would call the thing at `url`: a file's name, or an index page.
 

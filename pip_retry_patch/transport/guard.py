@@ -115,7 +115,7 @@ class Guard:
     def _open(
         self, wrapped: Calls, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        now = self._under_way
+        now = self._under_way.now
         asked = dict(zip(_URLOPEN_PARAMETERS, args), **kwargs)
         for name in ("headers", "retries"):
             if asked.get(name) is None:
@@ -138,7 +138,7 @@ class Guard:
         if elsewhere is not None and waits:
             # The others are asked where this one has nothing, and this one is not asked for long.
             elsewhere.original = self._origins.of(request, self.patience)
-            elsewhere.capture = functools.partial(now.capture, brief=True)
+            elsewhere.capture = functools.partial(self._under_way.capture, brief=True)
             ask = functools.partial(self._ask, wrapped, request, args, kwargs, continuation, True)
             attempts = Attempts(self.patience, self.clock, Effort())
             patience_of = functools.partial(self._sender.patience_of, pool)
@@ -172,7 +172,7 @@ class Guard:
         waits: bool,
     ) -> tuple[Any, Accepted | None]:
         """Return the answer of the request's own host, and what is kept if that goes on with it."""
-        response, accepted, brief = None, None, self._under_way.is_brief
+        response, accepted, brief = None, None, self._under_way.now.is_brief
         if continuation is not None:
             sends_parts = self._origins.ranges_of(request.pool)
             offer = Offer(continuation, request, self._sender, sends_parts, brief)
@@ -214,7 +214,7 @@ class Guard:
         if span is None or (self._program and representation.is_endless(response.headers)):
             return
         start, stop, total = span
-        continuation = self._under_way.continuation
+        continuation = self._under_way.now.continuation
         known = representation.Representation.of(response.headers, total)
         partial = None
         came = response.status == 200 or size is not None

@@ -158,5 +158,7 @@ def absolute_url(pool: Any, url: str) -> str:
 
 def same_resource(one: str, other: str) -> bool:
     """Whether two URLs name the same thing on the same host."""
+    if one == other:
+        return True
     a, b = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
     return (a.hostname, a.path, a.query) == (b.hostname, b.path, b.query)

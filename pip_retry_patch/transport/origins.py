@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pip_retry_patch.transport.elsewhere import Elsewhere
 
 
-class UnderWay(threading.local):
-    """The request that this thread is sending; `pip list --outdated` used to have several."""
+class Sending:
+    """A request of pip's session, as long as it is sent; see `UnderWay.sending`."""
 
     url = ""
     again: Again | None = None
@@ -37,20 +37,19 @@ class UnderWay(threading.local):
     capturing = False
     captured: Captured | None = None
 
+    def __init__(self, **what: Any) -> None:
+        vars(self).update(what)
+
     @property
     def is_brief(self) -> bool:
         """Whether there is another source to ask."""
         return self.brief or self.elsewhere is not None
 
-    @contextlib.contextmanager
-    def during(self, **what: Any) -> Iterator[None]:
-        before = vars(self).copy()
-        vars(self).update(what)
-        try:
-            yield
-        finally:
-            vars(self).clear()
-            vars(self).update(before)
+
+class UnderWay(threading.local):
+    """What this thread is sending `now`; `pip list --outdated` used to have several threads."""
+
+    now = Sending()
 
     @contextlib.contextmanager
     def sending(
@@ -78,12 +77,24 @@ class UnderWay(threading.local):
         :param brief: there is another source to ask, so this one gets one retry.
         :param until: the clock's reading at which the body must have come.
         """
-        what = {"url": url, "again": again, "hashed": hashed, "artifact": artifact, "whole": whole}
-        what.update(elsewhere=elsewhere, brief=brief, until=until, capturing=False)
+        before, self.now = (
+            self.now,
+            Sending(
+                url=url,
+                again=again,
+                hashed=hashed,
+                artifact=artifact,
+                continuation=continuation,
+                whole=whole,
+                elsewhere=elsewhere,
+                brief=brief,
+                until=until,
+            ),
+        )
         try:
-            with self.during(**what, continuation=continuation):
-                yield
+            yield
         finally:
+            self.now = before
             if continuation is not None:
                 continuation.end()
 
@@ -92,11 +103,16 @@ class UnderWay(threading.local):
 
         :param brief: without the retries of urllib3.
         """
-        with self.during(capturing=True, captured=None, brief=brief):
+        before = self.now
+        asked = {**vars(before), "capturing": True, "captured": None, "brief": brief}
+        self.now = now = Sending(**asked)
+        try:
             again(fields)
-            if self.captured is None:
-                raise CachedAnswerError("it was answered from a cache")
-            return self.captured
+        finally:
+            self.now = before
+        if now.captured is None:
+            raise CachedAnswerError("it was answered from a cache")
+        return now.captured
 
 
 class Origins:
@@ -129,12 +145,12 @@ class Origins:
 
     def of(self, request: Request, patience: Patience) -> Origin:
         """Return where the answer to this request comes from, to ask there again."""
-        now = self._under_way
+        now = self._under_way.now
         again, first_url = now.again, now.url
 
         def capture(fields: Mapping[str, str]) -> Captured:
             assert again is not None
-            return now.capture(again, fields)
+            return self._under_way.capture(again, fields)
 
         if self._program and no_retries(request.asked.get("retries")):
             patience = patience._replace(seconds=0.0)

@@ -50,9 +50,8 @@ def with_waits(retries: Any, waits: Waits) -> Any:
     base = type(retries)
     if base not in _classes:
         _classes[base] = _class(base)
-    made = retries.new(respect_retry_after_header=False)
-    made.__class__ = _classes[base]  # which has the same attributes
-    made.waits = waits
+    made: Any = object.__new__(_classes[base])  # `retries.new()` would look at each attribute
+    vars(made).update(vars(retries), respect_retry_after_header=False, waits=waits)
     return made
 
 
