@@ -7,7 +7,9 @@ pip with the patch, by as many requests.
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 from email.utils import formatdate
 from typing import Mapping, NamedTuple, Sequence
 
@@ -355,9 +357,21 @@ def test_a_file_that_no_hash_is_known_of_and_that_is_none_is_told(
     check(case, armed(pip, python), bare(pip, python))
 
 
+def cut_sdist() -> bytes:
+    """Return an answer without a length that breaks off in the middle of an sdist."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        member = tarfile.TarInfo("demo-1.0/demo.py")
+        member.size = len(WHEEL)
+        tar.addfile(member, io.BytesIO(WHEEL))
+    sent = made.getvalue()[:20_000]
+    return b"HTTP/1.0 200 OK\r\nContent-Type: application/gzip\r\n\r\n" + sent
+
+
 SDISTS = {
-    "web-page": (FORM, 'web page came in place of the file ("Sign in")'),
-    "text": (b"Access denied", "no whole archive (13 bytes of text/html)"),
+    "web-page": (reply(200, FORM), 'web page came in place of the file ("Sign in")'),
+    "text": (reply(200, b"Access denied"), "no whole archive (13 bytes of text/html)"),
+    "cut": (cut_sdist(), "no whole archive (20 kB of application/gzip)"),
 }
 
 
@@ -366,8 +380,8 @@ SDISTS = {
 def test_what_is_no_sdist_is_told(
     what: str, pip: str, python: str, armed: Factory, bare: Factory
 ) -> None:
-    body, says = SDISTS[what]
-    with answering(reply(200, body)) as port:
+    sent, says = SDISTS[what]
+    with answering(sent) as port:
         url = f"http://127.0.0.1:{port}/demo-1.0.tar.gz"
         run = download(armed(pip, python), url)
         assert end_of(run) == OURS and says in said(run), run.output
