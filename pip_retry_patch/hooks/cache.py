@@ -17,7 +17,7 @@ from typing import Any, Callable, Mapping, Sequence
 from pip_retry_patch import messages, settings
 from pip_retry_patch.hooks.configuration import read_settings
 from pip_retry_patch.store import files
-from pip_retry_patch.store.directory import DAY, Directory, Limits
+from pip_retry_patch.store.directory import DAY, SPARE, Directory, Limits
 from pip_retry_patch.store.header import key_of
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.wrapping.fail_open import wrap
@@ -27,6 +27,8 @@ logger = logging.getLogger("pip_retry_patch")
 # What pip writes of an artifact when it has it, in its sizes: a copy for `--dest`, or what it
 # installs, uncompressed and compiled.
 UNPACKED = 5
+# Of so many bytes that pip has fetched, it writes no more than what is always left free.
+UNNOTICED = SPARE // (2 * UNPACKED)
 
 
 class Library:
@@ -49,6 +51,7 @@ class Library:
         self._complain = complain
         self._opened: dict[str | None, Directory | None] = {}
         self._fetched = 0  # bytes of artifacts, in this run
+        self._unseen = 0  # of them, those that came since the last look at the disk
         self._limits = Limits(found.partials_size, found.partials_days * DAY)
 
     def directory(self, cache_dir: str | None) -> Path | None:
@@ -86,18 +89,22 @@ class Library:
         found = self._open(session) if hashes else None
         return None if found is None else Shelf(found, key_of(hashes))
 
-    def leave_room(self, session: Any, announced: int = 0, fetched: int = 0) -> None:
+    def leave_room(self, session: Any, announced: int | None = None, fetched: int = 0) -> None:
         """Let what earlier runs have left give way to what pip is about to write.
 
-        :param announced: size of an artifact that now arrives, in bytes.
+        :param announced: size of an artifact that now arrives, in bytes; None for an unknown one.
         :param fetched: size of one that has arrived.
         """
         self._fetched += fetched
+        self._unseen += fetched
+        if (announced is not None or fetched) and (announced or 0) + self._unseen < UNNOTICED:
+            return
+        self._unseen = 0
         found = self._open(session)
         kept = 0 if found is None else sum(s.st_size for _, s in files.entries(found.path))
         if found is not None and kept:
             # Of what was not announced all that is known is that it, too, may be large.
-            found.give_way(max(kept, found.needed(0, announced) + UNPACKED * self._fetched))
+            found.give_way(max(kept, found.needed(0, announced or 0) + UNPACKED * self._fetched))
 
     def _open(self, session: Any) -> Directory | None:
         if not self._settings.partials:

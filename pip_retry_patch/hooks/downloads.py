@@ -154,7 +154,7 @@ class DownloadHooks:
             logger.debug("pip-retry-patch keeps nothing of a download: %r", why)
             return None
 
-    def leave_room(self, session: Any, announced: int = 0, fetched: int = 0) -> None:
+    def leave_room(self, session: Any, announced: int | None = None, fetched: int = 0) -> None:
         """As in Library; never raises."""
         try:
             self._library.leave_room(session, announced, fetched)
@@ -241,7 +241,7 @@ class LinkedArtifact:
         self.announced = int(length[:18]) if length.isascii() and length.isdigit() else None
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)
         self.part = response.status_code == 206 and "Range" not in response.request.headers
-        self._hooks.leave_room(self._session, announced=self.announced or 0)
+        self._hooks.leave_room(self._session, announced=self.announced)
         self._urls.update(r.url for r in (*response.history, response))
 
     def discard(self) -> None:

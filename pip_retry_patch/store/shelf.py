@@ -28,11 +28,13 @@ class Shelf:
         self._key = key
         # The last one that was asked for, as long as it is in use.
         self._lent: Callable[[], Partial | None] = lambda: None
+        self._was_empty = False
 
     def find(self) -> Partial | None:
         """Return the longest valid partial that no other process holds, and hold it."""
         try:
-            if not self._directory.paths(self._key):
+            self._was_empty = not self._directory.paths(self._key)
+            if self._was_empty:
                 return None
             self._directory.check()
             with self._directory.alone():
@@ -85,13 +87,14 @@ class Shelf:
         :param host: scheme, host and port that `known` comes from.
         """
         if known.total is not None:
-            self._give_way(known.total)
             if known.total < SMALLEST:
                 return None
+            self._give_way(known.total)
         header = Header(self._key, name, known, host, media_type)
         return self._lend(Partial(self._directory, header))
 
     def _lend(self, partial: Partial) -> Partial:
+        self._was_empty = False
         self._lent = weakref.ref(partial)
         return partial
 
@@ -114,6 +117,8 @@ class Shelf:
 
     def clear(self) -> None:
         """Remove all that is kept of the artifact, but what is held."""
+        if self._was_empty:
+            return  # and nothing has come since
         try:
             self._directory.clear(self._key)
         except Exception as why:

@@ -157,6 +157,29 @@ def test_what_earlier_runs_left_gives_way_to_what_pip_writes(
     library(partials=False).leave_room(session)
 
 
+def test_the_disk_is_looked_at_once_for_many_small_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals: list[int] = []
+    found, session = library(), Session(tmp_path)
+    shelf = found.shelf(session, KEY)
+    assert shelf is not None
+    monkeypatch.setattr(shelf._directory, "give_way", goals.append)
+    (tmp_path / "retry-patch").mkdir()
+    (tmp_path / "retry-patch" / f"{'a' * 32}-x.partial").write_bytes(bytes(10))
+    few, looked = cache.UNNOTICED // 3 + 1, []
+    for _ in range(7):
+        found.leave_room(session, announced=few)
+        found.leave_room(session, fetched=few)
+        looked.append(len(goals))
+    assert looked == [0, 0, 1, 1, 2, 2, 3]
+    assert 2 * cache.UNPACKED * cache.UNNOTICED <= SPARE, "it fits into what is left free"
+    found.leave_room(session)
+    assert len(goals) == 4, "what is not announced may be large"
+    found.leave_room(session, announced=cache.UNNOTICED)
+    assert len(goals) == 5
+
+
 def test_a_fresh_fetch_goes_past_every_cache() -> None:
     assert past_caches(None) == {"Cache-Control": "no-cache"}
     before = {"Accept": "x", "Cache-Control": "max-age=0"}
