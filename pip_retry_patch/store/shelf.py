@@ -28,7 +28,7 @@ class Shelf:
         self._key = key
         # The last one that was asked for, as long as it is in use.
         self._lent: Callable[[], Partial | None] = lambda: None
-        self._was_empty = False
+        self._was_empty = self._is_small = False
 
     def find(self) -> Partial | None:
         """Return the longest valid partial that no other process holds, and hold it."""
@@ -86,15 +86,15 @@ class Shelf:
 
         :param host: scheme, host and port that `known` comes from.
         """
+        self._is_small = known.total is not None and known.total < SMALLEST
+        if self._is_small:
+            return None
         if known.total is not None:
-            if known.total < SMALLEST:
-                return None
             self._give_way(known.total)
         header = Header(self._key, name, known, host, media_type)
         return self._lend(Partial(self._directory, header))
 
     def _lend(self, partial: Partial) -> Partial:
-        self._was_empty = False
         self._lent = weakref.ref(partial)
         return partial
 
@@ -117,8 +117,8 @@ class Shelf:
 
     def clear(self) -> None:
         """Remove all that is kept of the artifact, but what is held."""
-        if self._was_empty:
-            return  # and nothing has come since
+        if self._was_empty and self._is_small:
+            return  # and nobody keeps anything of it
         try:
             self._directory.clear(self._key)
         except Exception as why:

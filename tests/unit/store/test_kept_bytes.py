@@ -188,6 +188,18 @@ def test_only_its_own_key_is_cleared(tmp_path: Path) -> None:
     assert not mine.exists() and len(list(tmp_path.glob("b*.partial"))) == 1
 
 
+def test_what_another_run_left_meanwhile_is_cleared(tmp_path: Path) -> None:
+    mine = shelf(tmp_path)
+    assert mine.find() is None
+    path = left(tmp_path, 1_200_000)
+    small = Representation(Validators('"a"'), SMALLEST - 1)
+    for known, stays in ((small, True), (small._replace(total=None), False)):
+        mine.begin("demo", known, "", "")
+        mine.clear()
+        # A small file is kept by nobody: there is no need to look again.
+        assert path.exists() == stays
+
+
 def test_a_store_of_another_user_is_not_roots_to_use(tmp_path: Path) -> None:
     """As with pip's own cache: `sudo pip` leaves nothing behind there."""
     if os.geteuid() != 0:
