@@ -12,6 +12,7 @@ import time
 from collections import Counter
 
 from tests.support import runs
+from tests.support.certificates import Certificates
 from tests.support.chaos import Chaos
 from tests.support.environments import Factory
 from tests.support.matrix import NEWEST, pairs
@@ -23,14 +24,14 @@ IN_THE_CHECK = 4
 
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 def test_whatever_goes_wrong_the_file_is_right_or_the_error_is(
-    pip: str, python: str, armed: Factory
+    pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
     environment = armed(pip, python)
     first = SEED or (random.randrange(1 << 32) if MINUTES else 1)
     end, worlds = time.monotonic() + 60 * MINUTES, 0
     ends: Counter[str] = Counter()
     while time.monotonic() < end if MINUTES else worlds < IN_THE_CHECK:
-        chaos = Chaos(first + worlds, environment)
+        chaos = Chaos(first + worlds, environment, certificates)
         chaos.play()
         ends += chaos.ends
         worlds += 1

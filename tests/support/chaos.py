@@ -12,18 +12,43 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from pip_retry_patch.lab.contents import (
+    Compressed,
     Elsewhere,
+    Excess,
     Flip,
+    Multipart,
     OtherETag,
     OtherTotal,
+    Overstate,
+    Replaced,
+    Short,
     Starred,
+    Truncated,
+    Unconditional,
+    Unframed,
     Unlabelled,
     Whole,
 )
-from pip_retry_patch.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall, ToRange, WebPage
+from pip_retry_patch.lab.faults import (
+    Away,
+    Busy,
+    Cut,
+    Drop,
+    Garble,
+    Redirect,
+    Reset,
+    Slow,
+    Stall,
+    ToRange,
+    Trickle,
+    Unsatisfiable,
+    WebPage,
+)
 from pip_retry_patch.lab.packages import Package
 from pip_retry_patch.lab.server import Lab
+from pip_retry_patch.lab.stages import Entry, Fault, together
 from tests.support import programs
+from tests.support.certificates import Certificates
 from tests.support.environments import Environment
 from tests.support.hosts import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.programs import Argument
@@ -42,7 +67,12 @@ SIZES = (40_000, 1_100_000, 3_000_000)
 MOST_RUNS = 20  # of one world, until the schedules are used up and it must succeed
 
 
-def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
+# What makes another file of a whole answer, so that only its hash tells. One such fetch is asked
+# for again; of two, the second is a genuine mismatch.
+SPOILERS = (Flip, Truncated, Short, Replaced)
+
+
+def drawn_package(chance: random.Random, size: int, faults: int, encrypted: bool) -> Package:
     """Return the package as one source has it, with up to so many faults."""
 
     def at() -> int:
@@ -61,6 +91,12 @@ def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
         lambda: ToRange(Busy(chance.choice([400, 403, 416, 500]))),
         lambda: (chance.choice([Whole(), Starred(), OtherETag(), Elsewhere(100)]), Cut(at())),
         lambda: chance.choice([Whole(), Starred(), OtherETag(), Unlabelled(1), OtherTotal(7)]),
+        lambda: (chance.choice([Unconditional(), Excess(9), Multipart(), Unframed()]), Cut(at())),
+        lambda: (chance.choice([Overstate(1), Overstate(5000), Compressed()]), Cut(at())),
+        lambda: chance.choice([Overstate(1), Overstate(5000), Compressed(), Unframed()]),
+        lambda: ToRange(Unsatisfiable(chance.choice([None, 5]))),
+        lambda: chance.choice([Away(1.0, at()), Slow(at(), 50, 1.0), Trickle(0.005)]),
+        lambda: Garble(at()) if encrypted else Reset(at()),
         lambda: WebPage(labelled=chance.random() < 0.5),
         lambda: None,
     ]
@@ -72,9 +108,9 @@ def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
         lambda: None,
     ]
     schedule = [chance.choice(draws)() for _ in range(chance.randrange(faults + 1))]
-    # One damage only: a file that is fetched anew, and does not fit either, is a genuine mismatch.
-    if chance.random() < 0.1 and not any(isinstance(fault, WebPage) for fault in schedule):
-        schedule.append(Flip(at()))
+    if chance.random() < 0.15 and not any(isinstance(fault, WebPage) for fault in schedule):
+        spoilt = [Flip(at()), Truncated(chance.randrange(1, size)), Short(1 + at()), Replaced()]
+        schedule.append(chance.choice(spoilt))
     return Package(
         "demo",
         size,
@@ -90,10 +126,17 @@ def drawn_package(chance: random.Random, size: int, faults: int) -> Package:
 
 
 def fit(first: Package, second: Package) -> bool:
-    """Whether at most one fetch is damaged, of all that two sources answer."""
-    faults = [*first.faults, *second.faults]
-    flips = sum(isinstance(fault, Flip) for fault in faults)
-    return not flips or (flips == 1 and not any(isinstance(fault, WebPage) for fault in faults))
+    """Whether at most one fetch is spoilt, of all that two sources answer."""
+    faults = [fault for entry in (*first.faults, *second.faults) for fault in together(entry)]
+    spoilt = sum(map(is_spoilt, (*first.faults, *second.faults)))
+    return not spoilt or (spoilt == 1 and not any(isinstance(fault, WebPage) for fault in faults))
+
+
+def is_spoilt(entry: Entry) -> bool:
+    """Whether a whole answer may be another file, without a word of it."""
+    faults: tuple[Fault, ...] = together(entry)
+    unframed = any(isinstance(fault, Unframed) for fault in faults) and len(faults) > 1
+    return unframed or any(isinstance(fault, SPOILERS) for fault in faults)
 
 
 class Chaos:
@@ -102,11 +145,12 @@ class Chaos:
     `ends` counts how each run ended, the killed ones among them.
     """
 
-    def __init__(self, seed: int, pip: Environment) -> None:
+    def __init__(self, seed: int, pip: Environment, certificates: Certificates) -> None:
         self.seed = seed
         self.ends: Counter[str] = Counter()
         self._chance = random.Random(seed)
         self._pip = pip
+        self._certificates = certificates
         self._cache = pip.fresh_dir()
         self._output = ""
 
@@ -122,10 +166,14 @@ class Chaos:
         chance = self._chance
         size = chance.choice(SIZES)
         rate = chance.choice([None, 4_000_000])
-        first, second = drawn_package(chance, size, 7), drawn_package(chance, size, 3)
-        while not fit(first, second):
-            second = drawn_package(chance, size, 3)
-        with Lab([first], rate=rate) as index, Lab([second]) as mirror:
+        encrypted = chance.random() < 0.3
+        while True:
+            first = drawn_package(chance, size, 7, encrypted)
+            second = drawn_package(chance, size, 3, False)
+            if fit(first, second):
+                break
+        context = self._certificates.server if encrypted else None
+        with Lab([first], rate=rate, tls=context) as index, Lab([second]) as mirror:
             yield index, mirror
 
     def _play(self) -> None:
@@ -133,9 +181,14 @@ class Chaos:
         with self._sources() as (index, mirror):
             mirrored = {"PIP_RETRY_PATCH_MIRRORS": mirror.index_url}
             env = {**HURRIED, **(mirrored if chance.random() < 0.5 else {})}
+            trusted = [part.partition("://")[2] for part in (index.url, mirror.url)]
+            options = [word for host in trusted for word in ("--trusted-host", host)]
+            if index.tls is not None:
+                options[:2] = ["--cert", str(self._certificates.ca_pem)]
+            options += ["--index-url", index.index_url]
             kills = chance.randrange(3)
             for turn in range(MOST_RUNS):
-                if self._run(index, env, turn < kills):
+                if self._run(index, env, options, turn < kills):
                     break
             else:
                 raise AssertionError(f"{MOST_RUNS} runs did not bring it")
@@ -144,12 +197,12 @@ class Chaos:
         left = list(store.iterdir()) if store.exists() else []
         assert not left, f"left in the store: {left}"
 
-    def _run(self, lab: Lab, env: dict[str, Argument], killed: bool) -> bool:
+    def _run(self, lab: Lab, env: dict[str, Argument], options: list[str], killed: bool) -> bool:
         """Run pip once; return whether the file came."""
         folder, temporary = self._pip.fresh_dir(), self._pip.fresh_dir()
         process = self._pip.start(
             *("-m", "pip", "download", "--no-deps", "--dest", folder, "--cache-dir", self._cache),
-            *("--trusted-host", "127.0.0.1", "--index-url", lab.index_url, "demo"),
+            *(*options, "demo"),
             env={**env, "TMPDIR": temporary},
         )
         if killed:
