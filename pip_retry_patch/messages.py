@@ -266,7 +266,8 @@ def unusable_directory(path: str, why: str) -> str:
 
 
 def unusable_log(path: str, why: str) -> str:
-    return f"pip-retry-patch cannot write to retry-patch-log = {clean(path)}: {clean(why)}"
+    why = clean(why[:1].lower() + why[1:])
+    return f"pip-retry-patch cannot write to retry-patch-log = {clean(path)}: {why}"
 
 
 def unknown_setting(key: str, nearest: str) -> str:
