@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from pip_retry_patch.names import clean, format_size, redacted, short
+from pip_retry_patch.names import clean, format_size, format_sum, redacted, short
 from pip_retry_patch.records import NamedTuple
 
 # What an error of the network means (transport/errors.py says which is which).
@@ -251,7 +251,7 @@ def decoded(name: str, coding: str, host: str) -> str:
 
 
 def purged(count: int, size: int) -> str:
-    return f"Partial downloads removed: {count} ({format_size(size)})"
+    return f"Partial downloads removed: {count} ({format_sum(size)})"
 
 
 def bad_mirror(key: str, value: str) -> str:
