@@ -84,7 +84,7 @@ def install(session: Any) -> str:
         first_contact=found.first_contact,
         person=is_for_a_person(),
     )
-    announce = Announcer(found.complaints, f"{pip}._vendor.rich")
+    announce = Announcer(found.complaints, f"{pip}._vendor")
     error = error_maker(pip, lambda: origins_of_settings(pip))
     guard = Guard(session.urllib3, patience, error, announce)
     guard.wrap()
