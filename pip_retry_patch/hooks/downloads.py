@@ -228,6 +228,7 @@ class LinkedArtifact:
             self._hooks.record("fresh", self.name, self.host)
         with self._hooks.fetching(self, fresh):
             download = Download(*self._call(location))
+        self.host = self.elsewhere.brought_by(self.host) if self.elsewhere else self.host
         failure = None if self.hashed else not_the_file(self, download.path)
         if failure is not None:
             self.forget()
