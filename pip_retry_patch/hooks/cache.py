@@ -81,7 +81,7 @@ class Library:
             if self._settings.partials:
                 os.makedirs(os.path.realpath(wanted), 0o700, exist_ok=True)
         except OSError as why:
-            return f"it cannot be made: {reason(why)}"
+            return f"it cannot be made ({reason(why)})"
         return ""
 
     def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:

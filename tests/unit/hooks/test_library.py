@@ -103,7 +103,7 @@ def test_a_directory_that_cannot_be_made_is_said_with_the_reason_of_the_system(
     """Whatever that is: only to make it shows it."""
     monkeypatch.setattr("pip._internal.utils.filesystem.check_path_owner", lambda path: True)
     wanted = str(tmp_path / ("x" * 300))
-    assert library(partials_dir=wanted).trouble() == "it cannot be made: file name too long"
+    assert library(partials_dir=wanted).trouble() == "it cannot be made (file name too long)"
     assert library(partials_dir=wanted).directory(None) is None
     assert library(partials_dir=wanted, partials=False).trouble() == ""
     here = tmp_path / "a" / "b"
