@@ -238,15 +238,15 @@ def restarted(name: str) -> str:
 def accepted_short(name: str, size: int, announced: int | None) -> str:
     said = "more" if announced is None else format_size(announced)
     return (
-        f"The server announced {said} for {name} but has {format_size(size)}. "
+        f"The server announced {said} for {short(name)} but has {format_size(size)}. "
         "The hash that the index lists fits, so it is complete."
     )
 
 
 def decoded(name: str, coding: str, host: str) -> str:
     return (
-        f"{name} came compressed (Content-Encoding: {clean(coding, 20)}), which nobody had asked "
-        f"{clean(host)} for. Decoded, its hash fits."
+        f"{short(name)} came compressed (Content-Encoding: {clean(coding, 20)}), which nobody had "
+        f"asked {clean(host)} for. Decoded, its hash fits."
     )
 
 
