@@ -98,12 +98,12 @@ def is_for_a_person() -> bool:
 
 
 def error_maker(
-    pip: str, origins: Callable[[], Mapping[str, str]]
+    pip: str, in_force: Callable[[], Mapping[str, Mapping[str, Any]]]
 ) -> Callable[[failures.Failure, Exception], Exception]:
     """Return what turns a Failure into the exception that this pip shows without a traceback.
 
-    :param origins: returns where each setting that is in force was made; see `settings.origins`.
-        It is asked at the end only, for it reads pip's configuration.
+    :param in_force: returns each setting's value and where it was made; see `settings.table`. It is
+        asked at the end only, for it reads pip's configuration.
     """
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
@@ -133,7 +133,7 @@ def error_maker(
 
     def made(failure: failures.Failure, _: Exception) -> Exception:
         try:
-            failure = advised(failure, origins())
+            failure = advised(failure, in_force())
         except Exception as why:
             logger.debug("pip-retry-patch could not say what would help: %r", why)
         try:
@@ -151,15 +151,23 @@ def error_maker(
     return made
 
 
-def advised(failure: failures.Failure, origins: Mapping[str, str]) -> failures.Failure:
+def advised(
+    failure: failures.Failure, in_force: Mapping[str, Mapping[str, Any]]
+) -> failures.Failure:
     """Add to the hint how the setting is changed that makes pip try longer.
 
-    :param origins: where each setting that is in force was made; see `settings.origins`.
+    :param in_force: each setting's value and where it was made; see `settings.table`.
     """
     if failure.setting is None:
         return failure
     name, value = failure.setting
-    origin = origins.get(name, "[global]")
+    patience, first_contact = "retry-patch-patience", "retry-patch-first-contact"
+    if name == first_contact and in_force[name]["value"] >= in_force[patience]["value"]:
+        name = patience  # a first contact never takes longer
+    value = f"{max(float(value), 2 * in_force[name]['value']):.0f}"
+    origin = in_force[name]["origin"]
+    if origin == "default":
+        origin = "[global]"
     if origin.startswith("PIP_"):
         how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
     else:
