@@ -57,13 +57,13 @@ def with_kept(failure: Failure) -> Failure:
 # A body that was interrupted.
 
 
+def _ended(place: Place, context: str, note: str, hint: str = _AGAIN) -> Failure:
+    return Failure(f"Downloading {place.name} stopped at {place}.", context, note, hint)
+
+
 def _stopped(place: Place, why: str, then: str, note: str, hint: str = _AGAIN) -> Failure:
-    return Failure(
-        message=f"Downloading {place.name} stopped at {place}.",
-        context=f"The connection to {clean(place.host)} failed: {why}; {then}.",
-        note=note,
-        hint=hint,
-    )
+    context = f"The connection to {clean(place.host)} failed: {why}; {then}."
+    return _ended(place, context, note, hint)
 
 
 def gave_up(
@@ -133,7 +133,7 @@ def cut_page(url: str, size: int) -> Failure:
     """A page came, but not to its end. To fetch it anew may help."""
     place = Place(name_of(url), host_of(url), size, None)
     context = f"{clean(place.host)} is there, but the page that came has no end."
-    return _stopped(place, "", "", _PACKAGE_IS_FINE)._replace(context=context, changed=True)
+    return _ended(place, context, _PACKAGE_IS_FINE)._replace(changed=True)
 
 
 def changed(place: Place, why: str) -> Failure:

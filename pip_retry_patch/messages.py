@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from pip_retry_patch.names import clean, format_size, redacted, short
+from pip_retry_patch.names import clean, format_size, format_sum, redacted, short
 from pip_retry_patch.records import NamedTuple
 
 # What an error of the network means (transport/errors.py says which is which).
@@ -238,20 +238,20 @@ def restarted(name: str) -> str:
 def accepted_short(name: str, size: int, announced: int | None) -> str:
     said = "more" if announced is None else format_size(announced)
     return (
-        f"The server announced {said} for {name} but has {format_size(size)}. "
+        f"The server announced {said} for {short(name)} but has {format_size(size)}. "
         "The hash that the index lists fits, so it is complete."
     )
 
 
 def decoded(name: str, coding: str, host: str) -> str:
     return (
-        f"{name} came compressed (Content-Encoding: {clean(coding, 20)}), which nobody had asked "
-        f"{clean(host)} for. Decoded, its hash fits."
+        f"{short(name)} came compressed (Content-Encoding: {clean(coding, 20)}), which nobody had "
+        f"asked {clean(host)} for. Decoded, its hash fits."
     )
 
 
 def purged(count: int, size: int) -> str:
-    return f"Partial downloads removed: {count} ({format_size(size)})"
+    return f"Partial downloads removed: {count} ({format_sum(size)})"
 
 
 def bad_mirror(key: str, value: str) -> str:
@@ -266,7 +266,8 @@ def unusable_directory(path: str, why: str) -> str:
 
 
 def unusable_log(path: str, why: str) -> str:
-    return f"pip-retry-patch cannot write to retry-patch-log = {clean(path)}: {clean(why)}"
+    why = clean(why[:1].lower() + why[1:])
+    return f"pip-retry-patch cannot write to retry-patch-log = {clean(path)}: {why}"
 
 
 def unknown_setting(key: str, nearest: str) -> str:

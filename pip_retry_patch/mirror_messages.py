@@ -5,7 +5,7 @@ They are apart because nobody pays for them who has set neither.
 
 from __future__ import annotations
 
-from pip_retry_patch.names import clean, format_size
+from pip_retry_patch.names import clean, format_size, short
 
 # Of a host that delivered nothing a moment ago.
 RESTS = "it delivered nothing a moment ago"
@@ -19,17 +19,20 @@ def mirror_serves(index: str, why: str, mirror: str) -> str:
 def mirror_serves_file(name: str, host: str, why: str, mirror: str, offset: int) -> str:
     """A file comes from a mirror, from `offset` on."""
     so_far = f" after {format_size(offset)}" if offset else ""
-    return f"{clean(host)} does not deliver {name}{so_far} ({why}). Going on with {clean(mirror)}."
+    what = f"{short(name)}{so_far}"
+    return f"{clean(host)} does not deliver {what} ({why}). Going on with {clean(mirror)}."
 
 
 def all_sources_failed(name: str, why: str, left: str) -> str:
-    return f"Neither the index nor a mirror delivers {name} now ({why}). Trying again {left}."
+    return (
+        f"Neither the index nor a mirror delivers {short(name)} now ({why}). Trying again {left}."
+    )
 
 
 def mirror_dropped(name: str, mirrors: str) -> str:
     return (
-        f"{clean(mirrors)} sent other bytes of {name} than its hash is of. It is not asked again "
-        "in this run."
+        f"{clean(mirrors)} sent other bytes of {short(name)} than its hash is of. It is not asked "
+        "again in this run."
     )
 
 

@@ -54,6 +54,13 @@ def format_size(count: int) -> str:
     return f"{count} bytes"
 
 
+def format_sum(count: int) -> str:
+    """Return the size of many files, or a limit of it, in the largest unit that fits."""
+    if count >= 10**12:
+        return f"{count / 10**12:.4g} TB"
+    return f"{count / 10**9:.4g} GB" if count >= 10**9 else format_size(count)
+
+
 def format_seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
 

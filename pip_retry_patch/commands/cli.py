@@ -200,17 +200,22 @@ def unlink(arguments: argparse.Namespace) -> int:
         raise UnableError("name the environments to unlink, or say --all")
     try:
         if arguments.all:
-            for path in links.recorded():
+            # One environment may have been linked by two names.
+            made = sorted({path.resolve() for path in links.recorded()})
+            for path in made:
                 path.unlink()
                 print(f"Removed {path}")
+            if not made:
+                print("You have made no link from here; nothing was changed.")
             return 0
         for environment in arguments.environment:
-            if not environment.is_dir():
-                raise UnableError(f"{environment} is no virtual environment: it is not there")
             if links.unlink(environment):
                 print(f"Unlinked {environment}: its pip is as it was.")
             else:
+                links.interpreter(environment)
                 print(f"{environment} was not linked; nothing was changed.")
+    except links.LinkError as error:
+        raise UnableError(str(error)) from None
     except OSError as error:
         raise UnableError(f"cannot remove the link: {error}") from None
     return 0

@@ -78,9 +78,10 @@ def pip_of(python: str, directory: Path, clean: bool = True) -> Found:
     if not found["pip"]:
         raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
     if not found["armed"]:
+        does = "does not obey" if found["pth"] else "has neither a link nor"
         raise UnableError(
-            "not armed: this environment does not obey a pip_retry_patch.pth, so pip runs as it "
-            f"always did; try: {python} -m pip install --force-reinstall pip-retry-patch"
+            f"not armed: this environment {does} a pip_retry_patch.pth, so pip runs as it always "
+            "did; install pip-retry-patch into it"
         )
     if not found["wrapt"]:
         raise UnableError(f"wrapt, which it needs, is missing; try: {python} -m pip install wrapt")

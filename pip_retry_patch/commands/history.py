@@ -8,15 +8,23 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, Mapping
 
 from pip_retry_patch import names
-from pip_retry_patch.commands.environment import UnableError, describe, temporary_directory
+from pip_retry_patch.commands.environment import (
+    UnableError,
+    describe,
+    pip_of,
+    temporary_directory,
+)
 
 # Of what `--json` prints (docs/history.md).
 SCHEMA = 1
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+# Of reasons and of hosts, so many are told to a person; `--json` has all.
+TOLD = 10
 
 
 def history(python: str, file: Path | None, since: str | None, as_json: bool) -> int:
@@ -28,6 +36,8 @@ def history(python: str, file: Path | None, since: str | None, as_json: bool) ->
     """
     seconds = None if since is None else _seconds(since)
     path = file or _configured(python)
+    if file and not (file.exists() or _older(file).exists()):
+        raise UnableError(f"{file} is not there")
     found = summary(entries(path), None if seconds is None else time.time() - seconds)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     return 0
@@ -42,6 +52,7 @@ def _seconds(since: str) -> int:
 
 def _configured(python: str) -> Path:
     with temporary_directory() as directory:
+        pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
         setting = describe(python, Path(directory))["settings"]["retry-patch-log"]
     if not setting["value"]:
         raise UnableError(
@@ -50,9 +61,14 @@ def _configured(python: str) -> Path:
     return Path(setting["value"])
 
 
+def _older(path: Path) -> Path:
+    """Return where what a journal held before is, once it was rotated."""
+    return Path(f"{path}.1")
+
+
 def entries(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of a journal, those that were rotated away first. Raises UnableError."""
-    older = Path(f"{path}.1")
+    older = _older(path)
     for part in [older, path] if older.exists() else [path]:
         try:
             with part.open(encoding="utf-8", errors="replace") as lines:
@@ -135,12 +151,20 @@ def _lines(found: dict[str, Any]) -> list[str]:
         ("  failed", found["failed"]),
         ("  stopped before their end", found["downloads"] - found["finished"] - found["failed"]),
         ("interruptions", found["interruptions"]),
-        *((f"  {names.clean(why, 50)}", count) for why, count in found["by"].items()),
+        *_most(found["by"]),
         ("hosts", ""),
-        *((f"  {names.clean(host, 50)}", count) for host, count in found["hosts"].items()),
+        *_most(found["hosts"]),
         ("waited", f"{found['waited']:.0f} s"),
         ("gone on from a mirror", found["mirrors"]),
         ("fetched once more", found["fresh"]),
-        ("not fetched twice", names.format_size(found["not_fetched_twice"])),
+        ("not fetched twice", names.format_sum(found["not_fetched_twice"])),
     ]
     return [f"{name:54} {value}".rstrip() for name, value in rows]
+
+
+def _most(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Yield the rows of what was counted most, and one for all the rest."""
+    most = list(counts.items())
+    yield from ((f"  {names.clean(name, 50)}", count) for name, count in most[:TOLD])
+    if most[TOLD:]:
+        yield f"  {len(most) - TOLD} others", sum(count for _, count in most[TOLD:])

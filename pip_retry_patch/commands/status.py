@@ -45,8 +45,8 @@ def _collect(python: str) -> dict[str, Any]:
         pip = pip_of(python, Path(directory), clean=False)
         found = describe(python, Path(directory))
     # In an image another user may have linked the environment that is asked about.
-    theirs = {path for path in pip.pth if os.path.basename(path) == links.NAME}
-    all_links = sorted({*map(str, links.recorded()), *theirs})
+    theirs = [Path(path) for path in pip.pth if os.path.basename(path) == links.NAME]
+    all_links = sorted({os.path.realpath(path) for path in [*links.recorded(), *theirs]})
     found.update(python=pip.python, armed_by=pip.pth, links=all_links)
     return found
 
@@ -74,7 +74,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *(f"  {line}" for line in found["complaints"]),
         "",
         "partial downloads",
-        f"  {_kept(found['kept'])}",
+        f"  {_kept(found)}",
         "",
         "linked environments",
         *(f"  {link}" for link in found["links"] or ["none"]),
@@ -84,7 +84,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _shown(key: str, value: Any) -> str:
     if key.endswith("-size"):
-        return f"{value / 10**9:g} GB" if value >= 10**9 else names.format_size(value)
+        return names.format_sum(value).replace(".0 ", " ")
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
@@ -94,22 +94,33 @@ def _shown(key: str, value: Any) -> str:
     return str(value) or "-"
 
 
-def _kept(kept: dict[str, Any]) -> str:
-    if kept["trouble"]:
-        return f"none are kept: retry-patch-partials-dir cannot be used: {kept['trouble']}"
-    if kept["directory"] is None:
-        return "none are kept: pip has no cache directory that it may use here"
+def _kept(found: dict[str, Any]) -> str:
+    kept, why = found["kept"], _why_none(found)
+    if why and not kept["files"]:
+        return f"none are kept: {why}"
     files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
-    return f"{files}, {names.format_size(kept['size'])}, in {kept['directory']}"
+    left = f", left from before: {why}" if why else ""
+    return f"{files}, {names.format_sum(kept['size'])}, in {kept['directory']}{left}"
+
+
+def _why_none(found: dict[str, Any]) -> str:
+    """Say why nothing is kept; "" where it is."""
+    kept = found["kept"]
+    if not found["settings"]["retry-patch-partials"]["value"]:
+        return "retry-patch-partials is off"
+    if kept["trouble"]:
+        return f"retry-patch-partials-dir cannot be used: {kept['trouble']}"
+    return "" if kept["directory"] else "pip has no cache directory that it may use here"
 
 
 def purge(python: str) -> int:
     """Remove what is kept for later runs. Raises UnableError."""
     with temporary_directory() as directory:
         pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
-        kept = describe(python, Path(directory))["kept"]
+        found = describe(python, Path(directory))
+    kept = found["kept"]
     if kept["directory"] is None:
-        print("Nothing is kept here: pip has no cache directory that it may use.")
+        print(f"Nothing is kept here: {_why_none(found)}")
         return 0
     count, size = files.purge(Path(kept["directory"]))
     print(f"{messages.purged(count, size)} from {kept['directory']}")

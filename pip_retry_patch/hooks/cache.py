@@ -20,6 +20,7 @@ from pip_retry_patch.store import files
 from pip_retry_patch.store.directory import DAY, SPARE, Directory, Limits
 from pip_retry_patch.store.header import key_of
 from pip_retry_patch.store.shelf import Shelf
+from pip_retry_patch.transport.errors import reason
 from pip_retry_patch.wrapping.fail_open import wrap
 
 logger = logging.getLogger("pip_retry_patch")
@@ -75,11 +76,16 @@ class Library:
         if not os.access(there, os.W_OK | os.X_OK):
             return "it cannot be written to"
         filesystem = importlib.import_module(f"{self._pip}._internal.utils.filesystem")
-        if filesystem.check_path_owner(wanted):
-            return ""
-        # For root pip asks whose the link itself is, and takes that for another user's.
-        is_link = os.path.islink(wanted)
-        return "it is a symbolic link" if is_link else "it belongs to another user"
+        if not filesystem.check_path_owner(wanted):
+            # For root pip asks whose the link itself is, and takes that for another user's.
+            is_link = os.path.islink(wanted)
+            return "it is a symbolic link" if is_link else "it belongs to another user"
+        try:
+            if self._settings.partials:
+                os.makedirs(os.path.realpath(wanted), 0o700, exist_ok=True)
+        except OSError as why:
+            return f"it cannot be made ({reason(why)})"
+        return ""
 
     def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:
         """Return the place of an artifact that pip will check against these hashes.

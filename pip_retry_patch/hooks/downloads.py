@@ -207,6 +207,7 @@ class LinkedArtifact:
             self._hooks.record("fresh", self.name, self.host)
         with self._hooks.fetching(self, fresh):
             download = Download(*self._call(location))
+        self.host = self.elsewhere.brought_by(self.host) if self.elsewhere else self.host
         failure = None
         if not self.hashed:
             about = (self.name, self.host, self.media, self.coding)

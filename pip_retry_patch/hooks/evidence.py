@@ -6,7 +6,7 @@ where a second fetch brought the right file.
 
 from __future__ import annotations
 
-from pip_retry_patch.names import clean, format_size
+from pip_retry_patch.names import clean, format_size, short
 from pip_retry_patch.policy.representation import is_web_page
 from pip_retry_patch.records import NamedTuple
 
@@ -167,6 +167,7 @@ def _remedy(first: Fetch, second: Fetch | None) -> list[str]:
 
 def healed(name: str, first: Fetch) -> str:
     """A file whose hash did not fit was fetched once more, and now it fits."""
+    name = short(name)
     if first.continued is not None:
         return (
             f"{name} did not fit its hash: what an earlier run had kept of it was damaged or out "

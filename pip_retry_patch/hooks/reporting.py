@@ -26,12 +26,13 @@ class Announcer:
 
     :param complaints: lines about settings, shown before the first other one: by then pip has set
         its logging up.
-    :param rich: the name of pip's copy of rich, which draws its bars since 22.0.
+    :param vendored: the name of what pip's copies of rich and colorama are in, by which it draws
+        its bars.
     """
 
-    def __init__(self, complaints: tuple[str, ...], rich: str = "") -> None:
+    def __init__(self, complaints: tuple[str, ...], vendored: str = "") -> None:
         self._complaints = complaints
-        self._rich = rich
+        self._vendored = vendored
 
     def __call__(self, line: str) -> None:
         self._show(logging.WARNING, line)
@@ -44,7 +45,7 @@ class Announcer:
         self.complain()
         with contextlib.ExitStack() as stack:
             try:
-                _clear_progress_bar(self._rich, stack)
+                _clear_progress_bar(self._vendored, stack)
             except Exception as why:
                 logger.debug("pip-retry-patch could not erase a progress bar: %r", why)
             logger.log(level, "%s", line)
@@ -56,33 +57,37 @@ class Announcer:
             logger.warning("%s", line)
 
 
-def _clear_progress_bar(rich: str, stack: contextlib.ExitStack) -> None:
+def _clear_progress_bar(
+    vendored: str, stack: contextlib.ExitStack, windows: bool = os.name == "nt"
+) -> None:
     """Erase a progress bar, which its owner draws again below what is written now.
 
     It leaves the cursor at the end of its last line on stdout, and a warning would be written right
-    behind it. A bar of rich's knows how many lines it has; it is kept from drawing itself in
-    another thread until `stack` is left. For the older bars one line is erased.
+    behind it. A bar of rich's knows how many lines it has, and what its terminal can do; it is kept
+    from drawing itself in another thread until `stack` is left. Before pip 22.0 a bar erases one
+    line, on whatever terminal, and so it is done here; on Windows colorama translates that.
     """
     out, err = sys.__stdout__, sys.__stderr__
     if (
         out is None
         or err is None
-        or os.environ.get("TERM") == "dumb"
         or not logger.isEnabledFor(logging.INFO)
         or not (out.isatty() and err.isatty())
     ):
         return
-    if rich in sys.modules:
+    rich, colorama = (sys.modules.get(f"{vendored}.{name}") for name in ("rich", "colorama"))
+    if rich is not None:
         # Without a bar rich has not made its console yet.
-        console = getattr(sys.modules[rich], "_console", None)
+        console = getattr(rich, "_console", None)
         bars = getattr(console, "_live_stack", None) or [getattr(console, "_live", None)]
         if bars[-1] is not None:
             stack.enter_context(bars[-1]._lock)
             drawn = bars[-1]._live_render
             console.control(drawn.position_cursor())  # type: ignore[union-attr]
             drawn._shape = None  # or it would be erased again, with what is written now
-    elif os.name != "nt":
-        out.write("\r\x1b[2K")
+    elif colorama is not None or not windows:
+        terminal: Any = colorama.AnsiToWin32(out) if windows and colorama else out
+        terminal.write("\r\x1b[2K")
         out.flush()
 
 
@@ -93,12 +98,12 @@ def is_for_a_person() -> bool:
 
 
 def error_maker(
-    pip: str, origins: Callable[[], Mapping[str, str]]
+    pip: str, in_force: Callable[[], Mapping[str, Mapping[str, Any]]]
 ) -> Callable[[failures.Failure, Exception], Exception]:
     """Return what turns a Failure into the exception that this pip shows without a traceback.
 
-    :param origins: returns where each setting that is in force was made; see `settings.origins`.
-        It is asked at the end only, for it reads pip's configuration.
+    :param in_force: returns each setting's value and where it was made; see `settings.table`. It is
+        asked at the end only, for it reads pip's configuration.
     """
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
@@ -128,7 +133,7 @@ def error_maker(
 
     def made(failure: failures.Failure, _: Exception) -> Exception:
         try:
-            failure = advised(failure, origins())
+            failure = advised(failure, in_force())
         except Exception as why:
             logger.debug("pip-retry-patch could not say what would help: %r", why)
         try:
@@ -146,15 +151,23 @@ def error_maker(
     return made
 
 
-def advised(failure: failures.Failure, origins: Mapping[str, str]) -> failures.Failure:
+def advised(
+    failure: failures.Failure, in_force: Mapping[str, Mapping[str, Any]]
+) -> failures.Failure:
     """Add to the hint how the setting is changed that makes pip try longer.
 
-    :param origins: where each setting that is in force was made; see `settings.origins`.
+    :param in_force: each setting's value and where it was made; see `settings.table`.
     """
     if failure.setting is None:
         return failure
     name, value = failure.setting
-    origin = origins.get(name, "[global]")
+    patience, first_contact = "retry-patch-patience", "retry-patch-first-contact"
+    if name == first_contact and in_force[name]["value"] >= in_force[patience]["value"]:
+        name = patience  # a first contact never takes longer
+    value = f"{max(float(value), 2 * in_force[name]['value']):.0f}"
+    origin = in_force[name]["origin"]
+    if origin == "default":
+        origin = "[global]"
     if origin.startswith("PIP_"):
         how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
     else:

@@ -25,7 +25,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
-from pip_retry_patch import failures, messages, names
+from pip_retry_patch import failures, messages, names, settings
 from pip_retry_patch.hooks.cache import Library, evict, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
@@ -84,8 +84,8 @@ def install(session: Any) -> str:
         first_contact=found.first_contact,
         person=is_for_a_person(),
     )
-    announce = Announcer(found.complaints, f"{pip}._vendor.rich")
-    error = error_maker(pip, lambda: origins_of_settings(pip))
+    announce = Announcer(found.complaints, f"{pip}._vendor")
+    error = error_maker(pip, lambda: settings.table(found, origins_of_settings(pip)))
     guard = Guard(session.urllib3, patience, error, announce)
     guard.wrap()
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")

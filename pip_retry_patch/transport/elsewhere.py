@@ -191,6 +191,12 @@ class Elsewhere:
                 )
             )
 
+    def brought_by(self, host: str) -> str:
+        """Name all who brought bytes; `host` is where the first ones are from, unless noted."""
+        hosts = [] if self.came and not self.came[0][0] else [host]
+        hosts += [host if mirror is None else names.host_of(mirror) for _, mirror in self.came]
+        return " and ".join(dict.fromkeys(hosts))
+
     # The first answer.
 
     def first_answer(

@@ -196,10 +196,12 @@ class Story:
         """Say what is waited for; a long wait that the server asked for has its own line."""
         logger.debug("%s: next attempt in %.1f s", self._place.name, seconds)
         self._waited += seconds
+        # After the first ones a short wait is one more interruption, and counted with them.
+        is_told = not self._announced and self._so_far.count <= EACH
         if self._announced and self._attempts.asked_to_wait and seconds > LONG_WAIT:
             peer, trouble = messages.Peer(self._place.host), self.trouble or self._why
             self._announce(messages.trying_again(peer, trouble, seconds))
-        elif not self._waits and (not self._announced or self._waited > LONG_WAIT):
+        elif not self._waits and (is_told or self._waited > LONG_WAIT):
             patience, effort = self._attempts.patience, self._attempts.effort
             left = messages.up_to_attempts(patience.attempts - effort.unhelpful)
             if effort.lost_at is not None:

@@ -106,6 +106,22 @@ def test_sizes_are_written_as_pip_writes_them() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 bytes"),
+        (999_900_000, "999.9 MB"),
+        (5_000_000_000, "5 GB"),
+        (5 * 1024**3, "5.369 GB"),
+        (10**12, "1 TB"),
+        (12_345_678_000_000, "12.35 TB"),
+    ],
+)
+def test_the_size_of_many_files_is_in_its_largest_unit(size: int, shown: str) -> None:
+    assert names.format_sum(size) == shown
+    assert shown in messages.purged(9, size)
+
+
 def test_no_end_accuses_the_package_or_its_hash() -> None:
     why = "connection reset by peer"
     ends = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import threading
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.hooks.reporting import Announcer
+from pip_retry_patch.hooks.reporting import Announcer, _clear_progress_bar
 
 
 class Bar:
@@ -25,17 +27,23 @@ class Bar:
         return f"up {self._shape[1] - 1}"
 
 
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Return what is written to it."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "__stdout__", terminal)
+    monkeypatch.setattr(sys, "__stderr__", terminal)
+    return terminal
+
+
 @pytest.mark.parametrize("newer", [False, True], ids=["_live", "_live_stack"])
 def test_a_bar_of_two_rows_is_erased_and_held(newer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     bar = Bar(2)
     sent: list[str] = []
     console = SimpleNamespace(control=sent.append)
     vars(console).update({"_live_stack": [bar]} if newer else {"_live": bar})
-    monkeypatch.setitem(sys.modules, "a_rich", SimpleNamespace(_console=console))
-    terminal = SimpleNamespace(isatty=lambda: True, write=len, flush=lambda: None)
-    monkeypatch.setattr(sys, "__stdout__", terminal)
-    monkeypatch.setattr(sys, "__stderr__", terminal)
-    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setitem(sys.modules, "a_pip.rich", SimpleNamespace(_console=console))
+    at_a_terminal(monkeypatch)
     held = []
 
     class Handler(logging.Handler):
@@ -49,8 +57,46 @@ def test_a_bar_of_two_rows_is_erased_and_held(newer: bool, monkeypatch: pytest.M
     before = log.level
     log.setLevel(logging.INFO)
     try:
-        Announcer((), "a_rich")("a line")
+        Announcer((), "a_pip")("a line")
     finally:
         log.removeHandler(handler)
         log.setLevel(before)
     assert (sent, held, bar._shape) == (["up 1"], [True], None)
+
+
+class Translated:
+    """As colorama's AnsiToWin32, which makes calls of Windows of them."""
+
+    def __init__(self, wrapped: io.StringIO) -> None:
+        self.wrapped = wrapped
+
+    def write(self, text: str) -> None:
+        self.wrapped.write(text.replace("\x1b", "<"))
+
+
+@pytest.mark.parametrize(
+    ("windows", "colorama", "erased"),
+    [
+        (False, False, "\r\x1b[2K"),
+        (False, True, "\r\x1b[2K"),
+        (True, True, "\r<[2K"),
+        (True, False, ""),
+    ],
+)
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_bar_of_older_pips_is_erased_as_they_do_it(
+    windows: bool, colorama: bool, erased: str, term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = at_a_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", term)
+    if colorama:
+        monkeypatch.setitem(sys.modules, "a_pip.colorama", SimpleNamespace(AnsiToWin32=Translated))
+    log = logging.getLogger("pip_retry_patch")
+    before = log.level
+    log.setLevel(logging.INFO)
+    try:
+        with contextlib.ExitStack() as stack:
+            _clear_progress_bar("a_pip", stack, windows)
+    finally:
+        log.setLevel(before)
+    assert terminal.getvalue() == erased

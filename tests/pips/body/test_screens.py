@@ -69,12 +69,13 @@ def test_one_bar_is_left_on_a_narrow_terminal(
 
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"PIP_NO_COLOR": "1"}], ids=["dumb", "plain"])
-@pairs(("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
+@pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
 def test_what_a_terminal_cannot_do_is_not_asked_of_it(
     pip: str, python: str, armed: Factory, env: dict[str, str]
 ) -> None:
     shown = downloaded(armed(pip, python), env=env)
     assert has_each_line_whole(shown), shown.lines
+    assert len(rows_with_a_bar(shown)) == 1, shown.lines
     for row, text in enumerate(shown.lines):
         if env.get("PIP_NO_COLOR") and "WARNING" in text:
             assert {shown.screen.buffer[row][column].fg for column in range(80)} == {"default"}

@@ -183,8 +183,9 @@ def test_links_are_taken_back_together_and_found_by_others(
     linked, state = child(base), base.fresh_dir()
     own = command(base, "link", base.prefix, XDG_STATE_HOME=state)
     assert own.returncode == 1 and "it needs no link" in own.stderr
-    missing = command(base, "unlink", base.fresh_dir() / "missing")
-    assert missing.returncode == 1 and "is not there" in missing.stderr
+    for none in (base.fresh_dir(), base.fresh_dir() / "missing"):
+        said = command(base, "unlink", none)
+        assert said.output == command(base, "link", none).output and said.returncode == 1
     assert command(base, "unlink").returncode == 1
     assert command(base, "unlink", "--all", linked.prefix).returncode == 1
     assert command(base, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
@@ -193,10 +194,16 @@ def test_links_are_taken_back_together_and_found_by_others(
     for there in (linked.prefix, linked.python):
         asked = command(base, "status", "--json", "--python", there)
         assert json.loads(asked.stdout)["links"] == [path]
+    second = base.fresh_dir() / "second name"
+    second.symlink_to(linked.prefix)
+    assert command(base, "link", second, XDG_STATE_HOME=state).returncode == 0
+    asked = command(base, "status", "--json", "--python", second, XDG_STATE_HOME=state)
+    assert json.loads(asked.stdout)["links"] == [path]
     taken = command(base, "unlink", "--all", XDG_STATE_HOME=state)
     assert (taken.returncode, taken.stdout) == (0, f"Removed {path}\n")
     assert not (linked.site_packages / LINK).exists()
-    assert command(base, "unlink", "--all", XDG_STATE_HOME=state).stdout == ""
+    nothing = command(base, "unlink", "--all", XDG_STATE_HOME=state)
+    assert nothing.returncode == 0 and "nothing was changed" in nothing.stdout
 
 
 @MAIN

@@ -128,8 +128,25 @@ def test_purge_removes_what_is_kept_and_says_where(
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == f"Partial downloads removed: 1 (2.0 MB) from {store}\n"
     assert not list(store.iterdir())
-    nothing = command(environment, "purge", PIP_NO_CACHE_DIR="1")
-    assert nothing.returncode == 0 and "Nothing is kept here" in nothing.stdout
+
+
+@MAIN
+def test_status_and_purge_give_the_one_reason_why_nothing_is_kept(
+    pip: str, python: str, armed: Factory
+) -> None:
+    environment = armed(pip, python)
+    file = environment.fresh_dir() / "file"
+    file.touch()
+    named: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_DIR": file}
+    for env, why in (
+        ({"PIP_NO_CACHE_DIR": "1"}, "pip has no cache directory that it may use here"),
+        (named, "retry-patch-partials-dir cannot be used: it is not a directory"),
+        ({**named, "PIP_RETRY_PATCH_PARTIALS": "off"}, "retry-patch-partials is off"),
+    ):
+        shown = command(environment, "status", **env).stdout.split("partial downloads\n")[1]
+        assert shown.startswith(f"  none are kept: {why}\n")
+        said = command(environment, "purge", **env)
+        assert (said.returncode, said.stdout) == (0, f"Nothing is kept here: {why}\n")
 
 
 @MAIN
@@ -161,7 +178,7 @@ def test_verbose_pip_says_once_what_guards_it(
 def test_an_environment_without_pip_is_named_as_such(pip: str, python: str, armed: Factory) -> None:
     environment = armed(pip, python)
     without = child(environment, "--without-pip")
-    for name in ("status", "purge"):
+    for name in ("status", "purge", "history"):
         said = command(environment, name, "--python", without.prefix)
         assert said.returncode == 1
         assert "no pip in this environment" in said.stderr and said.stderr.count("\n") == 1

@@ -124,7 +124,7 @@ def test_a_batch_of_files_is_healed_file_by_file(
         for name in ("demo", "other"):
             assert (target / name / "payload.bin").stat().st_size == SIZE
             # pip 21.3 to 23.0 ask for each file twice, and check it when it comes from the cache.
-            (line,) = run.warnings(f"{name}-1.0-py3-none-any.whl")
+            (line,) = run.warnings(f"{name}-1.0 ")
             assert line.endswith("fits.")
 
 

@@ -14,6 +14,7 @@ from typing import Callable
 import pytest
 
 import pip_retry_patch
+from pip_retry_patch.arming import links
 from pip_retry_patch.commands import cli, environment, selftest
 from pip_retry_patch.lab.faults import Cut
 from pip_retry_patch.lab.packages import Package
@@ -58,7 +59,8 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ('{"armed": false, "pip": "24.0", "wrapt": true}', "not armed"),
+        ('{"armed": false, "pip": "24.0", "pth": []}', "has neither a link nor"),
+        ('{"armed": false, "pip": "24.0", "pth": ["x.pth"]}', "does not obey"),
         ('{"armed": true, "pip": null, "wrapt": true}', "no pip"),
         ('{"armed": true, "pip": "24.0", "wrapt": false}', "wrapt"),
         ("Fatal Python error", "Fatal Python error"),
@@ -119,7 +121,8 @@ def test_the_file_is_compared_with_the_original(
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])
 def test_a_path_is_shown_whatever_the_code_page_lacks(encoding: str, tmp_path: Path) -> None:
     directory = tmp_path / "Müller_Мария_山田"
-    directory.mkdir()
+    (directory / links.PYTHONS[0]).parent.mkdir(parents=True)
+    (directory / links.PYTHONS[0]).touch()
     done = subprocess.run(
         [sys.executable, "-m", "pip_retry_patch", "unlink", str(directory)],
         env={

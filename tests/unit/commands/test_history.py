@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.commands import cli
+from pip_retry_patch.commands import cli, history
 from pip_retry_patch.store.journal import Journal
 
 
@@ -62,9 +62,30 @@ def test_it_says_what_was_interrupted_and_what_became_of_it(
     assert max(map(len, out.splitlines())) <= 79
 
 
-def test_no_journal_yet_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_journal_yet_is_no_error_but_a_file_that_is_named_must_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(history.entries(tmp_path / "none")) == []
+    assert cli.main(["history", "--file", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err == f"pip-retry-patch: {tmp_path / 'none'} is not there\n"
+    (tmp_path / "none.1").touch()
     assert cli.main(["history", "--file", str(tmp_path / "none")]) == 0
     assert capsys.readouterr().out == "No download was interrupted.\n"
+
+
+def test_of_many_hosts_those_are_told_that_failed_most(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(str(tmp_path / "log"), "24.0", pytest.fail)
+    for host in range(1, 13):
+        for _ in range(host):
+            journal.note("interruption", "a.whl", f"h{host}.example", outcome="closed")
+    assert cli.main(["history", "--file", str(tmp_path / "log")]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    hosts = rows[rows.index(["hosts"]) + 1 :][:11]
+    assert hosts[:2] == [["h12.example", "12"], ["h11.example", "11"]]
+    assert hosts[-2:] == [["h3.example", "3"], ["2", "others", "3"]]
+    assert len(told(capsys, "--file", str(tmp_path / "log"), "--json")["hosts"]) == 12
 
 
 @pytest.mark.parametrize("since", ["yesterday", "7", "-1d", "9" * 400 + "d"])

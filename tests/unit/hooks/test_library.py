@@ -97,6 +97,20 @@ def test_why_a_directory_cannot_be_used(
     assert library().trouble() == ""
 
 
+def test_a_directory_that_cannot_be_made_is_said_with_the_reason_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever that is: only to make it shows it."""
+    monkeypatch.setattr("pip._internal.utils.filesystem.check_path_owner", lambda path: True)
+    wanted = str(tmp_path / ("x" * 300))
+    assert library(partials_dir=wanted).trouble() == "it cannot be made (file name too long)"
+    assert library(partials_dir=wanted).directory(None) is None
+    assert library(partials_dir=wanted, partials=False).trouble() == ""
+    here = tmp_path / "a" / "b"
+    assert library(partials_dir=str(here)).directory(None) == here
+    assert here.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_is_kept_of_what(tmp_path: Path) -> None:
     session = Session(tmp_path)
     shelf = library().shelf(session, KEY)

@@ -133,6 +133,14 @@ def test_a_fetch_is_told_to_the_session_and_leaves_nothing_on_the_shelf(tmp_path
     assert noted == [("fresh", NAME, "files.example")]
 
 
+def test_after_a_fetch_all_are_named_who_brought_bytes(tmp_path: Path) -> None:
+    world = World(tmp_path, hashes={"sha256": [A]})
+    there: Any = SimpleNamespace(brought_by=lambda host: f"{host} and m.example")
+    world.artifact.elsewhere = there
+    world.artifact.fetch(str(tmp_path), fresh=False)
+    assert world.artifact.host == "files.example and m.example"
+
+
 @pytest.mark.parametrize(
     ("length", "size"),
     [("100", 100), ("", None), ("many", None), ("\u0663", None), ("9" * 400, int("9" * 18))],

@@ -117,7 +117,7 @@ def test_all_are_asked_again_after_a_wait_and_that_is_said_once() -> None:
     assert world.page() is answer
     assert world.asked == ["index", "one"] * 2 + ["index"] and world.time > 0
     (line,) = world.lines
-    assert line.startswith("Neither the index nor a mirror delivers the page") and "30 s" in line
+    assert line.startswith("Neither the index nor a mirror delivers ") and "30 s" in line
 
 
 def test_patience_ends_with_what_the_index_led_to() -> None:

@@ -14,11 +14,13 @@ import requests
 from pip_retry_patch import failures, odd_answers
 from pip_retry_patch.hooks import reporting
 from pip_retry_patch.hooks.reporting import Announcer, advised, error_maker
+from pip_retry_patch.settings import Settings, table
 
 FAILURE = failures.Failure(
     "Downloading [red]demo stopped.", "the context", "the note", "the hint.", why="refused"
 )
 LONGER = FAILURE._replace(setting=("retry-patch-patience", "600"))
+IN_FORCE = table(Settings(), {})
 exceptions: Any = importlib.import_module("pip._internal.exceptions")
 
 
@@ -41,17 +43,40 @@ exceptions: Any = importlib.import_module("pip._internal.exceptions")
 def test_the_hint_says_how_the_setting_in_force_is_changed(
     origins: dict[str, str], how: str
 ) -> None:
-    found = advised(LONGER, origins)
+    found = advised(LONGER, table(Settings(), origins))
     assert found.hint == f"the hint. To make pip try longer: {how}"
     assert found.setting is None
-    assert advised(FAILURE, origins) is FAILURE
+    assert advised(FAILURE, {}) is FAILURE
+
+
+@pytest.mark.parametrize(
+    ("setting", "now", "to"),
+    [
+        (("retry-patch-attempts", "50"), Settings(), "retry-patch-attempts 50"),
+        (("retry-patch-attempts", "50"), Settings(attempts=100), "retry-patch-attempts 200"),
+        (("retry-patch-patience", "600"), Settings(patience=900.5), "retry-patch-patience 1801"),
+        (("retry-patch-patience", "600"), Settings(patience=0.0), "retry-patch-patience 600"),
+        (("retry-patch-first-contact", "600"), Settings(), "retry-patch-first-contact 600"),
+        (
+            ("retry-patch-first-contact", "600"),
+            Settings(first_contact=200.0),
+            "retry-patch-patience 600",
+        ),
+    ],
+)
+def test_what_the_hint_says_makes_pip_try_longer(
+    setting: tuple[str, str], now: Settings, to: str
+) -> None:
+    """Whatever is set by now."""
+    hint = advised(FAILURE._replace(setting=setting), table(now, {})).hint
+    assert hint.endswith(f": pip config set global.{to}")
 
 
 def test_pip_shows_all_four_parts_as_they_are() -> None:
     """`[red]` would be markup to rich."""
-    error: Any = error_maker("pip", lambda: {})(LONGER, OSError())
+    error: Any = error_maker("pip", lambda: IN_FORCE)(LONGER, OSError())
     assert isinstance(error, exceptions.DiagnosticPipError)
-    assert error.failure == advised(LONGER, {})
+    assert error.failure == advised(LONGER, IN_FORCE)
     assert str(error) == str(error.failure) == error.args[0]
     assert error.reference == "network-interrupted"
     rich: Any = importlib.import_module("pip._vendor.rich.console")

@@ -296,3 +296,26 @@ def test_without_retries_no_other_source_is_asked() -> None:
         pool = there.copy.pools["http"]("127.0.0.1", port)
         response = pool.urlopen("GET", f"/files/demo/{name}", retries=False)
         assert response.status == 404 and not there.mirrors[0].requests
+
+
+@pytest.mark.parametrize(
+    ("came", "hosts"),
+    [
+        ([], "h.example"),
+        ([(0, "https://m.example/simple")], "m.example"),
+        ([(9, "https://me:secret@m.example:8080/")], "h.example and m.example:8080"),
+        (
+            [
+                (0, "https://m.example/"),
+                (9, "https://n.example/"),
+                (12, None),
+                (15, "https://m.example/"),
+            ],
+            "m.example and n.example and h.example",
+        ),
+    ],
+)
+def test_all_are_named_who_brought_bytes(came: Any, hosts: str) -> None:
+    elsewhere = Elsewhere("https://h.example/x", list, Breaker(lambda: 0.0), pytest.fail)
+    elsewhere.came = came
+    assert elsewhere.brought_by("h.example") == hosts

@@ -23,7 +23,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from pip_retry_patch import failures
+from pip_retry_patch import failures, settings
 from pip_retry_patch.hooks.reporting import advised
 from pip_retry_patch.messages import Peer
 from pip_retry_patch.transport import errors, hosts
@@ -207,7 +207,7 @@ def test_a_hint_names_the_place_that_is_in_force(origin: str | None, expected: s
         "demo", Peer("h.example"), "reset", failures.Tried(), answered=True, offline=False
     )
     origins = {} if origin is None else {"retry-patch-patience": origin}
-    assert expected in advised(failure, origins).hint
+    assert expected in advised(failure, settings.table(settings.Settings(), origins)).hint
 
 
 def test_the_text_of_another_librarys_error_shows_no_signature() -> None:

@@ -47,6 +47,21 @@ def test_a_long_wait_that_a_server_asks_for_is_said_each_time() -> None:
     assert len([line for line in copy.lines if "4 s" in line]) >= 2
 
 
+def test_fifty_cuts_with_a_short_wait_each_have_few_lines() -> None:
+    """Three have two lines each, and the others are counted, at most once in a tenth."""
+    copy = Copy(Patience(attempts=3, first_limit=0.01, last_limit=0.02, seconds=20), UNHURRIED)
+    clock = copy.guards["http"].clock
+    copy.guards["http"]._origins._clock = clock._replace(sleep=lambda seconds: None)
+    faults = [fault for _ in range(50) for fault in (Cut(70_000), Busy(503))]
+    with Lab([Package("demo", 51 * 70_000, faults)]) as lab:
+        assert b"".join(read(copy.get(lab), 65536)) == lab.wheel("demo")
+    first, others, last = copy.lines[:6], copy.lines[6:-1], copy.lines[-1]
+    assert [" waits at " in line for line in first] == [True, False] * 3
+    assert [" goes on at " in line for line in first] == [False, True] * 3
+    assert len(others) <= 9 and all(" times so far" in line for line in others), others
+    assert "cut 50 times" in last
+
+
 def test_each_long_wait_for_a_busy_page_is_said_before_it_begins() -> None:
     world = World(lambda n: (429, 10), attempts=5)
     with pytest.raises(ToldError):
