@@ -10,7 +10,9 @@ import contextlib
 import importlib
 import logging
 import os
+import shutil
 import sys
+import textwrap
 from typing import Any, Callable, Mapping
 
 from pip_retry_patch import failures, names, odd_answers
@@ -19,6 +21,10 @@ from pip_retry_patch.transport import errors
 from pip_retry_patch.transport.pages import names_files, title_of, undecoded
 
 logger = logging.getLogger("pip_retry_patch")
+
+
+# What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
+WIDTH = 79 - len("  WARNING: ")
 
 
 class Announcer:
@@ -48,13 +54,23 @@ class Announcer:
                 _clear_progress_bar(self._vendored, stack)
             except Exception as why:
                 logger.debug("pip-retry-patch could not erase a progress bar: %r", why)
-            logger.log(level, "%s", line)
+            logger.log(level, "%s", _fitted(line))
 
     def complain(self, *more: str) -> None:
         """Show the complaints, once."""
         complaints, self._complaints = (*self._complaints, *more), ()
         for line in complaints:
-            logger.warning("%s", line)
+            logger.warning("%s", _fitted(line))
+
+
+def _fitted(line: str) -> str:
+    """Return a sentence in rows that fit a terminal. Elsewhere it stays a line, to be searched."""
+    err = sys.__stderr__
+    if len(line) <= WIDTH or err is None or not err.isatty():
+        return line
+    width = max(min(shutil.get_terminal_size().columns - 12, WIDTH), 20)
+    rows = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    return "\n  ".join(rows)
 
 
 def _clear_progress_bar(

@@ -100,3 +100,31 @@ def test_a_bar_of_older_pips_is_erased_as_they_do_it(
     finally:
         log.setLevel(before)
     assert terminal.getvalue() == erased
+
+
+SENTENCE = (
+    "The index https://packages.company.example/simple/ could not be read (connection refused). "
+    "pip goes on without it: what only this index has is not seen."
+)
+
+
+@pytest.mark.parametrize("columns, most", [(200, 79), (80, 79), (50, 50)])
+@pytest.mark.parametrize("how", ["told", "complaint"])
+def test_a_sentence_fits_a_terminal_in_whole_words(
+    how: str, columns: int, most: int, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    at_a_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    announce = Announcer((SENTENCE,) if how == "complaint" else (), "a_pip")
+    announce.complain() if how == "complaint" else announce(SENTENCE)
+    (shown,) = caplog.messages
+    assert max(len(row) for row in f"  WARNING: {shown}".split("\n")) <= most
+    assert shown.split() == SENTENCE.split()
+
+
+def test_elsewhere_a_sentence_is_a_line(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(sys, "__stderr__", io.StringIO())
+    Announcer((), "a_pip")(SENTENCE)
+    monkeypatch.setattr(sys, "__stderr__", None)
+    Announcer((), "a_pip")(SENTENCE)
+    assert caplog.messages == [SENTENCE, SENTENCE]

@@ -79,3 +79,13 @@ def test_what_a_terminal_cannot_do_is_not_asked_of_it(
     for row, text in enumerate(shown.lines):
         if env.get("PIP_NO_COLOR") and "WARNING" in text:
             assert {shown.screen.buffer[row][column].fg for column in range(80)} == {"default"}
+
+
+@pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
+def test_a_sentence_stands_in_rows_of_whole_words(pip: str, python: str, armed: Factory) -> None:
+    wrong = "a value that makes no sense"
+    shown = downloaded(armed(pip, python), env={"PIP_RETRY_PATCH_PATIENCE": wrong})
+    rows = [row.rstrip() for row in shown.lines]
+    (first,) = [at for at, row in enumerate(rows) if "WARNING: pip-retry-patch: the setting" in row]
+    assert rows[first + 1].startswith("  ") and max(map(len, rows[first : first + 2])) <= 79
+    assert wrong in " ".join(" ".join(rows[first : first + 3]).split()), rows
