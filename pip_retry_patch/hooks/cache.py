@@ -80,12 +80,10 @@ class Library:
             # For root pip asks whose the link itself is, and takes that for another user's.
             is_link = os.path.islink(wanted)
             return "it is a symbolic link" if is_link else "it belongs to another user"
-        try:
-            if self._settings.partials:
-                os.makedirs(os.path.realpath(wanted), 0o700, exist_ok=True)
-        except OSError as why:
-            return f"it cannot be made ({reason(why)})"
-        return ""
+        if not self._settings.partials:
+            return ""
+        why = _why_not_made(os.path.realpath(wanted), there)
+        return f"it cannot be made ({why})" if why else ""
 
     def shelf(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Shelf | None:
         """Return the place of an artifact that pip will check against these hashes.
@@ -128,6 +126,25 @@ class Library:
                 None if path is None else Directory(path, self._limits, *_copies(path, http))
             )
         return self._opened[http]
+
+
+def _why_not_made(path: str, there: str) -> str:
+    """Return why the system makes no such directory, "" if it does; only to make it shows that.
+
+    It is not left behind: whoever keeps something first, makes it, and owns it.
+
+    :param there: what there is on the way to it.
+    """
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+        return ""
+    except OSError as why:
+        return reason(why)
+    finally:
+        while path != there:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+            path = os.path.dirname(path)
 
 
 def _copies(store: Path, http: str | None) -> tuple[int, int]:

@@ -108,7 +108,10 @@ def test_a_directory_that_cannot_be_made_is_said_with_the_reason_of_the_system(
     assert library(partials_dir=wanted, partials=False).trouble() == ""
     here = tmp_path / "a" / "b"
     assert library(partials_dir=str(here)).directory(None) == here
-    assert here.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == [], "it was made in vain"
+    below = tmp_path / "c" / ("x" * 300)
+    assert library(partials_dir=str(below)).trouble() == "it cannot be made (file name too long)"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_kept_of_what(tmp_path: Path) -> None:
