@@ -87,12 +87,12 @@ class UnderWay(threading.local):
             if continuation is not None:
                 continuation.end()
 
-    def capture(self, again: Again, fields: Mapping[str, str], brief: bool = False) -> Captured:
+    def capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
         """Call `again`, and return what its last call of urlopen sent and got, unguarded.
 
-        :param brief: without the retries of urllib3.
+        urllib3 does not retry it: it would sleep for Retry-After in silence.
         """
-        with self.during(capturing=True, captured=None, brief=brief):
+        with self.during(capturing=True, captured=None):
             again(fields)
             if self.captured is None:
                 raise CachedAnswerError("it was answered from a cache")
