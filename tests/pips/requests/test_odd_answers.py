@@ -137,6 +137,12 @@ def test_a_part_that_nobody_asked_for_is_never_taken_for_all(
     check(case, armed(pip, python), bare(pip, python))
 
 
+def chunked(body: bytes, coding: str) -> bytes:
+    """Return an answer with a body in chunks."""
+    shown = f"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\nTransfer-Encoding: {coding}"
+    return b"%b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (shown.encode(), len(body), body)
+
+
 WHOLE = {
     "page": {"page": [part(0, len(PAGE) - 1, PAGE)]},
     "file": {"file": [part(0, len(WHEEL) - 1, WHEEL)]},
@@ -147,6 +153,8 @@ WHOLE = {
     "page-999": {"page": [reply(999, PAGE)]},
     "page-that-ends-early": {"page": [reply(200, PAGE.replace(b"</html>", b""))]},
     "page-labelled-as-encoded": {"page": [reply(200, PAGE, Content_Encoding="utf-8")]},
+    "file-in-chunks-of-a-coding": {"file": [chunked(WHEEL, "identity, chunked")]},
+    "file-in-chunks-of-a-coding-that-it-has-not": {"file": [chunked(WHEEL, "gzip, chunked")]},
     "file-labelled-as-text": {"file": [reply(200, WHEEL, "text/html")]},
 }
 
@@ -166,6 +174,26 @@ def test_what_plain_pip_reads_is_read_by_as_many_requests(
         assert end_of(run) == OK and not run.warnings(), run.output
         asked.append(index.asked)
     assert asked[0] == asked[1]
+
+
+# Headers.
+
+CODED = chunked(gzip.compress(WHEEL), "gzip, chunked")
+TO = b"HTTP/1.1 302 Found\r\nLocation: /fi"
+HEADERS = [
+    Case("file-with-a-transfer-coding", {"file": [CODED]}),
+    Case("redirect-that-is-cut", {"file": [TO, reply(200, WHEEL)]}),
+    Case("redirect-of-a-page-that-is-cut", {"page": [TO, reply(200, PAGE)]}),
+    Case("redirect-that-is-always-cut", {"file": [TO]}, "closed the connection without an answer"),
+]
+
+
+@named(HEADERS)
+@OLD_MIDDLE_NEW
+def test_what_a_header_says_is_understood_or_asked_for_again(
+    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    check(case, armed(pip, python), bare(pip, python))
 
 
 # Statuses.
