@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.environments import Environment, Factory
 from tests.support.hosts import (
+    HURRIED,
     NO_MATCH,
     OK,
     OLD_MIDDLE_NEW,
@@ -332,6 +333,54 @@ def test_a_login_page_does_not_stay_in_pips_cache(
             assert ends == [NO_MATCH, OK]
         else:
             assert ends == [NO_MATCH, NO_MATCH]
+
+
+def lasting(status: int, **fields: str) -> bytes:
+    """Return an empty answer that pip may keep for ten minutes; a permanent redirect for ever."""
+    date, cached = formatdate(usegmt=True), "max-age=600"
+    return reply(status, b"", "text/html", None, Cache_Control=cached, Date=date, **fields)
+
+
+def unchanged(fields: Mapping[str, str]) -> bytes:
+    """Say that what pip has of a page is still right, or send it."""
+    return reply(304) if "if-none-match" in fields else reply(200, PAGE)
+
+
+MOVED = lasting(301, Location="/files/gone-1.0-py3-none-any.whl")
+KEPT: dict[str, dict[str, Sequence[Answer]]] = {
+    "empty-page": {"page": [lasting(200, ETag=ETAG), unchanged]},
+    "page-of-a-portal": {
+        "page": [lasting(301, Location="/portal"), reply(200, PAGE)],
+        "other": [reply(200, FORM)],
+    },
+    "page-that-is-nowhere": {"page": [lasting(301, Location="/gone"), reply(200, PAGE)]},
+    "file-that-is-nowhere": {"file": [MOVED, reply(404), reply(404), reply(200, WHEEL)]},
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+@OLD_MIDDLE_NEW
+def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
+    what: str, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """A plain pip has put it into the cache. It stays there for ever, or for the ten minutes."""
+    home = bare(pip, python).fresh_dir()
+    with odd_index(True, **KEPT[what]) as index:
+
+        def run(environment: Environment) -> Outcome:
+            options = "--trusted-host", "127.0.0.1", "--index-url", index.index_url, "demo"
+            cached = {**HURRIED, "PIP_NO_CACHE_DIR": "", "PIP_CACHE_DIR": home}
+            command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
+            return environment.run(*command, env=cached)
+
+        assert end_of(run(bare(pip, python))) != OK
+        stays = end_of(run(bare(pip, python))) != OK
+        assert stays or pip != OLD_MIDDLE_NEW_NUMBERS[2], "older ones keep no redirect"
+        healed = run(armed(pip, python))
+        assert end_of(healed) == OK and not healed.warnings(), healed.output
+        asked = len(index.asked)
+        assert end_of(run(armed(pip, python))) == OK
+        assert len(index.asked) - asked <= 2, "it is in the cache"
 
 
 @pytest.mark.parametrize("body", [b"", NOTHING, FORM.replace(b"password", b"text")])
