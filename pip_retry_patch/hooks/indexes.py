@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
+# What no index answers, but a proxy that wants to know who asks (RFC 9110 section 15.5.8).
+_OF_PROXY = 407
 
 
 class _Search(threading.local):
@@ -129,7 +131,7 @@ class IndexHooks:
         if status in _NOT_THERE:
             return
         failure = failures.index_refused(shown, status, self._strict)
-        if self._strict or status >= 500:
+        if self._strict or status >= 500 or status == _OF_PROXY:
             raise self._error(failure, LookupError(shown))
         if status >= 400 or status in (204, 205):
             self._unread.setdefault(index, failure)
