@@ -106,7 +106,7 @@ class IndexHooks:
                 content = wrapped(*args, **kwargs)
             if location.scheme in ("http", "https") and not quiet:
                 if content is None:
-                    self._refuse(index)
+                    self._refuse(index, index in collector.search_scope.index_urls)
                 else:
                     self._look(collector, location.url, content)
         except Exception as error:
@@ -121,8 +121,11 @@ class IndexHooks:
             return None
         return content
 
-    def _refuse(self, index: str) -> None:
+    def _refuse(self, index: str, is_index: bool) -> None:
         """Raise an error where an index answered with no page, and that is no answer.
+
+        Whose page came as something else (text, JSON with an error) is only told of, too. But a
+        link to a file, in place of an index, is answered so as well.
 
         403 for a project is how some storages say that they do not have it. So it is only told of
         where nobody has it.
@@ -133,7 +136,7 @@ class IndexHooks:
         failure = failures.index_refused(shown, status, self._strict)
         if self._strict or status >= 500 or status == _OF_PROXY:
             raise self._error(failure, LookupError(shown))
-        if status >= 400 or status in (204, 205):
+        if status >= 400 or status in (204, 205) or (status == 200 and is_index):
             self._unread.setdefault(index, failure)
 
     def _look(self, collector: Any, url: str, page: Any) -> None:
