@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import tarfile
 import threading
-import zipfile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
 from pip_retry_patch import failures, names, odd_answers
 from pip_retry_patch.hooks.cache import Library, evict, sweep
+from pip_retry_patch.hooks.contents import not_the_file
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.policy.representation import coding_of, is_web_page, media_of
 from pip_retry_patch.store.shelf import Shelf
 from pip_retry_patch.transport.continuation import Continuation
 from pip_retry_patch.transport.errors import EarlyEnd, failure_of
-from pip_retry_patch.transport.pages import title_of
 from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open
 
@@ -176,25 +174,6 @@ class DownloadHooks:
         return self._files.check(wrapped, path, self._mismatch)
 
 
-# What pip must unpack, by the end of its name.
-_ARCHIVES = (".whl", ".tar", *names.SDISTS)
-
-
-def not_the_file(artifact: LinkedArtifact, path: str) -> failures.Failure | None:
-    """Return what is said of a file that no hash is known of and that pip cannot use in any way."""
-    name, host = artifact.name, artifact.host
-    is_metadata = path.endswith(".metadata")
-    with open(path, "rb") as file:
-        start = file.read(-1 if is_metadata else 4096)
-    if is_web_page("", start):
-        return odd_answers.web_page_for_file(name, host, title_of(start))
-    usable = not path.endswith(_ARCHIVES) or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-    if is_metadata:
-        usable = b"\nname:" in b"\n" + start.lower()
-    size, media, coding = os.path.getsize(path), artifact.media, artifact.coding
-    return None if usable else odd_answers.not_of_its_kind(name, host, size, media, coding)
-
-
 class LinkedArtifact:
     """One of pip's links, as mismatch.Artifact describes it."""
 
@@ -292,6 +271,9 @@ class LinkedArtifact:
 
     def failure_of(self, error: Exception) -> failures.Failure | None:
         return failure_of(error)
+
+    def without_end(self, size: int) -> Exception:
+        return self._hooks.error(odd_answers.no_end(self.name, self.host, size), EarlyEnd())
 
     def explain(self, mismatch: Any, evidence: str) -> None:
         # Shown by pip at the end, alone or in a list of such errors, by their body().

@@ -246,6 +246,18 @@ UNLISTED = [
     Case("login", {"page": [reply(200, FORM)]}, SEVERAL, end=NO_MATCH),
     Case("title", {"page": [reply(200, NOTHING)]}, '("Hello") and names no file', end=NO_MATCH),
     Case("json-as-html", {"page": [reply(200, TEXT)]}, "is JSON that the server", end=NO_MATCH),
+    Case(
+        "text",
+        {"page": [reply(200, PAGE, "text/plain")]},
+        "could not be read (no page of links came)",
+        end=NO_MATCH,
+    ),
+    Case(
+        "json-with-an-error",
+        {"page": [reply(200, b'{"error": "backend"}', "application/json")]},
+        "could not be read (no page of links came)",
+        end=NO_MATCH,
+    ),
     Case("br", {"page": [reply(200, b"\x8b\x05\x80hello" * 9, Content_Encoding="br")]}, "as br"),
     Case("zstd", {"page": [reply(200, b"\x28\xb5\x2f\xfd", Content_Encoding="zstd")]}, "as zstd"),
     Case(
@@ -463,7 +475,53 @@ def test_a_web_page_in_place_of_a_requirements_file_is_told(
         assert end_of(download(bare(pip, python), "-r", url)) in LIES
 
 
+def to_the_end(size: int | None, *, chunked: bool = False) -> bytes:
+    """Return an answer that tells no length, and so much of the file, or all of it."""
+    body, coding = WHEEL[:size], b""
+    if chunked:
+        body, coding = (
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+            b"Transfer-Encoding: chunked\r\n",
+        )
+    return b"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\n%b\r\n%b" % (coding, body)
+
+
+NO_LENGTH = "What came has no end (9.0 kB), and the server tells no length"
+ENDLESS = [
+    Case("once", {"file": [to_the_end(9000), to_the_end(None)]}),
+    Case("thrice", {"file": [*[to_the_end(n) for n in (9000, 5000, 20_000)], to_the_end(None)]}),
+    Case("always", {"file": [to_the_end(9000)]}, NO_LENGTH),
+    Case("chunked", {"file": [to_the_end(9000, chunked=True)]}, NO_LENGTH),
+]
+
+
+@named(ENDLESS)
+@OLD_MIDDLE_NEW
+def test_a_file_without_length_that_is_cut_is_no_hash_mismatch(
+    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    check(case, armed(pip, python), bare(pip, python))
+
+
+UNDONE = {
+    "streams": (gzip.compress(WHEEL[:99]) + gzip.compress(WHEEL[99:]), "gzip"),
+    "twice": (gzip.compress(gzip.compress(WHEEL)), "gzip, gzip"),
+    "no-label": (gzip.compress(WHEEL), ""),
+}
+
+
+@pytest.mark.parametrize("what", UNDONE)
+@OLD_MIDDLE_NEW
+def test_a_file_that_was_compressed_in_an_odd_way_is_decoded(
+    what: str, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    body, coding = UNDONE[what]
+    case = Case(what, {"file": [reply(200, body, ZIP, Content_Encoding=coding)]})
+    check(case, armed(pip, python), bare(pip, python))
+
+
 MISFITS = [
+    Case("cut", {"file": [reply(200, WHEEL[:9000], ZIP)]}, "of such a file, without its end."),
     Case("empty", {"file": [reply(200)]}, "sent is empty"),
     Case("br", {"file": [reply(200, b"\x8b", ZIP, Content_Encoding="br")]}, "pip cannot undo"),
     Case("metadata", {"file": [reply(200, METADATA, "text/plain")]}, "is no file of that kind"),
