@@ -137,6 +137,8 @@ class Resumed:
         self.last = last
         self.turns = Turns(origin)
         self.interruptions = Interruptions()
+        # What was asked last, and the offset at which it went on.
+        self.came_from: tuple[Any, int] = (None, start)
         self.course: Course | None = None  # by which it is known that a connection has stopped
 
 
@@ -159,13 +161,17 @@ class Inquiry:
         self._can_join = body.origin.hashed or strong is not None
         self._answer = ranges.Answer(Verdict.WHOLE)
         self._end: GaveUpError | None = None
+        self._asked: Any = None
         self._turn_to(body.turns.origin)
+        came_from, offset = body.came_from
+        if handed_on.offset - offset < body.origin.patience.progress:
+            self._asked = came_from  # in vain
 
     def _turn_to(self, origin: Origin) -> None:
         """Ask there from now on."""
         self._origin = origin
         self._ask = origin.ask
-        self._asked: Any = None
+        self._asked = None
         # A link may expire, and its host may go away. Where a redirect led to it, its first URL may
         # lead to another one, so the two take turns.
         self._ways = [origin.ask]

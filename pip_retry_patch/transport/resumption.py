@@ -43,6 +43,7 @@ class Search(Inquiry):
             if next_step not in (ASK_NOW, ASK_LATER):
                 # Only now: what any other answer says of a size is not of this representation.
                 self._body.known = self._body.known._replace(total=self._total())
+                self._body.came_from = self._asked, self._handed_on.offset
                 self._body.turns.delivered(self._handed_on.offset, self._story.latest)
                 return next_step  # type: ignore[no-any-return]
         raise self._end or GaveUpError(self._story.gave_up())

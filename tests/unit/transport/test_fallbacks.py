@@ -203,6 +203,25 @@ def test_a_link_that_brings_something_else_is_made_anew(answer: str, covered: bo
         assert len(asked) == 1
 
 
+def test_a_link_whose_parts_bring_nothing_is_made_anew() -> None:
+    data = payload("empty", SIZE)
+    empty = sending(data, "length", 0)
+    scripts = [sending(data, "length", CUT), empty, sending(data, "length")]
+    copy = Copy(timeout=UNHURRIED)
+    again: list[Any] = []
+    with Scripted(*scripts) as server:
+
+        def ask(fields: Any) -> Any:
+            again.append(dict(fields))
+            return copy.get(server, **fields)
+
+        url = f"{server.url}/link"
+        with copy.guards["http"].sending(url, ask, hashed=True, artifact=True):
+            response = copy.get(server)
+        assert b"".join(read(response, 4096)) == data
+        assert again == [{"Range": f"bytes={CUT}-"}]
+
+
 def test_the_first_url_of_a_link_that_was_refused_is_waited_for() -> None:
     data = payload("expired", SIZE)
     refusals = [*[refusing(403)] * 2, refusing(503, {"Retry-After": "0"})]
