@@ -81,6 +81,12 @@ def not_of_its_kind(name: str, host: str, size: int, media: str, coding: str) ->
     )
 
 
+def no_end(name: str, host: str, size: int) -> Failure:
+    """A file was cut each time, and no length told so; its hash did not fit."""
+    why = f"what came has no end ({format_size(size)}), and the server tells no length"
+    return broken_request(name, host, why)
+
+
 # Below pip's "No matching distribution found": why a page may not be what the index has.
 
 

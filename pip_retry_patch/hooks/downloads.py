@@ -12,9 +12,9 @@ import threading
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Iterable, Mapping, Sequence
 
-from pip_retry_patch import failures, names
-from pip_retry_patch.hooks.archives import not_the_file
+from pip_retry_patch import failures, names, odd_answers
 from pip_retry_patch.hooks.cache import Library, evict, sweep
+from pip_retry_patch.hooks.contents import not_the_file
 from pip_retry_patch.hooks.mismatch import Download, FileRing, digest_of
 from pip_retry_patch.hooks.reporting import Announcer
 from pip_retry_patch.policy.representation import coding_of, is_web_page, media_of
@@ -275,6 +275,9 @@ class LinkedArtifact:
 
     def failure_of(self, error: Exception) -> failures.Failure | None:
         return failure_of(error)
+
+    def without_end(self, size: int) -> Exception:
+        return self._hooks.error(odd_answers.no_end(self.name, self.host, size), EarlyEnd())
 
     def explain(self, mismatch: Any, evidence: str) -> None:
         # Shown by pip at the end, alone or in a list of such errors, by their body().

@@ -6,6 +6,7 @@ where a second fetch brought the right file.
 
 from __future__ import annotations
 
+from pip_retry_patch.hooks.contents import can_be_undone
 from pip_retry_patch.names import clean, format_size, short
 from pip_retry_patch.policy.representation import is_web_page
 from pip_retry_patch.records import NamedTuple
@@ -23,17 +24,13 @@ _BEGINNINGS = {
 }
 
 
-# Content-Encodings that can be undone here.
-CODINGS = frozenset(["gzip", "x-gzip", "deflate"])
-
-
 class Fetch(NamedTuple):
     """One fetch of an artifact, as evidence.
 
     `size` and `announced` are in bytes, `announced` is None without a Content-Length; `digest`
     tells equal files from others. `continued`: so many bytes are from an earlier run. `media` is
     its media type, `coding` its Content-Encoding, `start` its first bytes. `part`: the server said
-    that it is a part (206), though all of it was asked for.
+    that it is a part (206), though all of it was asked for. `has_end`: see contents.has_end.
     """
 
     name: str
@@ -47,6 +44,7 @@ class Fetch(NamedTuple):
     coding: str = ""
     start: bytes = b""
     part: bool = False
+    has_end: bool = True
 
     @property
     def is_web_page(self) -> bool:
@@ -59,6 +57,12 @@ class Fetch(NamedTuple):
             if self.name.endswith(end):
                 return self.start.startswith(beginning)
         return not self.is_web_page
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the connection ended before the file did, though no length was told."""
+        cut = self.announced is None and not self.has_end and not self.cached
+        return cut and self.is_of_its_kind and not self.part
 
     def __str__(self) -> str:
         place = "pip's cache" if self.cached else clean(self.host)
@@ -116,7 +120,7 @@ def _remedy(first: Fetch, second: Fetch | None) -> list[str]:
             "  So it is not known whether the file was damaged on its way. Run the same",
             "  command again when the connection is better.",
         ]
-    if second.coding and second.coding not in CODINGS:
+    if second.coding and not can_be_undone(second.coding):
         return [
             f"  Something between you and {host} encodes the file in a way that",
             "  nobody had asked for and that pip cannot undo. Try another network, or ask those",
@@ -133,6 +137,13 @@ def _remedy(first: Fetch, second: Fetch | None) -> list[str]:
             f"  What {host} sent is no file of that kind. Something between you and the",
             "  server may answer in its place. Try another network, or ask those who run the",
             "  proxy or the index.",
+        ]
+    if not second.has_end and not second.coding:
+        return [
+            f"  What {host} sent is the beginning of such a file, without its end. The",
+            "  server may have no more of it, or a proxy or an antivirus program before it.",
+            "  Nothing was replaced. Try another network, or ask those who run the proxy or the",
+            "  index.",
         ]
     if first.digest == second.digest:
         return [

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
+# What no index answers, but a proxy that wants to know who asks (RFC 9110 section 15.5.8).
+_OF_PROXY = 407
 
 
 class _Search(threading.local):
@@ -104,7 +106,7 @@ class IndexHooks:
                 content = wrapped(*args, **kwargs)
             if location.scheme in ("http", "https") and not quiet:
                 if content is None:
-                    self._refuse(index)
+                    self._refuse(index, index in collector.search_scope.index_urls)
                 else:
                     self._look(collector, location.url, content)
         except Exception as error:
@@ -119,8 +121,11 @@ class IndexHooks:
             return None
         return content
 
-    def _refuse(self, index: str) -> None:
+    def _refuse(self, index: str, is_index: bool) -> None:
         """Raise an error where an index answered with no page, and that is no answer.
+
+        Whose page came as something else (text, JSON with an error) is only told of, too. But a
+        link to a file, in place of an index, is answered so as well.
 
         403 for a project is how some storages say that they do not have it. So it is only told of
         where nobody has it.
@@ -129,9 +134,9 @@ class IndexHooks:
         if status in _NOT_THERE:
             return
         failure = failures.index_refused(shown, status, self._strict)
-        if self._strict or status >= 500:
+        if self._strict or status >= 500 or status == _OF_PROXY:
             raise self._error(failure, LookupError(shown))
-        if status >= 400 or status in (204, 205):
+        if status >= 400 or status in (204, 205) or (status == 200 and is_index):
             self._unread.setdefault(index, failure)
 
     def _look(self, collector: Any, url: str, page: Any) -> None:

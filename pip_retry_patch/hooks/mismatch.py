@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, TypeVar
 
 from pip_retry_patch import failures, messages
-from pip_retry_patch.hooks.evidence import CODINGS, Fetch, evidence, healed
+from pip_retry_patch.hooks.contents import can_be_undone, decode, has_end, unlabelled_coding
+from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
 from pip_retry_patch.records import NamedTuple
 from pip_retry_patch.transport.errors import is_full, reason
 
@@ -87,6 +88,9 @@ class Artifact(Protocol):
     def failure_of(self, error: Exception) -> failures.Failure | None:
         """Return the Failure that an error was made of, None if it was not made by us."""
 
+    def without_end(self, size: int) -> Exception:
+        """Return the error for a file of which each time only the beginning came."""
+
     def explain(self, mismatch: Exception, evidence: str) -> None:
         """Let pip show `evidence` after what it says of a mismatch."""
 
@@ -146,6 +150,8 @@ class FileRing:
         """Let pip check a file's hash; on a mismatch fetch the file anew, once, and check that.
 
         A file that something on the way compressed is decoded first: its hash is of what it was.
+        Where its end is missing, and no length was told, the network is to blame: then it is
+        fetched more often, and the end is an error that says so.
 
         :param verify: raises `mismatch` if a file's hash does not fit.
         """
@@ -155,7 +161,7 @@ class FileRing:
             artifact = self._came.pop(path, None)
             if artifact is None:
                 raise
-            found = error
+            found: Exception = error
         try:
             while self._fetch_without_mirrors(artifact, path):
                 with contextlib.suppress(mismatch):
@@ -168,7 +174,11 @@ class FileRing:
             if self._replace_decoded(artifact, verify, path, mismatch):
                 return verify(path)
             first, second, trouble = self._fetch_again(artifact, path)
-            if second is not None:
+            for restart in range(RESTARTS + 1):
+                if second is None or (restart and not second.is_cut):
+                    break
+                if restart:
+                    _, second, trouble = self._fetch_again(artifact, path)
                 try:
                     verified = verify(path)
                 except mismatch:
@@ -179,6 +189,8 @@ class FileRing:
                     self._announce(healed(artifact.name, first))
                     return verified
             artifact.explain(found, evidence(first, second, trouble))
+            if second is not None and second.is_cut:
+                found = artifact.without_end(second.size)
         except Exception as why:
             # Whatever is wrong with the looking into it, the mismatch stands.
             logger.debug("pip-retry-patch could not look into a mismatch: %r", why)
@@ -203,13 +215,14 @@ class FileRing:
         mismatch: type[Exception],
     ) -> bool:
         """Put the decoded file in a file's place if its hash fits."""
-        if artifact.coding not in CODINGS:
+        coding = artifact.coding or unlabelled_coding(path)
+        if not can_be_undone(coding):
             return False
         # Beside it, in pip's own temporary directory: it goes when that goes.
         handle, decoded = tempfile.mkstemp(dir=str(Path(path).parent))
         try:
             with os.fdopen(handle, "wb") as file:
-                for piece in decode(path, artifact.coding):
+                for piece in decode(path, coding):
                     file.write(piece)
             verify(decoded)
             os.replace(decoded, path)
@@ -218,7 +231,7 @@ class FileRing:
             with contextlib.suppress(OSError):
                 os.unlink(decoded)
             return False
-        self._announce(messages.decoded(artifact.name, artifact.coding, artifact.host))
+        self._announce(messages.decoded(artifact.name, coding, artifact.host))
         return True
 
     def _fetch_again(self, artifact: Artifact, path: str) -> tuple[Fetch, Fetch | None, str]:
@@ -271,24 +284,8 @@ def _evidence(artifact: Artifact, path: str) -> Fetch:
         artifact.coding,
         start,
         artifact.part,
+        has_end(path),
     )
-
-
-def decode(path: str, coding: str) -> Iterator[bytes]:
-    """Yield what a file was before it was compressed (RFC 9110 section 8.4.1).
-
-    :raises zlib.error: it is not compressed so.
-    """
-    # 32 and more: whatever header there is, that of gzip (RFC 1952) or of zlib (RFC 1950).
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    with Path(path).open("rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            while piece:
-                yield stream.decompress(piece, 1 << 22)
-                piece = stream.unconsumed_tail
-    yield stream.flush()
-    if not stream.eof:
-        raise zlib.error("its end is missing")
 
 
 def _files(location: str) -> set[str]:

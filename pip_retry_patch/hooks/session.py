@@ -26,10 +26,11 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
 
 from pip_retry_patch import failures, messages, names, settings
-from pip_retry_patch.hooks.cache import Library, evict, past_caches
+from pip_retry_patch.hooks.cache import Library, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.indexes import IndexHooks
+from pip_retry_patch.hooks.pages import came_cut, kept_in_vain
 from pip_retry_patch.hooks.reporting import (
     Announcer,
     error_maker,
@@ -41,7 +42,6 @@ from pip_retry_patch.hooks.reporting import (
 from pip_retry_patch.policy.retry import BRIEF, Attempts, Effort, Patience
 from pip_retry_patch.transport.errors import EarlyEnd, failure_of
 from pip_retry_patch.transport.guard import Guard
-from pip_retry_patch.transport.pages import is_cut
 from pip_retry_patch.transport.reissue import no_retries
 from pip_retry_patch.wrapping.fail_open import Calls, fail_open, wrap
 
@@ -236,7 +236,7 @@ class SessionHook:
         hashed = artifact is not None and artifact.hashed
         is_file = artifact is not None and not artifact.name.endswith(".metadata")
         whole = not (kwargs.get("stream") and self.pip_resumes)
-        attempts = None
+        attempts, past = None, fresh
         self._under_way.status = 0
         while True:
             continuation = None if artifact is None else artifact.continuation(fresh)
@@ -244,10 +244,14 @@ class SessionHook:
                 with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
                     response = wrapped(*args, **kwargs)
                 self._under_way.status = response.status_code
+                if not past and kept_in_vain(session, response, args, kwargs):
+                    past = True
+                    kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
+                    continue
                 lost = failure_of_answer(url, response, args, kwargs)
                 if lost is not None:
                     raise self._error(lost, EarlyEnd())
-                if kwargs.get("stream") or not self._is_cut(session, response):
+                if kwargs.get("stream") or not came_cut(session, response):
                     break
                 raise self._error(failures.cut_page(url, len(response.content)), EarlyEnd())
             except Exception as error:
@@ -270,18 +274,6 @@ class SessionHook:
             except Exception as why:
                 logger.debug("pip-retry-patch could not note a response: %r", why)
         return response
-
-    def _is_cut(self, session: Any, response: Any) -> bool:
-        """Whether a page came without its end; pip's cache then has it no longer."""
-        try:
-            if not is_cut(response):
-                return False
-            for each in (*response.history, response):
-                evict(session, each.url)
-            return True
-        except Exception as why:
-            logger.debug("pip-retry-patch could not look at the end of a page: %r", why)
-            return False
 
     def _attempts(self, patience: Patience | None) -> Attempts:
         return Attempts(patience or self._guard.patience, self._guard.clock, Effort())

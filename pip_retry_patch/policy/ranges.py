@@ -24,6 +24,10 @@ from pip_retry_patch.records import Enum, NamedTuple
 # Compiled at first use: a clean download has none.
 _CONTENT_RANGE = r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)"
 
+# What servers write as well: "bytes=400-999/1000", "400-999/1000", "bytes 400-1000/1000" of a
+# thousand bytes, "bytes 400-999/600".
+_CLAIMED_START = r"\D*(\d{1,18})-"
+
 # Answers that ask for time, not for another request: RFC 6585 (429), RFC 9110 sections 15.5.9
 # (408) and 15.6, RFC 8470 (425). 520 to 530 are what common CDNs say of an origin they lost.
 BUSY_STATUSES = frozenset([408, 425, 429, 500, 502, 503, 504, *range(520, 531)])
@@ -163,9 +167,14 @@ def _judge_part(
     value = headers.get("content-range")
     said = parse_content_range(value)
     if said is None:
-        # A part without a label is taken only for exactly what is missing, and only on proof.
+        # A part without a label is taken only for exactly what is missing, and only on proof. So is
+        # one whose label makes no sense but for its start, which a hash may cover as well.
         wanted = last if last is not None else None if known.total is None else known.total - 1
-        fits = not value and wanted is not None and length == wanted - first + 1
+        fits = wanted is not None and length == wanted - first + 1
+        if value:
+            claimed = re.match(_CLAIMED_START, value, re.ASCII)
+            fits = fits and claimed is not None and int(claimed[1]) == first
+            proven = proven or hashed
         return Answer(Verdict.CONTINUE, size=length) if fits and proven else other
     if said.first != first or said.last is None:
         return other

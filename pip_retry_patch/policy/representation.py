@@ -80,9 +80,21 @@ class Representation(NamedTuple):
 
 
 def coding_of(headers: Mapping[str, str]) -> str:
-    """Return the Content-Encoding in one spelling; "" means none."""
+    """Return the Content-Encoding in one spelling; "" means none.
+
+    Neither urllib3 nor pip decodes another transfer coding than chunked (RFC 9112 section 7), which
+    nobody asked for: to them it is like a Content-Encoding.
+    """
     coding = (headers.get("content-encoding") or "").strip().lower()
-    return "" if coding == "identity" else coding
+    if coding in ("", "identity"):
+        codings = transfer_codings(headers.get("transfer-encoding") or "")
+        coding = ", ".join(c for c in codings if c not in ("", "chunked", "identity"))
+    return coding
+
+
+def transfer_codings(value: str) -> list[str]:
+    """Return the names in a Transfer-Encoding in lower case, as urllib3 reads them."""
+    return [coding.strip() for coding in value.lower().split(",")] if value else []
 
 
 def media_of(headers: Mapping[str, str]) -> str:

@@ -108,6 +108,11 @@ def is_full(error: BaseException) -> bool:
     )
 
 
+def is_bad_redirect(error: BaseException) -> bool:
+    """Whether pip's session met a redirect that it cannot follow, or too many of them."""
+    return isinstance(error, ValueError) or type(error).__name__ == "TooManyRedirects"
+
+
 class CachedAnswerError(ConnectionError):
     """A request that was sent again was answered from a cache: no server had a say in it."""
 

@@ -124,7 +124,7 @@ class Guard:
         url = absolute_url(pool, asked["url"])
         request = Request(pool, wrapped, asked, headers, url, bool(now.url), now.artifact)
         if now.capturing:
-            response = wrapped(*args, **dict(kwargs, **(PROBE if now.brief else {})))
+            response = wrapped(*args, **dict(kwargs, **PROBE))
             now.captured = Captured(request, response, response._fp)
             return response
         continuation = now.continuation
@@ -138,7 +138,7 @@ class Guard:
         if elsewhere is not None and waits:
             # The others are asked where this one has nothing, and this one is not asked for long.
             elsewhere.original = self._origins.of(request, self.patience)
-            elsewhere.capture = functools.partial(self._under_way.capture, brief=True)
+            elsewhere.capture = self._under_way.capture
             ask = functools.partial(self._ask, wrapped, request, args, kwargs, continuation, True)
             attempts = Attempts(self.patience, self.clock, Effort())
             patience_of = functools.partial(self._sender.patience_of, pool)

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Any
 
+from pip_retry_patch.policy.representation import transfer_codings
 from pip_retry_patch.transport.errors import HeaderTooSlow
 
 logger = logging.getLogger("pip_retry_patch")
@@ -20,12 +21,15 @@ logger = logging.getLogger("pip_retry_patch")
 # modem brings one in a second or two.
 TIMEOUTS = 2
 
+_LF = 10
+
 
 class PunctualResponse(http.client.HTTPResponse):
     """An `HTTPResponse` that raises HeaderTooSlow, and RemoteDisconnected in mid-header.
 
     It is for `http.client.HTTPConnection.response_class`. Only a success must have its whole header
-    (RFC 9112 section 2.2): what a careless server refuses is clear from the status alone.
+    (RFC 9112 section 2.2), and a redirect its Location: what a careless server refuses is clear
+    from the status alone.
 
     What waits without a timeout waits for a header without one, too. The answer to CONNECT, which
     http.client reads by itself from the stream of such a response, is limited as well.
@@ -35,6 +39,7 @@ class PunctualResponse(http.client.HTTPResponse):
         super().__init__(sock, *args, **named)
         self._raw: Any = getattr(self.fp, "raw", None)
         self._broken_off = False
+        self._in_line = False  # what came last of the header is no whole line
         try:
             timeout = sock.gettimeout() if hasattr(sock, "gettimeout") else None
             if self._raw is not None:
@@ -52,6 +57,7 @@ class PunctualResponse(http.client.HTTPResponse):
             count = readinto(buffer)
             # It is read on only until the empty line has come.
             self._broken_off = bool(began) and count == 0
+            self._in_line = buffer[count - 1] != _LF if count else self._in_line
             began = began or time.monotonic()
             return count
 
@@ -64,11 +70,35 @@ class PunctualResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        if self._broken_off and 200 <= self.status < 300:
+        if self._broken_off and self._needs_all():
             raise http.client.RemoteDisconnected("the connection ended within the header")
+        try:
+            self._see_chunks()
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look for chunks: %r", why)
         # The body has its own limits.
         if self._raw is not None:
             vars(self._raw).pop("readinto", None)
+
+    def _see_chunks(self) -> None:
+        """Take a body for one in chunks where urllib3 does: where another coding is named as well.
+
+        To http.client it would then end with its connection.
+        """
+        if not self.chunked and self.length != 0:
+            codings = ", ".join(self.headers.get_all("Transfer-Encoding") or ())
+            if "chunked" in transfer_codings(codings):
+                self.chunked, self.length = True, None
+                self.chunk_left: int | None = None
+
+    def _needs_all(self) -> bool:
+        """Whether an answer of this status is none if its header breaks off.
+
+        Of a redirect only the Location matters, and half of one leads to a page that is not there.
+        """
+        if 300 <= self.status < 400 and self.status != 304:
+            return self._in_line or "location" not in self.headers
+        return 200 <= self.status < 300
 
 
 def install(connection: Any) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from pip_retry_patch import failures
+from pip_retry_patch.odd_answers import bad_redirect
 from pip_retry_patch.policy import ranges, representation
 from pip_retry_patch.policy.pace import Course
 from pip_retry_patch.policy.ranges import Question, Verdict
@@ -135,14 +137,16 @@ class Resumed:
         self.last = last
         self.turns = Turns(origin)
         self.interruptions = Interruptions()
+        # What was asked last, and the offset at which it went on.
+        self.came_from: tuple[Any, int] = (None, start)
         self.course: Course | None = None  # by which it is known that a connection has stopped
 
 
 class Inquiry:
     """Asks for the missing bytes of a body, one source after the other, and judges the answers.
 
-    What is asked next is its state: `_ask` (the link, or once its first URL), `_ranged` (the
-    missing bytes, or all of it) and `_conditional` (with If-Range, or Range alone).
+    What is asked next is its state: `_ask` (the link, or its first URL), `_ranged` (the missing
+    bytes, or all of it) and `_conditional` (with If-Range, or Range alone).
     """
 
     def __init__(
@@ -157,13 +161,22 @@ class Inquiry:
         self._can_join = body.origin.hashed or strong is not None
         self._answer = ranges.Answer(Verdict.WHOLE)
         self._end: GaveUpError | None = None
+        self._asked: Any = None
         self._turn_to(body.turns.origin)
+        came_from, offset = body.came_from
+        if handed_on.offset - offset < body.origin.patience.progress:
+            self._asked = came_from  # in vain
 
     def _turn_to(self, origin: Origin) -> None:
         """Ask there from now on."""
         self._origin = origin
-        self._ask = self._asked = origin.ask
-        self._first_url_is_left = origin.ask_first_url is not None
+        self._ask = origin.ask
+        self._asked = None
+        # A link may expire, and its host may go away. Where a redirect led to it, its first URL may
+        # lead to another one, so the two take turns.
+        self._ways = [origin.ask]
+        if origin.redirected and origin.ask_first_url is not None:
+            self._ways.append(origin.ask_first_url)
         # Who asks for an overlap with what is there, of a size that no part tells, is never told
         # that nothing is missing. All of the file has an end.
         in_vain = self._attempts.effort.unhelpful > 0 and self._attempts.is_last
@@ -181,7 +194,15 @@ class Inquiry:
             return False
         if turns.origin is not self._origin:
             self._turn_to(turns.origin)
+        others = [way for way in self._ways if way is not self._asked]
+        self._ask = (others or self._ways)[0]
         return True
+
+    def _drop_way(self, failure: failures.Failure) -> None:
+        """Ask no more where that was asked; `failure` says why the search ends if none is left."""
+        self._ways = [way for way in self._ways if way is not self._asked]
+        if not self._ways:
+            raise GaveUpError(failure)
 
     def _question(self) -> Question:
         first = self._handed_on.offset - len(self._handed_on.tail)
@@ -191,8 +212,13 @@ class Inquiry:
         """Return the next answer; None if there was none, which is then counted."""
         origin = self._origin
         try:
+            self._asked = self._ask
             part = self._ask(question.fields(self._body.last, self._body.known))
         except Exception as error:
+            if self._ask is origin.ask_first_url and errors.is_bad_redirect(error):
+                self._drop_way(bad_redirect(origin.name, origin.host, str(error)))
+                self._attempts.was_unhelpful(at_once=True)
+                return None
             self._story.trouble = errors.reason(error)
             if errors.is_certificate_error(error):
                 raise GaveUpError(self._story.certificate()) from error
@@ -203,7 +229,6 @@ class Inquiry:
             if errors.was_sent(error):
                 self._doubt_ranges()
             return None
-        self._asked, self._ask = self._ask, origin.ask
         if self._body.course is not None:
             part.watch(self._body.course)
         return part

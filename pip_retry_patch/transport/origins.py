@@ -98,14 +98,13 @@ class UnderWay(threading.local):
             if continuation is not None:
                 continuation.end()
 
-    def capture(self, again: Again, fields: Mapping[str, str], brief: bool = False) -> Captured:
+    def capture(self, again: Again, fields: Mapping[str, str]) -> Captured:
         """Call `again`, and return what its last call of urlopen sent and got, unguarded.
 
-        :param brief: without the retries of urllib3.
+        urllib3 does not retry it: it would sleep for Retry-After in silence.
         """
         before = self.now
-        asked = {**vars(before), "capturing": True, "captured": None, "brief": brief}
-        self.now = now = Sending(**asked)
+        self.now = now = Sending(**{**vars(before), "capturing": True, "captured": None})
         try:
             again(fields)
         finally:

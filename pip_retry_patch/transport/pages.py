@@ -45,6 +45,18 @@ def names_files(content: bytes) -> bool:
     return any(ending in content for ending in _FILES)
 
 
+def is_kept_in_vain(response: Any, is_page: bool) -> bool:
+    """Whether what is of no use came from pip's HTTP cache, or by a redirect that this keeps.
+
+    A permanent redirect is kept for ever, also that of a network which wanted a login, or to a host
+    that is no more. So may be an empty page.
+    """
+    answers = (*response.history, response)
+    if not any(getattr(each, "from_cache", False) for each in answers):
+        return False
+    return response.status_code >= 400 or (is_page and not names_files(response.content))
+
+
 # What no page of an index has, and pages for people have. They are the larger, but not here.
 _FOR_PEOPLE = (b"<form", b"<input", b"<script", b"<iframe", b'http-equiv="refresh')
 _START = 1 << 16

@@ -19,9 +19,6 @@ from pip_retry_patch.transport.inquiry import Inquiry, Resumed
 from pip_retry_patch.transport.origin import EACH, HandedOn, Origin, Story
 from pip_retry_patch.transport.reissue import BrokenError, Part
 
-# What a link answers that has expired, or that is good for one request only.
-_EXPIRED = frozenset([401, 403, 404, 410])
-
 
 class Search(Inquiry):
     """The search for a part that continues one interrupted body."""
@@ -46,6 +43,7 @@ class Search(Inquiry):
             if next_step not in (ASK_NOW, ASK_LATER):
                 # Only now: what any other answer says of a size is not of this representation.
                 self._body.known = self._body.known._replace(total=self._total())
+                self._body.came_from = self._asked, self._handed_on.offset
                 self._body.turns.delivered(self._handed_on.offset, self._story.latest)
                 return next_step  # type: ignore[no-any-return]
         raise self._end or GaveUpError(self._story.gave_up())
@@ -92,7 +90,7 @@ class Search(Inquiry):
         self._story.trouble = messages.useless(part.status, self._answer.verdict.value)
         self._withheld |= self._answer.verdict is Verdict.WITHHELD
         if self._ranged:
-            self._ask, self._ranged = self._asked, False
+            self._ranged = False
             return ASK_NOW
         self._attempts.was_unhelpful(at_once=True)
         return ASK_LATER
@@ -122,26 +120,26 @@ class Search(Inquiry):
         first_url = self._origin.ask_first_url
         if first_url is None or self._asked is first_url:
             raise GaveUpError(self._story.refused(part.status))
-        self._first_url_is_left = False
-        return self._ask_first_url()
+        self._ways = [first_url]
+        return self._ask_another_way()
 
     def ask_for_new_link(self, part: Part) -> Any:
         """The server will not send it. A link may have expired: its first URL leads to another."""
         part.close(False)
-        origin = self._origin
-        if not (part.status in _EXPIRED and origin.redirected and self._first_url_is_left):
-            raise GaveUpError(self._story.refused(part.status))
-        self._first_url_is_left = False
-        return self._ask_first_url()
+        self._drop_way(self._story.refused(part.status))
+        return self._ask_another_way()
 
     def begin_anew(self, part: Part) -> Any:
-        """It is another representation, which only who asked for the body can ask for."""
-        part.close(False)
-        raise GaveUpError(self._story.changed())
+        """It is another representation, which only who asked for the body can ask for.
 
-    def _ask_first_url(self) -> Any:
-        assert self._origin.ask_first_url is not None
-        self._ask = self._origin.ask_first_url
+        A link that has expired may bring anything, so its first URL is asked before.
+        """
+        part.close(False)
+        self._drop_way(self._story.changed())
+        return self._ask_another_way()
+
+    def _ask_another_way(self) -> Any:
+        self._ask = self._ways[0]
         self._ranged = self._can_join and not self._origin.ranges.refused
         self._withheld = False
         return ASK_NOW

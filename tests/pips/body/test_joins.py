@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 
 import pytest
 
@@ -21,7 +21,10 @@ from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
 from tests.support.environments import Factory
+from tests.support.hosts import OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
+from tests.support.odd import WHEEL, odd_index, reply
 from tests.support.partials import SOME
+from tests.support.scripted import asked_from
 
 hashed_or_not = pytest.mark.parametrize("hashes", [True, False], ids=["hash", "no-hash"])
 
@@ -67,6 +70,30 @@ def test_an_odd_part_never_makes_another_file(
     package = Package("demo", SIZE, [Cut(THIRD), *[odd] * 3], hashes=hashes, chunked=chunked)
     with Lab([package]) as lab:
         Download(armed(pip, python), lab, certificates).assert_right()
+
+
+LABELS = ["bytes={}-{}/{}", "{}-{}/{}", "bytes {}-{}", "bytes {0}-{2}/{2}", "bytes {}-{}/9"]
+
+
+@pytest.mark.parametrize("label", LABELS)
+@OLD_MIDDLE_NEW
+def test_a_label_that_makes_no_sense_but_for_its_start_is_no_obstacle(
+    label: str, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """All of the file never comes at once. Plain pip 26.3 looks at no label."""
+
+    def file(fields: Mapping[str, str]) -> bytes:
+        first, total = asked_from(fields), len(WHEEL)
+        if not first:
+            return reply(200, WHEEL[:9000], "", total)
+        told = label.format(first, total - 1, total)
+        return reply(206, WHEEL[first:], "", Content_Range=told)
+
+    for environment in (armed(pip, python), bare(pip, python)):
+        with odd_index(file=[file]) as index:
+            run = download(environment, "--index-url", index.index_url, "demo")
+            right = environment.armed or pip == OLD_MIDDLE_NEW_NUMBERS[2]
+            assert (end_of(run) == OK) == right, run.output
 
 
 @pytest.mark.parametrize("validator", ["strong", "date", "weak", "none"])

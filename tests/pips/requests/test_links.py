@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator
+from typing import Iterator, Mapping
 
 import pytest
 
@@ -13,6 +13,8 @@ from pip_retry_patch.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, SIZE, THIRD, Download
 from tests.support.environments import Factory
+from tests.support.hosts import OK, OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
+from tests.support.odd import WHEEL, Odd, odd_index, reply, starting
 
 
 @contextlib.contextmanager
@@ -44,6 +46,54 @@ def test_an_expired_link_is_made_anew_from_the_original_url(
         ]
         assert len(lab.requests("demo", "artifact")) == 2
         assert files.sent("demo") <= 1.05 * len(files.wheel("demo"))
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
+XML = b"<Error><Code>ExpiredToken</Code></Error>"
+EXPIRED = {
+    "400": reply(400, XML, "application/xml"),
+    "200-page": reply(200, PAGE),
+    "200-xml": reply(200, XML, "application/xml"),
+    "redirect-to-a-login": reply(302, Location="/login"),
+    "503": reply(503),
+    "nothing": b"",
+}
+
+
+@contextlib.contextmanager
+def expiring(answer: bytes, lifetime: int) -> Iterator[Odd]:
+    """An index whose links are each good for so many requests, of which the first is cut."""
+
+    def link(_: Mapping[str, str]) -> bytes:
+        uses.append(0)
+        return reply(302, Location=f"/store/{len(uses)}")
+
+    def store(fields: Mapping[str, str]) -> bytes:
+        uses[-1] += 1
+        if uses[-1] > lifetime:
+            return answer
+        whole = starting(len(WHEEL), WHEEL, Accept_Ranges="bytes")
+        assert callable(whole)
+        return whole(fields) if "range" in fields else reply(200, WHEEL[:9000], "", len(WHEEL))
+
+    uses: list[int] = []
+    with odd_index(file=[link], other=[store]) as index:
+        yield index
+
+
+@pytest.mark.parametrize("lifetime", [1, 2])
+@pytest.mark.parametrize("answer", EXPIRED)
+@OLD_MIDDLE_NEW
+def test_whatever_an_expired_link_answers_it_is_made_anew(
+    answer: str, lifetime: int, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """Plain pip 26.3 asks for the rest by the original URL each time."""
+    with expiring(EXPIRED[answer], lifetime) as index:
+        run = download(armed(pip, python), "--index-url", index.index_url, "demo")
+        assert end_of(run) == OK, run.output
+    with expiring(EXPIRED[answer], lifetime) as index:
+        plain = download(bare(pip, python), "--index-url", index.index_url, "demo")
+        assert (end_of(plain) == OK) == (pip == OLD_MIDDLE_NEW_NUMBERS[2])
 
 
 @GENERATIONS

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.environments import Environment, Factory
 from tests.support.hosts import (
+    HURRIED,
     NO_MATCH,
     OK,
     OLD_MIDDLE_NEW,
@@ -139,6 +140,12 @@ def test_a_part_that_nobody_asked_for_is_never_taken_for_all(
     check(case, armed(pip, python), bare(pip, python))
 
 
+def chunked(body: bytes, coding: str) -> bytes:
+    """Return an answer with a body in chunks."""
+    shown = f"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\nTransfer-Encoding: {coding}"
+    return b"%b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (shown.encode(), len(body), body)
+
+
 WHOLE = {
     "page": {"page": [part(0, len(PAGE) - 1, PAGE)]},
     "file": {"file": [part(0, len(WHEEL) - 1, WHEEL)]},
@@ -149,6 +156,8 @@ WHOLE = {
     "page-999": {"page": [reply(999, PAGE)]},
     "page-that-ends-early": {"page": [reply(200, PAGE.replace(b"</html>", b""))]},
     "page-labelled-as-encoded": {"page": [reply(200, PAGE, Content_Encoding="utf-8")]},
+    "file-in-chunks-of-a-coding": {"file": [chunked(WHEEL, "identity, chunked")]},
+    "file-in-chunks-of-a-coding-that-it-has-not": {"file": [chunked(WHEEL, "gzip, chunked")]},
     "file-labelled-as-text": {"file": [reply(200, WHEEL, "text/html")]},
 }
 
@@ -168,6 +177,26 @@ def test_what_plain_pip_reads_is_read_by_as_many_requests(
         assert end_of(run) == OK and not run.warnings(), run.output
         asked.append(index.asked)
     assert asked[0] == asked[1]
+
+
+# Headers.
+
+CODED = chunked(gzip.compress(WHEEL), "gzip, chunked")
+TO = b"HTTP/1.1 302 Found\r\nLocation: /fi"
+HEADERS = [
+    Case("file-with-a-transfer-coding", {"file": [CODED]}),
+    Case("redirect-that-is-cut", {"file": [TO, reply(200, WHEEL)]}),
+    Case("redirect-of-a-page-that-is-cut", {"page": [TO, reply(200, PAGE)]}),
+    Case("redirect-that-is-always-cut", {"file": [TO]}, "closed the connection without an answer"),
+]
+
+
+@named(HEADERS)
+@OLD_MIDDLE_NEW
+def test_what_a_header_says_is_understood_or_asked_for_again(
+    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    check(case, armed(pip, python), bare(pip, python))
 
 
 # Statuses.
@@ -219,6 +248,18 @@ UNLISTED = [
     Case("login", {"page": [reply(200, FORM)]}, SEVERAL, end=NO_MATCH),
     Case("title", {"page": [reply(200, NOTHING)]}, '("Hello") and names no file', end=NO_MATCH),
     Case("json-as-html", {"page": [reply(200, TEXT)]}, "is JSON that the server", end=NO_MATCH),
+    Case(
+        "text",
+        {"page": [reply(200, PAGE, "text/plain")]},
+        "could not be read (no page of links came)",
+        end=NO_MATCH,
+    ),
+    Case(
+        "json-with-an-error",
+        {"page": [reply(200, b'{"error": "backend"}', "application/json")]},
+        "could not be read (no page of links came)",
+        end=NO_MATCH,
+    ),
     Case("br", {"page": [reply(200, b"\x8b\x05\x80hello" * 9, Content_Encoding="br")]}, "as br"),
     Case("zstd", {"page": [reply(200, b"\x28\xb5\x2f\xfd", Content_Encoding="zstd")]}, "as zstd"),
     Case(
@@ -306,6 +347,54 @@ def test_a_login_page_does_not_stay_in_pips_cache(
             assert ends == [NO_MATCH, OK]
         else:
             assert ends == [NO_MATCH, NO_MATCH]
+
+
+def lasting(status: int, **fields: str) -> bytes:
+    """Return an empty answer that pip may keep for ten minutes; a permanent redirect for ever."""
+    date, cached = formatdate(usegmt=True), "max-age=600"
+    return reply(status, b"", "text/html", None, Cache_Control=cached, Date=date, **fields)
+
+
+def unchanged(fields: Mapping[str, str]) -> bytes:
+    """Say that what pip has of a page is still right, or send it."""
+    return reply(304) if "if-none-match" in fields else reply(200, PAGE)
+
+
+MOVED = lasting(301, Location="/files/gone-1.0-py3-none-any.whl")
+KEPT: dict[str, dict[str, Sequence[Answer]]] = {
+    "empty-page": {"page": [lasting(200, ETag=ETAG), unchanged]},
+    "page-of-a-portal": {
+        "page": [lasting(301, Location="/portal"), reply(200, PAGE)],
+        "other": [reply(200, FORM)],
+    },
+    "page-that-is-nowhere": {"page": [lasting(301, Location="/gone"), reply(200, PAGE)]},
+    "file-that-is-nowhere": {"file": [MOVED, reply(404), reply(404), reply(200, WHEEL)]},
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+@OLD_MIDDLE_NEW
+def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
+    what: str, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    """A plain pip has put it into the cache. It stays there for ever, or for the ten minutes."""
+    home = bare(pip, python).fresh_dir()
+    with odd_index(True, **KEPT[what]) as index:
+
+        def run(environment: Environment) -> Outcome:
+            options = "--trusted-host", "127.0.0.1", "--index-url", index.index_url, "demo"
+            cached = {**HURRIED, "PIP_NO_CACHE_DIR": "", "PIP_CACHE_DIR": home}
+            command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
+            return environment.run(*command, env=cached)
+
+        assert end_of(run(bare(pip, python))) != OK
+        stays = end_of(run(bare(pip, python))) != OK
+        assert stays or pip != OLD_MIDDLE_NEW_NUMBERS[2], "older ones keep no redirect"
+        healed = run(armed(pip, python))
+        assert end_of(healed) == OK and not healed.warnings(), healed.output
+        asked = len(index.asked)
+        assert end_of(run(armed(pip, python))) == OK
+        assert len(index.asked) - asked <= 2, "it is in the cache"
 
 
 @pytest.mark.parametrize("body", [b"", NOTHING, FORM.replace(b"password", b"text")])
@@ -400,7 +489,53 @@ def test_a_web_page_in_place_of_a_requirements_file_is_told(
         assert end_of(download(bare(pip, python), "-r", url)) in LIES
 
 
+def to_the_end(size: int | None, *, chunked: bool = False) -> bytes:
+    """Return an answer that tells no length, and so much of the file, or all of it."""
+    body, coding = WHEEL[:size], b""
+    if chunked:
+        body, coding = (
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+            b"Transfer-Encoding: chunked\r\n",
+        )
+    return b"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\n%b\r\n%b" % (coding, body)
+
+
+NO_LENGTH = "What came has no end (9.0 kB), and the server tells no length"
+ENDLESS = [
+    Case("once", {"file": [to_the_end(9000), to_the_end(None)]}),
+    Case("thrice", {"file": [*[to_the_end(n) for n in (9000, 5000, 20_000)], to_the_end(None)]}),
+    Case("always", {"file": [to_the_end(9000)]}, NO_LENGTH),
+    Case("chunked", {"file": [to_the_end(9000, chunked=True)]}, NO_LENGTH),
+]
+
+
+@named(ENDLESS)
+@OLD_MIDDLE_NEW
+def test_a_file_without_length_that_is_cut_is_no_hash_mismatch(
+    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    check(case, armed(pip, python), bare(pip, python))
+
+
+UNDONE = {
+    "streams": (gzip.compress(WHEEL[:99]) + gzip.compress(WHEEL[99:]), "gzip"),
+    "twice": (gzip.compress(gzip.compress(WHEEL)), "gzip, gzip"),
+    "no-label": (gzip.compress(WHEEL), ""),
+}
+
+
+@pytest.mark.parametrize("what", UNDONE)
+@OLD_MIDDLE_NEW
+def test_a_file_that_was_compressed_in_an_odd_way_is_decoded(
+    what: str, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    body, coding = UNDONE[what]
+    case = Case(what, {"file": [reply(200, body, ZIP, Content_Encoding=coding)]})
+    check(case, armed(pip, python), bare(pip, python))
+
+
 MISFITS = [
+    Case("cut", {"file": [reply(200, WHEEL[:9000], ZIP)]}, "of such a file, without its end."),
     Case("empty", {"file": [reply(200)]}, "sent is empty"),
     Case("br", {"file": [reply(200, b"\x8b", ZIP, Content_Encoding="br")]}, "pip cannot undo"),
     Case("metadata", {"file": [reply(200, METADATA, "text/plain")]}, "is no file of that kind"),

@@ -15,7 +15,7 @@ import pytest
 import urllib3
 from hypothesis import strategies as st
 
-from pip_retry_patch.hooks.mismatch import decode
+from pip_retry_patch.hooks.contents import decode
 from pip_retry_patch.transport.chunks import Chunks
 from pip_retry_patch.transport.header import PunctualResponse
 from pip_retry_patch.transport.pages import is_cut

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,18 @@ import pytest
 from pip_retry_patch import failures
 from pip_retry_patch.hooks.mismatch import Download, FileRing
 
-RIGHT = b"PK" + bytes(range(200)) * 10
-WRONG = b"PK" + bytes(2000)
-OTHER = b"PK" + bytes(1999) + b"x"
+
+def wheel(content: bytes) -> bytes:
+    """Return a zip file."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr(zipfile.ZipInfo("demo.py"), content)
+    return made.getvalue()
+
+
+RIGHT = wheel(bytes(range(200)) * 10)
+WRONG = wheel(bytes(2000))
+OTHER = wheel(bytes(1999) + b"x")
 
 
 class MismatchError(Exception):
@@ -24,7 +35,8 @@ class Artifact:
     """A link, and what each fetch of it brings: bytes, or an error. `cache` is pip's."""
 
     name, host, media = "demo-1.0-py3-none-any.whl", "files.example", ""
-    cached, announced, continued = False, None, None
+    cached, continued = False, None
+    announced: int | None = len(RIGHT)
 
     def __init__(self, *fetches: bytes | Exception, coding: str = "") -> None:
         self.fetches = list(fetches)
@@ -67,6 +79,9 @@ class Artifact:
     def failure_of(self, error: Exception) -> failures.Failure | None:
         found = getattr(error, "failure", None)
         return found if isinstance(found, failures.Failure) else None
+
+    def without_end(self, size: int) -> Exception:
+        return FailedError(f"{size} bytes and no end")
 
     def explain(self, mismatch: Exception, evidence: str) -> None:
         self.told = evidence
@@ -188,6 +203,41 @@ def test_what_does_not_decode_to_the_file_stays_a_mismatch(coded: bytes, tmp_pat
     assert world.files == [coded], "nothing else is left beside it"
 
 
+def test_what_nobody_said_was_compressed_is_decoded_all_the_same(tmp_path: Path) -> None:
+    world = World(tmp_path, Artifact(gzip.compress(RIGHT)))
+    assert world.check() == "verified" and world.files == [RIGHT]
+
+
+# A file that is cut, though no length told so.
+
+CUT = RIGHT[:-900]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_file_without_length_that_is_cut_is_fetched_again(cut: int, tmp_path: Path) -> None:
+    artifact = Artifact(*[CUT] * cut, RIGHT)
+    artifact.announced = None
+    world = World(tmp_path, artifact)
+    assert world.check() == "verified" and world.files == [RIGHT]
+
+
+def test_a_file_without_length_that_is_always_cut_is_the_networks(tmp_path: Path) -> None:
+    artifact = Artifact(*[CUT] * 9)
+    artifact.announced = None
+    with pytest.raises(FailedError, match=f"{len(CUT)} bytes and no end"):
+        World(tmp_path, artifact).check()
+    assert len(artifact.fresh) == 4
+
+
+def test_a_file_that_is_cut_at_the_server_is_a_mismatch_that_says_so(tmp_path: Path) -> None:
+    artifact = Artifact(CUT, CUT)
+    artifact.announced = len(CUT)
+    with pytest.raises(MismatchError):
+        World(tmp_path, artifact).check()
+    assert "the beginning of such a file, without its end" in artifact.told
+    assert "may have been replaced" not in " ".join(artifact.told.split())
+
+
 # While it arrives
 
 
@@ -210,7 +260,7 @@ def test_a_body_that_never_reaches_its_length_is_accepted_if_its_hash_fits(tmp_p
     world.artifact.announced = len(RIGHT) + 1
     assert world.check() == "verified"
     (line,) = world.lines
-    assert line.startswith("The server announced 2.0 kB for demo-1.0") and "but has 2.0 kB" in line
+    assert line.startswith("The server announced 2.1 kB for demo-1.0") and "but has 2.1 kB" in line
 
 
 def test_a_body_that_stopped_and_does_not_fit_stays_an_error(tmp_path: Path) -> None:

@@ -202,9 +202,31 @@ def test_an_unlabelled_206_needs_the_exact_length_and_a_strong_validator(
     assert verdict(known(), 206, {"etag": etag} if etag else {}, length=length) is expected
 
 
-def test_an_unreadable_label_is_not_a_missing_one() -> None:
-    part = {"content-range": "bytes 400-", "etag": STRONG}
-    assert verdict(known(), 206, part, length=600) is Verdict.WHOLE
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("bytes 400-", "bytes=400-999/1000", "400-999/1000", "bytes 400-1000/1000"),
+        *("bytes 400-999/600", "bytes 400-999/0", "bytes: 400-999/1000", "bytes 400-999"),
+    ],
+)
+def test_of_a_label_that_makes_no_sense_the_start_must_be_right(label: str, hashed: bool) -> None:
+    """As without a label, the length must be exactly that of what is missing."""
+    expected = Verdict.CONTINUE if hashed else Verdict.WHOLE
+    for etag, then in ((STRONG, Verdict.CONTINUE), (OTHER, expected), (None, expected)):
+        part = {"content-range": label, **({"etag": etag} if etag else {})}
+        assert verdict(known(), 206, part, length=600, hashed=hashed) is then
+        for length in (None, 599, 601):
+            assert verdict(known(), 206, part, length=length, hashed=hashed) is Verdict.WHOLE
+        part["content-range"] = label.replace("400", "401")
+        assert verdict(known(), 206, part, length=600, hashed=hashed) is Verdict.WHOLE
+        assert verdict(known(total=None), 206, part, length=600) is Verdict.WHOLE
+
+
+@pytest.mark.parametrize("label", ["items 4/x", "bytes */1000", "bytes x-999/1000", "-"])
+def test_a_label_without_a_start_is_not_a_missing_one(label: str) -> None:
+    part = {"content-range": label, "etag": STRONG}
+    assert verdict(known(), 206, part, length=600, hashed=True) is Verdict.WHOLE
 
 
 def test_a_206_tells_the_total_of_a_body_that_had_none() -> None:

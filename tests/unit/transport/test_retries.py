@@ -133,3 +133,50 @@ def test_a_header_that_breaks_off_is_no_answer(timeout: float | None) -> None:
         pool = Pool("127.0.0.1", server.port, timeout=timeout)
         with pytest.raises(urllib3.exceptions.ProtocolError, match="within the header"):
             pool.urlopen("GET", "/", retries=False)
+
+
+REDIRECT = b"HTTP/1.1 302 Found\r\n"
+CUT_REDIRECTS = {
+    "in-the-address": (b"Location: /files/de", False),
+    "before-the-address": (b"Content-Length: 0\r\n", False),
+    "at-the-end": (b"Location: /files/demo\r\n", True),
+}
+
+
+@pytest.mark.parametrize("cut", CUT_REDIRECTS)
+def test_a_redirect_whose_address_may_be_cut_is_no_answer(cut: str) -> None:
+    """A careless server may leave out the empty line only."""
+    fields, comes = CUT_REDIRECTS[cut]
+    with Scripted(lambda _: Answer(REDIRECT + fields)) as server:
+        pool = Pool("127.0.0.1", server.port, timeout=5.0)
+        if comes:
+            response = pool.urlopen("GET", "/", retries=False, redirect=False)
+            assert response.headers["location"] == "/files/demo"
+            return
+        with pytest.raises(urllib3.exceptions.ProtocolError, match="within the header"):
+            pool.urlopen("GET", "/", retries=False, redirect=False)
+
+
+CODINGS = [
+    *("chunked", "Chunked", "gzip, chunked", "chunked, chunked", "identity,chunked"),
+    "identity\r\nTransfer-Encoding: chunked",
+]
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 3\r\n"])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_body_is_in_chunks_for_http_client_where_it_is_for_urllib3(
+    coding: str, length: bytes
+) -> None:
+    shown = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n%b\r\n" % (coding.encode(), length)
+    body = b"5\r\nhello\r\n0\r\n\r\n"
+    with Scripted(lambda _: Answer(shown + body)) as server:
+        for connection in (Punctual, urllib3.connection.HTTPConnection):
+            pool = Pool("127.0.0.1", server.port, timeout=5.0)
+            pool.ConnectionCls = connection  # type: ignore[assignment]
+            response: Any = pool.urlopen("GET", "/", retries=False, preload_content=False)
+            assert response.chunked
+            if connection is Punctual:
+                assert response._fp.read() == b"hello"
+            else:
+                assert b"".join(response.stream(100)) == b"hello"

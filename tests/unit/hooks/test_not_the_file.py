@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.hooks.archives import not_the_file
+from pip_retry_patch.hooks.contents import not_the_file
 
 TARS = {".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.bz2": "w:bz2", ".tar.xz": "w:xz", ".tar": "w"}
 ENDINGS = (*TARS, ".zip", ".whl")
