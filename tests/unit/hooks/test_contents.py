@@ -22,12 +22,12 @@ def bare_deflate(content: bytes) -> bytes:
 
 
 CODED = {
-    "gzip": gzip.compress(TEXT),
-    "x-gzip": gzip.compress(TEXT[:500]) + gzip.compress(TEXT[500:]),
+    "gzip": gzip.compress(TEXT, mtime=0),
+    "x-gzip": gzip.compress(TEXT[:500], mtime=0) + gzip.compress(TEXT[500:], mtime=0),
     "deflate": zlib.compress(TEXT),
-    "gzip, gzip": gzip.compress(gzip.compress(TEXT)),
-    "deflate,gzip": gzip.compress(zlib.compress(TEXT)),
-    " gzip ": gzip.compress(TEXT) + bytes(9),
+    "gzip, gzip": gzip.compress(gzip.compress(TEXT, mtime=0), mtime=0),
+    "deflate,gzip": gzip.compress(zlib.compress(TEXT), mtime=0),
+    " gzip ": gzip.compress(TEXT, mtime=0) + bytes(9),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_coding_without_a_label_is_known_by_the_first_bytes(
     name: str, coding: str, tmp_path: Path
 ) -> None:
     path = tmp_path / name
-    path.write_bytes(gzip.compress(TEXT))
+    path.write_bytes(gzip.compress(TEXT, mtime=0))
     assert contents.unlabelled_coding(str(path)) == coding
     path.write_bytes(TEXT)
     assert not contents.unlabelled_coding(str(path))
