@@ -6,7 +6,7 @@ import logging
 from typing import Any, Mapping
 
 from pip_retry_patch.hooks.cache import evict
-from pip_retry_patch.transport.pages import is_cut, is_kept_in_vain
+from pip_retry_patch.transport.pages import is_cut, is_kept, names_files
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -20,23 +20,49 @@ def came_cut(session: Any, response: Any) -> bool:
         return False
 
 
-def kept_in_vain(
-    session: Any, response: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> bool:
-    """Whether pip's cache had a part in an answer of no use; it then has it no longer.
+# So many pages without a file are asked for once more in one run, where that brings none either.
+# Some indexes have such a page in place of each project that they do not have.
+VAIN = 3
 
-    :param args: and `kwargs`, what `PipSession.request` was called with.
-    """
-    try:
-        # What pip asks for without a header of its own is a file of requirements.
-        is_page = not kwargs.get("stream") and bool(kwargs.get("headers"))
-        if args[:1] != ("GET",) or not is_kept_in_vain(response, is_page):
+
+class Doubts:
+    """Answers that are of no use, and may be another one when they are asked for again."""
+
+    def __init__(self) -> None:
+        self._left = VAIN
+
+    def arise(
+        self,
+        session: Any,
+        response: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        again: bool,
+    ) -> bool:
+        """Whether to ask again, past pip's cache, which then has nothing of it.
+
+        That is so for what came by way of that cache, and for a page that names no file: an error
+        of a gateway may come as one, or as nothing at all.
+
+        :param args: and `kwargs`, what `PipSession.request` was called with.
+        :param again: it was asked for again.
+        """
+        try:
+            # What pip asks for without a header of its own is a file of requirements.
+            is_page = not kwargs.get("stream") and bool(kwargs.get("headers"))
+            is_error = response.status_code >= 400
+            in_vain = is_page and response.status_code == 200 and not names_files(response.content)
+            if args[:1] != ("GET",) or not (is_error or in_vain):
+                return False
+            if again:
+                self._left -= in_vain
+            if again or not (is_kept(response) or (in_vain and self._left > 0)):
+                return False
+            response.close()
+            return _forget(session, response)
+        except Exception as why:
+            logger.debug("pip-retry-patch could not look at an answer: %r", why)
             return False
-        response.close()
-        return _forget(session, response)
-    except Exception as why:
-        logger.debug("pip-retry-patch could not look at what pip's cache has: %r", why)
-        return False
 
 
 def _forget(session: Any, response: Any) -> bool:

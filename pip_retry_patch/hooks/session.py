@@ -30,7 +30,7 @@ from pip_retry_patch.hooks.cache import Library, past_caches
 from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
 from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
 from pip_retry_patch.hooks.indexes import IndexHooks
-from pip_retry_patch.hooks.pages import came_cut, kept_in_vain
+from pip_retry_patch.hooks.pages import Doubts, came_cut
 from pip_retry_patch.hooks.reporting import (
     Announcer,
     error_maker,
@@ -162,6 +162,7 @@ class SessionHook:
         # What pip would show as a traceback. Where it has an error of its own (26.2), that stays.
         self._of_network = errors_of_network(exceptions)
         self._under_way = _UnderWay()
+        self._doubts = Doubts()
 
     def last_status(self) -> int:
         """Return the status of the last response that this thread had; 0 if there was none."""
@@ -244,7 +245,7 @@ class SessionHook:
                 with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
                     response = wrapped(*args, **kwargs)
                 self._under_way.status = response.status_code
-                if not past and kept_in_vain(session, response, args, kwargs):
+                if self._doubts.arise(session, response, args, kwargs, past):
                     past = True
                     kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
                     continue

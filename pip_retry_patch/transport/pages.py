@@ -45,16 +45,13 @@ def names_files(content: bytes) -> bool:
     return any(ending in content for ending in _FILES)
 
 
-def is_kept_in_vain(response: Any, is_page: bool) -> bool:
-    """Whether what is of no use came from pip's HTTP cache, or by a redirect that this keeps.
+def is_kept(response: Any) -> bool:
+    """Whether pip's HTTP cache had a part in an answer: as itself, or as a redirect to it.
 
     A permanent redirect is kept for ever, also that of a network which wanted a login, or to a host
-    that is no more. So may be an empty page.
+    that is no more.
     """
-    answers = (*response.history, response)
-    if not any(getattr(each, "from_cache", False) for each in answers):
-        return False
-    return response.status_code >= 400 or (is_page and not names_files(response.content))
+    return any(getattr(each, "from_cache", False) for each in (*response.history, response))
 
 
 # What no page of an index has, and pages for people have. They are the larger, but not here.

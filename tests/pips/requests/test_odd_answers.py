@@ -327,14 +327,36 @@ def test_what_another_index_has_is_taken_and_a_login_page_is_named(
         assert end_of(plain) == OK and not plain.warnings()
 
 
+TRANSIENT = {
+    "empty": reply(200),
+    "login": reply(200, FORM),
+    "gateway": reply(200, b"<html><head><title>504 Gateway Time-out</title></head></html>"),
+    "json": reply(200, b'{"error": "backend"}', "application/json"),
+    "no-json": reply(200, b"{}", JSON),
+}
+
+
+@pytest.mark.parametrize("what", TRANSIENT)
+@OLD_MIDDLE_NEW
+def test_a_page_that_came_as_something_else_once_is_asked_for_again(
+    what: str, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    check(
+        Case(what, {"page": [TRANSIENT[what], reply(200, PAGE)]}),
+        armed(pip, python),
+        bare(pip, python),
+    )
+
+
 @OLD_MIDDLE_NEW
 def test_a_login_page_does_not_stay_in_pips_cache(
     pip: str, python: str, armed: Factory, bare: Factory
 ) -> None:
     """pip 26.3 does not ask again for a page that may be cached."""
     fresh = {"Cache_Control": "max-age=600", "Date": formatdate(usegmt=True)}
-    pages = [reply(200, FORM, "text/html", None, **fresh), reply(200, PAGE)]
+    login = reply(200, FORM, "text/html", None, **fresh)
     for environment in (armed(pip, python), bare(pip, python)):
+        pages = [*[login] * (2 if environment.armed else 1), reply(200, PAGE)]
         cache = environment.fresh_dir()
         with odd_index(page=pages) as index:
             options = "--cache-dir", cache, "--trusted-host", "127.0.0.1", "demo"

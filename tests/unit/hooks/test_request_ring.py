@@ -14,7 +14,8 @@ from pip_retry_patch.hooks.session import SessionHook
 from pip_retry_patch.policy.retry import Clock, Patience
 
 URL = "https://index.example/simple/demo/"
-PAGE = b"<!DOCTYPE html><html><body></body></html>"
+PAGE = b'<!DOCTYPE html><html><body><a href="demo-1.0-py3-none-any.whl"></a></body></html>'
+EMPTY = b"<!DOCTYPE html><html><body></body></html>"
 
 
 class ToldError(Exception):
@@ -29,7 +30,7 @@ def response(status: int = 200, body: bytes = PAGE, **fields: str) -> Any:
     found = requests.Response()
     found.status_code, found._content, found.url = status, body, URL
     found.headers.update({"content-type": "text/html", **fields})
-    found.raw = SimpleNamespace(headers=found.headers)
+    found.raw = SimpleNamespace(headers=found.headers, close=lambda: None)
     return found
 
 
@@ -108,6 +109,45 @@ def test_a_whole_page_is_asked_for_once_and_as_pip_asks() -> None:
     assert world.hook.last_status() == 200 and world.announce.complained == 1
 
 
+# What is of no use, and may be another answer.
+
+
+def test_a_page_that_names_no_file_is_asked_for_once_more_past_every_cache() -> None:
+    world = World(response(body=EMPTY), answer := response())
+    assert world.ask(headers={"A": "b"}) is answer
+    assert world.asked[1][1]["headers"] == {"A": "b", "Cache-Control": "no-cache"}
+    assert world.evicted == [URL] and not world.announce.lines
+
+
+def test_where_that_is_in_vain_it_is_not_done_for_ever() -> None:
+    """An index may have such a page in place of each project that it does not have."""
+    world = World(*[response(body=EMPTY) for _ in range(3 * 2 + 4)])
+    for _ in range(3 + 4):
+        world.ask()
+    assert not world.answers
+
+
+def test_neither_requirements_nor_files_are_asked_for_again() -> None:
+    world = World(response(body=b"demo==1.0"), response(body=EMPTY), response(404))
+    world.ask(headers=None)
+    world.ask(stream=True)
+    world.ask(stream=True)
+    assert not world.answers
+
+
+@pytest.mark.parametrize("where", ["itself", "redirect"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_error_by_way_of_pips_cache_is_asked_for_again(stream: bool, where: str) -> None:
+    error = response(404)
+    redirect = response(301)
+    redirect.url = "https://index.example/moved"
+    error.history = [redirect]
+    (error if where == "itself" else redirect).from_cache = True
+    world = World(error, answer := response())
+    assert world.ask(stream=stream) is answer
+    assert world.evicted == ["https://index.example/moved", URL]
+
+
 def test_the_url_may_be_named() -> None:
     world = World(response())
     world.ask("GET", **{"url": URL})
@@ -169,9 +209,9 @@ def test_what_pip_would_show_as_a_traceback_is_told() -> None:
 
 def test_a_redirect_that_nobody_could_follow_is_told() -> None:
     with pytest.raises(ToldError, match="an address that makes no sense: it names none"):
-        World(response(302)).ask()
+        World(response(302, EMPTY)).ask()
     with pytest.raises(ToldError, match=r"no sense: http://\["):
-        World(response(399, location="http://[")).ask()
+        World(response(399, EMPTY, location="http://[")).ask()
     for args, kwargs in ((("HEAD", URL), {}), ((), {"allow_redirects": False})):
         assert World(answer := response(302)).ask(*args, **kwargs) is answer
     assert World(answer := response(400)).ask() is answer
