@@ -211,7 +211,7 @@ def test_a_redirect_that_nobody_could_follow_is_told() -> None:
     with pytest.raises(ToldError, match="an address that makes no sense: it names none"):
         World(response(302, EMPTY)).ask()
     with pytest.raises(ToldError, match=r"no sense: http://\["):
-        World(response(399, location="http://[")).ask()
+        World(response(399, EMPTY, location="http://[")).ask()
     for args, kwargs in ((("HEAD", URL), {}), ((), {"allow_redirects": False})):
         assert World(answer := response(302)).ask(*args, **kwargs) is answer
     assert World(answer := response(400)).ask() is answer
