@@ -108,7 +108,7 @@ ERRORS: dict[Any, failures.Failure] = {
 LIKE_OTHERS = {
     "refused",
     *("bad_redirect", "odd_status", "odd_coding", "bad_coding", "no_index_page"),
-    *("web_page_for_file", "not_of_its_kind"),
+    *("web_page_for_file", "not_of_its_kind", "no_end"),
     "certificate",
     "web_page",
     "cut_page",
