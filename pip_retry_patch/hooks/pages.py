@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from pip_retry_patch.hooks.cache import evict
 from pip_retry_patch.transport.pages import is_cut, is_kept, names_files
@@ -26,9 +26,13 @@ VAIN = 3
 
 
 class Doubts:
-    """Answers that are of no use, and may be another one when they are asked for again."""
+    """Answers that are of no use, and may be another one when they are asked for again.
 
-    def __init__(self) -> None:
+    :param retries: tells of a session and a URL whether pip retries there at all.
+    """
+
+    def __init__(self, retries: Callable[[Any, str], bool]) -> None:
+        self._retries = retries
         self._left = VAIN
 
     def arise(
@@ -57,6 +61,8 @@ class Doubts:
             if again:
                 self._left -= in_vain
             if again or not (is_kept(response) or (in_vain and self._left > 0)):
+                return False
+            if not self._retries(session, response.url):
                 return False
             response.close()
             return _forget(session, response)

@@ -162,7 +162,7 @@ class SessionHook:
         # What pip would show as a traceback. Where it has an error of its own (26.2), that stays.
         self._of_network = errors_of_network(exceptions)
         self._under_way = _UnderWay()
-        self._doubts = Doubts()
+        self._doubts = Doubts(self._retries)
 
     def last_status(self) -> int:
         """Return the status of the last response that this thread had; 0 if there was none."""
@@ -262,7 +262,7 @@ class SessionHook:
                     failure = failure_of_traceback(url, error, self._of_network)
                     if failure is not None:
                         raise self._error(failure, error) from error
-                if failure is None or not failure.changed:
+                if failure is None or not (failure.changed and self._retries(session, url)):
                     raise
                 attempts = attempts or self._attempts(BRIEF if how.get("brief") else None)
                 attempts.was_unhelpful(at_once=True)

@@ -350,6 +350,22 @@ def test_a_page_that_came_as_something_else_once_is_asked_for_again(
     )
 
 
+ONCE_CUT = reply(200, gzip.compress(PAGE, mtime=0)[:60], Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize(
+    "first", [reply(200), reply(200, FORM), ONCE_CUT], ids=["none", "login", "cut"]
+)
+@OLD_MIDDLE_NEW
+def test_without_retries_a_page_is_asked_for_once(
+    first: bytes, pip: str, python: str, armed: Factory, bare: Factory
+) -> None:
+    for environment in (armed(pip, python), bare(pip, python)):
+        with odd_index(page=[first, reply(200, PAGE)]) as index:
+            run = download(environment, "--index-url", index.index_url, "demo", PIP_RETRIES="0")
+        assert index.asked == ["page"], run.output
+
+
 @OLD_MIDDLE_NEW
 def test_a_login_page_does_not_stay_in_pips_cache(
     pip: str, python: str, armed: Factory, bare: Factory
