@@ -134,10 +134,13 @@ def _record() -> Path:
 
 
 def recorded() -> list[Path]:
-    """Return the links of this installation that this user made and that are still there."""
+    """Return the links of this installation that this user made and that are still there.
+
+    One environment may have been linked by two names.
+    """
     try:
         paths = map(Path, _record().read_text(encoding="utf-8").splitlines())
-        return [path for path in paths if _is_to_here(path)]
+        return sorted({path.resolve() for path in paths if _is_to_here(path)})
     except (OSError, ValueError):
         return []
 

@@ -200,8 +200,7 @@ def unlink(arguments: argparse.Namespace) -> int:
         raise UnableError("name the environments to unlink, or say --all")
     try:
         if arguments.all:
-            # One environment may have been linked by two names.
-            made = sorted({path.resolve() for path in links.recorded()})
+            made = links.recorded()
             for path in made:
                 path.unlink()
                 print(f"Removed {path}")

@@ -88,9 +88,11 @@ def pip_of(python: str, directory: Path, clean: bool = True) -> Found:
     return Found(str(found["pip"]), str(found["python"]), list(found["pth"]))
 
 
-def describe(python: str, directory: Path) -> dict[str, Any]:
+def describe(python: str) -> tuple[Found, dict[str, Any]]:
     """Let a Python make pip's session, and tell what is in place. Raises UnableError."""
-    return _ask(python, _DESCRIBE, directory, clean=False)
+    with temporary_directory() as directory:
+        pip = pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
+        return pip, _ask(python, _DESCRIBE, Path(directory), clean=False)
 
 
 def _ask(python: str, code: str, directory: Path, clean: bool) -> dict[str, Any]:

@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping
 
 from pip_retry_patch import names
-from pip_retry_patch.commands.environment import (
-    UnableError,
-    describe,
-    pip_of,
-    temporary_directory,
-)
+from pip_retry_patch.commands.environment import UnableError, describe
 
 # Of what `--json` prints (docs/history.md).
 SCHEMA = 1
@@ -51,9 +46,8 @@ def _seconds(since: str) -> int:
 
 
 def _configured(python: str) -> Path:
-    with temporary_directory() as directory:
-        pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
-        setting = describe(python, Path(directory))["settings"]["retry-patch-log"]
+    _, found = describe(python)
+    setting = found["settings"]["retry-patch-log"]
     if not setting["value"]:
         raise UnableError(
             "nothing is written down; to begin: pip config set global.retry-patch-log PATH"

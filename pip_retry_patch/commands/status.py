@@ -10,7 +10,7 @@ from typing import Any
 import pip_retry_patch
 from pip_retry_patch import messages, names
 from pip_retry_patch.arming import links
-from pip_retry_patch.commands.environment import UnableError, describe, pip_of, temporary_directory
+from pip_retry_patch.commands.environment import UnableError, describe
 from pip_retry_patch.store import files
 
 # Of what `status --json` prints; docs/status.md says when it changes.
@@ -41,12 +41,10 @@ def status(python: str, as_json: bool) -> int:
 
 
 def _collect(python: str) -> dict[str, Any]:
-    with temporary_directory() as directory:
-        pip = pip_of(python, Path(directory), clean=False)
-        found = describe(python, Path(directory))
+    pip, found = describe(python)
     # In an image another user may have linked the environment that is asked about.
-    theirs = [Path(path) for path in pip.pth if os.path.basename(path) == links.NAME]
-    all_links = sorted({os.path.realpath(path) for path in [*links.recorded(), *theirs]})
+    theirs = {os.path.realpath(p) for p in pip.pth if os.path.basename(p) == links.NAME}
+    all_links = sorted({*map(str, links.recorded()), *theirs})
     found.update(python=pip.python, armed_by=pip.pth, links=all_links)
     return found
 
@@ -115,9 +113,7 @@ def _why_none(found: dict[str, Any]) -> str:
 
 def purge(python: str) -> int:
     """Remove what is kept for later runs. Raises UnableError."""
-    with temporary_directory() as directory:
-        pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
-        found = describe(python, Path(directory))
+    _, found = describe(python)
     kept = found["kept"]
     if kept["directory"] is None:
         print(f"Nothing is kept here: {_why_none(found)}")

@@ -51,12 +51,14 @@ class Doubts:
         :param args: and `kwargs`, what `PipSession.request` was called with.
         :param again: it was asked for again.
         """
+        if args[:1] != ("GET",):
+            return False
         try:
             # What pip asks for without a header of its own is a file of requirements.
             is_page = not kwargs.get("stream") and bool(kwargs.get("headers"))
             is_error = response.status_code >= 400
             in_vain = is_page and response.status_code == 200 and not names_files(response.content)
-            if args[:1] != ("GET",) or not (is_error or in_vain):
+            if not (is_error or in_vain):
                 return False
             if again:
                 self._left -= in_vain

@@ -154,15 +154,23 @@ def test_the_disk_of_what_is_not_there_yet_is_that_of_the_nearest(tmp_path: Path
     assert cache._device(tmp_path / "a" / "b") == tmp_path.stat().st_dev
 
 
-def test_what_earlier_runs_left_gives_way_to_what_pip_writes(
+def watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> tuple[cache.Library, Session, list[int]]:
+    """Return a library and a session, and what the store was asked to give way to."""
     goals: list[int] = []
     found, session = library(), Session(tmp_path)
     shelf = found.shelf(session, KEY)
     assert shelf is not None
     monkeypatch.setattr(shelf._directory, "give_way", goals.append)
     shelf._directory.arriving, shelf._directory._ending = 2, 1
+    return found, session, goals
+
+
+def test_what_earlier_runs_left_gives_way_to_what_pip_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, session, goals = watched(tmp_path, monkeypatch)
     found.leave_room(session, announced=1000)
     assert goals == [], "nothing is kept"
     (tmp_path / "retry-patch").mkdir()
@@ -177,11 +185,7 @@ def test_what_earlier_runs_left_gives_way_to_what_pip_writes(
 def test_the_disk_is_looked_at_once_for_many_small_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goals: list[int] = []
-    found, session = library(), Session(tmp_path)
-    shelf = found.shelf(session, KEY)
-    assert shelf is not None
-    monkeypatch.setattr(shelf._directory, "give_way", goals.append)
+    found, session, goals = watched(tmp_path, monkeypatch)
     (tmp_path / "retry-patch").mkdir()
     (tmp_path / "retry-patch" / f"{'a' * 32}-x.partial").write_bytes(bytes(10))
     few, looked = cache.UNNOTICED // 3 + 1, []

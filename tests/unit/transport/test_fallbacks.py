@@ -162,6 +162,22 @@ def test_what_the_first_url_refuses_as_well_is_the_end(status: int) -> None:
 
 # What an expired link may answer; the link to it is good.
 PAGE = b"<!DOCTYPE html><html><body>This link has expired"
+
+
+def got_by_a_link(copy: Copy, server: Scripted, again: list[Any], hashed: bool = True) -> Any:
+    """Return the response of what a redirect led to.
+
+    :param again: collects the fields of each request for the first URL.
+    """
+
+    def ask(fields: Any) -> Any:
+        again.append(dict(fields))
+        return copy.get(server, **fields)
+
+    with copy.guards["http"].sending(f"{server.url}/link", ask, hashed=hashed, artifact=True):
+        return copy.get(server)
+
+
 EXPIRED: dict[str, Sequence[Script]] = {
     "web-page": [sending(PAGE, "length", headers={"Content-Type": "text/html", "ETag": ""})],
     "other-text": [sending(b"<Error/>", "length", headers={"ETag": ""})],
@@ -191,14 +207,7 @@ def test_a_link_that_brings_something_else_is_made_anew(answer: str, covered: bo
     asked: list[Any] = []
     copy = Copy(timeout=UNHURRIED)
     with Scripted(store) as server:
-
-        def ask(fields: Any) -> Any:
-            asked.append(dict(fields))
-            return copy.get(server, **fields)
-
-        url = f"{server.url}/link"
-        with copy.guards["http"].sending(url, ask, hashed=covered, artifact=True):
-            response = copy.get(server)
+        response = got_by_a_link(copy, server, asked, covered)
         assert b"".join(read(response, 4096)) == data
         assert len(asked) == 1
 
@@ -210,14 +219,7 @@ def test_a_link_whose_parts_bring_nothing_is_made_anew() -> None:
     copy = Copy(timeout=UNHURRIED)
     again: list[Any] = []
     with Scripted(*scripts) as server:
-
-        def ask(fields: Any) -> Any:
-            again.append(dict(fields))
-            return copy.get(server, **fields)
-
-        url = f"{server.url}/link"
-        with copy.guards["http"].sending(url, ask, hashed=True, artifact=True):
-            response = copy.get(server)
+        response = got_by_a_link(copy, server, again)
         assert b"".join(read(response, 4096)) == data
         assert again == [{"Range": f"bytes={CUT}-"}]
 
@@ -228,11 +230,7 @@ def test_the_first_url_of_a_link_that_was_refused_is_waited_for() -> None:
     scripts = [sending(data, "length", CUT), *refusals, sending(data, "length")]
     copy = Copy(timeout=UNHURRIED)
     with Scripted(*scripts) as server:
-        url = f"{server.url}/link"
-        with copy.guards["http"].sending(
-            url, lambda fields: copy.get(server, **fields), hashed=True, artifact=True
-        ):
-            response = copy.get(server)
+        response = got_by_a_link(copy, server, [])
         assert b"".join(read(response, 4096)) == data
         assert len(server.requests) == 5
 
@@ -243,11 +241,7 @@ def test_no_wait_is_slept_for_in_silence_when_a_link_is_made_anew() -> None:
     refusals = [*[refusing(403)] * 2, refusing(503, {"Retry-After": "3600"})]
     copy = Copy(timeout=UNHURRIED)
     with Scripted(sending(data, "length", CUT), *refusals) as server:
-        url = f"{server.url}/link"
-        with copy.guards["http"].sending(
-            url, lambda fields: copy.get(server, **fields), hashed=True, artifact=True
-        ):
-            response = copy.get(server)
+        response = got_by_a_link(copy, server, [])
         with pytest.raises(GaveUpError, match="503"):
             list(read(response, 4096))
         assert len(server.requests) == 4
