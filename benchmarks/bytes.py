@@ -15,9 +15,9 @@ from matplotlib.patches import Rectangle
 from benchmarks.charts import GREY, ORANGE, SKY, chart, table
 from benchmarks.peers import SILENCE, TRIES, Peer, everyone
 from benchmarks.serving import Served, serving_here
-from pip_retry_patch.lab.faults import Busy, Cut, Garble, Redirect, Reset, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.faults import Busy, Cut, Garble, Redirect, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.stages import Fault
 
 TITLE = "Bytes: how much is fetched twice"
 

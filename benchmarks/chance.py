@@ -17,7 +17,7 @@ from benchmarks.charts import BLUE, GREEN, GREY, ORANGE, PINK, VERMILION, chart,
 from benchmarks.peers import Outcome, Peer, everyone
 from benchmarks.schedules import schedule
 from benchmarks.serving import serving_here
-from pip_retry_patch.lab.site import Request
+from tests.support.lab.site import Request
 from tests.support import runs
 
 TITLE = "Chance: a hundred random schedules of faults"

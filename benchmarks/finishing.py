@@ -15,8 +15,8 @@ from typing import NamedTuple
 from benchmarks.link import Link, linked
 from benchmarks.peers import Peer
 from benchmarks.serving import Served, serving
-from pip_retry_patch.lab.faults import Away, Cut
-from pip_retry_patch.lab.packages import Package
+from tests.support.lab.faults import Away, Cut
+from tests.support.lab.packages import Package
 
 RATE = 20_000_000  # bytes per second
 LIMIT = 90.0  # seconds, after which a client is stopped

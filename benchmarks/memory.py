@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks import charts, processes
 from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
-from pip_retry_patch.lab.faults import Cut
-from pip_retry_patch.lab.packages import Package
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
 from tests.support import environments
 from tests.support.environments import Environment
 

@@ -13,9 +13,9 @@ from typing import Any
 from benchmarks import charts
 from benchmarks.peers import OURS, Peer, other_installers, pip
 from benchmarks.serving import Near
-from pip_retry_patch.lab.faults import Away
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Away
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 
 TITLE = "Another source"
 

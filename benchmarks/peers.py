@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.serving import Served
-from pip_retry_patch.lab.packages import payload as made
+from tests.support.lab.packages import payload as made
 from tests.support import directories, environments, matrix, programs
 
 # Debian's packages by the program that is called.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from pip_retry_patch.lab.contents import (
+from tests.support.lab.contents import (
     Changed,
     Elsewhere,
     Flip,
@@ -15,9 +15,9 @@ from pip_retry_patch.lab.contents import (
     Unlabelled,
     Whole,
 )
-from pip_retry_patch.lab.faults import Away, Busy, Cut, Drop, Garble, Reset, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.stages import Entry, Fault
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Garble, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.stages import Entry, Fault
 
 LONG_STALL = 20.0  # seconds: longer than any client waits for a byte
 

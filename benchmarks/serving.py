@@ -1,4 +1,4 @@
-"""The unreliable index (`pip_retry_patch.lab`) in a process of its own.
+"""The unreliable index (`tests.support.lab`) in a process of its own.
 
 There it takes neither processor time nor memory from what is measured. Where neither is measured,
 `serving_here` saves that process.
@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.site import Request
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.site import Request
 
 METHODS = frozenset({"filename", "requests", "sent", "sha256", "wait_idle"})
 

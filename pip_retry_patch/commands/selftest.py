@@ -19,8 +19,8 @@ from pip_retry_patch.commands.environment import (
 )
 
 if TYPE_CHECKING:
-    from pip_retry_patch.lab.packages import Package
-    from pip_retry_patch.lab.server import Lab
+    from tests.support.lab.packages import Package
+    from tests.support.lab.server import Lab
 
 # The fault of which a mirror is to make up for the rest of the file.
 MIRRORED = "host dies, a mirror goes on"
@@ -49,7 +49,7 @@ def selftest(python: str, compare: bool) -> int:
     :return: the exit code.
     :raises UnableError: the test cannot be made.
     """
-    from pip_retry_patch.lab.server import Lab  # only now: nothing else needs a server
+    from tests.support.lab.server import Lab  # only now: nothing else needs a server
 
     trials = plan()
     # For a comparison each fault is served twice, under two names.
@@ -90,8 +90,8 @@ def selftest(python: str, compare: bool) -> int:
 
 def plan() -> dict[str, Package]:
     """The faults of the selftest, each in a package of its own."""
-    from pip_retry_patch.lab.faults import Away, Busy, Cut, Reset, Stall
-    from pip_retry_patch.lab.packages import Package
+    from tests.support.lab.faults import Away, Busy, Cut, Reset, Stall
+    from tests.support.lab.packages import Package
 
     return {
         "connection cut once": Package("cut-once", 2_000_000, [Cut(900_000)]),

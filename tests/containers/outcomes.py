@@ -6,8 +6,8 @@ import zipfile
 from io import BytesIO
 from typing import NamedTuple
 
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import partials
 from tests.support.fatal import fatal
 from tests.support.images import Engine, Files, having, without

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.containers.outcomes import assert_healed, assert_plain
 from tests.support import supplies
 from tests.support.fatal import fatal

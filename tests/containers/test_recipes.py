@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.containers.conftest import STANDARD
 from tests.containers.outcomes import (
     Builds,

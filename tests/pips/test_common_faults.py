@@ -11,10 +11,10 @@ from typing import Callable, NamedTuple, Sequence
 
 import pytest
 
-from pip_retry_patch.lab.contents import Flip
-from pip_retry_patch.lab.faults import Away, Busy, Cut, Garble, Reset, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Flip
+from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Factory

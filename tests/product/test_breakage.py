@@ -18,9 +18,9 @@ from typing import Iterator
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import supplies
 from tests.support.breakage import (
     HALF,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.product.test_breakage import WITH_MIRRORS, functions_of, raising
 from tests.support.breakage import HALF, IMPATIENT, KINDS, NTH, SIZE, Breakage, each_pip, get
 from tests.support.forked import Forked

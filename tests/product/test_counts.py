@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import processes
 from benchmarks.serving import serving_here
-from pip_retry_patch.lab.packages import Package
+from tests.support.lab.packages import Package
 from tests.support import runs
 from tests.support.environments import Environment, Factory
 

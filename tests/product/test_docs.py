@@ -13,9 +13,9 @@ from typing import Any
 from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
 from pip_retry_patch.failures import Tried
 from pip_retry_patch.hooks import evidence
-from pip_retry_patch.lab.faults import Cut, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.messages import Peer, Place
 from tests.support import screens
 from tests.support.certificates import Certificates

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from pip_retry_patch.lab.faults import Cut, Reset
-from pip_retry_patch.lab.packages import Kind, Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Kind, Package
+from tests.support.lab.server import Lab
 from tests.support import matrix, supplies, table
 from tests.support.environments import Environment, Factory
 from tests.support.matrix import MINORS, NEWEST, each_minor

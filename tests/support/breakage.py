@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
-from pip_retry_patch.lab.faults import Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Fault
 from tests.support.downloads import OK, outcome_of
 from tests.support.environments import Environment, copy_of
 from tests.support.matrix import NEWEST, pairs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.support.environments import Environment
 from tests.support.fatal import assert_healed, fatal
 from tests.support.programs import Argument

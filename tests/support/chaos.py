@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from pip_retry_patch.lab.contents import (
+from tests.support.lab.contents import (
     Compressed,
     Elsewhere,
     Excess,
@@ -29,7 +29,7 @@ from pip_retry_patch.lab.contents import (
     Unlabelled,
     Whole,
 )
-from pip_retry_patch.lab.faults import (
+from tests.support.lab.faults import (
     Away,
     Busy,
     Cut,
@@ -44,9 +44,9 @@ from pip_retry_patch.lab.faults import (
     Unsatisfiable,
     WebPage,
 )
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Entry, Fault, together
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry, Fault, together
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pip_retry_patch.lab.faults import Cut, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.programs import Argument, Outcome
 
 SIZE = 1_200_000

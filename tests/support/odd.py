@@ -7,7 +7,7 @@ import hashlib
 import socketserver
 from typing import Callable, Iterator, Mapping, Sequence, Union
 
-from pip_retry_patch.lab.packages import Package
+from tests.support.lab.packages import Package
 from tests.support.hosts import listening
 from tests.support.scripted import fields_of
 

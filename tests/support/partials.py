@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download

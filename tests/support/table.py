@@ -35,7 +35,7 @@ INTRODUCTION = """\
 
 Each row is a pip, the newest patch release of its minor, with the wheel that is built from this
 tree, on one Python that this pip declares to support. It ran on Linux, as a process of its own,
-against an unreliable index (`pip_retry_patch.lab`):
+against an unreliable index (`tests.support.lab`):
 
 * **cut wheel**: the connection is closed after a third of a wheel;
 * **reset**: the same, by a TCP reset;

@@ -8,9 +8,9 @@ import socket
 import ssl
 from typing import Callable, NamedTuple, TypeVar
 
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Fault
 
 T = TypeVar("T")
 

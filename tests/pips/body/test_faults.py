@@ -12,11 +12,11 @@ from typing import Callable, Iterator, NamedTuple, Sequence
 
 import pytest
 
-from pip_retry_patch.lab.contents import Elsewhere, OtherETag, OtherTotal, Unlabelled, Whole
-from pip_retry_patch.lab.faults import Away, Busy, Cut, Garble, Reset, Stall, Unsatisfiable
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.contents import Elsewhere, OtherETag, OtherTotal, Unlabelled, Whole
+from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall, Unsatisfiable
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Fault
 from tests.support.certificates import Certificates
 from tests.support.downloads import (
     GAVE_UP,

@@ -10,9 +10,9 @@ import time
 import pytest
 import trustme
 
-from pip_retry_patch.lab.faults import Away, Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Away, Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download, outcome_of

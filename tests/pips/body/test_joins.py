@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 import pytest
 
-from pip_retry_patch.lab.contents import (
+from tests.support.lab.contents import (
     Excess,
     Multipart,
     OtherETag,
@@ -15,9 +15,9 @@ from pip_retry_patch.lab.contents import (
     Starred,
     replaced,
 )
-from pip_retry_patch.lab.faults import Busy, Cut, ToRange
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, ToRange
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
 from tests.support.environments import Factory

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.contents import Unconditional
-from pip_retry_patch.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Unconditional
+from tests.support.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
 from tests.support.environments import Factory

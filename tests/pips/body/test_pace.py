@@ -11,9 +11,9 @@ from typing import Iterator
 
 import pytest
 
-from pip_retry_patch.lab.faults import Slow
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Slow
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment, Factory, copy_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.faults import Cut, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import ONE_PYTHON_EACH, SIZE, THIRD, Download
 from tests.support.environments import Factory

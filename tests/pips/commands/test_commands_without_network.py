@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.environments import Environment, Factory
 from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, OURS, closed_port, end_of, said
 from tests.support.programs import Argument

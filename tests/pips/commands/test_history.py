@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pip_retry_patch.lab.faults import Busy, Cut, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.commands import SOME, command
 from tests.support.downloads import SIZE, THIRD, Download

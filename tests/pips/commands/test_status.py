@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pip_retry_patch.hooks.session import WRAPPED
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import environments
 from tests.support.certificates import Certificates
 from tests.support.commands import MAIN, SOME, child, command

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.contents import Flip
-from pip_retry_patch.lab.faults import Busy, Cut, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Flip
+from tests.support.lab.faults import Busy, Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
 from tests.support.environments import Factory

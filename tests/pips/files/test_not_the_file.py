@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.contents import Compressed
-from pip_retry_patch.lab.faults import Cut, WebPage
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Compressed
+from tests.support.lab.faults import Cut, WebPage
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import HASH, HASTY, OK, SIZE, THIRD, Download, outcome_of
 from tests.support.environments import Factory

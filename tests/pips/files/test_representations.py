@@ -8,10 +8,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from pip_retry_patch.lab.contents import Changed, Overstate
-from pip_retry_patch.lab.faults import Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Changed, Overstate
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
 from tests.support.environments import Factory

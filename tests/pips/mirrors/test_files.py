@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Away, Busy, Cut, Drop, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Entry
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry
 from tests.support.environments import Factory
 from tests.support.hosts import OK, OLD_MIDDLE_NEW, OURS, download, end_of, said
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Cut, Drop
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut, Drop
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.environments import Factory
 from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
 from tests.support.partials import kept

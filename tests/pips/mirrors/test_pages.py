@@ -7,10 +7,10 @@ from typing import Iterable
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall, Trickle
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Entry
+from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall, Trickle
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry
 from tests.pips.mirrors.test_files import mirrors
 from tests.support.environments import Factory
 from tests.support.hosts import (

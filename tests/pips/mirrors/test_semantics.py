@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.pips.mirrors.test_files import HALF, SIZE, mirrors
 from tests.support.certificates import Certificates
 from tests.support.environments import Factory

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.contents import (
+from tests.support.lab.contents import (
     Changed,
     Elsewhere,
     Flip,
@@ -17,9 +17,9 @@ from pip_retry_patch.lab.contents import (
     Unlabelled,
     Whole,
 )
-from pip_retry_patch.lab.faults import Busy, Cut, Redirect, Unsatisfiable
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Redirect, Unsatisfiable
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.store.header import Header
 from tests.support import programs

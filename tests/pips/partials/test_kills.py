@@ -13,9 +13,9 @@ from typing import Iterator
 
 import pytest
 
-from pip_retry_patch.lab.faults import Away, Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Away, Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import programs, runs, screens
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download

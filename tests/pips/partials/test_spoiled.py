@@ -8,9 +8,9 @@ from typing import Callable
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory

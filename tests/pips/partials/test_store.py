@@ -11,9 +11,9 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut, Redirect
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Redirect
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.store import header as headers
 from tests.support import programs, runs
 from tests.support.certificates import Certificates

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.contents import Truncated, Unframed
-from pip_retry_patch.lab.faults import Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Truncated, Unframed
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import HASTY, OK, Download, outcome_of
 from tests.support.environments import Factory

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Away, Busy, Drop, Redirect
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Away, Busy, Drop, Redirect
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, HASTY, SIZE, Download
 from tests.support.environments import Factory

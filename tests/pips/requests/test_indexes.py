@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Drop, Reset, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Entry
+from tests.support.lab.faults import Busy, Drop, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry
 from tests.support.environments import Factory
 from tests.support.hosts import (
     NO_MATCH,

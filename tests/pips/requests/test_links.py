@@ -7,9 +7,9 @@ from typing import Iterator, Mapping
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut, Redirect, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Redirect, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, SIZE, THIRD, Download
 from tests.support.environments import Factory

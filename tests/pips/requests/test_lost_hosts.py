@@ -13,10 +13,10 @@ from typing import Any, Callable, ContextManager, Iterator, NamedTuple
 import pytest
 import trustme
 
-from pip_retry_patch.lab.faults import Busy, Drop, Reset, Stall, Trickle
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Lasting
+from tests.support.lab.faults import Busy, Drop, Reset, Stall, Trickle
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Lasting
 from tests.support.certificates import Certificates
 from tests.support.environments import Factory
 from tests.support.hosts import (

@@ -9,8 +9,8 @@ import pyte
 import pytest
 
 from benchmarks.link import Link, linked
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import screens
 from tests.support.environments import Factory
 from tests.support.hosts import HURRIED, OLD_MIDDLE_NEW

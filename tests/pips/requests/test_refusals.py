@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Redirect
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Redirect
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.environments import Factory
 from tests.support.hosts import (
     NO_MATCH,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from pip_retry_patch.lab.faults import Busy
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment, Factory
 from tests.support.hosts import NO_MATCH, OK, OLD_MIDDLE_NEW, OURS, end_of, said

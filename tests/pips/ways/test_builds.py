@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.support.builds import build, project
 from tests.support.environments import Factory
 from tests.support.fatal import fatal

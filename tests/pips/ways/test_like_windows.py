@@ -12,10 +12,10 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
-from pip_retry_patch.lab.contents import Compressed, Flip
-from pip_retry_patch.lab.faults import Busy, Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.contents import Compressed, Flip
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import HASTY, OK, Download, outcome_of
 from tests.support.environments import Environment, Factory

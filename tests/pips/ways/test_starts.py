@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.support import environments, programs, supplies
 from tests.support.builds import project
 from tests.support.downloads import TRACEBACK, outcome_of

@@ -9,8 +9,8 @@ import shutil
 
 import pytest
 
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import programs, supplies
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment, fresh_environment

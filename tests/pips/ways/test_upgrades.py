@@ -6,9 +6,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pip_retry_patch.lab.faults import Cut, Reset
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support import supplies
 from tests.support.environments import fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal

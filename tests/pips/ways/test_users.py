@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.server import Lab
 from tests.support import directories, programs, supplies
 from tests.support.environments import Environment, Factory, fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal

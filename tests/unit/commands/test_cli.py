@@ -16,9 +16,9 @@ import pytest
 import pip_retry_patch
 from pip_retry_patch.arming import links
 from pip_retry_patch.commands import cli, environment, selftest
-from pip_retry_patch.lab.faults import Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 
 Output = Callable[..., "subprocess.CompletedProcess[str]"]
 

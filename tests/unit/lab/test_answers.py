@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.wire import lab_with, look, path
 
 JSON = "application/vnd.pypi.simple.v1+json"

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from pip_retry_patch.lab.faults import Away, Cut, Drop, Garble, Reset, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.faults import Away, Cut, Drop, Garble, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Fault
 from tests.support.wire import ask, connect, lab_with, look, path, read_all
 
 

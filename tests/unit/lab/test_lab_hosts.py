@@ -9,10 +9,10 @@ import time
 import pytest
 import trustme
 
-from pip_retry_patch.lab.faults import Busy, Drop, Reset, Slow, Stall, Trickle
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Entry, Lasting
+from tests.support.lab.faults import Busy, Drop, Reset, Slow, Stall, Trickle
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry, Lasting
 
 
 def connect(lab: Lab) -> socket.socket:

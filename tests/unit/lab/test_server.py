@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from pip_retry_patch.lab.faults import Busy, Cut, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.wire import ask, connect, lab_with, look, path
 
 

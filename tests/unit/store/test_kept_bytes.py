@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.packages import payload
+from tests.support.lab.packages import payload
 from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.store import header as headers
 from pip_retry_patch.store.directory import DAY, SPARE, STEP, Directory, Limits

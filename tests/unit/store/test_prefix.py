@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.packages import payload
+from tests.support.lab.packages import payload
 from pip_retry_patch.store.prefix import Prefix, PrefixShelf
 from pip_retry_patch.transport.continuation import Continuation
 from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read

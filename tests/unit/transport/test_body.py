@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import pip_retry_patch
-from pip_retry_patch.lab.contents import (
+from tests.support.lab.contents import (
     Changed,
     Elsewhere,
     OtherETag,
@@ -29,7 +29,7 @@ from pip_retry_patch.lab.contents import (
     Unlabelled,
     Whole,
 )
-from pip_retry_patch.lab.faults import (
+from tests.support.lab.faults import (
     Away,
     Busy,
     Cut,
@@ -40,9 +40,9 @@ from pip_retry_patch.lab.faults import (
     Stall,
     Unsatisfiable,
 )
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Fault
 from pip_retry_patch.transport import body as body_module
 from pip_retry_patch.transport.origin import OVERLAP
 from tests.support.guarded import HASTY, SIZE, TIMEOUT, Copy, GaveUpError, read

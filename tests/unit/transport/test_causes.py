@@ -8,9 +8,9 @@ from typing import Iterator
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.faults import Away, Busy, Cut, Drop
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Away, Busy, Cut, Drop
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.transport import errors, guard
 from tests.support.guarded import HASTY, SIZE
 

@@ -10,7 +10,7 @@ from typing import Any, Mapping
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.packages import payload
+from tests.support.lab.packages import payload
 from pip_retry_patch.policy.representation import Representation, Validators
 from pip_retry_patch.policy.retry import Clock, Patience
 from pip_retry_patch.transport.errors import GaveUpError

@@ -7,7 +7,7 @@ from typing import Any, Mapping
 
 import pytest
 
-from pip_retry_patch.lab.packages import payload
+from tests.support.lab.packages import payload
 from pip_retry_patch.store import header as headers
 from tests.support.guarded import GaveUpError, read
 from tests.support.keeping import Run, kept

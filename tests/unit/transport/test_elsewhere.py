@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping
 
 import pytest
 
-from pip_retry_patch.lab.packages import payload
+from tests.support.lab.packages import payload
 from pip_retry_patch.transport.continuation import Continuation, host_of
 from pip_retry_patch.transport.elsewhere import REST, Breaker, Elsewhere, Mirror
 from tests.support.guarded import HASTY, UNHURRIED, Copy, GaveUpError, read

@@ -7,7 +7,7 @@ from typing import Any, ContextManager, Mapping, Sequence
 
 import pytest
 
-from pip_retry_patch.lab.contents import (
+from tests.support.lab.contents import (
     Compressed,
     Elsewhere,
     Excess,
@@ -18,9 +18,9 @@ from pip_retry_patch.lab.contents import (
     Starred,
     Unlabelled,
 )
-from pip_retry_patch.lab.faults import Busy, Cut, Drop, ToRange, Unsatisfiable
-from pip_retry_patch.lab.packages import Package, payload
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Drop, ToRange, Unsatisfiable
+from tests.support.lab.packages import Package, payload
+from tests.support.lab.server import Lab
 from tests.support.guarded import SIZE, UNHURRIED, Copy, GaveUpError, Server, read
 from tests.support.scripted import Answer, Script, Scripted, refusing, sending
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.lab.faults import Stall
-from pip_retry_patch.lab.packages import Package, payload
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Stall
+from tests.support.lab.packages import Package, payload
+from tests.support.lab.server import Lab
 from pip_retry_patch.transport.reissue import PIECE
 from tests.support.guarded import UNHURRIED, Copy, GaveUpError, read
 from tests.support.scripted import Script, Scripted, refusing, sending

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.faults import Cut
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport.errors import is_local
 from tests.support.guarded import SIZE, Copy, read

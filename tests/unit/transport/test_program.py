@@ -11,9 +11,9 @@ from typing import Any, Iterator
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.faults import Away, Cut, Drop
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Away, Cut, Drop
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.transport import guard
 from tests.support.guarded import SIZE
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.faults import Trickle
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Trickle
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.policy.retry import Clock
 from pip_retry_patch.transport import errors, header
 from pip_retry_patch.transport.retries import Waits, with_waits

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from pip_retry_patch.lab.faults import Busy, Cut, Stall
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
+from tests.support.lab.faults import Busy, Cut, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from pip_retry_patch.policy.representation import is_endless
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport import errors, header

@@ -16,10 +16,10 @@ import pytest
 import trustme
 import urllib3
 
-from pip_retry_patch.lab.faults import Slow
-from pip_retry_patch.lab.packages import Package
-from pip_retry_patch.lab.server import Lab
-from pip_retry_patch.lab.stages import Entry
+from tests.support.lab.faults import Slow
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry
 from pip_retry_patch.policy.pace import Pace
 from pip_retry_patch.policy.retry import Patience
 from pip_retry_patch.transport import guard

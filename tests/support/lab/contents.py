@@ -6,8 +6,8 @@ import gzip
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pip_retry_patch.lab.answers import Draft, Reply
-from pip_retry_patch.lab.stages import Fault
+from tests.support.lab.answers import Draft, Reply
+from tests.support.lab.stages import Fault
 
 
 @dataclass(frozen=True)

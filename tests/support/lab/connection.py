@@ -16,9 +16,9 @@ import time
 from email.utils import formatdate
 from typing import Protocol
 
-from pip_retry_patch.lab.answers import Reply
-from pip_retry_patch.lab.site import Site, Taken
-from pip_retry_patch.lab.stages import Ending
+from tests.support.lab.answers import Reply
+from tests.support.lab.site import Site, Taken
+from tests.support.lab.stages import Ending
 
 PIECE = 65536  # the most that goes into one send, and the size of a chunk
 

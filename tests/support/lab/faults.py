@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Mapping
 
-from pip_retry_patch.lab.answers import Reply, Representation, note, unsatisfiable
-from pip_retry_patch.lab.stages import Ending, Fault, Line
+from tests.support.lab.answers import Reply, Representation, note, unsatisfiable
+from tests.support.lab.stages import Ending, Fault, Line
 
 # --- faults that end or hold the connection -------------------------------------------------
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Mapping, Protocol, Sequence, Tuple, Union
 
-from pip_retry_patch.lab import answers
-from pip_retry_patch.lab.answers import Draft, Reply, Representation
+from tests.support.lab import answers
+from tests.support.lab.answers import Draft, Reply, Representation
 
 
 class Line(Protocol):

@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Sequence
 
-from pip_retry_patch.lab.stages import Entry, together
+from tests.support.lab.stages import Entry, together
 
 Kind = Literal["artifact", "page", "metadata", "other"]
 HTML = "text/html; charset=utf-8"

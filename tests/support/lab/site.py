@@ -11,9 +11,9 @@ from email.utils import formatdate
 from typing import Iterable, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
-from pip_retry_patch.lab.answers import Reply, Representation, accepts_gzip, note
-from pip_retry_patch.lab.packages import HTML, JSON, Kind, Package, normalize
-from pip_retry_patch.lab.stages import Fault, Lasting, answer, together
+from tests.support.lab.answers import Reply, Representation, accepts_gzip, note
+from tests.support.lab.packages import HTML, JSON, Kind, Package, normalize
+from tests.support.lab.stages import Fault, Lasting, answer, together
 
 YEAR = 365 * 24 * 3600
 

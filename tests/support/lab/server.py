@@ -19,9 +19,9 @@ import threading
 import time
 from typing import Iterable, final
 
-from pip_retry_patch.lab.connection import Connection
-from pip_retry_patch.lab.packages import Kind, Package, normalize
-from pip_retry_patch.lab.site import Request, Site
+from tests.support.lab.connection import Connection
+from tests.support.lab.packages import Kind, Package, normalize
+from tests.support.lab.site import Request, Site
 
 
 @final
