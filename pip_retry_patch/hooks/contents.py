@@ -1,33 +1,36 @@
-"""What a file is, by its bytes: whether it is of its kind, has its end, and was compressed."""
+"""What a file is, by its bytes: whether it is of its kind, has its end, and was compressed.
+
+To look into a file has a budget. If the budget is exceeded, or a module of Python is missing, the
+answer is "not known", and nothing is called broken for that.
+"""
 
 from __future__ import annotations
 
-import lzma
+import importlib
 import os
 import tarfile
+import time
 import zipfile
-import zlib
-from pathlib import Path
-from typing import Iterator
+from types import SimpleNamespace
+from typing import Any, Iterator
 
-from pip_retry_patch import failures, names, odd_answers
-from pip_retry_patch.policy.representation import is_web_page
-from pip_retry_patch.transport.pages import title_of
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch.judge import is_web_page
+from pip_retry_patch.fetch.pages import title_of
 
-_ZIPPED = (".whl", ".zip", ".egg")
-_GZIPPED = (".tar.gz", ".tgz")
+_ZIPPED = (".whl", ".zip")
 _TARRED = (".tar", *(ending for ending in names.SDISTS if ending not in _ZIPPED))
-# What pip must unpack, by the end of its name.
-_ARCHIVES = (".whl", ".tar", *names.SDISTS)
 _GZIP = b"\x1f\x8b"
+# How a compressed file begins, and the module that opens it. The last is an older format of xz.
+_OPENERS = {_GZIP: "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma", b"\x5d\0\0": "lzma"}
 
-# Content-Encodings that can be undone here.
-_CODINGS = frozenset(["gzip", "x-gzip", "deflate"])
+# The budget of one look into an archive. The bytes are counted as they were before compression.
+_LOOK_SECONDS, _LOOK_BYTES = 2.0, 64 << 20
 
 
 def not_the_file(
     path: str, name: str, host: str, media: str, coding: str, whole: bool
-) -> failures.Failure | None:
+) -> wording.Failure | None:
     """Return what is said of a file that no hash is known of and that pip cannot use in any way.
 
     :param media: and `coding`, its media type and its Content-Encoding.
@@ -36,93 +39,85 @@ def not_the_file(
     """
     is_metadata = path.endswith(".metadata")
     with open(path, "rb") as file:
-        start = file.read(-1 if is_metadata else 4096)
+        start = file.read(_LOOK_BYTES if is_metadata else 4096)
     if is_web_page("", start):
-        return odd_answers.web_page_for_file(name, host, title_of(start))
+        return wording.web_page_for_file(name, host, title_of(start))
     if is_metadata:
         usable = b"\nname:" in b"\n" + start.lower()
     else:
         # pip looks into a file whose name does not help.
-        usable = not path.endswith(_ARCHIVES) or zipfile.is_zipfile(path)
-        usable = usable or (path.endswith(_TARRED) and _unpacks(path, to_its_end=not whole))
+        usable = not path.endswith((*_ZIPPED, *_TARRED)) or zipfile.is_zipfile(path)
+        usable = usable or (path.endswith(_TARRED) and not _defect(path, to_its_end=not whole))
     size = os.path.getsize(path)
-    return None if usable else odd_answers.not_of_its_kind(name, host, size, media, coding)
+    return None if usable else wording.not_of_its_kind(name, host, size, media, coding)
 
 
 def has_end(path: str) -> bool:
-    """Whether an archive is there to its end; True for what is none by its name."""
+    """Return False if a file is an archive, by its name, whose end is missing; else True."""
     if path.endswith(_ZIPPED):
         return zipfile.is_zipfile(path)  # its index stands at its end
-    if not path.endswith(_GZIPPED):
-        return not path.endswith(_TARRED) or _unpacks(path, to_its_end=True)
+    return not path.endswith(_TARRED) or _defect(path, to_its_end=True) != "cut"
+
+
+def _defect(path: str, to_its_end: bool) -> str:
+    """Return why tarfile, and so pip, cannot read an archive, or its beginning; "" if not known."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), "io")
     try:
-        for _ in decode(path, "gzip"):
-            pass
-    except zlib.error:
-        return False
-    return True
+        with importlib.import_module(opener).open(path, "rb") as content:
+            bounded = _bounded(content, _LOOK_BYTES, _LOOK_SECONDS)
+            # Block by block: tarfile does not read what stands behind the last one, nor does pip.
+            with tarfile.open(fileobj=bounded, mode="r|", bufsize=512) as archive:
+                while to_its_end and archive.next():
+                    pass
+    except EOFError:
+        return "cut"
+    except (tarfile.TarError, OSError):
+        return "damaged"
+    except (ImportError, MemoryError, ValueError):
+        pass
+    return ""
 
 
-def _unpacks(path: str, to_its_end: bool) -> bool:
-    """Whether tarfile, and so pip, can read an archive: its beginning, or all of it."""
-    try:
-        with tarfile.open(path) as archive:
-            if to_its_end:
-                archive.getmembers()
-        return True
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError):
-        return False
+def _bounded(file: Any, most: int, seconds: float = 120.0) -> Any:
+    """Return something to read a file through that raises ValueError beyond a budget."""
+    until = time.monotonic() + seconds
 
+    def read(size: int) -> Any:
+        if file.tell() > most or time.monotonic() > until:
+            raise ValueError("the budget is exceeded")
+        try:
+            return file.read(size)
+        except Exception as error:
+            if type(error).__module__ in ("zlib", "_lzma"):
+                raise OSError("it is damaged") from error
+            raise
 
-def can_be_undone(coding: str) -> bool:
-    """Whether `decode` knows each coding of a Content-Encoding."""
-    return all(each.strip() in _CODINGS for each in coding.split(","))
+    return SimpleNamespace(read=read)
 
 
 def unlabelled_coding(path: str) -> str:
     """Return the coding that a file has, though it should have none and nobody said so; or ""."""
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:
         begins = file.read(len(_GZIP)) == _GZIP
-    return "gzip" if begins and not path.endswith(_GZIPPED) else ""
+    return "gzip" if begins and not path.endswith((".gz", ".tgz")) else ""
 
 
-def decode(path: str, coding: str) -> Iterator[bytes]:
+def decode(path: str, coding: str, budget: int) -> Iterator[bytes]:
     """Yield what a file was before it was compressed (RFC 9110 section 8.4).
 
-    :param coding: the codings in the order in which they were applied, with commas between them.
-    :raises zlib.error: it is not compressed so.
+    :param coding: gzip, at most twice.
+    :param budget: how many bytes each of its codings may decode to.
+    :raises EOFError, OSError, ValueError: it was cut, is not compressed so, or decodes to more.
+    :raises ImportError: Python has no zlib.
     """
-    with Path(path).open("rb") as file:
-        pieces = iter(lambda: file.read(1 << 20), b"")
-        for each in reversed(coding.split(",")):
-            pieces = _decoded(pieces, each.strip())
-        yield from pieces
+    import gzip
 
-
-def _decoded(pieces: Iterator[bytes], coding: str) -> Iterator[bytes]:
-    stream = None
-    for piece in pieces:
-        if stream is None:
-            stream = zlib.decompressobj(_window(piece, coding))
-        while piece:
-            if stream.eof:
-                # Some senders put several streams of gzip one after the other (RFC 1952, 2.2).
-                if not piece.startswith(_GZIP):
-                    return
-                stream = zlib.decompressobj(_window(piece, coding))
-            yield stream.decompress(piece, 1 << 22)
-            piece = stream.unused_data if stream.eof else stream.unconsumed_tail
-    if stream is not None:
-        yield stream.flush()
-    if stream is None or not stream.eof:
-        raise zlib.error("its end is missing")
-
-
-def _window(start: bytes, coding: str) -> int:
-    """Return what zlib wants to be told of the header: whichever there is, or that there is none.
-
-    "deflate" has the header of zlib (RFC 1950), but some senders leave it out.
-    """
-    zlibs = len(start) > 1 and start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0
-    bare = coding == "deflate" and not zlibs and not start.startswith(_GZIP)
-    return -zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32
+    if coding.replace(" ", "").replace("x-", "") not in ("gzip", "gzip,gzip"):
+        raise ValueError("it is not compressed so")
+    with open(path, "rb") as file:
+        content: Any = file
+        for _ in coding.split(","):
+            content = _bounded(gzip.GzipFile(fileobj=content, mode="rb"), budget)
+        yield from iter(lambda: content.read(1 << 20), b"")

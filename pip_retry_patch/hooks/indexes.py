@@ -16,25 +16,21 @@ skip or to fail |
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable
 
-from pip_retry_patch import failures, messages, names, odd_answers
-from pip_retry_patch.hooks.cache import evict
-from pip_retry_patch.hooks.reporting import Announcer
-from pip_retry_patch.policy.representation import media_of
-from pip_retry_patch.transport.errors import failure_of
-from pip_retry_patch.transport.pages import is_login, oddity
-from pip_retry_patch.wrapping.fail_open import Calls, fail_open
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch.judge import media_of
+from pip_retry_patch.fetch.pages import is_login, oddity
+from pip_retry_patch.hooks import compat
+from pip_retry_patch.wrapping import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
 
 if TYPE_CHECKING:
-    from pip_retry_patch.hooks.mirrors import Mirrors
-    from pip_retry_patch.hooks.stale import StalePages
+    from pip_retry_patch.hooks.session import Requests
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
@@ -58,86 +54,89 @@ class _Search(threading.local):
 class IndexHooks:
     """What stands around pip's search in its indexes.
 
-    `mirrors` (of the first index) and `stale`: who stands in for an index, where that is set.
-
-    :param error: makes the exception for a Failure and the error that led to it.
-    :param last_status: returns the status of the last response that this thread had.
+    :param error: makes pip's exception of a Failure and of what caused it.
     :param strict: no index may be missing (`retry-patch-indexes = all`).
     """
 
-    mirrors: Mirrors | None = None
-    stale: StalePages | None = None
-
     def __init__(
         self,
-        announce: Announcer,
-        error: Callable[[failures.Failure, Exception], Exception],
-        last_status: Callable[[], int],
+        announce: compat.Announcer,
+        error: Callable[[wording.Failure, Exception], Exception],
+        requests: Requests,
         strict: bool,
     ) -> None:
         self._announce = announce
         self._error = error
-        self._last_status = last_status
+        self._requests = requests
         self._strict = strict
         self._search = _Search()
-        self._unread: dict[str, failures.Failure] = {}
+        self._unread: dict[str, wording.Failure] = {}
         self._skipped: set[str] = set()
         self._told: set[str] = set()  # projects
         self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
 
     @fail_open
-    def create(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def create(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`LinkCollector.create`: only the self-version check asks for an index in any case."""
-        collector = wrapped(*args, **kwargs)
+        collector = calls(*args, **kwargs)
         if kwargs.get("suppress_no_index"):
             collector.pip_retry_patch_is_quiet = True
         return collector
 
     @fail_open
     def fetch(
-        self, wrapped: Calls, collector: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, calls: Calls, collector: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`LinkCollector.fetch_response`: skip an index that pip can do without, but say so."""
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
-        index = _index_of(collector, location.url)
+        url = location.url.split("#", 1)[0]
+        index = _index_of(collector, url)
+        content, error = None, None
+        self._requests.pages.add(url)
         try:
-            with self._fetching(collector, location.url, quiet):
-                content = wrapped(*args, **kwargs)
+            content = calls(*args, **kwargs)
+        except Exception as raised:
+            error = raised
+            if not hasattr(error, "failure"):
+                raise
+        finally:
+            self._requests.pages.discard(url)
+        # pip's own code passes over an error of its own class, and logs it.
+        failure = getattr(error, "failure", None) or self._requests.failures.get(url)
+        if content is not None:
             if location.scheme in ("http", "https") and not quiet:
-                if content is None:
-                    self._refuse(index, index in collector.search_scope.index_urls)
-                else:
-                    self._look(collector, location.url, content)
-        except Exception as error:
-            failure = failure_of(error)
-            if failure is None:
-                raise
-            if quiet:
-                return None
-            if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
-                raise
-            self._skip(index, failure, error)
+                self._look(collector, url, content)
+            return content
+        if quiet:
             return None
-        return content
+        if failure is None and location.scheme in ("http", "https"):
+            status = self._requests.statuses.get(url, 0)
+            failure = self._refusal(index, status, index in collector.search_scope.index_urls)
+        if failure is not None:
+            error = error or self._error(failure, LookupError(url))
+            if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
+                raise error
+            self._skip(index, failure, error)
+        return None
 
-    def _refuse(self, index: str, is_index: bool) -> None:
-        """Raise an error where an index answered with no page, and that is no answer.
+    def _refusal(self, index: str, status: int, is_index: bool) -> wording.Failure | None:
+        """Return why an index answered with no page, where that is an error.
 
-        Whose page came as something else (text, JSON with an error) is only told of, too. But a
+        A page that came as something else (text, JSON with an error) is only told of, too. But a
         link to a file, in place of an index, is answered so as well.
 
         403 for a project is how some storages say that they do not have it. So it is only told of
         where nobody has it.
         """
-        status, shown = self._last_status(), _shown(index)
         if status in _NOT_THERE:
-            return
-        failure = failures.index_refused(shown, status, self._strict)
+            return None
+        failure = wording.index_refused(_shown(index), status, self._strict)
         if self._strict or status >= 500 or status == _OF_PROXY:
-            raise self._error(failure, LookupError(shown))
+            return failure
         if status >= 400 or status in (204, 205) or (status == 200 and is_index):
             self._unread.setdefault(index, failure)
+        return None
 
     def _look(self, collector: Any, url: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
@@ -151,48 +150,34 @@ class IndexHooks:
         self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
         if not is_login(page.content, page.url, url, search.project):
             return
-        for each in (url, page.url):
-            evict(collector.session, each)  # so that the next run asks for it again
+        # So that the next run asks for it again.
+        compat.forget(collector.session, (url, page.url))
         index = _index_of(collector, url)
         if index in collector.search_scope.index_urls:
             search.logins |= {index}
             if self._strict:
                 shown = _shown(index)
-                failure = failures.index_refused(shown, 200, self._strict)
+                failure = wording.index_refused(shown, 200, self._strict)
                 raise self._error(failure, LookupError(shown))
 
-    @contextlib.contextmanager
-    def _fetching(self, collector: Any, url: str, quiet: bool) -> Iterator[None]:
-        """Let who stands in for an index know that a page of it is fetched while this lasts."""
-        with contextlib.ExitStack() as stack:
-            waiting = self.mirrors is not None or self.stale is not None
-            indexes: list[str] = collector.search_scope.index_urls if waiting else []
-            index = _index_of(collector, url) if indexes and not quiet else ""
-            if index in indexes:
-                if self.stale is not None:
-                    stack.enter_context(self.stale.page(index))
-                if self.mirrors is not None and index == indexes[0]:
-                    stack.enter_context(self.mirrors.page(index, url))
-            yield
-
-    def _skip(self, index: str, failure: failures.Failure, error: Exception) -> None:
+    def _skip(self, index: str, failure: wording.Failure, error: Exception) -> None:
         if self._search.unread is not None:
             self._search.unread[index] = error
         if index not in self._skipped:
             self._skipped.add(index)
             self._unread[index] = failure
-            self._announce(messages.index_unread(_shown(index), failure.why))
+            self._announce(wording.index_unread(_shown(index), failure.why))
 
     @fail_open
     def find(
-        self, wrapped: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         search, project = self._search, args[0] if args else kwargs["project_name"]
         before = vars(search).copy()
         vars(search).update(unread={}, logins=frozenset(), project=project, page="")
         try:
-            found = wrapped(*args, **kwargs)
+            found = calls(*args, **kwargs)
             unread, logins = search.unread, search.logins
         except Exception as error:
             self._blame_page(error)
@@ -210,7 +195,7 @@ class IndexHooks:
         if places and first and project not in self._told:
             self._told.add(project)
             self._announce(
-                messages.found_elsewhere(project, " and ".join(places), _shown(indexes[0]))
+                wording.found_elsewhere(project, " and ".join(places), _shown(indexes[0]))
             )
         return found
 
@@ -219,18 +204,18 @@ class IndexHooks:
         page, frames = self._search.page, traceback.walk_tb(error.__traceback__)
         if page and any(frame.f_code.co_name == "parse_links" for frame, _ in frames):
             name, host = names.name_of(page), names.host_of(page)
-            raise self._error(odd_answers.no_index_page(name, host, str(error)), error) from error
+            raise self._error(wording.no_index_page(name, host, str(error)), error) from error
 
     @fail_open
-    def tell(self, wrapped: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def tell(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
-        text = wrapped(*args, **kwargs)
+        text = calls(*args, **kwargs)
         unread = self._unread.items()
-        more = [messages.may_be_unread(_shown(index), failure.why) for index, failure in unread]
+        more = [wording.may_be_unread(_shown(index), failure.why) for index, failure in unread]
         plain = _plain(text)
         for project, pages in self._odd.items():
             if project in plain:
-                more += [odd_answers.odd_page(page, what) for page, what in pages.items()]
+                more += [wording.odd_page(page, what) for page, what in pages.items()]
         return "\n".join([text, *more])
 
 

@@ -1,296 +1,233 @@
-"""The file ring: what is done about an artifact that is not whole, or does not fit its hash.
+"""What is done about a file that does not fit its hash.
 
-pip downloads a file and then checks its hash, in two places that know nothing of each other. A
-`FileRing` stands around both: it remembers how each file was fetched, and when the hash does not
-fit it looks into it before anyone is accused. A file is fetched once more at the most, from scratch
-and past every cache; what does not fit then, stays an error.
+Before anyone is accused, the file is fetched without what mirrors brought, decoded, and fetched
+once more past every cache. If it never fits, pip's own error stands, with evidence: what came, from
+where, and the one remedy that follows.
+
+This check fails closed. Only pip's verification of the very file in place can accept a file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
-import logging
-import mimetypes
 import os
-import shutil
 import tempfile
-import traceback
-import zlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, TypeVar
+import textwrap
+from typing import Any, Callable, Iterator
 
-from pip_retry_patch import failures, messages
-from pip_retry_patch.hooks.contents import can_be_undone, decode, has_end, unlabelled_coding
-from pip_retry_patch.hooks.evidence import Fetch, evidence, healed
-from pip_retry_patch.records import NamedTuple
-from pip_retry_patch.transport.errors import is_full, reason
+from pip_retry_patch import wording
+from pip_retry_patch.fetch.errors import reason
+from pip_retry_patch.fetch.judge import is_web_page
+from pip_retry_patch.hooks import contents
+from pip_retry_patch.names import clean, format_size, short
 
-logger = logging.getLogger("pip_retry_patch")
+Verify = Callable[[str], Any]
+Tell = Callable[[str], None]
+Failed = Callable[[str, Exception], None]
 
-if TYPE_CHECKING:
-    from typing import Protocol
-else:
-    Protocol = object  # which is cheaper to define
-
-T = TypeVar("T")
-
-# How often a file that changes under the download is begun anew.
-RESTARTS = 2
+# A file is fetched afresh a second and third time only if no length was told and it was cut.
+_FRESH_FETCHES = 3
+# So many mirrors may have brought wrong bytes before the file is fetched afresh.
+_MOST_MIRRORS = 10
 
 
-class Download(NamedTuple):
-    """What pip's downloader returns: the file, and its media type."""
+def check(
+    artifact: Any, verify: Verify, path: str, mismatch: type[Exception], tell: Tell, failed: Failed
+) -> Any:
+    """Let pip check the hash of a file. If it does not fit, put others in its place.
 
-    path: str
-    content_type: str
-
-
-class Artifact(Protocol):
-    """One link, and how pip fetches it: `downloads.LinkedArtifact`."""
-
-    name: str
-    cached: bool
-    host: str
-    announced: int | None
-    continued: int | None
-    media: str
-    coding: str
-    part: bool
-
-    def fetch(self, location: str, fresh: bool) -> Download:
-        """Let pip download it into a directory; `fresh`: past every cache.
-
-        Afterwards `cached`, `host`, `announced` (the Content-Length), `continued` (how much of it
-        an earlier run had kept, in bytes), `media` and `coding` (its media type and its
-        Content-Encoding, "" for none) and `part` (see evidence.Fetch) tell of this fetch.
-        """
-
-    def forget(self) -> None:
-        """Remove what pip's HTTP cache has of it and what is kept of it, and nothing else."""
-
-    def drop_mirrors(self) -> int | None:
-        """Ask mirrors that brought bytes of it no more; return how many came before, or None."""
-
-    def go_on_from(self, path: str, size: int) -> None:
-        """Let the next fetch go on from the first `size` bytes of a file."""
-
-    def discard(self) -> None:
-        """Remove what is kept of it for a later run, and nothing else."""
-
-    def give_back(self) -> bool:
-        """Keep nothing of it from now on; return whether that gives room on the disk."""
-
-    def fits(self, path: str) -> bool:
-        """Whether a file has a hash that is wanted; False if none is known."""
-
-    def failure_of(self, error: Exception) -> failures.Failure | None:
-        """Return the Failure that an error was made of, None if it was not made by us."""
-
-    def without_end(self, size: int) -> Exception:
-        """Return the error for a file of which each time only the beginning came."""
-
-    def explain(self, mismatch: Exception, evidence: str) -> None:
-        """Let pip show `evidence` after what it says of a mismatch."""
+    :param artifact: what `files.Artifact` is: one link, and how pip fetches it.
+    :param verify: raises `mismatch` if the hash of a file does not fit.
+    :param tell: shows one line to the user.
+    :param failed: counts a mistake of ours, or raises it in strict mode.
+    :raises mismatch: the first one, whatever goes wrong here.
+    :raises Exception: made of a Failure: no other source delivers the file, or it has no end.
+    """
+    try:
+        return verify(path)
+    except mismatch as error:
+        first: Any = error
+    seen: list[_Fetch] = []
+    try:
+        for line in _others(artifact, path, seen, failed):
+            with contextlib.suppress(mismatch):
+                verified = verify(path)
+                if line:
+                    tell(line)
+                return verified
+        # pip shows it at the end, alone or in a list of such errors, by their body().
+        evidence, body = _evidence(artifact.name, seen[0], seen[-1]), first.body
+        first.body = lambda: body().rstrip("\n") + "\n\n" + evidence
+        if seen[-1].is_cut and not seen[-1].then:
+            first = artifact.error(wording.no_end(artifact.name, artifact.host, seen[-1].size))
+    except Exception as error:
+        if getattr(error, "failure", None) is not None:
+            raise
+        failed("the hash check", error)
+    raise first
 
 
-class FileRing:
-    """Remembers how files came, and fetches one again when that may help.
+def _others(artifact: Any, path: str, seen: list[_Fetch], failed: Failed) -> Iterator[str]:
+    """Put one file after another in place, and yield what to tell if it fits.
 
-    :param announce: shows one line to the user.
+    :param seen: gets what is known of each file that did not fit.
+    """
+    for _, size in zip(range(_MOST_MIRRORS), iter(artifact.drop_mirrors, None)):
+        artifact.forget()
+        artifact.continue_from(path, size)
+        if _why_not_fetched(artifact, path, False, failed):
+            break
+        yield ""
+    for fresh in range(1 + _FRESH_FETCHES):
+        if fresh:
+            artifact.forget()
+            seen[-1].then = _why_not_fetched(artifact, path, True, failed)
+            if seen[-1].then:
+                return
+            yield f"{seen[0].came.format(name=short(artifact.name))} Fetched anew, its hash fits."
+        seen.append(_Fetch(artifact, path))
+        coding = _undo_coding(artifact, path, seen[-1].size)
+        if coding:
+            yield wording.decoded(artifact.name, coding, artifact.host)
+        if fresh and not seen[-1].is_cut:
+            break
+    artifact.forget()
+
+
+def _why_not_fetched(artifact: Any, path: str, fresh: bool, failed: Failed) -> str:
+    """Replace a file by another fetch of it; return why that failed, "" if it did not.
+
+    :raises Exception: made of a Failure, if the fetch was not to be a fresh one.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
+            os.replace(artifact.fetch(folder, fresh=fresh)[0], path)
+        return ""
+    except Exception as error:
+        failure = getattr(error, "failure", None)
+        if failure is not None and not fresh:
+            raise
+        if type(error).__module__ == "builtins" and not isinstance(error, OSError):
+            failed("another fetch of a file", error)
+        return reason(error) if failure is None else str(failure.message)
+
+
+def _undo_coding(artifact: Any, path: str, size: int) -> str:
+    """Put what a compressed file decodes to in its place; return its coding, "" if none."""
+    coding: str = artifact.coding or contents.unlabelled_coding(path)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
+        decoded = os.path.join(folder, "decoded")
+        try:
+            with open(decoded, "wb") as file:
+                file.writelines(contents.decode(path, coding, 20 * size + 10_000_000))
+            os.replace(decoded, path)
+        except (EOFError, ImportError, OSError, ValueError):
+            return ""
+    return coding
+
+
+# How a file begins, by the end of its name.
+_BEGINNINGS = {".whl": b"PK", ".zip": b"PK", ".egg": b"PK", ".metadata": b"Metadata-Version:"}
+_BEGINNINGS.update({".gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"})
+
+
+class _Fetch:
+    """What is known of a file that did not fit.
+
+    `oddity` is a key of _REMEDIES, or "". `came` is how it came, for whatever comes next. `then` is
+    why nothing came next.
     """
 
-    def __init__(self, announce: Callable[[str], None]) -> None:
-        self._announce = announce
-        self._came: dict[str, Artifact] = {}
+    def __init__(self, artifact: Any, path: str) -> None:
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            start = file.read(512)
+            file.seek(0)
+            for piece in iter(lambda: file.read(1 << 20), b""):
+                digest.update(piece)
+        self.digest, self.size = digest.digest(), os.path.getsize(path)
+        self.host = clean(artifact.host)
+        media, coding, announced = artifact.media, artifact.coding, artifact.announced
+        begins = _BEGINNINGS.get(os.path.splitext(artifact.name)[1])
+        page = is_web_page(media, start)
+        of_its_kind = not page if begins is None else start.startswith(begins)
+        oddities = {
+            "part": artifact.part,
+            "empty": not self.size,
+            "web page": page and not of_its_kind,
+            "compressed": coding,
+            "other kind": not of_its_kind,
+            "cut": not contents.has_end(path),
+        }
+        self.oddity = next((oddity for oddity, is_so in oddities.items() if is_so), "")
+        self.is_cut = self.oddity == "cut" and announced is None and not artifact.cached
 
-    def download(self, artifact: Artifact, location: str) -> Download:
-        """Let pip download into `location`; begin anew if the file changed meanwhile."""
-        before = _files(location)
-        for restart in range(RESTARTS + 1):
-            try:
-                download = artifact.fetch(location, fresh=restart > 0)
-                break
-            except Exception as error:
-                failure = artifact.failure_of(error)
-                if failure is None:
-                    if restart < RESTARTS and is_full(error) and artifact.give_back():
-                        # What the error holds is in the way: pip's progress bar, and the room that
-                        # the HTTP cache's own temporary file takes.
-                        traceback.clear_frames(error.__traceback__)
-                        gc.collect()
-                        continue
-                    raise
-                left = _files(location) - before
-                if failure.changed and restart < RESTARTS:
-                    self._announce(messages.restarted(artifact.name))
-                    artifact.forget()
-                    continue
-                download = self._accept(artifact, left, error)
-                break
-        self._came[download.path] = artifact
-        return download
-
-    def _accept(self, artifact: Artifact, left: set[str], error: Exception) -> Download:
-        """Accept what arrived if its hash fits, for the hash is the last word; or else raise."""
-        try:
-            (path,) = left
-            fits = artifact.fits(path)
-        except Exception:
-            fits = False
-        if not fits:
-            raise error
-        size = Path(path).stat().st_size
-        artifact.discard()
-        self._announce(messages.accepted_short(artifact.name, size, artifact.announced))
-        return Download(path, mimetypes.guess_type(path)[0] or "")
-
-    def check(self, verify: Callable[[str], T], path: str, mismatch: type[Exception]) -> T:
-        """Let pip check a file's hash; on a mismatch fetch the file anew, once, and check that.
-
-        A file that something on the way compressed is decoded first: its hash is of what it was.
-        Where its end is missing, and no length was told, the network is to blame: then it is
-        fetched more often, and the end is an error that says so.
-
-        :param verify: raises `mismatch` if a file's hash does not fit.
-        """
-        try:
-            return verify(path)
-        except mismatch as error:
-            artifact = self._came.pop(path, None)
-            if artifact is None:
-                raise
-            found: Exception = error
-        try:
-            while self._fetch_without_mirrors(artifact, path):
-                with contextlib.suppress(mismatch):
-                    return verify(path)
-        except Exception as error:
-            if artifact.failure_of(error) is not None:
-                raise error from None  # no other source delivers it
-            logger.debug("pip-retry-patch could not do without a mirror: %r", error)
-        try:
-            if self._replace_decoded(artifact, verify, path, mismatch):
-                return verify(path)
-            first, second, trouble = self._fetch_again(artifact, path)
-            for restart in range(RESTARTS + 1):
-                if second is None or (restart and not second.is_cut):
-                    break
-                if restart:
-                    _, second, trouble = self._fetch_again(artifact, path)
-                try:
-                    verified = verify(path)
-                except mismatch:
-                    if self._replace_decoded(artifact, verify, path, mismatch):
-                        return verify(path)
-                    artifact.forget()
-                else:
-                    self._announce(healed(artifact.name, first))
-                    return verified
-            artifact.explain(found, evidence(first, second, trouble))
-            if second is not None and second.is_cut:
-                found = artifact.without_end(second.size)
-        except Exception as why:
-            # Whatever is wrong with the looking into it, the mismatch stands.
-            logger.debug("pip-retry-patch could not look into a mismatch: %r", why)
-        raise found
-
-    def _fetch_without_mirrors(self, artifact: Artifact, path: str) -> bool:
-        """Fetch again what mirrors brought, from others; False if none brought anything."""
-        offset = artifact.drop_mirrors()
-        if offset is None:
-            return False
-        with _folder_beside(path) as folder:
-            artifact.forget()
-            artifact.go_on_from(path, offset)
-            Path(artifact.fetch(folder, fresh=False).path).replace(path)
-        return True
-
-    def _replace_decoded(
-        self,
-        artifact: Artifact,
-        verify: Callable[[str], T],
-        path: str,
-        mismatch: type[Exception],
-    ) -> bool:
-        """Put the decoded file in a file's place if its hash fits."""
-        coding = artifact.coding or unlabelled_coding(path)
-        if not can_be_undone(coding):
-            return False
-        # Beside it, in pip's own temporary directory: it goes when that goes.
-        handle, decoded = tempfile.mkstemp(dir=str(Path(path).parent))
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for piece in decode(path, coding):
-                    file.write(piece)
-            verify(decoded)
-            os.replace(decoded, path)
-        except (mismatch, zlib.error, OSError) as why:
-            logger.debug("%s is not what its coding says: %r", artifact.name, why)
-            with contextlib.suppress(OSError):
-                os.unlink(decoded)
-            return False
-        self._announce(messages.decoded(artifact.name, coding, artifact.host))
-        return True
-
-    def _fetch_again(self, artifact: Artifact, path: str) -> tuple[Fetch, Fetch | None, str]:
-        """Replace the file by a fresh one; return what is told of both, or why there is none."""
-        first = _evidence(artifact, path)
-        with _folder_beside(path) as folder:
-            try:
-                artifact.forget()
-                fresh = artifact.fetch(folder, fresh=True)
-                second = _evidence(artifact, fresh.path)
-                Path(fresh.path).replace(path)
-                return first, second, ""
-            except Exception as error:
-                logger.debug("pip-retry-patch could not fetch it again: %r", error)
-                failure = artifact.failure_of(error)
-                return first, None, reason(error) if failure is None else failure.message
+        kept, of, whole, self.then = artifact.continued, "", "", ""
+        how = "kept" if kept is not None else "cached" if artifact.cached else self.oddity
+        self.came = _CAME.get(how, _DAMAGED)
+        place = "pip's cache" if artifact.cached else self.host
+        if kept is not None:
+            place += f" (the first {format_size(kept)} in an earlier run)"
+        if media and not of_its_kind:
+            of = f" of {clean(media, 40)}"
+        elif announced is not None:
+            of = f" of {format_size(announced)}"
+            whole = ", complete" if self.size == announced else ", NOT complete"
+        compressed = f", compressed ({clean(coding, 20)})" if coding else ""
+        self.shown = f"{format_size(self.size)}{of} from {place}{whole}{compressed}"
 
 
-@contextlib.contextmanager
-def _folder_beside(path: str) -> Iterator[str]:
-    """Make a directory in pip's own temporary one: it goes with that, even if we are killed."""
-    folder = tempfile.mkdtemp(dir=str(Path(path).parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
+    """Return what to add to pip's mismatch: what came, and the one remedy that follows."""
+    remedy = last.oddity
+    if last.then and remedy not in ("part", "empty", "web page"):
+        remedy = "failed"
+    elif not remedy and first.digest == last.digest:
+        remedy = "same metadata" if name.endswith(".metadata") else "same"
+    elif not remedy:
+        remedy = "different" if first.came == _DAMAGED else "not as before"
+    words = {"host": last.host, "package": short(name.partition(".metadata")[0]), "later": _LATER}
+    words["before"] = first.came.format(name="the file")
+    told = textwrap.wrap(_REMEDIES[remedy].format(**words), 78, break_on_hyphens=False)
+    second = f"failed: {clean(last.then)}" if last.then else last.shown
+    shown = [f"first fetch:  {first.shown}", f"second fetch: {second}", *told]
+    return "\n  ".join(["pip-retry-patch looked into it:", *shown])
 
 
-def digest_of(path: str, algorithm: str) -> str:
-    """Return the digest of a file, in lower-case hexadecimal, without holding the file."""
-    digest = hashlib.new(algorithm)
-    with Path(path).open("rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _evidence(artifact: Artifact, path: str) -> Fetch:
-    with Path(path).open("rb") as file:
-        start = file.read(512)
-    return Fetch(
-        artifact.name,
-        artifact.cached,
-        artifact.host,
-        Path(path).stat().st_size,
-        artifact.announced,
-        digest_of(path, "sha256"),
-        artifact.continued,
-        artifact.media,
-        artifact.coding,
-        start,
-        artifact.part,
-        has_end(path),
-    )
-
-
-def _files(location: str) -> set[str]:
-    try:
-        with os.scandir(location) as found:
-            return {entry.path for entry in found if entry.is_file()}
-    except OSError:
-        return set()
+# How the first file came: what is told if the next one fits, and in the evidence if it does not.
+_CAME = {
+    "kept": "What an earlier run had kept of {name} was removed.",
+    "cached": "The copy of {name} in pip's cache was not what the index lists, and was removed.",
+    "web page": "A web page came in place of {name}.",
+}
+_DAMAGED = "{name} was damaged on its way."
+_LATER = (
+    "Run the same command again later, or in another network. If it stays so, tell those who run "
+    "the server, or the proxy before it. Nothing is wrong with the package itself."
+)
+_REMEDIES = {
+    "part": "{host} sent a part of the file only (206), though all of it was asked for. {later}",
+    "empty": "What {host} sent is empty. {later}",
+    "web page": "{host} sent a web page in place of the file. A network that wants a login first "
+    "(hotel, train, airport) does that, or a gateway that blocks the file. Open a web page to log "
+    "in to the network, or ask those who run the gateway. {later}",
+    "other kind": "What {host} sent is no file of that kind. {later}",
+    "cut": "What {host} sent is the beginning of such a file, without its end. {later}",
+    "failed": "So it is not known whether the file was damaged on its way. Run the same command "
+    "again when the connection is better.",
+    "compressed": "Something between you and {host} compresses the file, though nobody asked for "
+    "that, and pip cannot undo it. Try another network, or ask those who run the proxy.",
+    "same": "Both brought the same bytes, so nothing was damaged on the way: this is not the file "
+    "whose hash is listed. Do not work around this, the file may have been replaced. If the hash "
+    "is in your requirements file, compare it with a source that you trust, and make it anew with "
+    "'pip hash'. If the index lists it, ask those who run the index or made the package ({host}).",
+    "same metadata": "Both brought the same bytes, so nothing was damaged on the way: the metadata "
+    "of {package} does not fit the hash that the index lists for it. It is out of date or damaged "
+    "at the index; the package itself was not looked at. Tell those who run the index ({host}).",
+    "not as before": "{before} What the server sent now does not fit either. Run the same command "
+    "again: it will show whether the server always sends the same bytes.",
+    "different": "Each fetch brought different bytes: something between you and the server damages "
+    "them. That may be a proxy, an antivirus program, a router, or the disk or memory of this "
+    "machine. Try another network, or another machine.",
+}

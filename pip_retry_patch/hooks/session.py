@@ -1,69 +1,58 @@
-"""pip's network session: what is wrapped when pip makes the first one, and the request ring.
+"""pip's network session: what is wrapped when pip makes the first one, and its requests.
 
-By then the urllib3 that pip will use is loaded, under whatever name: vendored, or the system's
-where a distribution debundled pip. What is wrapped, and which pips have it:
+By then all that pip will use for the network is loaded, under whatever name: vendored, or the
+system's where a distribution debundled pip. What is wrapped, and which pips have it:
 
 | what | since | for | in |
 |---|---|---|---|
-| `session.urllib3`'s `HTTPConnectionPool.urlopen` | 19.3 | bodies, lost hosts | transport/ |
-| `network.session.PipSession.request` | 19.3 | the request ring | here |
-| `operations.prepare.get_http_url(link, download, download_dir, hashes)` | 20.2 | hashes | there |
-| `index.collector.LinkCollector`, `index.package_finder.PackageFinder` | 20.0 | several indexes | \
-indexes.py |
-| `network.download.Downloader.__call__(link, location)` | 20.3 | the file ring | downloads.py |
-| `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same | there |
-| `utils.hashes.Hashes.check_against_path(path)` | always | the same | there |
-| `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | the store | cache.py |
-| `build_env.get_runnable_pip()`, in `utils.misc` from 26.2 | 22.3 | subprocesses | arming/ |
+| `network.session.PipSession.request` | 19.3 | every request | here |
+| `operations.prepare.get_http_url(link, download, download_dir, hashes)` | 20.2 | hashes | files.py |
+| `network.download.Downloader.__call__(link, location)` | 20.3 | files | files.py |
+| `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.0 | the same | files.py |
+| `utils.hashes.Hashes.check_against_path(path)` | always | hashes | files.py |
+| `index.collector.LinkCollector`, `index.package_finder.PackageFinder` | 20.0 | several indexes \
+| indexes.py |
+| `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | the store | files.py |
+| `build_env.get_runnable_pip()`, in `utils.misc` from 26.2 | 22.3 | subprocesses | runner.py |
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import logging
-import threading
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from pip_retry_patch import failures, messages, names, settings
-from pip_retry_patch.hooks.cache import Library, past_caches
-from pip_retry_patch.hooks.configuration import index_of_mirrors, origins_of_settings, read_settings
-from pip_retry_patch.hooks.downloads import DownloadHooks, LinkedArtifact
+from pip_retry_patch import names, settings, wording
+from pip_retry_patch.fetch.body import Body
+from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.judge import span_of
+from pip_retry_patch.fetch.patience import Clock, Patience
+from pip_retry_patch.fetch.story import Record, Story, no_record
+from pip_retry_patch.hooks import compat
+from pip_retry_patch.hooks.configuration import origins_of_settings, read_settings
+from pip_retry_patch.hooks.files import Artifact, FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks
-from pip_retry_patch.hooks.pages import Doubts, came_cut
-from pip_retry_patch.hooks.reporting import (
-    Announcer,
-    error_maker,
-    errors_of_network,
-    failure_of_answer,
-    failure_of_traceback,
-    is_for_a_person,
-)
-from pip_retry_patch.policy.retry import BRIEF, Attempts, Effort, Patience
-from pip_retry_patch.transport.errors import EarlyEnd, failure_of
-from pip_retry_patch.transport.guard import Guard
-from pip_retry_patch.transport.reissue import no_retries
-from pip_retry_patch.wrapping.fail_open import Calls, fail_open, wrap
+from pip_retry_patch.records import replace
+from pip_retry_patch.wrapping import Calls, fail_open, wrap
+
+if TYPE_CHECKING:
+    from pip_retry_patch.fetch.mirrors import Mirrors
 
 logger = logging.getLogger("pip_retry_patch")
 
-if TYPE_CHECKING:
-    from pip_retry_patch.hooks.mirrors import Mirrors
-    from pip_retry_patch.hooks.stale import StalePages
-
-# What is wrapped in pip's own modules, and by which method: of the `SessionHook` here, or of the
-# `DownloadHooks` or `IndexHooks`.
+# What is wrapped in pip's own modules, and by which method of the hooks.
 WRAPPED = (
     ("network.session", "PipSession.request", "request"),
     ("operations.prepare", "get_http_url", "expect"),
+    ("network.download", "Downloader.__call__", "download"),
+    ("network.download", "BatchDownloader.__call__", "download_all"),
+    ("utils.hashes", "Hashes.check_against_path", "check"),
     ("index.collector", "LinkCollector.create", "create"),
     ("index.collector", "LinkCollector.fetch_page", "fetch"),
     ("index.collector", "LinkCollector.fetch_response", "fetch"),
     ("index.package_finder", "PackageFinder.find_all_candidates", "find"),
     ("exceptions", "DistributionNotFound.__str__", "tell"),
-    ("network.download", "Downloader.__call__", "download"),
-    ("network.download", "BatchDownloader.__call__", "download_all"),
-    ("utils.hashes", "Hashes.check_against_path", "check"),
 )
 
 
@@ -78,203 +67,232 @@ def install(session: Any) -> str:
     found = read_settings(pip)
     if not found.enabled:
         return ""
-    patience = Patience(
-        attempts=found.attempts,
-        seconds=found.patience,
-        first_contact=found.first_contact,
-        person=is_for_a_person(),
-    )
-    announce = Announcer(found.complaints, f"{pip}._vendor")
-    error = error_maker(pip, lambda: settings.table(found, origins_of_settings(pip)))
-    guard = Guard(session.urllib3, patience, error, announce)
-    guard.wrap()
-    exceptions = importlib.import_module(f"{pip}._internal.exceptions")
-    download = importlib.import_module(f"{pip}._internal.network.download")
-    hook = SessionHook(guard, announce, error, session.requests.exceptions)
-    hook.pip_resumes = hasattr(download, "_FileDownload")
-    library = Library(pip, found, announce.complain)
-    downloads = DownloadHooks(hook.fetching, announce, library, exceptions.HashMismatch, error)
-    indexes = IndexHooks(announce, error, hook.last_status, found.indexes == "all")
-    wrapped = list(WRAPPED)
-    if found.mirrors:
-        # Nobody else pays for it. And it is now, for pip 26.1 bans imports later.
-        module: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
-        intended = index_of_mirrors(pip)
-        mirrors = module.Mirrors(pip, found.mirrors, intended, guard, announce)
-        hook.mirrors = indexes.mirrors = downloads.mirrors = mirrors
-        wrapped.append(("index.package_finder", "parse_links", "links"))
+    announce = compat.Announcer(found.complaints, f"{pip}._vendor")
+    error = compat.error_maker(pip, lambda: settings.table(found, origins_of_settings(pip)))
+    version = str(getattr(importlib.import_module(pip), "__version__", ""))
+    record: Record = no_record
     if found.log:
-        module = importlib.import_module("pip_retry_patch.store.journal")
-        version = str(getattr(importlib.import_module(pip), "__version__", ""))
+        journal = importlib.import_module("pip_retry_patch.store.journal")
 
         def complain(why: str) -> None:
-            announce(messages.unusable_log(found.log, why))
+            announce(wording.unusable_log(found.log, why))
 
-        downloads.record = module.Journal(found.log, version, complain).note
-        guard.record_by(downloads.record)
-    if found.stale:
-        module = importlib.import_module("pip_retry_patch.hooks.stale")
-        person, now = patience.person, guard.clock.now
-        hook.stale = indexes.stale = module.StalePages(session.requests, person, now, announce)
-    for module, path, method in wrapped:
-        owner = next(o for o in (hook, indexes, downloads, hook.mirrors) if hasattr(o, method))
-        wrapper = getattr(owner, method)
+        record = journal.Journal(found.log, version, complain).note
+    requests = Requests(found, announce, error, record)
+    download = importlib.import_module(f"{pip}._internal.network.download")
+    requests.pip_resumes = hasattr(download, "_FileDownload")  # 25.1
+    files = FileHooks(pip, found, requests, announce, error, record)
+    indexes = IndexHooks(announce, error, requests, found.indexes == "all")
+    for module, path, method in WRAPPED:
+        owner = next(o for o in (requests, files, indexes) if hasattr(o, method))
         try:
             target = importlib.import_module(f"{pip}._internal.{module}")
-            wrap(target, path, wrapper)
-        except (ImportError, AttributeError):
+            wrap(target, path, getattr(owner, method))
+        except (ModuleNotFoundError, AttributeError):
             # Without any one of them the others still do their part.
             logger.debug("pip-retry-patch: this pip has no %s.%s", module, path)
-    return f"{pip} {getattr(importlib.import_module(pip), '__version__', '')}"
+    return f"{pip} {version}"
 
 
-class _UnderWay(threading.local):
-    """The artifact that this thread fetches, and whether past every cache; the last status."""
+class Requests:
+    """Guards the requests of pip's sessions.
 
-    artifact: LinkedArtifact | None = None
-    fresh = False
-    status = 0
-
-
-class SessionHook:
-    """The request ring, as far as it lives in pip's session.
-
-    :param error: makes the exception for a Failure and the error that led to it.
-    :param exceptions: `requests.exceptions`, as pip's session uses it.
+    `files` are the artifacts that are being fetched, and `pages` the URLs of the pages that an index
+    is asked for; `statuses` of the last answer, and `failures` of the last request, by URL.
     """
-
-    mirrors: Mirrors | None = None
-    stale: StalePages | None = None
-
-    # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
-    pip_resumes = False
 
     def __init__(
         self,
-        guard: Guard,
-        announce: Announcer,
-        error: Callable[[failures.Failure, Exception], Exception],
-        exceptions: Any,
+        found: settings.Settings,
+        announce: compat.Announcer,
+        error: Callable[[wording.Failure, Exception], Exception],
+        record: Record,
     ) -> None:
-        self._guard = guard
         self._announce = announce
         self._error = error
-        # What pip would show as a traceback. Where it has an error of its own (26.2), that stays.
-        self._of_network = errors_of_network(exceptions)
-        self._under_way = _UnderWay()
-        self._doubts = Doubts(self._retries)
+        self._record = record
+        self._hosts = Hosts()
+        self._clock = Clock()
+        self._patience = Patience(
+            attempts=found.attempts,
+            seconds=found.patience,
+            first_contact=found.first_contact,
+            person=compat.is_for_a_person(),
+        )
+        self.mirrors: Mirrors | None = None
+        self.pip_resumes = False  # also with `--retries 0`
+        self.files: dict[str, Artifact] = {}
+        self.pages: set[str] = set()
+        self.statuses: dict[str, int] = {}
+        self.failures: dict[str, wording.Failure] = {}
 
-    def last_status(self) -> int:
-        """Return the status of the last response that this thread had; 0 if there was none."""
-        return self._under_way.status
+    def patience(self, session: Any, url: str) -> Patience | None:
+        """Return how long to try, by `--retries` too; None for what is no request to the network.
 
-    @contextlib.contextmanager
-    def fetching(self, artifact: LinkedArtifact, fresh: bool) -> Iterator[None]:
-        """Let `request` know what it is asked for while this lasts."""
-        now = self._under_way
-        before = now.artifact, now.fresh
-        now.artifact, now.fresh = artifact, fresh
-        try:
-            yield
-        finally:
-            now.artifact, now.fresh = before
+        `--retries 0` means no patience at all.
+        """
+        retries = getattr(session.get_adapter(url), "max_retries", None)
+        if not hasattr(retries, "new"):
+            return None
+        total = int(retries.total or 0)
+        if not total:
+            return replace(self._patience, attempts=0, seconds=0.0)
+        return replace(self._patience, attempts=max(self._patience.attempts, total if total > 8 else 0))
 
     @fail_open
     def request(
-        self, wrapped: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """`PipSession.request`: what pip reads whole is asked for again if it cannot be spliced."""
+        """`PipSession.request(method, url, **kwargs)`."""
         self._announce.complain()
-        mirrors, stale = self.mirrors, self.stale
-        if len(args) != 2 or (mirrors is None and stale is None):
-            return self._send(wrapped, session, args, kwargs)
-        url, artifact = args[1], self._under_way.artifact
-        if not self._retries(session, url):
-            mirrors = None
-
-        def send(
-            to: str, named: dict[str, Any], plain: bool = False, method: str = "", **how: Any
-        ) -> Any:
-            if plain:
-                return wrapped(args[0], to, **named)
-            return self._send(wrapped, session, (method or args[0], to), named, **how)
-
-        def ask(brief: bool = False) -> Any:
-            if mirrors is None:
-                return send(url, kwargs, brief=brief)
-            return mirrors.request(send, session, url, kwargs, artifact, brief)
-
-        if stale is None or artifact is not None:
-            return ask()
-        return stale.request(ask, session, url, kwargs)
-
-    def _retries(self, session: Any, url: str) -> bool:
-        return not no_retries(getattr(session.get_adapter(url), "max_retries", None))
-
-    def _send(
-        self,
-        wrapped: Calls,
-        session: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        **how: Any,
-    ) -> Any:
-        """Send it; `how`: the options of `Guard.sending` where there are mirrors to ask."""
-        artifact, fresh = self._under_way.artifact, self._under_way.fresh
-        if self.mirrors is not None and self.mirrors.listings.reading:
-            artifact = None  # what is read is a page, to find where else it is
-        url = args[1] if len(args) > 1 else kwargs.get("url", "")
-        if fresh:
-            kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
-
-        def again(fields: Mapping[str, str]) -> Any:
-            headers = dict(past_caches(kwargs.get("headers")), **fields)
-            return wrapped(*args, **dict(kwargs, headers=headers, stream=True))
-
-        def announce_again(seconds: float) -> None:
-            self._announce(messages.page_again(names.name_of(url)))
-
-        hashed = artifact is not None and artifact.hashed
-        is_file = artifact is not None and not artifact.name.endswith(".metadata")
-        whole = not (kwargs.get("stream") and self.pip_resumes)
-        attempts, past = None, fresh
-        self._under_way.status = 0
-        while True:
-            continuation = None if artifact is None else artifact.continuation(fresh)
-            try:
-                with self._guard.sending(url, again, hashed, is_file, continuation, whole, **how):
-                    response = wrapped(*args, **kwargs)
-                self._under_way.status = response.status_code
-                if self._doubts.arise(session, response, args, kwargs, past):
-                    past = True
-                    kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
-                    continue
-                lost = failure_of_answer(url, response, args, kwargs)
-                if lost is not None:
-                    raise self._error(lost, EarlyEnd())
-                if kwargs.get("stream") or not came_cut(session, response):
-                    break
-                raise self._error(failures.cut_page(url, len(response.content)), EarlyEnd())
-            except Exception as error:
-                # Only a body that is read in here can break in here: never a streamed one.
-                failure = failure_of(error)
-                if failure is None:
-                    failure = failure_of_traceback(url, error, self._of_network)
-                    if failure is not None:
-                        raise self._error(failure, error) from error
-                if failure is None or not (failure.changed and self._retries(session, url)):
-                    raise
-                attempts = attempts or self._attempts(BRIEF if how.get("brief") else None)
-                attempts.was_unhelpful(at_once=True)
-                if not attempts.wait(announce_again):
-                    raise
-                kwargs = dict(kwargs, headers=past_caches(kwargs.get("headers")))
+        method, url = args if len(args) == 2 else ("", "")
+        body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
+        patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
+        if patience is None:
+            return calls(*args, **kwargs)
+        exchange = self._exchange(calls, session, method, url, kwargs, patience)
+        self.failures.pop(url, None)
+        try:
+            outcome, _ = exchange.obtain()
+        except Exception as error:
+            if exchange.failure is None or hasattr(error, "failure"):
+                raise
+            self.failures[url] = exchange.failure
+            raise self._error(exchange.failure, error) from error
+        self.statuses[url] = outcome.status
+        if exchange.failure is not None:  # the answer is of no help
+            self.failures[url] = exchange.failure
+            raise self._error(exchange.failure, LookupError(url))
+        artifact = self.files.get(url)
         if artifact is not None:
-            try:
-                artifact.note(response, continuation)
-            except Exception as why:
-                logger.debug("pip-retry-patch could not note a response: %r", why)
-        return response
+            artifact.note(outcome)
+        if kwargs.get("stream") and method == "GET" and not outcome.came_from_cache:
+            self._guard_body(exchange, outcome, artifact)
+        return outcome.response
 
-    def _attempts(self, patience: Patience | None) -> Attempts:
-        return Attempts(patience or self._guard.patience, self._guard.clock, Effort())
+    def _guard_body(
+        self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None
+    ) -> None:
+        """Put a Body in place of what an answer reads from."""
+        span = span_of(outcome.status, outcome.response.headers, outcome.length)
+        if span is None or outcome.length == 0:
+            return
+        if self.pip_resumes and not exchange.job.patience.attempts:
+            return
+        last = None
+        if exchange.job.ranged and outcome.status == 206:
+            last = span.last
+        kept = None if artifact is None else artifact.place
+        body = Body(exchange, outcome, span, last, kept, artifact and artifact.written)
+        if artifact is not None:
+            artifact.body = body
+
+    def _exchange(
+        self,
+        calls: Calls,
+        session: Any,
+        method: str,
+        url: str,
+        kwargs: dict[str, Any],
+        patience: Patience,
+    ) -> Exchange:
+        artifact = self.files.get(url)
+        whole = method == "GET" and not kwargs.get("stream")
+        headers = kwargs.get("headers") or {}
+        kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
+        if artifact is not None:
+            kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
+
+        def send(asking: Asking, outcome: Outcome) -> Any:
+            return repeat(calls, session, (method, url), kwargs, asking, outcome)
+
+        def mirrors() -> Sequence[Source]:
+            if self.mirrors is None:
+                return ()
+            return self.mirrors.sources(calls, session, kind, url, kwargs, artifact)
+
+        job = Job(
+            kind=kind,
+            source=Source(url, send),
+            whole=whole,
+            ranged=any(name.lower() == "range" for name in headers),
+            hashed=artifact is not None and bool(artifact.hashes),
+            fresh=artifact is not None and artifact.fresh,
+            patience=patience,
+            error=self._error,
+            mirrors=mirrors,
+            forget=lambda urls: compat.forget(session, urls),
+        )
+        story = Story(
+            job.name, names.host_of(url), self._announce, self._announce.inform, self._record
+        )
+        return Exchange(job, self._hosts, self._clock, story, self._announce)
+
+
+def repeat(
+    calls: Calls,
+    session: Any,
+    args: tuple[str, str],
+    kwargs: Mapping[str, Any],
+    asking: Asking,
+    outcome: Outcome,
+) -> Any:
+    """Send pip's own request once more, from its first URL on.
+
+    It is sent by a twin of the session that is made for this one request: a kept one would miss
+    what pip mounts later. So redirects, proxies, certificates and credentials are pip's.
+    """
+    twin = _copy(session)
+    twin.adapters = type(session.adapters)()
+    for prefix, adapter in session.adapters.items():
+        if hasattr(getattr(adapter, "max_retries", None), "new"):
+            adapter = _copy(adapter)
+            adapter.max_retries = adapter.max_retries.new(total=0, status_forcelist=())
+            if asking.past_caches and hasattr(adapter, "cacheable_methods"):
+                adapter.cacheable_methods = ()
+        twin.adapters[prefix] = adapter
+    original = session.get_redirect_target
+
+    def get_redirect_target(response: Any) -> Any:
+        # requests calls this for every answer, for a redirect twice.
+        target = original(response)
+        if response.url not in outcome.urls[-1:]:
+            outcome.urls.append(response.url)
+        outcome.is_answered, outcome.answer = target is None, response
+        return target
+
+    twin.get_redirect_target = get_redirect_target
+    kwargs = dict(kwargs)
+    if asking.fields or asking.fresh:
+        ours = {*map(str.lower, asking.fields), "if-range", "if-none-match", "cache-control"}
+        if asking.past_caches:
+            ours.add("range")
+        headers = {
+            name: value
+            for name, value in (kwargs.get("headers") or {}).items()
+            if name.lower() not in ours
+        }
+        headers.update(asking.fields)
+        if asking.fresh:
+            headers["Cache-Control"] = "no-cache"
+        kwargs["headers"] = headers
+    if asking.past_caches:
+        if hasattr(session.auth, "prompting"):
+            twin.auth = _copy(session.auth)
+            twin.auth.prompting = False
+    if asking.slower > 1:
+        kwargs["timeout"] = _longer(kwargs.get("timeout", session.timeout), asking.slower)
+    return calls.on(twin, *args, **kwargs)
+
+
+def _longer(timeout: Any, times: float) -> Any:
+    """Return a timeout of requests, whose part for reading is so many times as long."""
+    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    return (connect, read * times) if isinstance(read, (int, float)) else timeout
+
+
+def _copy(thing: Any) -> Any:
+    """Return a shallow copy with every attribute; `copy` would make pools anew."""
+    made = object.__new__(type(thing))
+    vars(made).update(vars(thing))
+    return made

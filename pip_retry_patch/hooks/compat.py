@@ -1,7 +1,6 @@
-"""How a user hears of something: a line through pip's logging, or an error in pip's own voice.
+"""What differs between pips, or is read from pip: its settings, errors, log, bar and caches.
 
-Of pip, `exceptions.InstallationError` (always), `DiagnosticPipError` (22.0) and
-`_vendor.rich.text.Text` (22.0) are used.
+`pip` is the name of the package everywhere, for another package may carry a copy of it.
 """
 
 from __future__ import annotations
@@ -13,22 +12,20 @@ import os
 import shutil
 import sys
 import textwrap
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
-from pip_retry_patch import failures, names, odd_answers
-from pip_retry_patch.policy.representation import is_web_page
-from pip_retry_patch.transport import errors
-from pip_retry_patch.transport.pages import names_files, title_of, undecoded
+from pip_retry_patch import settings, wording
+from pip_retry_patch.records import replace
+from pip_retry_patch.wrapping import note_failure
 
 logger = logging.getLogger("pip_retry_patch")
-
 
 # What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
 WIDTH = 79 - len("  WARNING: ")
 
 
 class Announcer:
-    """Shows one line to the user, as a warning, through pip's logging.
+    """Shows lines to the user, through pip's logging.
 
     :param complaints: lines about settings, shown before the first other one: by then pip has set
         its logging up.
@@ -36,8 +33,8 @@ class Announcer:
         its bars.
     """
 
-    def __init__(self, complaints: tuple[str, ...], vendored: str = "") -> None:
-        self._complaints = complaints
+    def __init__(self, complaints: Iterable[str], vendored: str) -> None:
+        self._complaints = list(complaints)
         self._vendored = vendored
 
     def __call__(self, line: str) -> None:
@@ -53,12 +50,12 @@ class Announcer:
             try:
                 _clear_progress_bar(self._vendored, stack)
             except Exception as why:
-                logger.debug("pip-retry-patch could not erase a progress bar: %r", why)
+                note_failure("erasing a progress bar", why)
             logger.log(level, "%s", _fitted(line))
 
     def complain(self, *more: str) -> None:
         """Show the complaints, once."""
-        complaints, self._complaints = (*self._complaints, *more), ()
+        complaints, self._complaints = [*self._complaints, *more], []
         for line in complaints:
             logger.warning("%s", _fitted(line))
 
@@ -84,22 +81,19 @@ def _clear_progress_bar(
     line, on whatever terminal, and so it is done here; on Windows colorama translates that.
     """
     out, err = sys.__stdout__, sys.__stderr__
-    if (
-        out is None
-        or err is None
-        or not logger.isEnabledFor(logging.INFO)
-        or not (out.isatty() and err.isatty())
-    ):
+    if out is None or err is None or not logger.isEnabledFor(logging.INFO):
+        return
+    if not (out.isatty() and err.isatty()):
         return
     rich, colorama = (sys.modules.get(f"{vendored}.{name}") for name in ("rich", "colorama"))
     if rich is not None:
         # Without a bar rich has not made its console yet.
         console = getattr(rich, "_console", None)
         bars = getattr(console, "_live_stack", None) or [getattr(console, "_live", None)]
-        if bars[-1] is not None:
+        if console is not None and bars[-1] is not None:
             stack.enter_context(bars[-1]._lock)
             drawn = bars[-1]._live_render
-            console.control(drawn.position_cursor())  # type: ignore[union-attr]
+            console.control(drawn.position_cursor())
             drawn._shape = None  # or it would be erased again, with what is written now
     elif colorama is not None or not windows:
         terminal: Any = colorama.AnsiToWin32(out) if windows and colorama else out
@@ -113,13 +107,20 @@ def is_for_a_person() -> bool:
     return watched and not os.environ.get("CI")
 
 
+# Errors.
+
+
 def error_maker(
     pip: str, in_force: Callable[[], Mapping[str, Mapping[str, Any]]]
-) -> Callable[[failures.Failure, Exception], Exception]:
-    """Return what turns a Failure into the exception that this pip shows without a traceback.
+) -> Callable[[wording.Failure, Exception], Exception]:
+    """Return what turns a Failure and its cause into the exception that this pip shows in words.
 
-    :param in_force: returns each setting's value and where it was made; see `settings.table`. It is
-        asked at the end only, for it reads pip's configuration.
+    Where pip has a class for the cause (26.2: `exceptions.network`), it is of that class too, so
+    that whatever catches pip's error catches ours. It is of no class on which pip's own
+    resumption starts.
+
+    :param in_force: returns each setting's value and origin (`settings.table`). It is asked at the
+        end only, for it reads pip's configuration.
     """
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
@@ -128,13 +129,14 @@ def error_maker(
     class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
         reference = "network-interrupted"
 
-        def __init__(self, failure: failures.Failure) -> None:
+        def __init__(self, failure: wording.Failure) -> None:
             self.failure = failure
             if diagnostic is None:
                 super().__init__(str(failure))
                 return
             # As Text, not as str: that would be read as rich's markup.
-            super().__init__(
+            diagnostic.__init__(
+                self,
                 message=text(failure.message),
                 context=text(failure.context),
                 note_stmt=text(failure.note),
@@ -147,29 +149,22 @@ def error_maker(
             # Of a diagnostic error this is what --log writes.
             return str(self.failure)
 
-    def made(failure: failures.Failure, _: Exception) -> Exception:
+    def made(failure: wording.Failure, cause: Exception) -> Exception:
         try:
             failure = advised(failure, in_force())
         except Exception as why:
-            logger.debug("pip-retry-patch could not say what would help: %r", why)
-        try:
-            hide = names.without_secrets
-            failure = failure._replace(
-                message=hide(failure.message),
-                context=hide(failure.context),
-                note=hide(failure.note),
-                hint=hide(failure.hint),
-            )
-        except Exception as why:
-            logger.debug("pip-retry-patch could not look through an error: %r", why)
-        return NetworkInterrupted(failure)
+            note_failure("saying what would help", why)
+        kind: Any = NetworkInterrupted
+        if diagnostic is not None and isinstance(cause, diagnostic):
+            if not isinstance(cause, NetworkInterrupted):
+                kind = type("NetworkInterrupted", (NetworkInterrupted, type(cause)), {})
+        error: Exception = kind(failure)
+        return error
 
     return made
 
 
-def advised(
-    failure: failures.Failure, in_force: Mapping[str, Mapping[str, Any]]
-) -> failures.Failure:
+def advised(failure: wording.Failure, in_force: Mapping[str, Mapping[str, Any]]) -> wording.Failure:
     """Add to the hint how the setting is changed that makes pip try longer.
 
     :param in_force: each setting's value and where it was made; see `settings.table`.
@@ -189,77 +184,28 @@ def advised(
     else:
         section = origin.partition("]")[0].lstrip("[")
         how = f"pip config set {section}.{name} {value}"
-    return failure._replace(hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
+    return replace(failure, hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
 
 
-_OF_NETWORK = (
-    "ConnectionError",
-    "Timeout",
-    "ChunkedEncodingError",
-    "ContentDecodingError",
-    "RetryError",
-    "TooManyRedirects",
-)
+# The HTTP cache.
 
 
-def errors_of_network(exceptions: Any) -> tuple[type[Exception], ...]:
-    """Return those of `requests.exceptions` that pip shows as a traceback.
+def forget(session: Any, urls: Iterable[str]) -> None:
+    """Remove what pip's HTTP cache has of these URLs.
 
-    Where pip has an error of its own (26.2), that stays.
+    Without that a fresh fetch would be a conditional request that the same stale file answers.
     """
-    return tuple(getattr(exceptions, name) for name in _OF_NETWORK)
+    for url in urls:
+        adapter = session.get_adapter(url)
+        if hasattr(adapter, "controller"):
+            adapter.cache.delete(adapter.controller.cache_url(url))
 
 
-def failure_of_traceback(
-    url: str, error: Exception, of_network: tuple[type[Exception], ...]
-) -> failures.Failure | None:
-    """Return what is said of an error that pip would show as a traceback."""
-    try:
-        name, host = names.name_of(url), names.host_of(url)
-    except ValueError:
-        return None  # pip was asked for an address that makes no sense
-    if type(error).__name__ == "ContentDecodingError":
-        return odd_answers.bad_coding(name, host)
-    if isinstance(error, of_network):
-        return failures.broken_request(name, host, errors.reason(error))
-    if isinstance(error, ValueError):
-        return odd_answers.bad_redirect(name, host, str(error))
-    return None
+def cache_of(session: Any) -> str | None:
+    """Return pip's cache directory, None if it has none that it uses.
 
-
-def failure_of_answer(
-    url: str, response: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> failures.Failure | None:
-    """Return what is said of an answer whose text pip would take for what it asked for.
-
-    That is a redirect that nobody could follow, a status that pip knows nothing of, or text that
-    cannot be read. A page that names files is one all the same.
-
-    :param args: and `kwargs`, what `PipSession.request` was called with.
+    Only secure origins are cached by pip, but the cache is there or not for all.
     """
-    status, whole = response.status_code, not kwargs.get("stream")
-    if status == 200 and not whole:
-        return None
-    if args[:1] != ("GET",) or not kwargs.get("allow_redirects", True):
-        return None
-    redirects, without_content = 300 <= status < 400, status in (204, 205) and not whole
-    if redirects or without_content or status >= 600:
-        if whole and names_files(response.content):
-            return None
-        where = response.headers.get("Location")
-        if redirects and (where or status not in (300, 304)):
-            where = where or "it names none"
-            return odd_answers.bad_redirect(names.name_of(url), names.host_of(url), where)
-        return odd_answers.odd_status(names.name_of(url), names.host_of(url), status)
-    if status >= 400 or not whole:
-        return None
-    coding = undecoded(response)
-    if coding:
-        return odd_answers.odd_coding(names.name_of(url), names.host_of(url), coding)
-    # What pip asks for without a header of its own is no page, but a file of requirements.
-    if status == 200 and not kwargs.get("headers"):
-        start = response.content[:4096]
-        if is_web_page("", start):
-            name, host = names.name_of(url), names.host_of(url)
-            return odd_answers.web_page_for_file(name, host, title_of(start))
-    return None
+    cache = getattr(session.get_adapter("https://"), "cache", None)
+    http = getattr(cache, "directory", None)
+    return os.path.dirname(http) if http else None

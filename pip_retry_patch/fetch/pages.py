@@ -1,7 +1,7 @@
-"""Whether a page that was read in one piece is whole, and is one of an index at all.
+"""Whether what pip reads in one piece is whole, and is what pip asked for at all.
 
-A page that is cut in a way that its framing cannot show would be read as a shorter page: with fewer
-versions on it, or with none. So would a login page.
+A page that was cut in a way that its framing does not show would be read as a shorter page: with
+fewer versions on it, or with none. So would a login page.
 """
 
 from __future__ import annotations
@@ -10,22 +10,44 @@ import json
 import re
 from typing import Any
 
-from pip_retry_patch import names, odd_answers
-from pip_retry_patch.policy.representation import coding_of, is_web_page, media_of
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch.judge import REDIRECTS, coding_of, is_web_page, media_of
+
+# What pip takes for a file, by the end of its name; the commonest first.
+_FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
+# What pages for people have, and no page of an index. They are the larger, but not here.
+_FOR_PEOPLE = (b"<form", b"<input", b"<script", b"<iframe", b'http-equiv="refresh')
+_START = 1 << 16
 
 # urllib3's GzipDecoder, after what follows a whole stream proved to be no stream.
 _SWALLOW_DATA = 2
 
 
-def is_cut(response: Any) -> bool:
-    """Whether the body of a response of requests, which was read, ends before its end."""
-    raw, content, media = response.raw, response.content, media_of(response.headers)
-    if response.status_code not in (200, 206) or not content:
+def is_short(response: Any) -> bool:
+    """Whether fewer bytes came than the header announced (urllib3 1.26 does not look)."""
+    length = response.headers.get("content-length") or ""
+    if not length.isdigit() or getattr(response, "from_cache", False):
         return False
-    if raw.headers.get("content-encoding") and _is_open(getattr(raw, "_decoder", None)):
+    return int(response.raw.tell()) < int(length) and response.status_code not in (204, 304)
+
+
+def is_doubtful(response: Any) -> bool:
+    """Whether a page of an index may be another one when it is asked for again.
+
+    It names no file, or ends in a way that its framing does not show. An error of a gateway may
+    come as one, or as nothing at all.
+    """
+    if response.status_code not in (200, 206):
+        return False
+    return not names_files(response.content) or has_no_end(response)
+
+
+def has_no_end(response: Any) -> bool:
+    """Whether a page that came lacks its end, by what it is."""
+    content, media, headers = response.content, media_of(response.headers), response.headers
+    if headers.get("content-encoding") and _is_open(getattr(response.raw, "_decoder", None)):
         return True
-    framed = "content-length" in raw.headers or "transfer-encoding" in raw.headers
-    if framed and response.status_code == 200:
+    if "content-length" in headers or "transfer-encoding" in headers:
         # A proxy may have cut it and made its length anew. Of JSON that can be told, and whoever
         # reads it cannot read it then. What ends as an object is not read twice.
         return (
@@ -36,27 +58,9 @@ def is_cut(response: Any) -> bool:
     return not _ends(media, content)
 
 
-# What pip takes for a file, by the end of its name; the commonest first.
-_FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
-
-
 def names_files(content: bytes) -> bool:
     """Whether a page names anything that pip could take for a file."""
     return any(ending in content for ending in _FILES)
-
-
-def is_kept(response: Any) -> bool:
-    """Whether pip's HTTP cache had a part in an answer: as itself, or as a redirect to it.
-
-    A permanent redirect is kept for ever, also that of a network which wanted a login, or to a host
-    that is no more.
-    """
-    return any(getattr(each, "from_cache", False) for each in (*response.history, response))
-
-
-# What no page of an index has, and pages for people have. They are the larger, but not here.
-_FOR_PEOPLE = (b"<form", b"<input", b"<script", b"<iframe", b'http-equiv="refresh')
-_START = 1 << 16
 
 
 def title_of(content: bytes) -> str:
@@ -66,8 +70,7 @@ def title_of(content: bytes) -> str:
     return title if title.isascii() else ""
 
 
-def is_for_people(content: bytes) -> bool:
-    """Whether a page is one to look at and to fill in."""
+def _is_for_people(content: bytes) -> bool:
     start = content[:_START].lower()
     return any(mark in start for mark in _FOR_PEOPLE)
 
@@ -80,7 +83,7 @@ def is_login(content: bytes, url: str, asked: str, project: str) -> bool:
     """
     moved = names.host_of(url) != names.host_of(asked)
     asks = moved or b"password" in content[:_START].lower()
-    return asks and not _lists(content, project) and is_for_people(content)
+    return asks and not _lists(content, project) and _is_for_people(content)
 
 
 def _lists(content: bytes, project: str) -> bool:
@@ -95,35 +98,61 @@ def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> st
     :param url: where it came from in the end. `asked`: where it was asked for.
     """
     # A page for people may have something for them to download.
-    if not _lists(content, project) and is_for_people(content):
+    if not _lists(content, project) and _is_for_people(content):
         host = names.host_of(url)
         moved = host if host != names.host_of(asked) else ""
-        return odd_answers.for_people(title_of(content), moved, project)
+        return wording.for_people(title_of(content), moved, project)
     if not names_files(content):
-        if content.strip():
-            return odd_answers.names_no_file(title_of(content))
-        return odd_answers.CAME_EMPTY
+        return wording.names_no_file(title_of(content)) if content.strip() else wording.CAME_EMPTY
     if media.endswith("html"):
         if content[:64].lstrip().startswith(b"{"):
-            return odd_answers.IS_JSON
+            return wording.IS_JSON
         if not _ends("", content):
-            return odd_answers.HAS_NO_END
+            return wording.HAS_NO_END
     return ""
 
 
-def undecoded(response: Any) -> str:
+def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failure | None:
+    """Return what is said of an answer whose text pip would take for what it asked for.
+
+    That is a redirect that nobody could follow, a status that pip knows nothing of, or text that
+    cannot be read. A page that names files is one all the same.
+    """
+    status = response.status_code
+    if (status == 200 or kind == "other") and not whole:
+        return None
+    name, host = names.name_of(url), names.host_of(url)
+    redirects, without_content = 300 <= status < 400, status in (204, 205) and not whole
+    if redirects or without_content or status >= 600:
+        if whole and names_files(response.content):
+            return None
+        where = response.headers.get("Location")
+        if where or status in REDIRECTS:
+            return wording.bad_redirect(name, host, where or "it names none")
+        return wording.odd_status(name, host, status)
+    if status >= 400 or not whole:
+        return None
+    coding = _undecoded(response)
+    if coding:
+        return wording.odd_coding(name, host, coding)
+    start = response.content[:4096]
+    if status == 200 and kind == "other" and is_web_page("", start):
+        return wording.web_page_for_file(name, host, title_of(start))
+    return None
+
+
+def _undecoded(response: Any) -> str:
     """Return the Content-Encoding of a page that urllib3 could not decode; "" for all else.
 
-    What is text in spite of such a label is read as text, as ever.
+    What is text in spite of such a label is read as text.
     """
     coding = coding_of(response.headers)
     if not coding or getattr(response.raw, "_decoder", "") is not None:
         return ""
-    content = response.content
-    if names_files(content):
+    if names_files(response.content):
         return ""
     try:
-        return coding if "\0" in content.decode("utf-8") else ""
+        return coding if "\0" in response.content.decode("utf-8") else ""
     except UnicodeDecodeError:
         return coding
 

@@ -1,0 +1,239 @@
+"""The resumable body: one response's bytes, whole, over as many answers as it takes.
+
+A `Body` takes the place of the http.client response that a response of urllib3 reads from.
+Everything above (CacheControl, urllib3, requests, pip) reads from it as before and sees one
+uninterrupted body, or one error.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable
+
+from pip_retry_patch import wording
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.exchange import Exchange, Outcome
+from pip_retry_patch.fetch.judge import ContentRange, Representation
+from pip_retry_patch.fetch.reader import LARGE, Reader
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Kept(Protocol):
+        """What an earlier run received: `store.kept.Place`."""
+
+        kept: BinaryIO | None
+        kept_size: int
+
+        def superseded(self) -> None:
+            """Remove it, for the file that pip writes has it too."""
+
+
+# Without a hash so much of the end is held in memory: the overlap that is asked for again, and what
+# pip's file lags behind (its buffer, at most `st_blksize`, which is a MiB on some file systems).
+HELD = 1 << 20
+
+
+class Body:
+    """A readable that hands on exactly the bytes of one representation.
+
+    It shows all of the response that it replaces but `fp`: without that attribute urllib3 leaves
+    the chunked coding to http.client, below this class.
+
+    :param span: which bytes the first answer brings.
+    :param last: the last byte that is wanted, where that is not the last of the representation.
+    :param kept: what an earlier run received of the same file; it is read in place of the network.
+    :param written: returns the path of the file that pip writes, None while there is none.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        first: Outcome,
+        span: ContentRange,
+        last: int | None = None,
+        kept: Kept | None = None,
+        written: Callable[[], str | None] | None = None,
+    ) -> None:
+        reader = Reader(first.response)
+        self._exchange = exchange
+        self._reader: Reader | None = reader
+        self._first = reader
+        self._written = written
+        self._ahead, self._at = b"", 0  # received, and handed on up to there
+        self._ended = False
+        self._error: BaseException | None = None
+        self._held: collections.deque[bytes] = collections.deque()
+        self._held_size = 0
+        self.start = self.offset = span.first or 0
+        self.stop = None if span.last is None else span.last + 1  # of the answer that is read
+        self.known = Representation.of(first.response.headers, span.total)
+        self.last = last  # the last byte that is wanted, where that is not the file's
+        self.hashed = exchange.job.hashed
+        self.continued: int | None = None  # bytes that an earlier run had received
+        self._kept: BinaryIO | None = None
+        self._superseded: Callable[[], None] | None = None
+        if kept is not None and kept.kept is not None and self.known.total != kept.kept_size:
+            if self.known.total is None or kept.kept_size < self.known.total:
+                self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
+                self._superseded = kept.superseded
+                reader.drop()
+                self._reader = None
+        reader.put_below(self)
+
+    # What urllib3 and CacheControl call.
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "fp" or name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._first.source, name)
+
+    @property
+    def closed(self) -> bool:
+        """CacheControl's tee takes this for the end of a whole body."""
+        return self._ended and not self._ahead
+
+    def isclosed(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self._ended, self._ahead, self._at = True, b"", 0
+        if self._reader is not None:
+            self._reader.source.close()
+
+    def read1(self, amt: int = -1) -> bytes:
+        return self.read(amt if amt >= 0 else LARGE)
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Return the next bytes, at most `amt`; fewer need not be the end, b"" is."""
+        if amt is None or amt < 0:
+            return b"".join(iter(lambda: self.read(LARGE), b""))
+        if self._error is not None:
+            raise self._error  # a reader that asks again must not take silence for the end
+        if not self._ahead and amt:
+            self._fill(max(amt, LARGE))
+        piece = self._ahead[self._at : self._at + amt]
+        self._at += len(piece)
+        if self._at == len(self._ahead):
+            self._ahead, self._at = b"", 0
+        return piece
+
+    # Receiving.
+
+    def _fill(self, most: int) -> None:
+        """Receive the next bytes into `_ahead`; leave it empty at the end."""
+        while not self._ended:
+            why: Exception | None = None
+            piece = b""
+            try:
+                piece = self._receive(most)
+            except Exception as error:
+                if not errors.is_network_error(error):
+                    raise
+                why = error
+            if piece:
+                self._take(piece)
+                return
+            if self._kept is not None:  # its end
+                self._kept, self.continued = None, self.offset
+                self._continue(None)
+            elif why is None and self._has_ended():
+                self._end()
+            else:
+                self._continue(why or errors.EarlyEnd())
+
+    def _receive(self, most: int) -> bytes:
+        if self._kept is not None:
+            try:
+                return self._kept.read(most)
+            except OSError:
+                return b""  # continue from the network
+        assert self._reader is not None
+        stop = self.stop if self.stop is not None else self._wanted_stop()
+        if stop is not None:
+            most = min(most, stop - self.offset)
+        return self._reader.read(most) if most > 0 else b""
+
+    def _take(self, piece: bytes) -> None:
+        self._ahead = piece
+        self.offset += len(piece)
+        if not self.hashed:
+            self._held.append(piece)
+            self._held_size += len(piece)
+            while self._held_size - len(self._held[0]) >= HELD:
+                self._held_size -= len(self._held.popleft())
+        elif self._superseded is not None and self.offset > (self.continued or 0) + HELD:
+            self._superseded()
+            self._superseded = None
+        if self.offset == self._wanted_stop() == self.stop:
+            self._end()
+
+    def _wanted_stop(self) -> int | None:
+        """Return the position behind the last byte that is wanted, None if nobody told it."""
+        return self.known.total if self.last is None else self.last + 1
+
+    def _has_ended(self) -> bool:
+        """Whether the end that an answer came to is the body's."""
+        wanted = self._wanted_stop()
+        if self.stop is not None:
+            return self.offset == self.stop == wanted
+        if wanted is None:
+            return True  # the connection or the last chunk tells the end
+        if self.offset == wanted and not self.hashed and self._reader and self._reader.read(1):
+            raise self._exchange.changed(self)  # another version, which is longer
+        return self.offset == wanted
+
+    def _end(self) -> None:
+        self._ended = True
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.source.close()
+            if reader is not self._first:
+                reader.release()  # urllib3 knows of the first one only
+        self._exchange.story.ended("finished", self.offset, self.known.total)
+
+    def _continue(self, why: Exception | None) -> None:
+        """Get an answer that continues at the offset, or raise what ends the download."""
+        if self._reader is not None:
+            self._reader.drop()
+            self._reader = None
+        if not self.hashed:
+            self._first.cache_nothing()
+        try:
+            outcome, answer = self._exchange.obtain(self, why)
+        except Exception as error:
+            self._error = error
+            raise
+        self.stop = answer.stop
+        if answer.total is not None and self.known.total is None:
+            self.known.total = answer.total
+        self._reader = outcome.reader
+        if self._reader is None:  # nothing is missing
+            self._end()
+
+    # What there is, to be compared with what comes again.
+
+    def overlap(self, first: int) -> bytes:
+        """Return the bytes from `first` up to the offset, as far as they are in memory."""
+        held = b"".join(self._held)
+        return held[max(len(held) - (self.offset - first), 0) :]
+
+    def is_same(self, position: int, piece: bytes) -> bool:
+        """Whether these bytes are at this position of what pip has; True where a hash will tell."""
+        if self.hashed:
+            return True
+        held_from = self.offset - self._held_size
+        before, path = b"", self._written and self._written()
+        if position < held_from:
+            if not path:
+                return False  # nothing to compare with
+            with open(path, "rb") as file:
+                file.seek(position - self.start)
+                before = file.read(min(len(piece), held_from - position))
+        after = self.overlap(position + len(before))[: len(piece) - len(before)]
+        return before + after == piece
+
+    def place(self) -> wording.Place:
+        """Return where it stands, for what a user reads."""
+        job = self._exchange.job
+        return wording.Place(job.name, self._exchange.host, self.offset, self.known.total)

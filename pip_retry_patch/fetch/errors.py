@@ -1,0 +1,323 @@
+"""What an error of the network means: whose it is, whether time can change it, in which words.
+
+It knows the errors of urllib3 (1.25 to 2.x) and requests by their names, so that it serves any copy
+of them: pip's, a distribution's, a program's.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import re
+import socket
+from typing import Any, Iterator
+
+from pip_retry_patch import names, wording
+
+try:
+    import ssl
+except ImportError:  # pip runs without it where no index is asked by https
+    _CERTIFICATE_ERRORS: tuple[type[BaseException], ...] = ()
+    _TLS_ERRORS = _TLS_ENDS = _CERTIFICATE_ERRORS
+else:
+    _CERTIFICATE_ERRORS = (ssl.SSLCertVerificationError,)
+    _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    _TLS_ERRORS = (ssl.SSLError,)
+
+
+class EarlyEnd(http.client.IncompleteRead):
+    """The body ended before its last byte, and no error said so (RFC 9112 section 8)."""
+
+    def __init__(self, why: str = wording.CLOSED_EARLY) -> None:
+        super().__init__(b"")
+        self.why = why
+
+
+class StoppedError(OSError):
+    """A connection still brings bytes, `rate` a second, but that is no progress."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(wording.no_progress(rate))
+
+
+class Restart(Exception):
+    """What was handed on is of no use any more, and whoever asked for the body can begin anew.
+
+    :param failure: what to say where nobody does.
+    :param error: makes pip's exception of it.
+    """
+
+    def __init__(self, failure: wording.Failure, error: Exception) -> None:
+        super().__init__(str(failure))
+        self.failure, self.error = failure, error
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and what it was raised from, is wrapped around, or gives as its reason."""
+    seen, waiting = set(), [error]
+    while waiting:
+        error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        inner = (*error.args, getattr(error, "reason", None), error.__cause__ or error.__context__)
+        waiting.extend(e for e in inner if isinstance(e, BaseException))
+
+
+def _kinds(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+# What requests and urllib3 wrap around the error itself, or raise for what the user set wrong.
+_NOT_ITSELF = frozenset(
+    ["RequestException", "LocationValueError", "PoolError", "UnrewindableBodyError"]
+)
+
+
+def is_network_error(error: BaseException) -> bool:
+    """Whether the network, or what stands at its other end, is to blame for one error or its cause.
+
+    A proxy's URL that makes no sense, a missing SOCKS support or an unknown scheme is not.
+    """
+    return any(map(_is_of_network, causes(error)))
+
+
+def _is_of_network(error: BaseException) -> bool:
+    kinds = _kinds(error)
+    if kinds & {"ReadTimeoutError", "NewConnectionError", "ContentDecodingError"}:
+        return True
+    if kinds & _NOT_ITSELF or isinstance(error, http.client.InvalidURL):
+        return False
+    if isinstance(error, (http.client.HTTPException, OSError)):
+        return not isinstance(error, (FileNotFoundError, PermissionError)) and not is_full(error)
+    return "HTTPError" in kinds
+
+
+def is_certificate_error(error: BaseException) -> bool:
+    """Whether a certificate was refused."""
+    return any(
+        isinstance(e, _CERTIFICATE_ERRORS) or type(e).__name__ == "CertificateError"
+        for e in causes(error)
+    )
+
+
+# What OpenSSL calls a handshake that fails for a reason that time does not change: another
+# protocol, no version or cipher in common, a client certificate that is missing or refused.
+_LASTING_TLS = re.compile(
+    "WRONG_VERSION_NUMBER|HTTP_REQUEST|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW"
+    "|ALERT_PROTOCOL_VERSION|HANDSHAKE_FAILURE|NO_SHARED_CIPHER|CERTIFICATE_REQUIRED"
+    "|ALERT_(?:BAD|UNSUPPORTED|REVOKED|EXPIRED|UNKNOWN)_C|ALERT_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED"
+    "|ALERT_NO_APPLICATION|UNRECOGNIZED_NAME|DH_KEY_TOO_SMALL|UNSAFE_LEGACY",
+)
+
+
+def lasting_tls(error: BaseException) -> str:
+    """Return OpenSSL's reason if TLS failed in a way that no wait can change; else ""."""
+    for cause in causes(error):
+        if isinstance(cause, _TLS_ERRORS) and not isinstance(cause, _CERTIFICATE_ERRORS):
+            found = f"{getattr(cause, 'reason', '')} {cause}".upper().replace(" ", "_")
+            if _LASTING_TLS.search(found):
+                return str(getattr(cause, "reason", None) or cause)
+    return ""
+
+
+# ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED: Python gives the first and the
+# last no errno of their own (PC/errmap.h).
+_FULL_ON_WINDOWS = frozenset([39, 112, 1295])
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
+    return any(
+        getattr(e, "errno", None) in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        or getattr(e, "winerror", None) in _FULL_ON_WINDOWS
+        for e in causes(error)
+    )
+
+
+_NO_CONNECTION = frozenset(["NewConnectionError", "ConnectTimeoutError", "NameResolutionError"])
+
+
+def was_sent(error: BaseException) -> bool:
+    """Whether a request that ended without an answer may have reached a server."""
+    return not any(
+        type(cause).__name__ in _NO_CONNECTION | {"ProxyError"}
+        or isinstance(cause, socket.gaierror)
+        for cause in causes(error)
+    )
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether a request was sent and the read timeout ended the wait for an answer."""
+    return was_sent(error) and any(
+        isinstance(cause, socket.timeout) or type(cause).__name__ == "ReadTimeoutError"
+        for cause in causes(error)
+    )
+
+
+def tunnel_answer(error: BaseException) -> str:
+    """Return what a proxy answered to CONNECT ("503 Service Unavailable"); "" if that is not it.
+
+    http.client says so in an OSError, on every Python.
+    """
+    for cause in causes(error):
+        if isinstance(cause, OSError):
+            found = re.search(r"Tunnel connection failed: (\d{3}\b.*)", str(cause.args[:1]))
+            if found:
+                return found[1].rstrip("',)")
+    return ""
+
+
+def is_refused_tunnel(error: BaseException) -> bool:
+    """Whether a proxy said no to CONNECT in a way that time does not change: 403, 407."""
+    status = tunnel_answer(error)[:3]
+    return status.startswith("4") and status not in ("408", "425", "429")
+
+
+def is_bad_redirect(error: BaseException) -> bool:
+    """Whether pip's session met a redirect that it cannot follow, or too many of them."""
+    return isinstance(error, ValueError) or type(error).__name__ == "TooManyRedirects"
+
+
+def pool_of(error: BaseException) -> Any:
+    """Return the connection pool of urllib3 that an error names, None if it names none."""
+    return next((c.pool for c in causes(error) if getattr(c, "pool", None) is not None), None)
+
+
+def is_of_proxy(error: BaseException) -> bool:
+    """Whether the proxy before a host is what failed, as far as can be told.
+
+    urllib3 1.26 calls every broken connection through a proxy a ProxyError. What is certain is that
+    no connection could be made: only the proxy was connected to.
+    """
+    return any(
+        type(cause).__name__ in _NO_CONNECTION
+        or isinstance(cause, (ConnectionRefusedError, socket.gaierror))
+        for cause in causes(error)
+    )
+
+
+_TIMEOUTS = {
+    "ConnectTimeoutError": wording.NO_CONNECTION_IN_TIME,
+    "ReadTimeoutError": wording.NO_DATA_IN_TIME,
+    "timeout": wording.NO_DATA_IN_TIME,
+    "TimeoutError": wording.NO_DATA_IN_TIME,
+}
+
+# The errors of Windows' sockets keep their numbers as errno, and the system's text for them is in
+# its own language.
+_WINSOCK = {
+    10013: "forbidden by this machine, perhaps by its firewall",
+    10050: "network is down",
+    10051: "network is unreachable",
+    10052: "network dropped connection on reset",
+    10053: "connection aborted by this machine",
+    10054: "connection reset by peer",
+    10060: wording.NO_DATA_IN_TIME,  # older Pythons make no TimeoutError of it
+    10061: "connection refused",
+    10064: "host is down",
+    10065: "no route to host",
+}
+
+
+def said_by_system(error: OSError) -> str:
+    """Return the system's words for an error, where they are ASCII; else its number."""
+    number = getattr(error, "winerror", None) or error.errno
+    if number in _WINSOCK:
+        return _WINSOCK[number]
+    said = (error.strerror or "").rstrip(".")
+    shown = said.isascii() and "?" not in said and said
+    return names.clean(said[:1].lower() + said[1:]) if shown else f"error {number}"
+
+
+def reason(error: BaseException) -> str:
+    """Return in a few words what `error` means for a download."""
+    answer = tunnel_answer(error)
+    if answer:
+        return wording.tunnel_refused(answer)
+    if isinstance(error, StoppedError):
+        return str(error)
+    for e in causes(error):
+        if isinstance(e, _CERTIFICATE_ERRORS):
+            return wording.certificate_refused(getattr(e, "verify_message", "") or str(e))
+        if isinstance(e, http.client.RemoteDisconnected):
+            return wording.NO_ANSWER
+        if isinstance(e, http.client.IncompleteRead):
+            return getattr(e, "why", wording.CLOSED_EARLY)
+        if isinstance(e, http.client.BadStatusLine):
+            return wording.NOT_HTTP
+        if isinstance(e, socket.timeout) or type(e).__name__ in _TIMEOUTS:
+            return _TIMEOUTS.get(type(e).__name__, wording.NO_DATA_IN_TIME)
+        if isinstance(e, socket.gaierror) or type(e).__name__ == "NameResolutionError":
+            return wording.NAME_NOT_RESOLVED
+        if isinstance(e, _TLS_ENDS):
+            return wording.TLS_CLOSED_EARLY
+        if isinstance(e, _TLS_ERRORS):
+            return wording.stream_damaged(getattr(e, "reason", None) or str(e))
+        if "ContentDecodingError" in _kinds(e) or "DecodeError" in _kinds(e):
+            return wording.NOT_DECODABLE
+        if isinstance(e, OSError) and e.strerror and "RequestException" not in _kinds(e):
+            return said_by_system(e)
+    # The outermost error may name the whole URL, with what is secret in its query.
+    error = [e for e in causes(error) if _is_of_network(e) or e is error][-1]
+    return names.clean(str(error) or type(error).__name__)
+
+
+# EHOSTUNREACH is not among them: a whole fleet gets that, too, if it shares a network with the
+# server while that one machine is away.
+_NO_NETWORK = frozenset([errno.ENETUNREACH, errno.ENETDOWN, 10050, 10051])
+# As an answer, and as what Windows says where it has nobody to ask: WSAHOST_NOT_FOUND, WSANO_DATA.
+_NO_SUCH_NAME = frozenset([socket.EAI_NONAME, 11001, 11004])
+_NO_NAME = _NO_SUCH_NAME | {socket.EAI_AGAIN, socket.EAI_FAIL}
+
+
+def _name_error(error: BaseException) -> int | None:
+    return next((c.errno for c in causes(error) if isinstance(c, socket.gaierror)), None)
+
+
+def is_local(error: BaseException) -> bool:
+    """Whether a request failed before it left this machine."""
+    if _name_error(error) in _NO_NAME:
+        return True
+    if not any(isinstance(c, OSError) and c.errno in _NO_NETWORK for c in causes(error)):
+        return False
+    # urllib3 tells the error of the last of a host's addresses. On a machine without IPv6 that is
+    # this error even while the server refuses on IPv4.
+    pool = pool_of(error)
+    if pool is None or "_socks_options" in pool.conn_kw:
+        return False  # a SOCKS proxy resolves the names, and nobody else is to hear of them
+    peer = getattr(pool, "proxy", None) or pool
+    return not _has_route(peer.host, peer.port)
+
+
+def is_offline(error: BaseException) -> bool:
+    """Whether this machine has no network at all: no route, or nobody to ask for names."""
+    # Where nobody can be asked, some systems say that the name does not exist: the routes decide.
+    return is_local(error) and not (_name_error(error) in _NO_SUCH_NAME and has_network())
+
+
+def is_unknown_name(error: BaseException) -> bool:
+    """Whether a host's name does not exist, by an answer of somebody."""
+    return _name_error(error) in _NO_SUCH_NAME and has_network()
+
+
+def has_network() -> bool:
+    """Whether packets could leave: two addresses that are nobody's (RFC 5737, RFC 3849)."""
+    return _has_route("192.0.2.1", 9) or _has_route("2001:db8::1", 9)
+
+
+def _has_route(host: str, port: int | None) -> bool:
+    """Whether packets to one of its addresses could leave. UDP's connect sends none to find out."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return False
+    for family, kind, protocol, _, address in addresses:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.connect(address)
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,621 @@
+"""The one loop that asks, judges, waits and asks again.
+
+A first answer, the rest of a body, what an earlier run kept, a page and a mirror differ in the
+`Job`, in what pip has already (a `Body`), and in nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Callable, Sequence
+
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch import errors, pages
+from pip_retry_patch.fetch.hosts import Hosts, peer_of
+from pip_retry_patch.fetch.judge import (
+    BUSY_STATUSES,
+    Answer,
+    Question,
+    Verdict,
+    is_web_page,
+    judge,
+    question_for,
+    unasked_part,
+)
+from pip_retry_patch.fetch.patience import (
+    BROKEN_URL,
+    LONG_WAIT,
+    PROGRESS,
+    READ_AGAIN,
+    TURN,
+    Attempts,
+    Clock,
+    Patience,
+    retry_after,
+)
+from pip_retry_patch.fetch.reader import LARGE, Reader
+from pip_retry_patch.fetch.story import Story, Tell
+from pip_retry_patch.records import record, replace
+
+if TYPE_CHECKING:
+    from pip_retry_patch.fetch.body import Body
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+class Kind:
+    """What pip asks for."""
+
+    PAGE = "page"  # of an index
+    FILE = "file"  # an artifact
+    METADATA = "metadata"  # of a wheel (PEP 658)
+    OTHER = "other"  # a requirements file, a range of a wheel
+
+
+class Outcome:
+    """What came of one request: an answer, or why there is none.
+
+    :param url: that was asked for. `urls` are those that were answered, redirects first;
+        `is_answered`: the last of them is no redirect, and is the answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.urls: list[str] = []
+        self.is_answered = False
+        self.response: Any = None
+        self.error: Exception | None = None
+        self.reader: Reader | None = None
+        self.answer: Any = None  # the response whose content broke
+
+    @property
+    def status(self) -> int:
+        return 0 if self.response is None else int(self.response.status_code)
+
+    @property
+    def length(self) -> int | None:
+        """The Content-Length in bytes, None without a valid one."""
+        text = self.response.headers.get("content-length") or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+    @property
+    def received(self) -> int:
+        """Bytes of the content that came, where it broke."""
+        return 0 if self.answer is None else int(self.answer.raw.tell())
+
+    @property
+    def came_from_cache(self) -> bool:
+        """Whether pip's HTTP cache had a part in it."""
+        each = (*self.response.history, self.response)
+        return any(getattr(response, "from_cache", False) for response in each)
+
+    @property
+    def last_url(self) -> str:
+        """Return the URL that answered, or failed to."""
+        request = getattr(self.error, "request", None)
+        failed = getattr(request, "url", None)
+        return failed or (self.urls[-1] if self.is_answered else self.url)
+
+
+@record
+class Asking:
+    """How a request is sent again.
+
+    :param fields: what its header has from us.
+    :param past_caches: pip's HTTP cache neither answers it nor keeps its answer.
+    :param fresh: caches on the way are to ask the origin.
+    :param slower: by how much its timeout is longer.
+    """
+
+    fields: dict[str, str]
+    past_caches: bool = False
+    fresh: bool = False
+    slower: float = 1.0
+
+
+class Source:
+    """Where the bytes of a job can be asked for.
+
+    :param send: fills an Outcome, of which it raises the error.
+    :param mirror: the base URL of the mirror that it is; "" for where pip asks.
+    """
+
+    def __init__(self, url: str, send: Callable[[Asking, Outcome], Any], mirror: str = "") -> None:
+        self.url, self.send, self.mirror = url, send, mirror
+        self.vain = 0  # requests in vain, in this turn
+        self.is_late = False  # it sends no parts: others are asked first
+        self.end: wording.Failure | None = None  # why it is asked no more
+
+
+@record
+class Job:
+    """What pip asks for; made once, never changed.
+
+    :param whole: pip reads it in one piece, and not as it comes.
+    :param ranged: pip itself asks for a range.
+    :param hashed: pip will check a hash that covers every byte.
+    :param fresh: caches on the way are to ask the origin.
+    :param error: makes pip's exception of a Failure and of what caused it.
+    :param mirrors: returns further sources, the first time that they are needed.
+    :param forget: removes what pip's HTTP cache has of these URLs.
+    """
+
+    kind: str
+    source: Source
+    whole: bool
+    ranged: bool
+    hashed: bool
+    fresh: bool
+    patience: Patience
+    error: Callable[[wording.Failure, Exception], Exception]
+    mirrors: Callable[[], Sequence[Source]]
+    forget: Callable[[Sequence[str]], None]
+
+    @property
+    def name(self) -> str:
+        """What a user would call it."""
+        return names.name_of(self.source.url)
+
+
+# Beside those of `judge`: a first answer that is pip's; one that may be another one when it is asked
+# for once more; one that broke; none; none that time will change.
+_USE, _DOUBTED, _CUT, _LOST, _LASTING = "use", "doubted", "cut", "lost", "lasting"
+_USED = (_USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
+
+# What comes next when an answer is of no use: the next request at once, after a wait, or none.
+_AT_ONCE, _LATER, _OVER = "at once", "later", "over"
+
+
+class Exchange:
+    """One request of pip's, over as many requests of ours as it takes."""
+
+    def __init__(self, job: Job, hosts: Hosts, clock: Clock, story: Story, tell: Tell) -> None:
+        self.job = job
+        self.story = story
+        self.failure: wording.Failure | None = None  # why the first answer is of no help
+        self.mirrored: list[tuple[int, str]] = []  # the offsets at which mirrors went on
+        self.host = names.host_of(job.source.url)  # that brought the last answer
+        self._hosts = hosts
+        self._clock = clock
+        self._tell = tell
+        self._sources = [job.source]
+        self._has_all_sources = not job.patience.attempts
+        self._attempts = Attempts(job.patience, clock)
+        self._mark = 0  # the offset from which progress counts
+        self._read_again = 0  # bytes
+        self._body: Body | None = None
+        self._why: Exception | None = None
+        self._trouble = ""  # what ended the last request, in words
+        self._verdict = ""  # on the last answer
+        self._last = Outcome(job.source.url)  # of pip's own source
+        self._silences = 0  # requests that the read timeout ended
+        self._fruitless = 0  # requests with our Range that brought nothing
+        self._doubted = self._whole = self._withheld = self._announced = False
+
+    def obtain(
+        self, body: Body | None = None, why: Exception | None = None
+    ) -> tuple[Outcome, Answer]:
+        """Return an answer whose next byte is the one that is wanted, and what it is worth.
+
+        :param body: what pip has already; None for a first answer.
+        :param why: what interrupted it; None for a first answer, and where an earlier run ended.
+        :raises Exception: the first answer never came (as pip's own code raised it; `failure` says
+            why); patience ended (made by `job.error`); or Restart.
+        """
+        self._begin(body, why)
+        self._last = Outcome(self.job.source.url)
+        step = _LATER if why is not None else _AT_ONCE
+        while step == _AT_ONCE or (step == _LATER and self._attempts.wait(self._announce)):
+            source = self._turn()
+            question = self._question(source)
+            self._attempts.begin()
+            outcome = self._ask(source, question)
+            answer = self._judge(source, outcome, question)
+            if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY):
+                answer = self._read_up(source, outcome, question, answer)
+            if answer.verdict in _USED:
+                self._use(source, outcome, answer)
+                return outcome, answer
+            if outcome.response is not None:
+                outcome.response.close()
+            if source is self.job.source:
+                self._last = outcome
+            self._verdict = answer.verdict
+            step = self._next(source, outcome, question)
+        return self._give_up(self._last)
+
+    def _begin(self, body: Body | None, why: Exception | None) -> None:
+        self._body, self._why = body, why
+        self._doubted = self._whole = self._withheld = self._announced = False
+        self._fruitless, self._verdict = 0, ""
+        if body is None:
+            self._raise_if_lost()
+            return
+        if body.offset - self._mark >= PROGRESS:
+            self._mark = body.offset
+            self._attempts = Attempts(self.job.patience, self._clock)
+        if why is None:
+            self.story.continues(body.place())
+        else:
+            self._trouble = errors.reason(why)
+            self._attempts.was_unhelpful(at_once=True)
+            self.story.interrupted(body.place(), self._trouble)
+
+    def _raise_if_lost(self) -> None:
+        """Wait once in a run for a host that never answers."""
+        lost = self._hosts.lost.get(names.host_of(self.job.source.url))
+        if lost is not None and len(self._all_sources()) == 1:
+            failure, error, name = lost
+            context = failure.context.replace(name, self.job.name)
+            self.failure = replace(failure, context=context)
+            raise error
+
+    # Whom to ask, and for what.
+
+    def _all_sources(self) -> list[Source]:
+        if not self._has_all_sources:
+            self._has_all_sources = True
+            self._sources += self.job.mirrors()
+        return [source for source in self._sources if source.end is None]
+
+    def _turn(self) -> Source:
+        """Return whom to ask: the first one that was not asked in vain, or the first one."""
+        resting = self._hosts.lost.keys() | self._hosts.busy
+        sources = [source for source in self._sources if source.end is None]
+        if any(names.host_of(source.url) in resting for source in sources):
+            sources = self._all_sources()
+            sources.sort(key=lambda source: names.host_of(source.url) in resting)
+        sources.sort(key=lambda source: (source.vain >= TURN, source.is_late))
+        return sources[0]
+
+    def _question(self, source: Source) -> Question:
+        body, host = self._body, names.host_of(source.url)
+        if body is None or self._whole or host in self._hosts.refuses_parts:
+            return Question()
+        if host not in self._hosts.sends_parts and self._fruitless:
+            # Our own Range may be what brings each answer down.
+            if self._attempts.is_last or self._fruitless % 3 == 2:
+                return Question()
+        conditional = host not in self._hosts.ignores_if_range
+        return question_for(body.known, body.offset, body.last, self.job.hashed, conditional)
+
+    def _ask(self, source: Source, question: Question) -> Outcome:
+        outcome = Outcome(source.url)
+        again = self._body is not None
+        asking = Asking(
+            fields=question.fields(),
+            past_caches=again,
+            fresh=again or self._doubted or self.job.fresh,
+            slower=min(2.0**self._silences, 4.0),
+        )
+        try:
+            outcome.response = source.send(asking, outcome)
+        except Exception as error:
+            outcome.error = error
+        for url in outcome.urls:
+            is_last = url == outcome.urls[-1] and outcome.response is not None
+            self._hosts.note(url, outcome.status if is_last else 0)
+        return outcome
+
+    # What an answer is worth.
+
+    def _judge(self, source: Source, outcome: Outcome, question: Question) -> Answer:
+        if outcome.error is not None:
+            return Answer(self._judge_error(outcome, outcome.error))
+        if self._body is None:
+            return Answer(self._judge_first(source, outcome))
+        body, response = self._body, outcome.response
+        if getattr(response, "from_cache", False):
+            return Answer(Verdict.WHOLE)  # another pip filled the cache meanwhile
+        answer = judge(
+            body.known,
+            body.offset,
+            question,
+            outcome.status,
+            response.headers,
+            length=outcome.length,
+            hashed=self.job.hashed,
+        )
+        self._trouble = wording.useless(outcome.status, answer.verdict)
+        if answer.verdict == Verdict.BUSY:
+            self._trouble = wording.busy(outcome.status, retry_after(response.headers))
+        elif answer.verdict == Verdict.PAGE:
+            self._trouble = wording.WEB_PAGE
+        elif answer.verdict == Verdict.CHANGED and self._is_web_page(Reader(response).read(512)):
+            return Answer(Verdict.PAGE)
+        return answer
+
+    def _is_web_page(self, first_bytes: bytes) -> bool:
+        """Whether a body that begins so is a web page in place of something else."""
+        assert self._body is not None
+        if is_web_page(self._body.known.media) or not is_web_page("", first_bytes):
+            return False
+        self._trouble = wording.WEB_PAGE
+        return True
+
+    def _judge_error(self, outcome: Outcome, error: Exception) -> str:
+        self._trouble = errors.reason(error)
+        if not errors.is_network_error(error):
+            if not outcome.urls or not errors.is_bad_redirect(error):
+                raise error  # what the user set wrong, or a mistake of ours
+            return Verdict.BUSY if type(error).__name__ == "TooManyRedirects" else _DOUBTED
+        self._silences += errors.is_silence(error)
+        if outcome.is_answered:
+            return _CUT
+        lasting = errors.is_certificate_error(error) or errors.is_refused_tunnel(error)
+        return _LASTING if lasting or errors.lasting_tls(error) else _LOST
+
+    def _judge_first(self, source: Source, outcome: Outcome) -> str:
+        """Judge an answer to pip's own request."""
+        job, status, response = self.job, outcome.status, outcome.response
+        self._trouble = wording.busy(status, retry_after(response.headers))
+        others = status >= 400 and len(self._all_sources()) > 1
+        if status in BUSY_STATUSES or (others and status >= 500):
+            return Verdict.BUSY
+        if source.mirror and status != 200:
+            return Verdict.REFUSED
+        if others and job.kind in (Kind.FILE, Kind.METADATA):
+            return Verdict.REFUSED
+        if status == 206 and not job.ranged:
+            part = unasked_part(response.headers, outcome.length)
+            if part is not None and (part.first != 0 or job.whole):
+                self._trouble = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
+                return Verdict.WHOLE
+        if job.whole and pages.is_short(response):
+            self._trouble = wording.CLOSED_EARLY
+            return _CUT
+        if not self._doubted and job.patience.attempts and self._is_doubtful(outcome):
+            return _DOUBTED
+        odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
+        if odd is not None:
+            raise job.error(odd, errors.EarlyEnd())
+        return _USE
+
+    def _is_doubtful(self, outcome: Outcome) -> bool:
+        """Whether a first answer may be another one when it is asked for once more.
+
+        That is so for a page that is none of an index, and for what came by way of pip's cache.
+        """
+        job, response = self.job, outcome.response
+        doubtful = job.kind == Kind.PAGE and pages.is_doubtful(response)
+        if doubtful and not outcome.came_from_cache:
+            self._hosts.doubts -= 1
+            return self._hosts.doubts >= 0
+        return outcome.came_from_cache and (doubtful or outcome.status >= 400)
+
+    def _read_up(
+        self, source: Source, outcome: Outcome, question: Question, answer: Answer
+    ) -> Answer:
+        """Read an answer up to the offset, and return whether it is the same one so far."""
+        body = self._body
+        assert body is not None
+        outcome.reader = reader = Reader(outcome.response)
+        position = question.first or 0
+        if answer.verdict == Verdict.REPLAY:
+            position = 0
+            if body.offset and not source.is_late and len(self._all_sources()) > 1:
+                source.is_late = True  # the others first
+                return Answer(Verdict.BUSY)
+        limit = READ_AGAIN * max(body.known.total or 0, body.offset)
+        try:
+            while position < body.offset:
+                piece = reader.read(min(LARGE, body.offset - position))
+                if not piece:
+                    raise errors.EarlyEnd()
+                if not position and self._is_web_page(piece):
+                    return Answer(Verdict.PAGE)
+                skipped = max(body.start - position, 0)
+                if not body.is_same(position + skipped, piece[skipped:]):
+                    return Answer(Verdict.CHANGED)
+                position += len(piece)
+                self._read_again += len(piece)
+                self.story.again += len(piece)
+                if self._read_again > limit:
+                    self._trouble = wording.READ_TOO_OFTEN
+                    return Answer(_LASTING)
+        except Exception as error:
+            if not errors.is_network_error(error):
+                raise
+            self._trouble = errors.reason(error)
+            return Answer(_CUT)
+        return answer
+
+    def _use(self, source: Source, outcome: Outcome, answer: Answer) -> None:
+        """Note what an answer that is used tells of its source."""
+        host = names.host_of(source.url)
+        offset = 0 if self._body is None else self._body.offset
+        if source is not self._sources[0] or (source.mirror and not self.mirrored):
+            self._sources.remove(source)
+            self._sources.insert(0, source)
+            if source.mirror:
+                self.mirrored.append((offset, source.mirror))
+                self.story.mirrored(source.mirror, offset, self._trouble, self.job.whole)
+        for each in self._sources:
+            each.vain = 0
+        self.host = names.host_of(outcome.response.url)
+        if self._body is None:
+            self._hosts.spend(self._attempts.seconds if self._verdict == _LOST else 0.0)
+            if self._verdict == _CUT:
+                self.story.resumed(replayed=True)
+            return
+        if answer.verdict == Verdict.CONTINUE:
+            self._hosts.sends_parts.add(host)
+        elif self._withheld and host not in self._hosts.sends_parts:
+            self._hosts.refuses_parts.add(host)
+        if not source.mirror:
+            self.story.resumed(replayed=answer.verdict == Verdict.REPLAY)
+
+    # What comes next, and the end.
+
+    def _next(self, source: Source, outcome: Outcome, question: Question) -> str:
+        """Count an answer that is of no use, and say when to ask again."""
+        verdict = self._verdict
+        if question.first is not None and verdict == Verdict.UNCONDITIONAL:
+            self._hosts.ignores_if_range.add(names.host_of(source.url))
+            return _AT_ONCE
+        if question.first is not None and verdict in (Verdict.WITHHELD, Verdict.WHOLE):
+            self._whole, self._withheld = True, verdict == Verdict.WITHHELD
+            return _AT_ONCE
+        self._whole = self._withheld = False
+        if verdict == _DOUBTED:
+            if self._doubted:
+                return _OVER
+            self._doubted = True
+            self.job.forget([self.job.source.url, *outcome.urls])
+            return _AT_ONCE
+        if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING):
+            source.end = self._failure(outcome)
+            return _AT_ONCE if self._all_sources() else _OVER
+        source.vain += 1
+        others = self._all_sources()
+        if len(others) > 1:
+            if any(other.vain < TURN for other in others):
+                return _AT_ONCE
+            for other in others:
+                other.vain = 0
+        self._count(outcome, question)
+        return _LATER
+
+    def _count(self, outcome: Outcome, question: Question) -> None:
+        attempts, verdict, patience = self._attempts, self._verdict, self.job.patience
+        error = outcome.error
+        if verdict == _LOST and error is not None:
+            self._fruitless += question.first is not None and errors.was_sent(error)
+            if self._body is None:
+                peer = peer_of(outcome.last_url, error)
+                patience = self._hosts.patience(patience, peer, error)
+            attempts.patience = patience
+            attempts.was_unreachable(errors.is_local(error))
+            return
+        self._fruitless += question.first is not None
+        if self._body is None and verdict == Verdict.BUSY:
+            if names.host_of(outcome.last_url) in self._hosts.busy:
+                patience = replace(patience, attempts=0)
+            elif outcome.status == 500:
+                patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
+        if self._body is None and verdict == _CUT:
+            place = wording.Place(self.job.name, self.host, outcome.received, None)
+            self.story.interrupted(place, self._trouble)
+        attempts.patience = patience
+        wanted = None if outcome.response is None else retry_after(outcome.response.headers)
+        attempts.was_unhelpful(wanted, at_once=verdict == _CUT)
+
+    def _announce(self, seconds: float) -> None:
+        """Tell of a wait before the next request."""
+        attempts, trouble = self._attempts, self._trouble
+        logger.debug("%s: %s; next attempt in %.1f s", self.job.name, trouble, seconds)
+        if self._body is not None or self._verdict == _CUT:
+            self.story.waits(seconds, attempts, trouble)
+            return
+        peer, patience = self._peer_of(self._last), attempts.patience
+        if attempts.retry_after and seconds > LONG_WAIT:
+            self._tell(wording.trying_again(peer, trouble, seconds))
+        if self._announced:
+            return
+        self._announced = True
+        left = patience.attempts - attempts.effort.unhelpful + 1
+        if len(self._all_sources()) > 1:
+            shown = wording.for_seconds(patience.seconds)
+            self._tell(wording.all_sources_failed(self.job.name, trouble, shown))
+        elif self._verdict == _LOST:
+            answered = peer.key in self._hosts.answered
+            self._tell(
+                wording.waiting_for_host(self.job.name, peer, trouble, patience.seconds, answered)
+            )
+        else:
+            self._tell(wording.waiting_for_busy(self.job.name, peer, trouble, left))
+
+    def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
+        """Return the answer that was of no help, or raise what the search ends with."""
+        if self._body is not None:
+            failure = self._end_of_body(self._body.place())
+            self.story.ended("failed", self._body.offset, self._body.known.total)
+            error = self.job.error(failure, self._why or errors.EarlyEnd())
+            if failure.changed:
+                error = errors.Restart(failure, error)
+            raise error from self._why
+        self.failure = self.job.source.end or self._failure(last)
+        if last.error is not None and self._verdict in (_LOST, _LASTING, Verdict.BUSY):
+            self._note_lost(last, last.error)
+            raise last.error
+        if last.error is not None or self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
+            raise self.job.error(self.failure, last.error or errors.EarlyEnd()) from last.error
+        if self._verdict == Verdict.BUSY and last.status != 500:
+            self._hosts.busy.add(names.host_of(last.last_url))
+        return last, Answer(_USE)
+
+    def changed(self, body: Body) -> errors.Restart:
+        """Return what tells that another version came, which is longer."""
+        failure = wording.changed(body.place(), wording.CLOSED_EARLY)
+        return errors.Restart(failure, self.job.error(failure, errors.EarlyEnd()))
+
+    def _note_lost(self, last: Outcome, error: Exception) -> None:
+        """Let further requests to a host fail at once that was waited for in vain."""
+        key = self._peer_of(last).key
+        if self.failure is None or key in self._hosts.answered or not self.job.patience.attempts:
+            return
+        self._hosts.spend(self._attempts.seconds)
+        self._hosts.lost.setdefault(key, (self.failure, error, self.job.name))
+
+    def _peer_of(self, outcome: Outcome) -> wording.Peer:
+        return peer_of(outcome.last_url, outcome.error)
+
+    def _failure(self, outcome: Outcome) -> wording.Failure:
+        """Return why the last request was of no help."""
+        job, verdict, trouble = self.job, self._verdict, self._trouble
+        if self._body is not None:
+            place = self._body.place()
+            if verdict == Verdict.CHANGED:
+                return wording.changed(place, self._why_words)
+            if verdict == Verdict.REFUSED:
+                return wording.refused(place, self._why_words, outcome.status)
+            return self._end_of_body(place)
+        attempts, peer, error = self._attempts, self._peer_of(outcome), outcome.error
+        retries = job.patience.attempts > 0
+        tried = wording.Tried(attempts.count, attempts.seconds, retries)
+        answered = peer.key in self._hosts.answered
+        helped = peer.key in self._hosts.helped
+        if verdict == _CUT:
+            place = wording.Place(job.name, peer.host, outcome.received, None)
+            return wording.cut_page(place, trouble, tried)
+        if error is None:
+            wanted = retry_after(outcome.response.headers) if outcome.response is not None else None
+            if wanted is not None and wanted > LONG_WAIT and retries:
+                return wording.asks_for_too_long(
+                    job.name, peer, trouble, tried, wanted, helped=helped
+                )
+            return wording.busy_host(job.name, peer, trouble, tried, helped=helped)
+        if verdict == _DOUBTED or not errors.is_network_error(error):
+            return wording.bad_redirect(job.name, peer.host, str(error))
+        if errors.is_certificate_error(error):
+            return wording.refused_certificate(job.name, peer, trouble, answered=answered)
+        if errors.is_refused_tunnel(error):
+            return wording.refused_tunnel(job.name, peer, trouble, tried, answered=answered)
+        offline = errors.is_offline(error)
+        return wording.unreachable_host(
+            job.name, peer, trouble, tried, answered=answered, offline=offline
+        )
+
+    @property
+    def _why_words(self) -> str:
+        return wording.EARLIER_RUN if self._why is None else errors.reason(self._why)
+
+    def _end_of_body(self, place: wording.Place) -> wording.Failure:
+        """Return why the rest of a body was not obtained."""
+        attempts, why, trouble = self._attempts, self._why_words, self._trouble
+        if self.job.source.end is not None:
+            return self.job.source.end
+        if trouble == wording.WEB_PAGE:
+            return wording.web_page(place, why, self.host, attempts.count, attempts.seconds)
+        if self._verdict == _LASTING and trouble.startswith("the certificate"):
+            return wording.certificate(place, why, trouble)
+        unreachable = attempts.effort.unhelpful <= attempts.patience.attempts
+        return wording.gave_up(
+            place,
+            why,
+            trouble if self._verdict else None,
+            attempts.count,
+            attempts.seconds,
+            unreachable=unreachable,
+            retries=self.job.patience.attempts > 0,
+        )

@@ -1,0 +1,69 @@
+"""What became of each host in this run: which answered, which helped, which was given up.
+
+A host is *lost* where a request brought no answer, however it ended, and *busy* where its answer
+asks for time. *First contact* is a request to a host that has not answered yet. A proxy that fails
+stands for the hosts behind it.
+"""
+
+from __future__ import annotations
+
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.judge import BUSY_STATUSES
+from pip_retry_patch.fetch.patience import DOUBTS, UNKNOWN_NAME, Patience
+from pip_retry_patch.records import replace
+
+
+class Hosts:
+    """Remembers what became of each host; they are named as in `names.host_of`."""
+
+    def __init__(self) -> None:
+        self.answered: set[str] = set()
+        self.helped: set[str] = set()  # with more than that they are busy
+        self.busy: set[str] = set()  # until patience ended: they are not waited for again
+        # The same for hosts that never answered: why, pip's error, and what was asked for.
+        self.lost: dict[str, tuple[wording.Failure, Exception, str]] = {}
+        self.sends_parts: set[str] = set()
+        self.refuses_parts: set[str] = set()
+        self.ignores_if_range: set[str] = set()
+        self.doubts = DOUBTS  # pages that may still be asked for once more, as they are of no use
+        self._first_contact = 0.0  # seconds that were spent on it
+
+    def note(self, url: str, status: int) -> None:
+        """`url` was answered."""
+        host = names.host_of(url)
+        self.answered.add(host)
+        self.lost.pop(host, None)
+        if status not in BUSY_STATUSES:
+            self.helped.add(host)
+            self.busy.discard(host)
+
+    def spend(self, seconds: float) -> None:
+        """So many seconds were spent in waiting for a host that did not answer in this run."""
+        self._first_contact += seconds
+
+    def patience(self, patience: Patience, peer: wording.Peer, error: Exception) -> Patience:
+        """Return how much patience there is for a peer that a request was lost on."""
+        if peer.key in self.lost:
+            return replace(patience, attempts=0, seconds=0.0)
+        if peer.key in self.answered:
+            return patience
+        if patience.person and errors.is_offline(error):
+            return patience
+        left = max(patience.first_contact - self._first_contact, 0.0)
+        if errors.is_unknown_name(error):
+            left = min(left, UNKNOWN_NAME)
+        return replace(patience, seconds=min(patience.seconds, left))
+
+
+def peer_of(url: str, error: Exception | None = None, proxy: str = "") -> wording.Peer:
+    """Name whom a request goes to, and what failed of them.
+
+    :param url: what was asked for; `proxy` the URL of the proxy that is asked instead, "" for none.
+    """
+    if not proxy and error is not None:
+        pool = errors.pool_of(error)
+        found = getattr(pool, "proxy", None)
+        proxy = str(found) if found else ""
+    is_proxy = bool(proxy) and error is not None and errors.is_of_proxy(error)
+    return wording.Peer(names.host_of(url), names.host_of(proxy) if proxy else None, is_proxy)

@@ -1,0 +1,312 @@
+"""RFC 9110 as pure functions: what was asked, what came, and what that is worth.
+
+What may be joined to bytes that pip has is decided here and nowhere else. Nothing here does I/O or
+knows a library; headers are any mapping whose keys match without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import Mapping
+
+from pip_retry_patch.records import record
+
+# No file has a size of more than 18 digits. (Compiled at first use: a clean download has no range.)
+_CONTENT_RANGE = r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)"
+# Some servers write "bytes=400-999/1000", "400-999/1000" or "bytes 400-1000/1000".
+_CLAIMED_START = r"\D*(\d{1,18})-"
+# An ETag that may be sent back: one quoted string, without control characters (section 8.8.3).
+_STRONG_TAG = r'"[\x21\x23-\x7e\x80-\xff]*"'
+
+# Answers that ask for time: RFC 6585 (429), RFC 9110 sections 15.5.9 (408), 15.5.20 (421) and
+# 15.6, RFC 8470 (425). 520 to 530 are what common CDNs say of an origin that they lost.
+BUSY_STATUSES = frozenset([408, 421, 425, 429, 500, 502, 503, 504, *range(520, 531)])
+REDIRECTS = (301, 302, 303, 307, 308)
+
+# Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
+# are compared with those that pip has: two files of one second may share a validator. Without a
+# strong validator more of them must be the same.
+OVERLAP, LONG_OVERLAP = 4 * 1024, 64 * 1024
+
+# A Last-Modified is a strong validator if it is so many seconds older than the answer
+# (RFC 9110 section 8.8.2.2).
+_SETTLED_SECONDS = 60
+
+
+@record
+class Representation:
+    """What is known of the thing that is downloaded.
+
+    :param validator: a strong validator, as If-Range takes it (section 13.1.5); "" if none is
+        strong.
+    :param total: its size in bytes, None if no answer has told it.
+    :param coding: its Content-Encoding, "" for none. Ranges count the encoded bytes.
+    :param media: its media type, "" if it is not known.
+    """
+
+    validator: str = ""
+    total: int | None = None
+    coding: str = ""
+    media: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], total: int | None) -> Representation:
+        return cls(strong_validator(headers), total, coding_of(headers), media_of(headers))
+
+
+def strong_validator(headers: Mapping[str, str]) -> str:
+    """Return the ETag if it is a strong one; without an ETag a Last-Modified that has settled."""
+    tag = (headers.get("etag") or "").strip()
+    if tag:
+        return tag if re.fullmatch(_STRONG_TAG, tag) else ""
+    modified, date = headers.get("last-modified"), headers.get("date")
+    try:
+        age = parsedate_to_datetime(date or "") - parsedate_to_datetime(modified or "")
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return ""
+    settled = age.total_seconds() >= _SETTLED_SECONDS and (modified or "").isprintable()
+    return (modified or "").strip() if settled else ""
+
+
+def coding_of(headers: Mapping[str, str]) -> str:
+    """Return the Content-Encoding in one spelling; "" means none.
+
+    A transfer coding other than chunked, which pip's libraries do not decode, is like one.
+    """
+    coding = (headers.get("content-encoding") or "").strip().lower()
+    if coding in ("", "identity"):
+        codings = (headers.get("transfer-encoding") or "").lower().split(",")
+        named = (each.strip() for each in codings)
+        coding = ", ".join(c for c in named if c not in ("", "chunked", "identity"))
+    return coding
+
+
+def media_of(headers: Mapping[str, str]) -> str:
+    """Return the media type of Content-Type in one spelling, without its parameters."""
+    return (headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+
+def is_web_page(media: str, first_bytes: bytes = b"") -> bool:
+    """Whether a media type, or the first bytes of a body, are those of a web page."""
+    start = first_bytes[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    web = ("text/html", "application/xhtml+xml")
+    return media in web or start.startswith((b"<!doctype html", b"<html"))
+
+
+@record
+class ContentRange:
+    """A parsed Content-Range (section 14.4). `first` and `last` are positions, both inclusive, and
+    None in the form of a 416; `total` is None where the server wrote `*`.
+    """
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+
+def parse_content_range(value: str | None) -> ContentRange | None:
+    """Return what `value` says, or None if it is missing, of another unit or contradicts itself."""
+    match = re.fullmatch(_CONTENT_RANGE, value.strip(), re.ASCII | re.IGNORECASE) if value else None
+    if match is None:
+        return None
+    first, last, total = (int(g) if g and g != "*" else None for g in match.groups())
+    if first is None or last is None:
+        return ContentRange(None, None, total) if total is not None else None
+    if last < first or (total is not None and last >= total):
+        return None
+    return ContentRange(first, last, total)
+
+
+@record
+class Question:
+    """What is asked for: the bytes from `first` on, or all of them if that is None.
+
+    :param last: the last byte that is wanted, where that is not the last of the representation.
+    :param if_range: a validator: only if it is still the same (section 13.1.5).
+    """
+
+    first: int | None = None
+    last: int | None = None
+    if_range: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """Return what a request has in its header that asks this."""
+        if self.first is None:
+            return {}
+        fields = {"Range": f"bytes={self.first}-{'' if self.last is None else self.last}"}
+        if self.if_range:
+            fields["If-Range"] = self.if_range
+        return fields
+
+
+class Verdict:
+    """What an answer is worth, in words."""
+
+    CONTINUE = "it continues from where it was asked to"
+    REPLAY = "it is the representation from its beginning"
+    COMPLETE = "nothing is missing"
+    UNCONDITIONAL = "it ignores the range because of its condition"
+    WHOLE = "its part cannot be joined on"
+    WITHHELD = "the server refuses to send a part"
+    CHANGED = "it is another representation"
+    PAGE = "it is a web page in place of the file"
+    BUSY = "the server asks for time"
+    REFUSED = "the server will not send it"
+
+
+@record
+class Answer:
+    """A verdict, and what the answer says of itself.
+
+    :param stop: the position behind its last byte in the representation; None if it is not told.
+        More bytes than that are not to be believed.
+    :param total: the size of the representation, None if it was not told.
+    """
+
+    verdict: str
+    stop: int | None = None
+    total: int | None = None
+
+
+def judge(
+    known: Representation,
+    offset: int,
+    question: Question,
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    length: int | None,
+    hashed: bool,
+) -> Answer:
+    """Judge the answer to a request for the bytes of `known` from `offset` on.
+
+    :param length: its Content-Length in bytes, None if it has none.
+    :param hashed: whether a hash will be checked that covers every byte. Then a part with the right
+        start and total is joined on, whatever the validators say: nodes behind a load balancer
+        disagree on them. Without a hash the caller compares the overlap, and the end is proven by
+        this answer, never by what an earlier one announced.
+    """
+    ranged = question.first is not None
+    if status in BUSY_STATUSES and not (ranged and status == 500):
+        return Answer(Verdict.BUSY)
+    if status == 206:
+        return _judge_part(known, offset, question, headers, length, hashed)
+    if status == 200:
+        return _judge_whole(known, offset, question, headers, length)
+    if status == 416 and ranged:
+        said = parse_content_range(headers.get("content-range"))
+        asked_there = hashed or question.first == offset == known.total
+        if said is not None and said.total == offset and known.total in (None, offset):
+            if asked_there:
+                return Answer(Verdict.COMPLETE, offset, offset)
+    # Whatever our own fields bring down is asked again without them before it counts.
+    return Answer(Verdict.WITHHELD if ranged else Verdict.REFUSED)
+
+
+def _judge_part(
+    known: Representation,
+    offset: int,
+    question: Question,
+    headers: Mapping[str, str],
+    length: int | None,
+    hashed: bool,
+) -> Answer:
+    first, other = question.first, Answer(Verdict.WHOLE)
+    if first is None or coding_of(headers) != known.coding:
+        return other
+    if media_of(headers) == "multipart/byteranges":
+        return other
+    proven = known.validator != "" and known.validator == strong_validator(headers)
+    value = headers.get("content-range")
+    said = parse_content_range(value)
+    if said is None:
+        # A part without a label is taken only for exactly what is missing, and only on proof. So is
+        # one whose label makes no sense but for its start, which a hash may cover as well.
+        stop = known.total if question.last is None else question.last + 1
+        fits = stop is not None and length == stop - first
+        if value:
+            claimed = re.match(_CLAIMED_START, value, re.ASCII)
+            fits = fits and claimed is not None and int(claimed[1]) == first
+            proven = proven or hashed
+        return Answer(Verdict.CONTINUE, stop) if fits and proven else other
+    if said.first != first or said.last is None:
+        return other
+    if None not in (known.total, said.total) and said.total != known.total:
+        return other
+    if known.total is not None and said.last >= known.total:
+        return other
+    if length is not None and length != said.last - first + 1:
+        return other
+    same_size = known.total is not None and said.total == known.total
+    compared = same_size and (offset - first >= LONG_OVERLAP or first == 0)
+    if not (hashed or proven or compared):
+        return other
+    return Answer(Verdict.CONTINUE, said.last + 1, said.total)
+
+
+def _judge_whole(
+    known: Representation,
+    offset: int,
+    question: Question,
+    headers: Mapping[str, str],
+    length: int | None,
+) -> Answer:
+    media = media_of(headers)
+    if is_web_page(media) and not is_web_page(known.media):
+        return Answer(Verdict.PAGE)
+    if coding_of(headers) != known.coding:
+        return Answer(Verdict.CHANGED)
+    if length is not None and (length < offset or known.total not in (None, length)):
+        return Answer(Verdict.CHANGED)
+    if question.if_range and known.validator == strong_validator(headers):
+        return Answer(Verdict.UNCONDITIONAL)
+    # Whether it is the same one is not for the validators to say: the bytes are compared, or a
+    # hash covers them. Equal bytes prove the beginning even where a validator moved.
+    return Answer(Verdict.REPLAY, length, length)
+
+
+def question_for(
+    known: Representation, offset: int, last: int | None, hashed: bool, conditional: bool
+) -> Question:
+    """Return how to ask for the bytes from `offset` on; a Question for all if that is no use.
+
+    :param conditional: a server takes If-Range.
+    """
+    if hashed:
+        return Question(offset, last)
+    if known.validator:
+        first = max(offset - OVERLAP, 0)
+        return Question(first, last, known.validator if conditional else "")
+    if known.total is not None:
+        return Question(max(offset - LONG_OVERLAP, 0), last)
+    return Question()
+
+
+def unasked_part(headers: Mapping[str, str], length: int | None) -> ContentRange | None:
+    """Return what a 206 brings that answers a request without Range; None if it may be all.
+
+    No server should send one (section 15.3.7). Of several parts no position is told.
+
+    :param length: its Content-Length in bytes, None if it has none.
+    """
+    if media_of(headers) == "multipart/byteranges":
+        return ContentRange(None, None, None)
+    said = parse_content_range(headers.get("content-range"))
+    if said is None or said.first is None or said.last is None:
+        return None
+    size = said.last - said.first + 1
+    if length not in (None, size) or (said.first == 0 and said.total in (None, size)):
+        return None
+    return said
+
+
+def span_of(status: int, headers: Mapping[str, str], length: int | None) -> ContentRange | None:
+    """Return which bytes of a representation a first answer brings; None if that is not known.
+
+    :param length: its Content-Length in bytes, None if it has none.
+    """
+    if status == 200:
+        return ContentRange(0, None if length is None else length - 1, length)
+    said = parse_content_range(headers.get("content-range"))
+    return said if status == 206 and said is not None and said.first is not None else None

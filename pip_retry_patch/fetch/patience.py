@@ -1,0 +1,242 @@
+"""When to retry, how long to wait first, and when to give up; and every other budget.
+
+No I/O, and no clock of its own: `Attempts` is handed a `Clock`, so that the same code runs in a
+test or a simulation in which nobody waits. docs/architecture.md gives the reason for each number.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+from typing import Callable, Mapping
+
+from pip_retry_patch.records import record, replace
+
+# Real progress: so many bytes beyond the furthest offset renew the budgets of `Patience`.
+PROGRESS = 64 * 1024
+# Bytes that may be read again to get to an offset, as a multiple of the file's size.
+READ_AGAIN = 3
+# A connection that brings fewer bytes a second than FLOOR has stopped: for MOVED seconds of
+# waiting where it had brought more, for SLOW seconds where it was slow from its first byte, for a
+# gateway that scans a file hands out a byte now and then.
+FLOOR, MOVED, SLOW = 100, 60.0, 300.0
+# A name that does not exist may be mistyped.
+UNKNOWN_NAME = 10.0
+# A page of a mirror: bytes, and seconds.
+LARGEST_PAGE, LONGEST_PAGE = 64 << 20, 60.0
+# Requests to a mirror in vain until it is the next one's turn.
+TURN = 2
+# A 500 says that one URL is broken, not that its host is busy: so many more attempts.
+BROKEN_URL = 2
+# Pages of no use that are asked for once more, in a run. Some indexes have such a page in place of
+# each project that they do not have.
+DOUBTS = 3
+# A single wait of more seconds is announced.
+LONG_WAIT = 3.0
+
+
+@record
+class Patience:
+    """How long to try. Seconds; immutable.
+
+    :param attempts: retries where a server answers but does not help; 0 with `--retries 0`.
+    :param seconds: for a server that cannot be reached. `first_contact`: for the hosts that have
+        not answered in this run, together.
+    :param first_limit: of the first wait; it doubles up to `last_limit`.
+    :param local_limit: the longest wait while requests do not leave this machine.
+    :param person: somebody waits at a terminal, and no wait for a lost server is longer than
+        `person_limit`.
+    """
+
+    attempts: int = 8
+    seconds: float = 120.0
+    first_contact: float = 30.0
+    first_limit: float = 1.0
+    last_limit: float = 30.0
+    local_limit: float = 2.0
+    person_limit: float = 1.0
+    person: bool = False
+
+    @property
+    def total(self) -> float:
+        """The seconds that all waits together may take, but for the end of the last one."""
+        return max(self.seconds, self.attempts * self.last_limit / 2)
+
+
+@record
+class Effort:
+    """What was tried since the last real progress. Immutable: each outcome gives a new one.
+
+    `unhelpful` attempts were answered without helping, `unreachable` ones reached no server, of
+    which `local` did not leave this machine, as did the last one if `is_local`. `lost_at` is the
+    clock's reading when the server was lost. The last attempt `took` so many seconds of waiting;
+    `waited` are the seconds of all waits between the attempts.
+    """
+
+    unhelpful: int = 0
+    unreachable: int = 0
+    lost_at: float | None = None
+    local: int = 0
+    is_local: bool = False
+    took: float = 0.0
+    waited: float = 0.0
+
+    def was_unhelpful(self, took: float = 0.0) -> Effort:
+        """The server was reached: its seconds begin again if it is lost, its attempts do not."""
+        return replace(
+            self, unhelpful=self.unhelpful + 1, lost_at=None, is_local=False, took=took
+        )
+
+    def was_unreachable(self, now: float, took: float = 0.0, local: bool = False) -> Effort:
+        """While this machine had no network nothing was learnt of the server."""
+        is_back = self.is_local and not local
+        return replace(
+            self,
+            unreachable=self.unreachable + 1,
+            lost_at=now if self.lost_at is None or is_back else self.lost_at,
+            local=self.local + local,
+            is_local=local,
+            took=took,
+        )
+
+
+def next_wait(
+    patience: Patience,
+    effort: Effort,
+    now: float,
+    uniform: Callable[[float, float], float],
+    retry_after: float | None = None,
+) -> float | None:
+    """Return the seconds to wait before the next attempt, or None when patience has ended.
+
+    It also has ended where the server asks for more time than is left.
+
+    :param now: the reading, in seconds, of the clock that `effort` was made with.
+    :param uniform: draws a number between its two arguments, as `random.uniform` does.
+    :param retry_after: the seconds that the server asked for (RFC 9110 section 10.2.3). The drawn
+        wait is added, for all other clients were told the same moment.
+
+    A drawn wait may end after `patience.seconds`: by `patience.last_limit` at most, and never by
+    more than a third of the seconds.
+    """
+    if effort.unhelpful > patience.attempts:
+        return None
+    left, longest = patience.total - effort.waited, patience.last_limit
+    if effort.lost_at is not None:
+        left = min(left, patience.seconds + effort.lost_at - now)
+        longest = min(longest, patience.seconds / 3)
+        if patience.person:
+            longest = min(longest, patience.person_limit)
+    if left <= 0 or (retry_after is not None and retry_after > left):
+        return None
+    # The first retry comes at once.
+    failures = effort.unhelpful + effort.unreachable - effort.local - 1
+    wait = 0.0
+    if effort.is_local:
+        wait = uniform(0.0, min(patience.local_limit, longest))
+    elif failures > 0:
+        # Doubling a float a thousand times overflows; the limit is reached long before.
+        limit = patience.first_limit * 2 ** min(failures - 1, 32)
+        wait = uniform(0.0, min(max(limit, effort.took), longest))
+    return wait + max(retry_after or 0.0, 0.0)
+
+
+class Clock:
+    """What a retry needs of the world: the time, a way to wait, and chance.
+
+    Time in which the process did not run (Ctrl-Z, a paused container, a sleeping laptop) does not
+    pass: where a wait takes far longer than it was to take, the excess is left out.
+    """
+
+    def __init__(self) -> None:
+        self._left_out = 0.0
+        self.uniform: Callable[[float, float], float] = random.uniform
+
+    def now(self) -> float:
+        """Return seconds since an arbitrary moment."""
+        return time.monotonic() - self._left_out
+
+    def sleep(self, seconds: float) -> None:
+        began = time.monotonic()
+        time.sleep(seconds)
+        self.leave_out(time.monotonic() - began - seconds)
+
+    def leave_out(self, excess: float) -> None:
+        """Count no more than a second of what a wait took too long."""
+        self._left_out += max(excess - 1.0, 0.0)
+
+
+class Attempts:
+    """The count of one search: what was tried, and the wait before the next attempt."""
+
+    def __init__(self, patience: Patience, clock: Clock) -> None:
+        self.patience = patience
+        self.effort = Effort()
+        self.count = 0
+        self.retry_after: float | None = None  # what the last answer asked for
+        self._clock = clock
+        self._began = self._asked_at = clock.now()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether one more attempt that does not help is the last."""
+        return self.effort.unhelpful >= self.patience.attempts
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the search began."""
+        return self._clock.now() - self._began
+
+    def wait(self, announce: Callable[[float], None]) -> bool:
+        """Wait until the next attempt is due; False if patience has ended.
+
+        :param announce: is called with the seconds before a wait that is not 0.
+        """
+        clock = self._clock
+        wait = next_wait(self.patience, self.effort, clock.now(), clock.uniform, self.retry_after)
+        if wait is None:
+            return False
+        if wait > 0:
+            announce(wait)
+            clock.sleep(wait)
+            self.effort = replace(self.effort, waited=self.effort.waited + wait)
+        self.retry_after = None
+        return True
+
+    def begin(self) -> None:
+        """An attempt begins."""
+        self.count += 1
+        self._asked_at = self._clock.now()
+
+    def was_unhelpful(self, retry_after: float | None = None, at_once: bool = False) -> None:
+        """Count the attempt: a server answered, or took the request, but that did not help.
+
+        :param retry_after: the seconds that it asked for.
+        :param at_once: the time since `begin` was not spent in waiting for an answer.
+        """
+        took = 0.0 if at_once else self._clock.now() - self._asked_at
+        self.effort = self.effort.was_unhelpful(took)
+        self.retry_after = retry_after
+
+    def was_unreachable(self, local: bool) -> None:
+        """Count the attempt: it reached no server, and did not leave this machine if `local`."""
+        now = self._clock.now()
+        self.effort = self.effort.was_unreachable(now, now - self._asked_at, local)
+        self.retry_after = None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After asks for (RFC 9110 section 10.2.3), None without one.
+
+    A date is read against the answer's own Date, so that a wrong clock here does not matter. More
+    than nine digits are no number of seconds that anyone means.
+    """
+    value = (headers.get("retry-after") or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) <= 9 else None
+    try:
+        at, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date") or "")
+        return max((at - now).total_seconds(), 0.0)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None

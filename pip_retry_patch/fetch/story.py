@@ -1,0 +1,117 @@
+"""What a user is told of one request while it is under way, and what the journal gets."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
+from pip_retry_patch.wording import Place
+
+# Each of so many interruptions of a body has a line; then each tenth of it has one.
+EACH = 3
+
+# Shows one line to the user.
+Tell = Callable[[str], None]
+# Writes to the journal (store/journal.py): kind, file, host, and facts.
+Record = Callable[..., None]
+
+
+def no_record(*_: Any, **__: Any) -> None:
+    """Stand in for the journal where there is none."""
+
+
+class Story:
+    """Listens to the loop, which obtains one body or one page."""
+
+    def __init__(self, name: str, host: str, tell: Tell, inform: Tell, record: Record) -> None:
+        self._name = name
+        self._host = host
+        self._tell = tell
+        self._inform = inform  # of what warns of nothing
+        self._record = record
+        self.count = 0  # interruptions
+        self.again = 0  # bytes that were fetched twice
+        self._waited = 0.0  # seconds, in all of them
+        self._tenth = -1
+        self._said = True  # of this interruption
+        self._waits = False  # it was said that it waits
+        self._wait = 0.0  # seconds, in this one
+        self._place = Place(name, host, 0, None)
+        self._why = ""
+        self._is_earlier = False  # the rest of what an earlier run received is asked for
+
+    def continues(self, place: Place) -> None:
+        """What an earlier run received was handed on, and the rest is asked for."""
+        self._place, self._why, self._is_earlier = place, wording.EARLIER_RUN, True
+        self._said = self._waits = False
+
+    def interrupted(self, place: Place, why: str) -> None:
+        """The connection of a body broke."""
+        self.count += 1
+        self._place, self._why, self._wait = place, why, 0.0
+        self._waits = self._is_earlier = False
+        if place.total:
+            tenth = place.offset * 10 // place.total
+            is_new = self._tenth < tenth < 9  # no line in the last tenth: the summary follows
+        else:
+            tenth, is_new = 0, self.count & (self.count - 1) == 0
+        self._said = not (self.count <= EACH or is_new)
+        if not self._said:
+            self._tenth = max(self._tenth, tenth)
+        self._record("interruption", self._name, self._host, place.offset, place.total, outcome=why)
+
+    def waits(self, seconds: float, attempts: Attempts, why: str) -> None:
+        """The next request for the rest of a body waits."""
+        self._wait += seconds
+        self._waited += seconds
+        # After the first ones a short wait is one more interruption, and counted with them.
+        is_told = not self._said and self.count <= EACH
+        if self._said and attempts.retry_after and seconds > LONG_WAIT:
+            self._tell(wording.trying_again(wording.Peer(self._host), why, seconds))
+        elif not self._waits and (is_told or self._wait > LONG_WAIT):
+            left = wording.up_to_attempts(attempts.patience.attempts - attempts.effort.unhelpful + 1)
+            if attempts.effort.lost_at is not None:
+                left = wording.for_seconds(attempts.patience.seconds)
+            self._said = self._waits = True
+            self._tell(wording.waiting(self._place, why, left))
+
+    def resumed(self, replayed: bool) -> None:
+        """The rest of a body comes; `replayed`: after all that came before has come again."""
+        self._record(
+            "wait", self._name, self._host, self._place.offset, self._place.total,
+            seconds=self._wait, outcome="resumed",
+        )
+        if self._waits:
+            self._waits = False
+            self._tell(wording.goes_on(self._place))
+        elif not self._said:
+            self._said = True
+            if self._is_earlier and not replayed:
+                self._inform(wording.continuing(self._place))
+            elif replayed:
+                self._tell(wording.replayed(self._place, self._why))
+            elif self.count > EACH:
+                self._tell(wording.resumed_again(self._place, self.count))
+            else:
+                self._tell(wording.resumed(self._place, self._why))
+
+    def mirrored(self, mirror: str, offset: int, why: str, is_page: bool) -> None:
+        """A mirror goes on at this offset, as the others did not deliver because of `why`."""
+        if is_page:
+            return  # hooks/mirrors.py tells it once for an index
+        self._said = True
+        self._tell(wording.mirror_serves_file(self._name, self._host, why, mirror, offset))
+        self._record("mirror", self._name, names.host_of(mirror), offset, outcome=why)
+
+    def ended(self, outcome: str, size: int, total: int | None) -> None:
+        """A body that was interrupted has come, or failed."""
+        if not self.count:
+            return
+        if outcome == "finished" and self.count > EACH:
+            line = wording.interrupted_often(self._name, self.count, self._waited, self.again)
+            self._tell(line)
+        self._record(
+            "end", self._name, self._host, size, total,
+            seconds=self._waited, outcome=outcome, again=self.again,
+        )

@@ -1,0 +1,179 @@
+"""Wrappers that can only help: a mistake in one of them leaves what it wraps as it was.
+
+Each such mistake is counted, and one line at the end of the run says so. In strict mode
+(PIP_RETRY_PATCH_STRICT=1, set in our own tests) it raises.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+from types import ModuleType
+from typing import Any, Callable
+
+logger = logging.getLogger("pip_retry_patch")
+
+STRICT = os.environ.get("PIP_RETRY_PATCH_STRICT") == "1"
+
+failures: list[str] = []  # what failed open in this process
+
+
+def note_failure(where: str, error: BaseException) -> None:
+    """Count a mistake of ours; in strict mode raise it."""
+    if STRICT:
+        raise error
+    logger.debug("pip-retry-patch failed in %s", where, exc_info=error)
+    if not failures:
+        atexit.register(_tell)
+    failures.append(f"{where}: {error!r}")
+
+
+def _tell() -> None:
+    if sys.stderr is not None and not {"-q", "-qq", "--quiet"} & set(sys.argv):
+        first, count = failures[0][:120], len(failures)
+        print(
+            f"WARNING: pip-retry-patch failed {count} times in this run, and left pip to itself: "
+            f"{first}. Please report it; PIP_RETRY_PATCH=0 switches it off.",
+            file=sys.stderr,
+        )
+
+
+class Calls:
+    """The wrapped function, and what it brought while its wrapper runs."""
+
+    def __init__(self, wrapped: Callable[..., Any]) -> None:
+        self.wrapped = wrapped
+        self._errors: list[Exception] = []
+        self.answers: list[Any] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(self.wrapped, *args, **kwargs)
+
+    def on(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the same method of another instance."""
+        return self._call(self.wrapped.__func__, instance, *args, **kwargs)  # type: ignore[attr-defined]
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.answers.clear()
+        try:
+            answer = function(*args, **kwargs)
+        except Exception as error:
+            self._errors.append(error)
+            raise
+        self.answers.append(answer)
+        return answer
+
+    def raised(self, error: Exception) -> bool:
+        """Whether the wrapped function raised it."""
+        return any(error is theirs for theirs in self._errors)
+
+    def end(self) -> None:
+        """Keep nothing alive: the wrapper may still be held."""
+        self._errors.clear()
+        self.answers.clear()
+
+
+def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a wrapper raise what the wrapped function raised, or an error of ours for the user.
+
+    The latter has the attribute `failure`. Any other error is a mistake of ours: then the last
+    answer of the wrapped function is returned; if there is none, it is called as without us.
+
+    `wrapper` is a method that takes what wrapt hands to wrappers, with `Calls` as the wrapped one.
+    """
+
+    @functools.wraps(wrapper)
+    def guarded(
+        self: Any, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+    ) -> Any:
+        calls = Calls(wrapped)
+        try:
+            return wrapper(self, calls, instance, args, kwargs)
+        except Exception as error:
+            if hasattr(error, "failure") or calls.raised(error):
+                raise
+            note_failure(wrapper.__name__, error)
+            if calls.answers:
+                return calls.answers[-1]
+        finally:
+            calls.end()
+        return wrapped(*args, **kwargs)
+
+    return guarded
+
+
+_function_wrapper: Any = None  # wrapt's class, once something was wrapped
+
+
+def wrap(owner: Any, path: str, wrapper: Callable[..., Any]) -> None:
+    """Put `wrapper` around a function, as `wrapt.wrap_function_wrapper` does.
+
+    :param path: the function's name in `owner`, a module; or `Class.method`.
+    :raises AttributeError: there is no such function.
+    :raises ImportError: there is no wrapt that works.
+    """
+    global _function_wrapper
+    *outer, name = path.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    function = getattr(owner, name)
+    for holder in getattr(owner, "__mro__", ()):
+        if name in vars(holder):
+            function = vars(holder)[name]  # a classmethod as such, not bound
+            break
+    if _function_wrapper is None:
+        _function_wrapper = import_function_wrapper()
+    setattr(owner, name, _function_wrapper(function, wrapper))
+
+
+def import_function_wrapper() -> Any:
+    """Return `wrapt.FunctionWrapper` without the rest of wrapt, which since 2.2 imports asyncio.
+
+    All of wrapt would cost more than most of what is here together. While its module of wrappers
+    is imported, an empty shell stands for the package; whoever imports wrapt later gets all of it,
+    with the same classes.
+    """
+    if "wrapt" in sys.modules:
+        return importlib.import_module("wrapt").FunctionWrapper
+    shell = importlib.util.module_from_spec(spec_of_wrapt())
+    sys.modules["wrapt"] = shell
+    # Windows removes no extension module that a process has loaded, so pip could not replace
+    # wrapt. In Python wrapt does the same, and here it wraps few calls.
+    switched = os.name == "nt" and "WRAPT_DISABLE_EXTENSIONS" not in os.environ
+    if switched:
+        os.environ["WRAPT_DISABLE_EXTENSIONS"] = "1"
+    try:
+        return _module_of_wrappers().FunctionWrapper
+    finally:
+        if switched:
+            del os.environ["WRAPT_DISABLE_EXTENSIONS"]
+        if sys.modules.get("wrapt") is shell:
+            del sys.modules["wrapt"]
+
+
+def _module_of_wrappers() -> ModuleType:
+    try:
+        return importlib.import_module("wrapt.__wrapt__")  # 1.15
+    except ModuleNotFoundError:
+        return importlib.import_module("wrapt.wrappers")
+
+
+def spec_of_wrapt() -> Any:
+    """Find wrapt, also beside this package, where an environment is only linked to it.
+
+    :raises ImportError: there is none.
+    """
+    beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.append(beside)
+    try:
+        spec = importlib.util.find_spec("wrapt")
+    finally:
+        sys.path.remove(beside)
+    if spec is None:
+        raise ImportError("wrapt is missing")
+    return spec
