@@ -25,6 +25,8 @@ from pip_retry_patch.wrapping.fail_open import wrap
 
 logger = logging.getLogger("pip_retry_patch")
 
+# Seconds after which what nobody finished is removed.
+KEPT_FOR = 7 * DAY
 # What pip writes of an artifact when it has it, in its sizes: a copy for `--dest`, or what it
 # installs, uncompressed and compiled.
 UNPACKED = 5
@@ -53,7 +55,7 @@ class Library:
         self._opened: dict[str | None, Directory | None] = {}
         self._fetched = 0  # bytes of artifacts, in this run
         self._unseen = 0  # of them, those that came since the last look at the disk
-        self._limits = Limits(found.partials_size, found.partials_days * DAY)
+        self._limits = Limits(found.partials_size, KEPT_FOR)
 
     def directory(self, cache_dir: str | None) -> Path | None:
         """Return where to keep them, None if nowhere; `cache_dir` is pip's, None if it has none."""

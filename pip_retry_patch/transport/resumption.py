@@ -223,7 +223,8 @@ class Resumption(Resumed):
         origin, total = self.origin, self.known.total
         if origin.record is not None:
             host = self.turns.origin.host
-            origin.record(kind, origin.name, host, offset, total, seconds, outcome, again)
+            facts = {"offset": offset, "total": total, "seconds": seconds, "outcome": outcome}
+            origin.record(kind, origin.name, host, again=again, **facts)
 
     def ended(self) -> None:
         """The body is whole: say what became of it, if it was interrupted often."""

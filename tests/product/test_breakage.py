@@ -69,7 +69,7 @@ def raising(source: str, function: ast.FunctionDef) -> str:
     return "".join(lines)
 
 
-LOADED_BEFORE_ANY_FORK = ("__init__.py", "arming/__init__.py", "arming/trigger.py")
+LOADED_BEFORE_ANY_FORK = ("__init__.py", "trigger.py")
 
 
 @each_pip
