@@ -2,7 +2,7 @@
 
 pip_retry_patch.pth imports this and calls `arm` when a process imports pip. No other process pays
 for it: docs/architecture.md says how. `arm` puts this very module on `sys.meta_path`. As a finder
-it finds nothing, but waits for the modules of `WAITED_FOR`, and then calls arming/trigger.py. A
+it finds nothing, but waits for the modules of `WAITED_FOR`, and then calls trigger.py. A
 `.start` entry (PEP 829) may call `arm` at every Python start, so this file imports nothing but sys
 and leaves its annotations as strings.
 """
@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
-# The ends of the names of modules that are waited for, and the function of arming/trigger.py that
-# is told. Another package may carry a copy of pip, so only the end of a name counts. `pip cache`
+# The ends of the names of modules that are waited for, and the function of trigger.py that is
+# told. Another package may carry a copy of pip, so only the end of a name counts. `pip cache`
 # makes no session. The next two know how to run pip in another Python.
 WAITED_FOR = {
     "pip._internal.network.session": "await_session",
@@ -25,8 +25,9 @@ WAITED_FOR = {
     "pip._internal.utils.misc": "await_subprocess",
 }
 _ENDS = tuple(WAITED_FOR)
-# What makes environments, where PIP_RETRY_PATCH_VENVS wants them linked.
-VENVS = {"venv": "await_venv", "virtualenv.run.session": "await_virtualenv"}
+# What makes environments, where PIP_RETRY_PATCH_VENVS wants them linked, and the function of
+# commands/links.py that is told.
+VENVS = {"venv": "watch_venv", "virtualenv.run.session": "watch_virtualenv"}
 
 
 def arm() -> None:
@@ -38,7 +39,7 @@ def arm() -> None:
     others = [finder for finder in sys.meta_path if not _is_line(finder)]
     sys.meta_path = [sys.modules[__name__], *others]
     if _venvs_are_wanted():
-        from pip_retry_patch.arming import trigger
+        from pip_retry_patch import trigger
 
         trigger.be_asked_next(find_spec)
 
@@ -51,15 +52,18 @@ def _is_line(finder: object) -> bool:
 
 def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
     """Lend the modules that are waited for a loader that tells us."""
-    if name.endswith(_ENDS):
-        told = next(told for end, told in WAITED_FOR.items() if name.endswith(end))
-    elif name in VENVS and _venvs_are_wanted():
-        told = VENVS[name]
-    else:
+    is_venv = name in VENVS and _venvs_are_wanted()
+    if not is_venv and not name.endswith(_ENDS):
         return None
     try:
-        from pip_retry_patch.arming import trigger
+        from pip_retry_patch import trigger
 
+        if is_venv:
+            from pip_retry_patch.commands import links
+
+            told = getattr(links, VENVS[name])
+        else:
+            told = getattr(trigger, next(WAITED_FOR[end] for end in _ENDS if name.endswith(end)))
         return trigger.find_spec(name, path, target, told)
     except Exception as why:
         # Whatever is wrong here, the finders after this one import pip as ever.
@@ -76,13 +80,12 @@ def _venvs_are_wanted() -> bool:
 
 
 def protect() -> None:
-    """Guard a program's own urllib3, and requests on top of it, as pip's is guarded.
+    """Guard what a program's own requests downloads, as pip's downloads are guarded.
 
-    Every streamed or preloaded GET through `urllib3.HTTPConnectionPool` of this process is
-    covered from now on, with the default settings. When patience ends the program sees the
-    error of the interruption itself, as urllib3 and requests raise it. Needs
-    `pip-retry-patch[requests]`; raises ImportError where urllib3 is missing.
+    The body of every GET of every `requests.Session` of this process is covered from now on, with
+    the default settings. When patience ends the program sees the error of the interruption itself,
+    as requests raises it. Needs `pip-retry-patch[requests]`; raises ImportError without requests.
     """
-    from pip_retry_patch.transport import guard
+    from pip_retry_patch.hooks import program
 
-    guard.protect()
+    program.protect()

@@ -10,51 +10,51 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, Sequence
 
-from pip_retry_patch.arming import links
-
-# Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
+# Run by the environment's own Python as it starts for pip, with the .pth files that it finds. With
+# an argument it tells also what is in place once pip has a session.
 _PROBE = """
 import importlib.util, json, os, sys
-found = {"armed": False, "pip": None, "wrapt": True, "pth": []}
-found["python"] = sys.version.split()[0]
+found = {"pip": None, "armed": False, "lacks": "", "python": sys.version.split()[0]}
 if importlib.util.find_spec("pip"):
     import pip
     found["pip"] = pip.__version__
-    found["armed"] = "pip_retry_patch" in sys.modules
-for folder in sys.path:
-    for name in ("pip_retry_patch.pth", "pip_retry_patch_link.pth"):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            found["pth"].append(path)
-if found["armed"]:
+names = "pip_retry_patch.pth", "pip_retry_patch_link.pth"
+lines = [os.path.join(folder, name) for folder in sys.path for name in names]
+found["armed_by"] = [line for line in lines if os.path.isfile(line)]
+if found["pip"] and "pip_retry_patch" in sys.modules:
+    found["armed"] = True
+    sys.path.append(os.path.dirname(os.path.dirname(sys.modules["pip_retry_patch"].__file__)))
+    found["lacks"] = "missing"
     try:
-        from pip_retry_patch.wrapping.fail_open import import_wrapt
-        import_wrapt()
-    except Exception:
-        found["wrapt"] = False
+        if importlib.util.find_spec("wrapt"):
+            from importlib import metadata
+            for each in metadata.distributions(name="wrapt"):
+                found["lacks"] = "broken (%s)" % each.version
+            import wrapt
+            wrapt.FunctionWrapper
+            found["lacks"] = ""
+    except Exception as why:
+        found["lacks"] += ": %r" % why
+    if sys.argv[1:] and not found["lacks"]:
+        from pip_retry_patch.hooks import report
+        found.update(report.describe())
 print(json.dumps(found))
 """
 
-# The same for what is in place once pip has a session.
-_DESCRIBE = """
-import json, pip
-from pip_retry_patch.hooks import report
-print(json.dumps(report.describe()))
-"""
+# The Python of a virtual environment. On Windows that of MSYS2 is a POSIX one in this.
+PYTHONS = ("Scripts/python.exe", "bin/python.exe") if os.name == "nt" else ("bin/python",)
 
 
 class UnableError(Exception):
     """A command cannot do its work; the text says why, and what to do."""
 
 
-class Found(NamedTuple):
-    """What an environment's Python says of its pip. `pth`: the files that may have armed it."""
-
-    pip: str
-    python: str
-    pth: list[str]
+def python_of(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
+    """Return where an environment's own Python is, or would be."""
+    found = [environment / place for place in places]
+    return next((python for python in found if python.exists()), found[0])
 
 
 def interpreter(path: str) -> str:
@@ -64,72 +64,70 @@ def interpreter(path: str) -> str:
     Absolute, for it is run in another directory. What does not exist is told when it is run.
     """
     if os.path.isdir(path):
-        path = str(links.python_of(Path(path)))
+        path = str(python_of(Path(path)))
     if not os.path.dirname(path) and not os.path.exists(path):
         return shutil.which(path) or path
     return os.path.abspath(path) if path else ""
 
 
-def pip_of(python: str, directory: Path, clean: bool = True) -> Found:
+def pip_of(python: str, *more: str, clean: bool = True) -> dict[str, Any]:
     """Ask a Python for its pip. Raises UnableError if that is missing or not armed."""
     if not python:
         raise UnableError("this Python does not know its own executable, so it cannot run pip")
-    found = _ask(python, _PROBE, directory, clean)
+    found: dict[str, Any] = ask([python, "-c", _PROBE, *more], dict, clean)
     if not found["pip"]:
         raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
-    if not found["armed"]:
-        does = "does not obey" if found["pth"] else "has neither a link nor"
+    if not found.pop("armed"):
+        does = "does not obey" if found["armed_by"] else "has neither a link nor"
         raise UnableError(
             f"not armed: this environment {does} a pip_retry_patch.pth, so pip runs as it always "
             "did; install pip-retry-patch into it"
         )
-    if not found["wrapt"]:
-        raise UnableError(f"wrapt, which it needs, is missing; try: {python} -m pip install wrapt")
-    return Found(str(found["pip"]), str(found["python"]), list(found["pth"]))
+    lacks = ascii_line(found.pop("lacks"))
+    if lacks:
+        install = f"{python} -m pip install --force-reinstall wrapt"
+        raise UnableError(f"wrapt, which it needs, is {lacks}; try: {install}")
+    return found
 
 
-def describe(python: str) -> tuple[Found, dict[str, Any]]:
+def describe(python: str) -> dict[str, Any]:
     """Let a Python make pip's session, and tell what is in place. Raises UnableError."""
-    with temporary_directory() as directory:
-        pip = pip_of(python, Path(directory), clean=False)  # or it says why it cannot be asked
-        return pip, _ask(python, _DESCRIBE, Path(directory), clean=False)
+    return pip_of(python, "describe", clean=False)  # or it says why it cannot be asked
 
 
-def _ask(python: str, code: str, directory: Path, clean: bool) -> dict[str, Any]:
-    """Run code that prints JSON in its last line. Raises UnableError."""
-    output = ""
+def ask(command: list[str], kind: type, clean: bool = True) -> Any:
+    """Run a Python that prints JSON in its last line, and return that. Raises UnableError."""
+    output, found = "", None
     try:
-        output = run([python, "-c", code], directory, 60, clean=clean).stdout
-        found = json.loads(output.splitlines()[-1])
+        with temporary_directory() as directory, contextlib.suppress(IndexError, ValueError):
+            output = run(command, directory, clean=clean).stdout
+            found = json.loads(output.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UnableError(f"{python} cannot be run: {error}") from None
-    except (IndexError, ValueError):
+        raise UnableError(f"{command[0]} cannot be run: {error}") from None
+    if not isinstance(found, kind):
         last = output.strip().splitlines()[-1:] or ["it prints nothing"]
-        raise UnableError(f"{python} does not start well: {ascii_line(last[0])}") from None
-    if not isinstance(found, dict):
-        raise UnableError(f"{python} does not start well: {ascii_line(output)}")
+        raise UnableError(f"{command[0]} does not start well: {ascii_line(last[0])}")
     return found
 
 
 def run(
-    command: list[str],
-    directory: Path,
-    limit: float,
-    env: Mapping[str, str] | None = None,
-    clean: bool = True,
+    command: list[str], directory: Path, env: Mapping[str, str] | None = None, clean: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a directory, with both streams as one.
 
-    :param limit: seconds, after which it is killed and TimeoutExpired raised.
     :param env: what to add to its environment.
     :param clean: keep the user's settings of pip, certificates and proxies away from it.
+    :raises subprocess.TimeoutExpired: it had to be killed after a minute.
     """
     variables = dict(os.environ)
     if clean:
         spoils = re.compile(r"PIP_|(REQUESTS|CURL)_CA_BUNDLE$|\w+_PROXY$", re.IGNORECASE)
         variables = {name: text for name, text in variables.items() if not spoils.match(name)}
-        variables.update(PIP_CONFIG_FILE=os.devnull, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
-    variables.update(env or {}, PYTHONIOENCODING="utf-8:backslashreplace")
+        variables["PIP_CONFIG_FILE"] = os.devnull
+    elif "PIP_CONFIG_FILE" in variables:
+        variables["PIP_CONFIG_FILE"] = os.path.abspath(variables["PIP_CONFIG_FILE"])
+    variables.update(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **(env or {}))
+    variables["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     return subprocess.run(
         command,
         cwd=directory,
@@ -139,20 +137,20 @@ def run(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        timeout=limit,
+        timeout=60,
         check=False,
     )
 
 
 @contextlib.contextmanager
-def temporary_directory() -> Iterator[str]:
+def temporary_directory() -> Iterator[Path]:
     """A place for what a command does. Raises UnableError where there is none."""
     try:
         directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     except OSError as error:
         raise UnableError(f"no temporary directory for the test; set TMPDIR ({error})") from None
     try:
-        yield directory
+        yield Path(directory)
     finally:
         # Windows keeps what a process that is just being killed has open.
         shutil.rmtree(directory, ignore_errors=True)
@@ -161,3 +159,15 @@ def temporary_directory() -> Iterator[str]:
 def ascii_line(text: str) -> str:
     """The text without what could upset a terminal."""
     return "".join(c if c.isprintable() else " " for c in text).encode("ascii", "replace").decode()
+
+
+def last_words(output: str) -> str:
+    """The line of pip's output that says best why it ended: its last error, or its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or [""]
+    errors = [n for n, line in enumerate(lines) if re.match(r"(ERROR|error|[\w.]+Error)\b", line)]
+    best = errors[-1] if errors else len(lines) - 1
+    line = lines[best]
+    if re.fullmatch(r"error: [\w-]+", line):  # the slug of a DiagnosticPipError; its words follow
+        line = " ".join([f"{line}:", *lines[best + 1 : best + 2]]).replace("\u00d7 ", "")
+    line = ascii_line(line)
+    return line if len(line) <= 76 else f"{line[:73]}..."

@@ -46,13 +46,12 @@ def _seconds(since: str) -> int:
 
 
 def _configured(python: str) -> Path:
-    _, found = describe(python)
-    setting = found["settings"]["retry-patch-log"]
-    if not setting["value"]:
+    log = describe(python)["settings"]["retry-patch-log"]["value"]
+    if not log:
         raise UnableError(
             "nothing is written down; to begin: pip config set global.retry-patch-log PATH"
         )
-    return Path(setting["value"])
+    return Path(log)
 
 
 def _older(path: Path) -> Path:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+import subprocess
 from typing import Any
 
 import pip_retry_patch
-from pip_retry_patch import messages, names
-from pip_retry_patch.arming import links
-from pip_retry_patch.commands.environment import UnableError, describe
-from pip_retry_patch.store import files
+from pip_retry_patch import names, settings, wording
+from pip_retry_patch.commands import links, server
+from pip_retry_patch.commands.environment import (
+    UnableError,
+    describe,
+    last_words,
+    run,
+    temporary_directory,
+)
+from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
 SCHEMA = 1
+
+# No plain pip, of any version, gets through these.
+_FATAL = (server.Fault("cut", 40_000), server.Fault("reset", 30_000))
 
 
 def status(python: str, as_json: bool) -> int:
@@ -22,52 +31,63 @@ def status(python: str, as_json: bool) -> int:
 
     :raises UnableError: it cannot be asked.
     """
-    found: dict[str, Any] = {
-        "schema": SCHEMA,
-        "version": pip_retry_patch.__version__,
-        "guarded": False,
-    }
+    found: dict[str, Any] = {"schema": SCHEMA, "version": pip_retry_patch.__version__}
     try:
-        found.update(_collect(python))
+        found.update(describe(python), tried=try_pip(python))
+        found["guarded"] = found["guarded"] and found["tried"] == "healed"
+        # In an image another user may have linked the environment that is asked about.
+        theirs = (os.path.realpath(path) for path in found["armed_by"] if path.endswith(links.NAME))
+        found["links"] = sorted({*map(str, links.recorded()), *theirs})
     except UnableError as why:
         if not as_json:
             raise
-        found["reason"] = str(why)
-    if as_json:
-        print(json.dumps(found, indent=2))
-    else:
-        print("\n".join(_lines(found)))
+        found.update(guarded=False, reason=str(why))
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     return 0 if found["guarded"] else 1
 
 
-def _collect(python: str) -> dict[str, Any]:
-    pip, found = describe(python)
-    # In an image another user may have linked the environment that is asked about.
-    theirs = {os.path.realpath(p) for p in pip.pth if os.path.basename(p) == links.NAME}
-    all_links = sorted({*map(str, links.recorded()), *theirs})
-    found.update(python=pip.python, armed_by=pip.pth, links=all_links)
-    return found
+def try_pip(python: str) -> str:
+    """Let pip, with the user's settings, download a file that is cut; return what came of it.
+
+    Wrappers that are in place need not work. "healed" if the right file came.
+    """
+    package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
+    env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull, "PIP_PROXY": ""}
+    try:
+        with server.Server([package]) as index, temporary_directory() as directory:
+            env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
+            command = [python, "-m", "pip", "download", "--no-deps", "--no-index", "--no-input"]
+            command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off"]
+            command += ["--proxy=", "--dest=.", index.url + index.links[package.name]]
+            pip = run(command, directory, env, clean=False)
+            if pip.returncode:
+                return last_words(pip.stdout) or f"exit {pip.returncode}"
+            right = (directory / package.filename).read_bytes() == package.wheel()
+            return "healed" if right else "another file came"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"not tried: {error}"
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
     does = "guards" if found["guarded"] else "does NOT guard"
-    version, pip = found["version"], found["pip"]
-    lines = [f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}", ""]
-    if not found["guarded"] and not found["settings"]["retry-patch"]["value"]:
-        lines[1:1] = ["It is switched off."]
-    lines += [f"  armed by  {path}" for path in found["armed_by"]]
-    lines += [
+    version, pip, in_force = found["version"], found["pip"], found["settings"]
+    return [
+        f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}",
+        *(["It is switched off."] if not in_force["retry-patch"]["value"] else []),
+        "",
+        *(f"  armed by  {path}" for path in found["armed_by"]),
         f"  pip       {found['pip_path']}",
         f"  urllib3   {found['urllib3']}, {found['urllib3_path']}",
         f"  wrapt     {found['wrapt'] or 'not loaded'}",
+        f"  tried     a download that is cut: {found['tried']}",
         "",
         "wrapped",
         *(f"  {name:32} {state}" for name, state in found["hooks"].items()),
         "",
         "settings",
         *(
-            f"  {key:28} {_shown(key, entry['value']):12} {entry['origin']}"
-            for key, entry in found["settings"].items()
+            f"  {key:28} {settings.shown(key, entry['value']):12} {entry['origin']}"
+            for key, entry in in_force.items()
         ),
         *(f"  {line}" for line in found["complaints"]),
         "",
@@ -77,19 +97,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "linked environments",
         *(f"  {link}" for link in found["links"] or ["none"]),
     ]
-    return lines
-
-
-def _shown(key: str, value: Any) -> str:
-    if key.endswith("-size"):
-        return names.format_sum(value).replace(".0 ", " ")
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list):
-        return " ".join(value) or "-"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value) or "-"
 
 
 def _kept(found: dict[str, Any]) -> str:
@@ -107,17 +114,17 @@ def _why_none(found: dict[str, Any]) -> str:
     if not found["settings"]["retry-patch-partials"]["value"]:
         return "retry-patch-partials is off"
     if kept["trouble"]:
-        return f"retry-patch-partials-dir cannot be used: {kept['trouble']}"
+        return f"retry-patch-partials cannot be used: {kept['trouble']}"
     return "" if kept["directory"] else "pip has no cache directory that it may use here"
 
 
 def purge(python: str) -> int:
     """Remove what is kept for later runs. Raises UnableError."""
-    _, found = describe(python)
+    found = describe(python)
     kept = found["kept"]
     if kept["directory"] is None:
         print(f"Nothing is kept here: {_why_none(found)}")
         return 0
-    count, size = files.purge(Path(kept["directory"]))
-    print(f"{messages.purged(count, size)} from {kept['directory']}")
+    count, size = Store(kept["directory"], 0).purge()
+    print(f"{wording.purged(count, size)} from {kept['directory']}")
     return 0 if count == kept["files"] else 1

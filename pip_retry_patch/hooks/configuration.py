@@ -1,14 +1,15 @@
 """pip's configuration, read by pip itself, and the settings in it.
 
 `pip` is the name of the package everywhere, for another package may carry a copy of it. Of pip,
-`configuration.Configuration` and `commands.commands_dict` are used, and for `status` two private
-names of Configuration.
+`configuration.Configuration`, `commands.commands_dict` and `cli.main_parser.create_main_parser` are
+used, and for `status` two private names of Configuration.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+import optparse
 import sys
 from typing import Any
 
@@ -20,7 +21,7 @@ logger = logging.getLogger("pip_retry_patch")
 def read_settings(pip: str) -> settings.Settings:
     """Read the settings through pip's own Configuration, with the rules of its option parser."""
     items, command = configured(pip)
-    return settings.read(settings.flatten(items), command)
+    return settings.read(items, command)
 
 
 def origins_of_settings(pip: str) -> dict[str, str]:
@@ -45,10 +46,29 @@ def index_of_mirrors(pip: str) -> str | None:
 
 def configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
     """Return the items of pip's configuration, and the command that pip runs."""
-    arguments = sys.argv[1:]
+    return list(_configuration(pip).items()), _command(pip)
+
+
+def _command(pip: str) -> str | None:
+    """Return the command that pip runs; None if that is not known.
+
+    pip's own parser knows which words are values of options. Its `parse_command` must not be
+    called: it prints the version, and runs another pip for `--python`.
+    """
+    try:
+        # Without this module no command line was parsed, and sys.argv is another program's.
+        parser = sys.modules[f"{pip}._internal.cli.main_parser"].create_main_parser()
+        parser.error = _refuse  # pip's ends the process
+        words: list[str] = parser.parse_args(sys.argv[1:], optparse.Values())[1]
+    except Exception as why:
+        logger.debug("pip-retry-patch cannot tell which command pip runs: %r", why)
+        return None
     commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
-    command = next((a for a in arguments if a in commands), None)
-    return list(_configuration(pip).items()), command
+    return words[0] if words and words[0] in commands else None
+
+
+def _refuse(message: str) -> None:
+    raise ValueError(message)
 
 
 def configured_by_file(pip: str) -> list[tuple[str, Any]]:

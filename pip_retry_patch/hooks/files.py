@@ -170,6 +170,11 @@ class FileHooks:
     def _open(self, session: Any) -> Store | None:
         cache = compat.cache_of(session)
         if self._store_of != cache:
+            why = trouble(self._settings) if self._store_of == "" else ""
+            if why:
+                self.announce.complain(
+                    wording.unusable_directory(self._settings.partials_dir, why)
+                )
             self._store_of = cache
             path = directory(self._settings, cache)
             self._store = Store(path, self._settings.partials_size) if path else None
@@ -181,6 +186,24 @@ class FileHooks:
         return store is not None and store.purge()[1] > 0
 
 
+def trouble(found: settings.Settings) -> str:
+    """Return why the directory that the user named cannot be used; "" if it can be."""
+    if not found.partials_dir:
+        return ""
+    path = found.partials_dir
+    if os.path.islink(path):
+        return "it is a symbolic link"
+    there = path
+    while not os.path.lexists(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        return "it is not a directory"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return "it cannot be written to"
+    owner, user = os.stat(there).st_uid, getattr(os, "geteuid", int)()
+    return "it belongs to another user" if there == path and owner != user else ""
+
+
 def directory(found: settings.Settings, cache: str | None) -> str | None:
     """Return where unfinished downloads are kept, None if nowhere.
 
@@ -189,7 +212,7 @@ def directory(found: settings.Settings, cache: str | None) -> str | None:
     if not found.partials:
         return None
     if found.partials_dir:
-        return os.path.realpath(found.partials_dir)
+        return found.partials_dir
     return os.path.join(cache, "retry-patch") if cache else None
 
 

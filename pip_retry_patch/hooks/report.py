@@ -8,11 +8,13 @@ import os
 from typing import Any
 
 from pip_retry_patch import settings
-from pip_retry_patch.hooks.cache import Library
+from pip_retry_patch.hooks import files
 from pip_retry_patch.hooks.configuration import configured_by_file, read_settings
 from pip_retry_patch.hooks.session import WRAPPED
-from pip_retry_patch.store import files
-from pip_retry_patch.wrapping.fail_open import wrapt_directory
+from pip_retry_patch.store.kept import Store
+from pip_retry_patch.wrapping import spec_of_wrapt
+
+_IN_PLACE, _MISSING = "in place", "this pip has none"
 
 
 def describe() -> dict[str, Any]:
@@ -36,19 +38,15 @@ def describe() -> dict[str, Any]:
         command.get_default_session(options)
     urllib3 = internal["network.session"].urllib3
     found, items = read_settings("pip"), configured_by_file("pip")
-    library = Library("pip", found)
-    directory = library.directory(options.cache_dir)
-    partials_of = list(files.entries(directory)) if directory else []
-    hooks = {
-        "HTTPConnectionPool.urlopen": _state(urllib3.connectionpool, "HTTPConnectionPool.urlopen")
-    }
+    directory = files.directory(found, options.cache_dir)
+    count, size = Store(directory, found.partials_size).left_over() if directory else (0, 0)
+    hooks = {}
     for module, path, _ in WRAPPED:
         try:
             hooks[path] = _state(importlib.import_module(f"pip._internal.{module}"), path)
         except ImportError:
             hooks[path] = _MISSING
-    needed = ("HTTPConnectionPool.urlopen", "PipSession.request")
-    guarded = all(hooks[path] == _IN_PLACE for path in needed)
+    guarded = hooks["PipSession.request"] == _IN_PLACE
     return {
         "pip": pip.__version__,
         "pip_path": os.path.dirname(str(pip.__file__)),
@@ -60,15 +58,12 @@ def describe() -> dict[str, Any]:
         "settings": settings.table(found, settings.origins(items)),
         "complaints": list(found.complaints),
         "kept": {
-            "directory": str(directory) if directory else None,
-            "trouble": library.trouble(),
-            "files": len(partials_of),
-            "size": sum(status.st_size for _, status in partials_of),
+            "directory": directory,
+            "trouble": files.trouble(found),
+            "files": count,
+            "size": size,
         },
     }
-
-
-_IN_PLACE, _MISSING = "in place", "this pip has none"
 
 
 def _state(module: Any, path: str) -> str:
@@ -83,6 +78,6 @@ def _state(module: Any, path: str) -> str:
 
 def _version_of_wrapt() -> str:
     """By its metadata, for of wrapt only one module need have been imported."""
-    home = os.path.dirname(wrapt_directory())
+    home = os.path.dirname(os.path.dirname(str(spec_of_wrapt().origin)))
     found = importlib.metadata.distributions(name="wrapt", path=[home])
     return next((each.version for each in found), "of an unknown version")

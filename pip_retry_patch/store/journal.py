@@ -1,17 +1,18 @@
 """The journal: one JSON line for each thing that happened to a download (`retry-patch-log`).
 
-docs/history.md is its schema. Many pips may share one file: each line is one write to a file that
-was opened to append (POSIX: such writes do not mix). No line holds credentials, nor the query
-of a URL. Nothing here is loaded where the setting is not made.
+docs/history.md is its schema. Many pips may share one file. No line holds credentials, nor the
+query of a URL. Nothing here is loaded where the setting is not made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import stat
 import time
 from typing import Any, Callable
+
+from pip_retry_patch.store import writer
 
 VERSION = 1
 
@@ -23,51 +24,40 @@ class Journal:
     """Appends to one file, and never raises: what cannot be written is complained of once.
 
     :param pip: its version.
-    :param complain: takes the error, the first time that nothing can be written.
+    :param complain: takes the reason, the first time that a line cannot be written.
     """
 
     def __init__(
         self, path: str, pip: str, complain: Callable[[str], None], largest: int = LARGEST
     ) -> None:
-        self._path = path
+        folder, name = os.path.split(path)
+        self._path = os.path.join(os.path.realpath(folder), name)
         self._pip = pip
         self._complain = complain
         self._largest = largest
         self._run = f"{os.getpid():x}-{time.time_ns():x}"
+        self._patience = 1.0  # seconds to wait for others; none, once that was in vain
         self._failed = False
 
-    def note(
-        self,
-        kind: str,
-        file: str,
-        host: str,
-        offset: int = 0,
-        total: int | None = None,
-        seconds: float = 0.0,
-        outcome: str = "",
-        again: int = 0,
-    ) -> None:
+    def note(self, event: str, name: str, host: str, **facts: Any) -> None:
         """Write a line.
 
-        :param kind: interruption, wait, mirror, fresh or end.
-        :param file: what a user calls it. `host`: without credentials.
-        :param offset: bytes that had arrived, of `total`.
-        :param outcome: why it was interrupted, or what became of it.
-        :param again: bytes that were fetched twice.
+        :param event: interruption, wait, mirror, fresh or end.
+        :param name: what a user calls the file. `host`: without credentials.
+        :param facts: `offset`: bytes that had arrived, of `total`. `outcome`: why it was
+            interrupted, or what became of it. `seconds`: how long it took. `again`: bytes that
+            were fetched twice.
         """
-        line: dict[str, Any] = {
+        line = {
             "v": VERSION,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "run": self._run,
             "pip": self._pip,
-            "file": file,
+            "file": name,
             "host": host,
-            "kind": kind,
-            "offset": offset,
-            "total": total,
-            "seconds": round(seconds, 1),
-            "outcome": outcome,
-            "again": again,
+            "kind": event,
+            **{"offset": 0, "total": None, "outcome": "", "again": 0, **facts},
+            "seconds": round(facts.get("seconds", 0.0), 1),
         }
         try:
             self._append((json.dumps(line) + "\n").encode("ascii"))
@@ -77,22 +67,17 @@ class Journal:
                 self._complain(getattr(why, "strerror", None) or str(why))
 
     def _append(self, line: bytes) -> None:
-        handle = self._open()
-        try:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError("it is not a file")
-            there = os.stat(self._path)
-            if status.st_size > self._largest and there.st_ino == status.st_ino:
-                # Not if another pip has renamed it since.
-                os.replace(self._path, f"{self._path}.1")
-                os.close(handle)
-                handle = self._open()
-            os.write(handle, line)
-        finally:
-            os.close(handle)
+        writer.check_directory(os.path.dirname(self._path))
+        with writer.locked(self._path, self._patience) as held:
+            if held:
+                # Windows renames no file that somebody reads: then it grows until the next line.
+                with contextlib.suppress(OSError):
+                    self._rotate()
+            else:
+                self._patience = 0.0
+            writer.append(self._path, line)
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        # A pipe that nobody reads must not make pip wait.
-        return os.open(self._path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    def _rotate(self) -> None:
+        writer.check(self._path)
+        if os.path.getsize(self._path) > self._largest:
+            os.replace(self._path, f"{self._path}.1")

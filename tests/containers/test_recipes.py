@@ -251,7 +251,7 @@ def test_a_volume_keeps_partials_between_containers(base: str, engine: Engine) -
     volume = scratch(Path("/"))
     volume.chmod(0o777)
     options = ["--read-only", "--tmpfs=/tmp", "--user=65534", f"--volume={volume}:/partials"]
-    options += ["--env=PIP_RETRY_PATCH_PARTIALS_DIR=/partials", "--env=PIP_RETRY_PATCH_ATTEMPTS=1"]
+    options += ["--env=PIP_RETRY_PATCH_PARTIALS=/partials", "--env=PIP_RETRY_PATCH_ATTEMPTS=1"]
     away = Package("demo", SIZE, [Cut(SIZE // 2), Busy(), Busy()])
     with Lab([away]) as lab:
         engine.offer("image", base, lab.index_url)

@@ -120,7 +120,7 @@ def test_a_misspelt_setting_and_a_useless_directory_are_one_warning_each(
     file.write_text("")
     env: dict[str, programs.Argument] = {
         "PIP_RETRY_PATCH_PATIANCE": "5",
-        "PIP_RETRY_PATCH_PARTIALS_DIR": file,
+        "PIP_RETRY_PATCH_PARTIALS": file,
     }
     with Lab([Package("demo", SIZE)]) as lab:
         done = Download(environment, lab, certificates, env=env)
@@ -128,7 +128,7 @@ def test_a_misspelt_setting_and_a_useless_directory_are_one_warning_each(
         misspelt, useless = done.run.warnings("retry-patch")
         assert "retry-patch-patiance" in misspelt
         assert "Did you mean retry-patch-patience?" in misspelt
-        assert "retry-patch-partials-dir" in useless and "it is not a directory" in useless
+        assert "retry-patch-partials" in useless and "it is not a directory" in useless
         plain = Download(bare(pip, python), lab, certificates, env=env)
         plain.assert_right()
         assert not plain.run.warnings("retry-patch")

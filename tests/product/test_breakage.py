@@ -69,7 +69,7 @@ def raising(source: str, function: ast.FunctionDef) -> str:
     return "".join(lines)
 
 
-LOADED_BEFORE_ANY_FORK = ("__init__.py", "arming/__init__.py", "arming/trigger.py")
+LOADED_BEFORE_ANY_FORK = ("__init__.py", "trigger.py")
 
 
 @each_pip
@@ -255,7 +255,7 @@ def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(
             return environment.run(*arguments, "--cache-dir", disk / "cache", env=env)
 
         def undecided(*arguments: Argument) -> Outcome:
-            return run(*arguments, PIP_RETRY_PATCH_PARTIALS_DIR=disk, PYTHONDONTWRITEBYTECODE="1")
+            return run(*arguments, PIP_RETRY_PATCH_PARTIALS=disk, PYTHONDONTWRITEBYTECODE="1")
 
         broken.assert_starts_silently()
         for pip_there in (run, undecided):

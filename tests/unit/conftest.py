@@ -13,7 +13,7 @@ settings.load_profile("unhurried")
 # They fork, change users, and lock with fcntl. What they are about is shown for Windows by
 # store/test_systems.py, with its locks handed in.
 POSIX = [
-    "arming/test_written_links.py",
+    "commands/test_written_links.py",
     "fuzz/test_store.py",
     "hooks/test_library.py",
     "store/test_directory.py",

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.settings import (
-    Settings,
-    flatten,
-    index_of_mirrors,
-    origins,
-    read,
-    table,
-)
+from pip_retry_patch.settings import Settings, index_of_mirrors, origins, read, table
+
+
+def same(found: Settings, **wanted: object) -> bool:
+    return vars(found) == {**vars(Settings()), "complaints": (), **wanted}
 
 
 def test_nothing_set_means_the_defaults() -> None:
     """As docs/settings.md has them."""
-    assert read([])._asdict() == {
+    assert read([]).partials_dir == ""
+    assert vars(read([])) == {
         "enabled": True,
         "patience": 120.0,
         "first_contact": 30.0,
@@ -27,9 +25,7 @@ def test_nothing_set_means_the_defaults() -> None:
         "mirrors": (),
         "stale": False,
         "partials": True,
-        "partials_dir": "",
         "partials_size": 5_000_000_000,
-        "partials_days": 7.0,
         "log": "",
         "complaints": (),
     }
@@ -45,44 +41,44 @@ def test_environment_outranks_the_commands_section_outranks_global() -> None:
         ("install.retry-patch-patience", "30"),
         ("global.timeout", "5"),
     ]
-    assert read(items, "download") == Settings(patience=20.5, attempts=3)
-    assert read(items, "install") == Settings(patience=30.0, attempts=3)
-    assert read(items) == Settings(patience=10.0, attempts=3)
+    assert same(read(items, "download"), patience=20.5, attempts=3)
+    assert same(read(items, "install"), patience=30.0, attempts=3)
+    assert same(read(items), patience=10.0, attempts=3)
 
 
 @pytest.mark.parametrize("word", ["0", "off", "no", "false", "Off", "N", " f "])
 def test_off_as_pip_spells_it(word: str) -> None:
-    assert read([("global.retry-patch", word)]) == Settings(enabled=False)
+    assert same(read([("global.retry-patch", word)]), enabled=False)
 
 
 @pytest.mark.parametrize("word", ["1", "on", "yes", "TRUE", "y", "t"])
 def test_on_as_pip_spells_it(word: str) -> None:
-    assert read([(":env:.retry-patch", word)]) == Settings()
+    assert same(read([(":env:.retry-patch", word)]), enabled=True)
 
 
 @pytest.mark.parametrize("word", ["all", "ALL", " All "])
 def test_every_index_or_any(word: str) -> None:
-    assert read([("global.retry-patch-indexes", word)]) == Settings(indexes="all")
-    assert read([("global.retry-patch-indexes", "Any")]) == Settings()
+    assert same(read([("global.retry-patch-indexes", word)]), indexes="all")
+    assert same(read([("global.retry-patch-indexes", "Any")]), indexes="any")
 
 
 def test_an_empty_value_is_no_value() -> None:
-    assert read([(":env:.retry-patch", ""), (":env:.retry-patch-attempts", "")]) == Settings()
+    assert same(read([(":env:.retry-patch", ""), (":env:.retry-patch-attempts", " ")]))
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "1e999", "1,5", "0x10"])
 def test_a_nonsense_number_is_one_clear_line_and_the_default(value: str) -> None:
     for key, default in (("retry-patch-patience", "120"), ("retry-patch-attempts", "8")):
         found = read([(f"global.{key}", value)])
-        assert found[:3] == Settings()[:3]
         (line,) = found.complaints
+        assert same(found, **{key.rpartition("-")[2]: float(default)}, complaints=(line,))
         assert key in line and value in line and default in line and "\n" not in line
 
 
 def test_a_nonsense_switch_and_a_broken_attempt_count_are_said() -> None:
     found = read([("global.retry-patch", "maybe\x1b[31m"), ("global.retry-patch-attempts", "2.5")])
-    assert found[:3] == Settings()[:3]
     switch, attempts = found.complaints
+    assert same(found, complaints=(switch, attempts))
     assert "retry-patch must be on or off" in switch and "\x1b" not in switch
     assert "whole number" in attempts
 
@@ -90,25 +86,25 @@ def test_a_nonsense_switch_and_a_broken_attempt_count_are_said() -> None:
 def test_newer_pips_give_one_mapping_for_each_file() -> None:
     older = [("global.retry-patch", "off"), (":env:.retry-patch-attempts", "2")]
     newer = [("/etc/pip.conf", {older[0][0]: older[0][1]}), (":env:", dict([older[1]]))]
-    assert list(flatten(older)) == older
-    assert list(flatten(newer)) == older
+    assert same(read(older), enabled=False, attempts=2)
+    assert same(read(newer), enabled=False, attempts=2)
 
 
 def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
-    found = read(
-        [
-            ("global.retry-patch-partials", "off"),
-            ("global.retry-patch-partials-dir", f"{tmp_path}/a/../b/"),
-            ("global.retry-patch-partials-size", "1.5 GB"),
-            ("global.retry-patch-partials-days", "0.5"),
-        ]
-    )
-    assert found == Settings(
-        partials=False,
-        partials_dir=str(tmp_path / "b"),
-        partials_size=1_500_000_000,
-        partials_days=0.5,
-    )
+    key, size = "global.retry-patch-partials", ("global.retry-patch-partials-size", "1.5 GB")
+    there = read([(key, f"{tmp_path}/a/../b/"), size])
+    wanted = {"partials_dir": str(tmp_path / "b"), "partials_size": 1_500_000_000}
+    assert same(there, partials=True, **wanted)
+    assert table(there, {})["retry-patch-partials"]["value"] == str(tmp_path / "b")
+    assert same(read([(key, "off")]), partials=False)
+    assert same(read([(key, "on")]), partials=True)
+
+
+@pytest.mark.parametrize("gone", ["dir", "days"])
+def test_a_setting_of_an_earlier_version_is_told_with_what_replaces_it(gone: str) -> None:
+    (line,) = read([(f":env:.retry-patch-partials-{gone}", "/x")]).complaints
+    assert f"no setting retry-patch-partials-{gone}." in line
+    assert "Did you mean retry-patch-partials?" in line
 
 
 @pytest.mark.parametrize(
@@ -127,10 +123,9 @@ def test_sizes_have_a_unit(text: str, size: int) -> None:
         ("partials-size", "700"),
         ("partials-size", "9" * 400 + " GB"),
         ("partials-size", "1e9 GB"),
-        ("partials-days", "9" * 400),
         ("attempts", "1e3"),
-        ("partials-dir", "relative/path"),
-        ("partials-days", "week"),
+        ("partials", "relative/path"),
+        ("log", "relative/path"),
         ("partials", "2"),
     ],
 )
@@ -138,7 +133,7 @@ def test_nonsense_about_what_is_kept_is_said(key: str, value: str) -> None:
     found = read([(f"global.retry-patch-{key}", value)])
     (line,) = found.complaints
     assert f"retry-patch-{key} must be" in line
-    assert found._replace(complaints=()) == Settings()
+    assert same(found, complaints=(line,))
 
 
 def test_mirrors_as_pip_writes_lists() -> None:
@@ -183,7 +178,7 @@ def test_mirrors_are_for_the_index_that_is_set_beside_them(
     ("key", "meant"),
     [
         ("retry-patch-patiance", "Did you mean retry-patch-patience?"),
-        ("retry-patch-partial-dir", "Did you mean retry-patch-partials-dir?"),
+        ("retry-patch-partial-size", "Did you mean retry-patch-partials-size?"),
         ("retry-patch-\x1b[31mzzzzzzzzzzzzzzzzzzzzzzzz", "retry-patch-?[31mz"),
     ],
 )
@@ -193,7 +188,7 @@ def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: s
 
 
 def test_what_the_environment_says_of_venvs_is_no_misspelt_setting() -> None:
-    assert read([(":env:.retry-patch-venvs", "1")]) == Settings()
+    assert same(read([(":env:.retry-patch-venvs", "1")]))
 
 
 def test_the_table_shows_mirrors_without_credentials() -> None:
@@ -210,19 +205,19 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
         ("global.retry-patch-patience", "10"),
         ("install.retry-patch-patience", "20"),
         ("global.retry-patch-attempts", "1"),
-        (":env:.retry-patch-partials-dir", "/x"),
+        (":env:.retry-patch-partials", "/x"),
         (":env:.retry-patch-log", ""),
     ]
     assert origins(merged, "install") == {
         "retry-patch-patience": "[install] in pip's configuration",
         "retry-patch-attempts": "[global] in pip's configuration",
-        "retry-patch-partials-dir": "PIP_RETRY_PATCH_PARTIALS_DIR",
+        "retry-patch-partials": "PIP_RETRY_PATCH_PARTIALS",
     }
     newer = [("/etc/pip.conf", dict(merged[:1])), (":env:", dict(merged[3:4]))]
     found = origins(newer)
     assert found == {
         "retry-patch-patience": "[global] in /etc/pip.conf",
-        "retry-patch-partials-dir": "PIP_RETRY_PATCH_PARTIALS_DIR",
+        "retry-patch-partials": "PIP_RETRY_PATCH_PARTIALS",
     }
     shown = table(Settings(patience=10.0), found)
     assert shown["retry-patch-patience"] == {"value": 10.0, "origin": "[global] in /etc/pip.conf"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,11 @@ def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> Non
     environment = armed(pip, python)
     config = environment.fresh_dir() / "pip.conf"
     config.write_text("[global]\nretry-patch-patience = 300\nretry-patch-attempts = many\n")
-    env: dict[str, Argument] = {"PIP_CONFIG_FILE": config, "PIP_RETRY_PATCH_PARTIALS_DAYS": "3"}
+    env: dict[str, Argument] = {"PIP_CONFIG_FILE": config, "PIP_RETRY_PATCH_PARTIALS_SIZE": "3 MB"}
     said = command(environment, "status", "--json", **env)
     assert (said.returncode, said.stderr) == (0, "")
     found: dict[str, Any] = json.loads(said.stdout)
-    assert found["guarded"] is True
+    assert found["guarded"] is True and found["tried"] == "healed"
     assert found["pip"] == environment.pip_version
     assert found["python"] == environment.python_version
     assert [Path(p).name for p in found["armed_by"]] == ["pip_retry_patch.pth"]
@@ -57,8 +59,8 @@ def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> Non
     assert found["settings"]["retry-patch-patience"]["value"] == 300
     origin = found["settings"]["retry-patch-patience"]["origin"]
     assert origin.startswith("[global] in /") and origin.endswith(f"/{config.name}")
-    days = found["settings"]["retry-patch-partials-days"]
-    assert days == {"value": 3, "origin": "PIP_RETRY_PATCH_PARTIALS_DAYS"}
+    size = found["settings"]["retry-patch-partials-size"]
+    assert size == {"value": 3_000_000, "origin": "PIP_RETRY_PATCH_PARTIALS_SIZE"}
     assert found["settings"]["retry-patch"] == {"value": True, "origin": "default"}
     (complaint,) = found["complaints"]
     assert "retry-patch-attempts" in complaint
@@ -74,6 +76,11 @@ def test_status_says_when_pip_is_not_guarded(pip: str, python: str, armed: Facto
     off = command(environment, "status", PIP_RETRY_PATCH="0")
     assert off.returncode == 1
     assert "does NOT guard" in off.stdout and "It is switched off." in off.stdout
+    # What is in place may do nothing: pip was told not to retry.
+    vain = command(environment, "status", "--json", PIP_RETRIES="0")
+    found = json.loads(vain.stdout)
+    assert vain.returncode == 1 and not found["guarded"] and found["tried"] != "healed"
+    assert found["hooks"]["PipSession.request"] == "in place"
     bare = child(environment)
     other = command(environment, "status", "--python", bare.python)
     assert other.returncode == 1
@@ -86,8 +93,8 @@ def test_status_says_when_pip_is_not_guarded(pip: str, python: str, armed: Facto
 @MAIN
 def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -> None:
     environment = environments.fresh_environment(pip, python, armed=True)
-    hashes = environment.site_packages / "pip" / "_internal" / "utils" / "hashes.py"
-    hashes.write_text(hashes.read_text().replace("check_against_path(", "check_file("))
+    for path in (environment.site_packages / "pip" / "_internal").rglob("*.py"):
+        path.write_text(path.read_text().replace("check_against_path(", "check_file("))
     found = json.loads(command(environment, "status", "--json").stdout)
     assert found["guarded"]
     assert found["hooks"]["Hashes.check_against_path"] == "this pip has none"
@@ -97,6 +104,18 @@ def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -
     assert said.returncode == 1
     found = json.loads(said.stdout)
     assert not found["guarded"] and "RuntimeError: broken" in found["reason"]
+
+
+@MAIN
+def test_a_broken_wrapt_is_not_called_missing(pip: str, python: str) -> None:
+    environment = environments.fresh_environment(pip, python, armed=True)
+    wrapt = environment.site_packages / "wrapt"
+    (wrapt / "__init__.py").write_text("raise ImportError('half of it')\n")
+    said = command(environment, "status")
+    assert said.returncode == 1 and said.stderr.count("\n") == 1
+    assert re.search(r"wrapt, which it needs, is broken \(\d[\w.]*\): .*half of it", said.stderr)
+    shutil.rmtree(wrapt)
+    assert "wrapt, which it needs, is missing" in command(environment, "status").stderr
 
 
 @SOME
@@ -116,7 +135,7 @@ def test_purge_removes_what_is_kept_and_says_where(
     store = environment.fresh_dir() / "store"
     env: dict[str, Argument] = {
         "PIP_NO_CACHE_DIR": "1",
-        "PIP_RETRY_PATCH_PARTIALS_DIR": store,
+        "PIP_RETRY_PATCH_PARTIALS": store,
     }
     with Lab([Package("demo", SIZE, [Cut(THIRD * 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, env=env).assert_clear_error()
@@ -137,11 +156,14 @@ def test_status_and_purge_give_the_one_reason_why_nothing_is_kept(
     environment = armed(pip, python)
     file = environment.fresh_dir() / "file"
     file.touch()
-    named: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_DIR": file}
+    named: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS": file}
     for env, why in (
         ({"PIP_NO_CACHE_DIR": "1"}, "pip has no cache directory that it may use here"),
-        (named, "retry-patch-partials-dir cannot be used: it is not a directory"),
-        ({**named, "PIP_RETRY_PATCH_PARTIALS": "off"}, "retry-patch-partials is off"),
+        (named, "retry-patch-partials cannot be used: it is not a directory"),
+        (
+            {"PIP_RETRY_PATCH_PARTIALS": "off", "PIP_NO_CACHE_DIR": "1"},
+            "retry-patch-partials is off",
+        ),
     ):
         shown = command(environment, "status", **env).stdout.split("partial downloads\n")[1]
         assert shown.startswith(f"  none are kept: {why}\n")

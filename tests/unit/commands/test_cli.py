@@ -14,11 +14,7 @@ from typing import Callable
 import pytest
 
 import pip_retry_patch
-from pip_retry_patch.arming import links
-from pip_retry_patch.commands import cli, environment, selftest
-from tests.support.lab.faults import Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
+from pip_retry_patch.commands import cli, environment, selftest, server, status
 
 Output = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -59,10 +55,11 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ('{"armed": false, "pip": "24.0", "pth": []}', "has neither a link nor"),
-        ('{"armed": false, "pip": "24.0", "pth": ["x.pth"]}', "does not obey"),
-        ('{"armed": true, "pip": null, "wrapt": true}', "no pip"),
-        ('{"armed": true, "pip": "24.0", "wrapt": false}', "wrapt"),
+        ('{"armed": false, "pip": "24.0", "armed_by": []}', "has neither a link nor"),
+        ('{"armed": false, "pip": "24.0", "armed_by": ["x.pth"]}', "does not obey"),
+        ('{"pip": null}', "no pip"),
+        ('{"armed": true, "pip": "24.0", "lacks": "missing"}', "wrapt, which it needs, is missing"),
+        ("[]", "does not start well: []"),
         ("Fatal Python error", "Fatal Python error"),
         ("", "does not start well"),
     ],
@@ -104,25 +101,44 @@ def test_selftest_interrupted_is_silent(
 def test_the_file_is_compared_with_the_original(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    package = Package("p", 1000, [Cut(5)])
-    with Lab([package]) as lab:
+    package = server.Package("p", 1000)
+    with server.Server([package]) as index:
         monkeypatch.setattr(selftest, "run", answering(""))
-        assert "No such file" in selftest.download("python", lab, package, tmp_path, {}).problem
-        file = tmp_path / "p" / lab.filename("p")
+        assert "No such file" in selftest.download("python", index, package, tmp_path, {}).problem
+        file = tmp_path / "p" / package.filename
         file.parent.mkdir()
-        file.write_bytes(lab.wheel("p")[:-1])
-        assert "differs" in selftest.download("python", lab, package, tmp_path, {}).problem
-        file.write_bytes(lab.wheel("p"))
-        assert selftest.download("python", lab, package, tmp_path, {}).problem == ""
+        file.write_bytes(package.wheel()[:-1])
+        assert "differs" in selftest.download("python", index, package, tmp_path, {}).problem
+        file.write_bytes(package.wheel())
+        assert selftest.download("python", index, package, tmp_path, {}).problem == ""
         monkeypatch.setattr(selftest, "run", answering("", code=3))
-        assert selftest.download("python", lab, package, tmp_path, {}).problem == "exit 3"
+        assert selftest.download("python", index, package, tmp_path, {}).problem == "exit 3"
+
+
+def test_only_a_pip_that_heals_is_guarded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pip(command: list[str], directory: Path, *_: object, **__: object) -> object:
+        if came is not None:
+            (directory / "pip_retry_patch_status-1.0-py3-none-any.whl").write_bytes(came)
+        return subprocess.CompletedProcess(command, 0, "")
+
+    right = server.Package("pip-retry-patch-status", 100_000).wheel()
+    monkeypatch.setattr(status, "run", pip)
+    for came, words in ((right, "healed"), (right[:-1], "another file came"), (None, "not tried")):
+        assert status.try_pip("python").startswith(words)
+    monkeypatch.setattr(status, "describe", lambda _: {"guarded": True, "armed_by": []})
+    assert cli.main(["status", "--json"]) == 1
+    assert '"guarded": false' in capsys.readouterr().out
+    came = right
+    assert cli.main(["status", "--json"]) == 0
 
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])
 def test_a_path_is_shown_whatever_the_code_page_lacks(encoding: str, tmp_path: Path) -> None:
     directory = tmp_path / "Müller_Мария_山田"
-    (directory / links.PYTHONS[0]).parent.mkdir(parents=True)
-    (directory / links.PYTHONS[0]).touch()
+    (directory / environment.PYTHONS[0]).parent.mkdir(parents=True)
+    (directory / environment.PYTHONS[0]).touch()
     done = subprocess.run(
         [sys.executable, "-m", "pip_retry_patch", "unlink", str(directory)],
         env={
@@ -164,14 +180,14 @@ def test_what_cannot_be_removed_is_left_without_a_word(
         raise PermissionError(errno.EACCES, "it is being used by another process")
 
     with environment.temporary_directory() as directory:
-        Path(directory, "open").touch()
+        (directory / "open").touch()
         monkeypatch.setattr(os, "unlink", refused)
     monkeypatch.undo()
-    assert Path(directory, "open").exists() and capsys.readouterr() == ("", "")
+    assert (directory / "open").exists() and capsys.readouterr() == ("", "")
     shutil.rmtree(directory)
     with environment.temporary_directory() as directory:
-        Path(directory, "closed").touch()
-    assert not Path(directory).exists()
+        (directory / "closed").touch()
+    assert not directory.exists()
 
 
 def test_pip_is_run_away_from_the_users_settings(
@@ -181,7 +197,7 @@ def test_pip_is_run_away_from_the_users_settings(
     for name in spoilers:
         monkeypatch.setenv(name, "spoiled")
     done = environment.run(
-        [sys.executable, "-c", "import os; print(os.getcwd(), os.environ)"], tmp_path, 60
+        [sys.executable, "-c", "import os; print(os.getcwd(), os.environ)"], tmp_path
     )
     assert "spoiled" not in done.stdout
     assert "PIP_CONFIG_FILE" in done.stdout
@@ -203,7 +219,7 @@ def test_pip_is_run_away_from_the_users_settings(
     ],
 )
 def test_last_words(output: str, words: str) -> None:
-    assert selftest.last_words(output) == words
+    assert environment.last_words(output) == words
 
 
 def test_a_python_is_named_by_a_relative_path_or_by_its_environment(

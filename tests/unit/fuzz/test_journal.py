@@ -130,7 +130,8 @@ def test_what_is_noted_is_one_line_and_is_read_back(tmp_path: Path) -> None:
         path.unlink(missing_ok=True)
         journal = Journal(str(path), "24.0", pytest.fail)
         for _ in range(2):
-            journal.note("wait", file, host, offset, total, 0.04, outcome)
+            facts = {"offset": offset, "total": total, "seconds": 0.04, "outcome": outcome}
+            journal.note("wait", file, host, **facts)
         assert path.read_bytes().count(b"\n") == 2
         for line in entries(path):
             assert (line["file"], line["host"], line["outcome"]) == (file, host, outcome)

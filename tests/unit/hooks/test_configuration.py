@@ -23,6 +23,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", str(path))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(sys, "argv", ["pip", "--quiet", "download", "demo"])
+    importlib.import_module("pip._internal.cli.main_parser")  # as a pip has it
     return path
 
 
@@ -34,7 +35,8 @@ def test_pips_files_and_environment_are_read_for_the_command(
         "[download]\nretry-patch-patience = 20\n[install]\nretry-patch-patience = 30\n"
     )
     monkeypatch.setenv("PIP_RETRY_PATCH_STALE", "on")
-    assert configuration.read_settings("pip") == Settings(patience=20.0, attempts=1, stale=True)
+    found, wanted = configuration.read_settings("pip"), Settings(patience=20.0, attempts=1)
+    assert vars(found) == {**vars(wanted), "stale": True, "complaints": ()}
     origins = configuration.origins_of_settings("pip")
     assert origins["retry-patch-stale"] == "PIP_RETRY_PATCH_STALE"
     assert origins["retry-patch-patience"].startswith("[download] in ")
@@ -45,6 +47,37 @@ def test_pips_files_and_environment_are_read_for_the_command(
     assert configuration.read_settings("pip").patience == 10.0
     monkeypatch.setattr(sys, "argv", ["download"])
     assert configuration.configured("pip")[1] is None, "the first word is pip's own name"
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("--cache-dir cache download x", "download"),
+        ("--log check -vv --trusted-host list --retries 3 install x", "install"),
+        ("--python=x --version download", "download"),
+        ("--retries many download x", None),
+        ("--no-such-option download x", None),
+        ("freeze-all", None),
+        ("", None),
+    ],
+)
+def test_the_command_is_the_one_that_pip_parses(
+    words: str,
+    command: str | None,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pip", *words.split()])
+    assert configuration.configured("pip")[1] == command
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_a_command_line_of_pips_none_is_guessed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "pip._internal.cli.main_parser")
+    assert configuration.configured("pip")[1] is None
 
 
 def test_isolated_means_without_the_environment(

@@ -125,12 +125,12 @@ def test_what_is_kept_of_what(tmp_path: Path) -> None:
 
 
 def test_each_cache_of_a_run_has_one_directory(tmp_path: Path) -> None:
-    found = library(partials_size=77, partials_days=2.0)
+    found = library(partials_size=77)
     one, again = (found.shelf(Session(tmp_path), KEY) for _ in range(2))
     other = found.shelf(Session(tmp_path / "x"), KEY)
     assert one and again and other
     assert one._directory is again._directory is not other._directory
-    assert one._directory._limits == (77, 2 * 86400)
+    assert one._directory._limits == (77, 7 * 86400)
 
 
 def test_how_often_pip_writes_a_file_on_the_disk_of_the_store(

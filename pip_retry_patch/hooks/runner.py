@@ -10,14 +10,17 @@ import atexit
 import functools
 import os
 import shutil
+import sys
 import tempfile
+from importlib.machinery import PathFinder
 
-from pip_retry_patch.wrapping.fail_open import wrapt_directory
+from pip_retry_patch.hooks.configuration import read_settings
 
 # In the other Python only the two packages can be imported from here, if it has none itself, and
 # nothing here counts as installed there. The other Python may be any, even one that is too old for
 # pip: pip's own runner then says so. It finds its path and its name as without us.
 RUNNER = """\
+# -*- coding: utf-8 -*-
 import os
 import runpy
 import sys
@@ -47,17 +50,23 @@ runpy.run_path(runnable, run_name="__main__")
 
 
 @functools.lru_cache(maxsize=None)
-def runner(runnable: str) -> str:
+def runner(pip: str, runnable: str) -> str:
     """Write the file to run instead of `runnable`; it is removed when this process ends.
 
-    :raises Exception: there is no place for it, or wrapt is missing.
+    :param pip: the package whose pip asks; where its settings switch us off, it is left alone.
+    :raises Exception: there is no place for the file, or wrapt is missing.
     """
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    directories = {"pip_retry_patch": ours, "wrapt": wrapt_directory()}
-    homes = {name: os.path.dirname(directory) for name, directory in directories.items()}
+    if not read_settings(pip).enabled:
+        return runnable
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    wrapt = PathFinder.find_spec("wrapt", [*sys.path, ours])
+    if wrapt is None or not wrapt.origin:
+        raise ImportError("wrapt is missing")
+    home = os.path.dirname(os.path.dirname(os.path.abspath(wrapt.origin)))
+    homes = {"pip_retry_patch": ours, "wrapt": home}
     directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = os.path.join(directory, "__pip-runner__.py")
     with open(path, "w", encoding="utf-8") as file:
-        file.write("# -*- coding: utf-8 -*-\n" + RUNNER.format(homes=homes, runnable=runnable))
+        file.write(RUNNER.format(homes=homes, runnable=runnable))
     return path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.arming import links
+from pip_retry_patch.commands import environment, links
 
 HOMES = [
     r"C:\Users\Jürgen Müller\AppData\Roaming\Python\Python312\site-packages",
@@ -50,22 +50,20 @@ def test_an_environments_python_is_found_in_each_layout(place: str, tmp_path: Pa
     python = tmp_path / place
     python.parent.mkdir()
     python.touch()
-    assert links.interpreter(tmp_path, WINDOWS) == python
-    with pytest.raises(links.LinkError, match="no virtual environment"):
-        links.interpreter(tmp_path, ("bin/python",))
-
-
-def test_without_a_python_the_usual_place_is_named(tmp_path: Path) -> None:
-    with pytest.raises(links.LinkError, match=r"Scripts.python\.exe"):
-        links.interpreter(tmp_path, WINDOWS)
+    assert environment.python_of(tmp_path, WINDOWS) == python
+    with pytest.raises(environment.UnableError, match="no virtual environment: there is no"):
+        links.site_packages(tmp_path / "other")
 
 
 @pytest.mark.parametrize("layout", ["Lib", "lib/python3.12"])
-def test_a_link_is_taken_back_in_each_layout(layout: str, tmp_path: Path) -> None:
+def test_a_link_is_taken_back_in_each_layout(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     packages = tmp_path / layout / "site-packages"
     packages.mkdir(parents=True)
-    made = links.link(packages)
-    assert links.unlink(tmp_path) == [made]
+    made = links.write(packages)
+    assert made.exists() and links.unlink([tmp_path], False) == 0
     assert not made.exists()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.arming import links
+import pip_retry_patch
+from pip_retry_patch.commands import environment, links
+from pip_retry_patch.store import writer
 
 # What is written down
 
@@ -21,82 +26,95 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "pip-retry-patch" / "links"
 
 
+def linked(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return links.write(path)
+
+
 def test_links_are_written_down_once_while_they_are_there(state: Path, tmp_path: Path) -> None:
     assert links.recorded() == []
-    made = []
-    for name in ("b", "a"):
-        (tmp_path / name).mkdir()
-        made.append(links.link(tmp_path / name))
-        assert made[-1] == tmp_path / name / links.NAME
-        links.record(made[-1])
-    links.record(made[0])
-    assert state.read_text().splitlines() == sorted(map(str, made))
-    assert links.recorded() == sorted(made)
+    made = [linked(tmp_path / name) for name in ("b", "a", "b")]
+    assert made[0] == tmp_path / "b" / links.NAME
+    assert state.read_text().splitlines() == sorted({str(path) for path in made})
+    assert links.recorded() == sorted(set(made))
     made[0].write_text(links.line("/another/base"))
     assert links.recorded() == [made[1]], "it leads elsewhere now"
     made[1].unlink()
-    links.record(made[0])
+    linked(tmp_path / "b")
     assert state.read_text().splitlines() == [str(made[0])], "what is gone is not kept"
 
 
-def test_what_cannot_be_written_down_is_only_missing(
-    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_environments_that_are_linked_at_once_are_all_written_down(
+    state: Path, tmp_path: Path
 ) -> None:
+    code = "import sys, pathlib; from pip_retry_patch.commands import links\n"
+    code += "sys.stdin.readline(); links.write(pathlib.Path(sys.argv[1]))"
+    root = str(Path(pip_retry_patch.__file__).parents[1])
+    running = []
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+        command = [sys.executable, "-c", code, str(tmp_path / str(number))]
+        env = {**os.environ, "PYTHONPATH": root}
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
+    for process in running:
+        process.communicate(b"go\n")
+    assert len(links.recorded()) == 20
+
+
+def test_what_cannot_be_written_down_is_only_missing(state: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("as it was")
     state.parent.mkdir(parents=True)
     state.symlink_to(victim)
-    links.record(tmp_path / "x")
+    assert linked(tmp_path / "x").exists()
     assert victim.read_text() == "as it was"
     state.unlink()
     state.write_bytes(b"\xff\xfe")
     assert links.recorded() == [], "a file of another program"
     state.unlink()
+    (state.parent / "links.lock").unlink()
     state.parent.rmdir()
     (tmp_path / "elsewhere").mkdir()
     state.parent.symlink_to(tmp_path / "elsewhere")
-    links.record(tmp_path / "x")
+    assert linked(tmp_path / "x").exists()
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_link_is_written_over_no_link_of_somebody_else(state: Path, tmp_path: Path) -> None:
+    victim, planted = tmp_path / "victim", tmp_path / links.NAME
+    victim.write_text("precious")
+    planted.symlink_to(victim)
+    with pytest.raises(OSError, match="not a plain file"):
+        links.write(tmp_path)
+    assert planted.is_symlink() and victim.read_text() == "precious" and not state.exists()
 
 
 def test_root_writes_nothing_into_the_home_of_another(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Path] = []
-
-    class Status:
-        st_uid = 1000
-
-    def stat(self: Path, **_: object) -> Status:
-        asked.append(self)
-        return Status()
-
-    monkeypatch.setattr("os.geteuid", lambda: 0, raising=False)
-    monkeypatch.setattr(Path, "exists", lambda self: self == tmp_path)
-    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    stat, owner = os.stat, [1000]
+    monkeypatch.setattr(
+        os, "stat", lambda path, **how: os.stat_result([*stat(path, **how)[:4], *owner, *[0] * 5])
+    )
     with pytest.raises(OSError, match="another user"):
-        links._check_owner(state.parent)
-    assert asked == [tmp_path], "the nearest directory that is there"
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    links._check_owner(state.parent)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    Status.st_uid = 0
-    links._check_owner(state.parent)
+        writer.check_directory(str(state.parent))
+    owner[0] = 0
+    writer.check_directory(str(state.parent))
 
 
 # Environments that are linked from birth
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_an_environment_is_linked_when_it_was_made(
+def test_an_environment_is_linked_before_pip_runs_in_it(
     named: bool, state: Path, tmp_path: Path
 ) -> None:
-    directory = tmp_path / "env"
     packages: list[Path] = []
 
     class EnvBuilder:
-        def create(self, env_dir: str) -> str:
-            places = {"base": str(env_dir), "platbase": str(env_dir)}
+        def setup_python(self, context: Any) -> str:
+            places = {"base": context.env_dir, "platbase": context.env_dir}
             scheme = "venv" if "venv" in sysconfig.get_scheme_names() else None
             found = sysconfig.get_path("purelib", scheme or sysconfig.get_default_scheme(), places)
             packages.append(Path(found))
@@ -105,11 +123,10 @@ def test_an_environment_is_linked_when_it_was_made(
 
     module = SimpleNamespace(EnvBuilder=EnvBuilder)
     links.watch_venv(module)
-    given = {"env_dir": str(directory)}
-    create: Any = module.EnvBuilder().create
-    assert (create(**given) if named else create(*given.values())) == "made"
+    context = SimpleNamespace(env_dir=str(tmp_path / "env"))
+    setup: Any = module.EnvBuilder().setup_python
+    assert (setup(context=context) if named else setup(context)) == "made"
     assert links.recorded() == [packages[0] / links.NAME]
-    assert links.unlink(directory) == [packages[0] / links.NAME]
 
 
 def test_what_virtualenv_makes_is_linked_as_well(
@@ -139,9 +156,10 @@ def test_an_environment_that_cannot_be_linked_is_made_all_the_same(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "_new_site_packages", lambda directory: 1 / 0)
-    module = SimpleNamespace(EnvBuilder=type("EnvBuilder", (), {"create": lambda self, at: at}))
+    setup = {"setup_python": lambda self, context: context.env_dir}
+    module = SimpleNamespace(EnvBuilder=type("EnvBuilder", (), setup))
     links.watch_venv(module)
-    assert module.EnvBuilder().create("at") == "at"
+    assert module.EnvBuilder().setup_python(SimpleNamespace(env_dir="at")) == "at"
 
 
 def test_an_environments_own_python_says_where_its_packages_are(tmp_path: Path) -> None:
@@ -153,11 +171,8 @@ def test_an_environments_own_python_says_where_its_packages_are(tmp_path: Path) 
         return tmp_path
 
     assert links.site_packages(answering("/env", "/usr", "/env/lib")) == Path("/env/lib")
-    with pytest.raises(links.LinkError, match="a Python itself, no virtual environment"):
+    with pytest.raises(environment.UnableError, match="a Python itself, no virtual environment"):
         links.site_packages(answering("/usr", "/usr", "/usr/lib"))
-    with pytest.raises(links.LinkError, match="does not start well"):
-        links.site_packages(answering("/env"))
-    (tmp_path / "bin" / "python").chmod(0)
     (tmp_path / "bin" / "python").write_text("")
-    with pytest.raises(links.LinkError, match="does not start well"):
+    with pytest.raises(environment.UnableError, match=r"does not start well|cannot be run"):
         links.site_packages(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.arming.runner import RUNNER
+from pip_retry_patch.hooks.runner import RUNNER
 
 WINDOWS = r"C:\Users\Мария\new\table\pip\__pip-runner__.py"
 

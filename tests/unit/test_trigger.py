@@ -12,18 +12,18 @@ from typing import Any, Iterator
 
 import pytest
 
-from pip_retry_patch.arming import trigger
+from pip_retry_patch import trigger
 
 NAME = "a_module_of_a_test"
 
 
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ModuleType]]:
-    """A module on the path, and what `await_venv` was told of."""
+    """A module on the path, and what we were told of."""
     found: list[ModuleType] = []
     (tmp_path / f"{NAME}.py").write_text("value = 5\nloader = __loader__\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(trigger, "await_venv", found.append)
+    monkeypatch.setattr(Finder, "told", found.append)
     yield found
     sys.modules.pop(NAME, None)
 
@@ -32,9 +32,10 @@ class Finder:
     """Stands for ours on sys.meta_path."""
 
     __name__ = "pip_retry_patch"
+    told: Any = None
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        return trigger.find_spec(name, path, target, "await_venv") if name == NAME else None
+        return trigger.find_spec(name, path, target, self.told) if name == NAME else None
 
 
 def imported(monkeypatch: pytest.MonkeyPatch, *finders: Any) -> ModuleType:
@@ -60,16 +61,16 @@ def test_a_finder_of_the_older_kind_is_passed_over(
 def test_what_nobody_finds_is_not_found(
     told: list[ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trigger.find_spec("no_module_of_anyone", None, None, "await_venv") is None
+    assert trigger.find_spec("no_module_of_anyone", None, None, told.append) is None
     spec = ModuleSpec(NAME, None)
     monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=lambda *_: spec)])
-    assert trigger.find_spec(NAME, None, None, "await_venv") is spec, "a namespace has no loader"
+    assert trigger.find_spec(NAME, None, None, told.append) is spec, "a namespace has no loader"
 
 
 def test_a_mistake_of_ours_leaves_the_module(
     told: list[ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trigger, "await_venv", lambda module: 1 / 0)
+    monkeypatch.setattr(Finder, "told", lambda self, module: 1 / 0)
     module: Any = imported(monkeypatch, Finder())
     assert module.value == 5 and not told
 
@@ -196,17 +197,14 @@ def test_a_pip_in_another_python_is_run_by_a_runner_of_ours(
     module = runnable(get_runnable_pip=lambda: "/pips/own/runner")
     asked: list[str] = []
 
-    def settings(pip: str) -> Any:
+    def ours(pip: str, path: str) -> str:
         asked.append(pip)
-        return SimpleNamespace(enabled=len(asked) == 1)
+        return f"ours of {path}"
 
-    monkeypatch.setattr("pip_retry_patch.hooks.configuration.read_settings", settings)
-    monkeypatch.setattr("pip_retry_patch.arming.runner.runner", lambda path: f"ours of {path}")
+    monkeypatch.setattr("pip_retry_patch.hooks.runner.runner", ours)
     trigger.await_subprocess(module)
-    assert module.get_runnable_pip() == "ours of /pips/own/runner"
-    assert module.get_runnable_pip() == "/pips/own/runner", "it is switched off"
-    assert asked == ["pip", "pip"]
-    monkeypatch.setattr("pip_retry_patch.hooks.configuration.read_settings", None)
+    assert module.get_runnable_pip() == "ours of /pips/own/runner" and asked == ["pip"]
+    monkeypatch.setattr("pip_retry_patch.hooks.runner.runner", None)
     assert module.get_runnable_pip() == "/pips/own/runner", "a mistake costs nothing else"
     older = runnable()
     trigger.await_subprocess(older)

@@ -1,4 +1,4 @@
-"""When to load what: lends the modules that are waited for a loader that tells us.
+"""From the first import of pip to its first session: when what of the guard is loaded.
 
 Until pip makes a session nothing of the guard is needed, and `pip --version` or `pip list` must not
 pay for it. Up to pip 24 such commands do import the session module, so its import alone is no
@@ -21,22 +21,20 @@ _VERBOSE = 15  # the level of `pip -v` since 21.1; before, that is DEBUG
 _PACKAGE = "pip_retry_patch"
 
 
-def find_spec(name: str, path: Any, target: Any, told: str) -> ModuleSpec | None:
+def find_spec(name: str, path: Any, target: Any, told: Callable[[Any], None]) -> ModuleSpec | None:
     """Find the module with everyone else's finders, and lend it a loader that tells us.
 
-    :param told: the function of this module that is called when it was imported.
+    :param told: is called with the module when it was executed.
     """
     for finder in sys.meta_path:
-        finds = getattr(finder, "find_spec", None)
         # By its name: a test runner may have thrown our module out of sys.modules and so made a
         # second one, and each would ask the other.
-        if finds is None or getattr(finder, "__name__", "") == _PACKAGE:
-            continue
-        spec: ModuleSpec | None = finds(name, path, target)
-        if spec is not None:
-            if spec.loader is not None:
-                spec.loader = _Loader(spec.loader, globals()[told])  # type: ignore[assignment]
-            return spec
+        if hasattr(finder, "find_spec") and getattr(finder, "__name__", "") != _PACKAGE:
+            spec: ModuleSpec | None = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader, told)  # type: ignore[assignment]
+                return spec
     return None
 
 
@@ -50,8 +48,7 @@ def be_asked_next(first: Callable[..., Any]) -> None:
 
     def find_spec_once(_: Any, name: str, path: Any = None, target: Any = None) -> Any:
         PathFinder.find_spec = original  # type: ignore[method-assign]
-        found = first(name, path, target)
-        return PathFinder.find_spec(name, path, target) if found is None else found
+        return first(name, path, target) or PathFinder.find_spec(name, path, target)
 
     PathFinder.find_spec = classmethod(find_spec_once)  # type: ignore[assignment,method-assign]
 
@@ -66,10 +63,9 @@ class _Loader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> Any:
         create = getattr(self._loader, "create_module", None)
-        module: ModuleType | None = create and create(spec)
-        return module
+        return create and create(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         # Leave nothing behind: importlib.resources and inspect will ask the module for its loader.
@@ -84,14 +80,21 @@ class _Loader:
         try:
             self._told(module)
         except Exception as why:
-            logger.debug("pip-retry-patch could not look at %s: %r", module, why)
+            _failed(f"looking at {module.__name__}", why)
+
+
+def _failed(where: str, why: Exception) -> None:
+    """Leave pip as it is, count that, and raise it in strict mode."""
+    from pip_retry_patch import wrapping
+
+    wrapping.note_failure(where, why)
 
 
 def await_purge(module: Any) -> None:
     """`pip cache` makes no session, and is rare: its hook is put in place at once."""
-    from pip_retry_patch.hooks import cache
+    from pip_retry_patch.hooks import files
 
-    cache.install_purge(module)
+    files.install_purge(module)
 
 
 def await_subprocess(module: Any) -> None:
@@ -109,14 +112,11 @@ def await_subprocess(module: Any) -> None:
     def get_runnable_pip() -> Any:
         runnable = original()
         try:
-            from pip_retry_patch.arming import runner
-            from pip_retry_patch.hooks import configuration
+            from pip_retry_patch.hooks import runner
 
-            pip = module.__name__.partition("._internal.")[0]
-            enabled = configuration.read_settings(pip).enabled
-            return runner.runner(runnable) if enabled else runnable
-        except Exception:
-            logger.debug("pip-retry-patch could not guard a pip of pip's", exc_info=True)
+            return runner.runner(module.__name__.partition("._internal.")[0], runnable)
+        except Exception as why:
+            _failed("guarding a pip of pip's", why)
             return runnable
 
     module.get_runnable_pip = get_runnable_pip
@@ -130,18 +130,17 @@ def await_session(module: Any) -> None:
     """
     session = module.PipSession
     original = session.__init__
-    waiting = True
+    waiting = [True]
 
     def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
-        nonlocal waiting
         if waiting:
-            waiting = False
+            waiting.clear()
             if session.__init__ is initialize:
                 session.__init__ = original
             try:
                 _install(module)
             except Exception as why:
-                logger.debug("pip-retry-patch could not guard pip: %r", why)
+                _failed("guarding pip", why)
         original(self, *args, **kwargs)
 
     session.__init__ = initialize
@@ -162,17 +161,3 @@ def _install(module: Any) -> None:
             gc.enable()
     if guarded:
         logger.log(_VERBOSE, "pip-retry-patch %s guards %s", __version__, guarded)
-
-
-def await_venv(module: Any) -> None:
-    """Link what `venv` makes."""
-    from pip_retry_patch.arming import links
-
-    links.watch_venv(module)
-
-
-def await_virtualenv(module: Any) -> None:
-    """Link what virtualenv makes."""
-    from pip_retry_patch.arming import links
-
-    links.watch_virtualenv(module)

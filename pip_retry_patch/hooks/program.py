@@ -1,0 +1,82 @@
+"""`pip_retry_patch.protect()`: the bodies that a program downloads through requests."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pip_retry_patch import names
+from pip_retry_patch.fetch.body import Body
+from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.judge import media_of, span_of
+from pip_retry_patch.fetch.patience import Clock, Patience
+from pip_retry_patch.fetch.story import Story, no_record
+from pip_retry_patch.hooks.session import repeat
+from pip_retry_patch.wrapping import Calls, fail_open, wrap
+
+logger = logging.getLogger("pip_retry_patch")
+
+
+def protect() -> None:
+    """See `pip_retry_patch.protect`. Safe to call again."""
+    import requests
+
+    if not hasattr(requests.Session.request, "_self_wrapper"):
+        wrap(requests, "Session.request", Program().request)
+
+
+class Program:
+    """Guards bodies only: what a status or a host that never answers means, a program decides."""
+
+    def __init__(self) -> None:
+        self._hosts = Hosts()
+        self._clock = Clock()
+
+    @fail_open
+    def request(
+        self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """`requests.Session.request(method, url, **kwargs)`."""
+        body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
+        if len(args) != 2 or args[0].upper() != "GET" or not isinstance(body, (bytes, type(None))):
+            return calls(*args, **kwargs)
+        outcome = Outcome(args[1])
+        outcome.response = response = calls(*args, **dict(kwargs, stream=True))
+        span = span_of(outcome.status, response.headers, outcome.length)
+        if span is not None and outcome.length != 0 and not _is_endless(response.headers):
+            self._guard(calls, session, args, kwargs, outcome, span)
+        if not kwargs.get("stream"):
+            response.content  # noqa: B018  (reads it)
+        return response
+
+    def _guard(
+        self, calls: Calls, session: Any, args: Any, kwargs: Any, outcome: Outcome, span: Any
+    ) -> None:
+        again = calls.wrapped
+
+        def send(asking: Asking, outcome: Outcome) -> Any:
+            return repeat(Calls(again), session, args, dict(kwargs, stream=True), asking, outcome)
+
+        ranged = outcome.status == 206
+        job = Job(
+            kind=Kind.OTHER,
+            source=Source(args[1], send),
+            whole=False,
+            ranged=ranged,
+            hashed=False,
+            fresh=False,
+            patience=Patience(),
+            error=lambda _, cause: cause,
+            mirrors=tuple,
+            forget=lambda _: None,
+        )
+        story = Story(job.name, names.host_of(args[1]), logger.info, logger.info, no_record)
+        exchange = Exchange(job, self._hosts, self._clock, story, logger.info)
+        Body(exchange, outcome, span, span.last if ranged else None)
+
+
+def _is_endless(headers: Any) -> bool:
+    """Whether a body is no file with an end that could be asked for again, but a stream."""
+    is_file = any(name in headers for name in ("content-length", "etag", "last-modified"))
+    return media_of(headers) == "text/event-stream" or not is_file
