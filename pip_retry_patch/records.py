@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+__all__ = ["record", "replace"]
+
 if TYPE_CHECKING:
-    from dataclasses import dataclass as record
-    from dataclasses import replace as replace
+    from dataclasses import dataclass, replace
+
+    record = dataclass
 else:
 
     def record(cls: Any) -> Any:

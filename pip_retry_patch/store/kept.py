@@ -106,7 +106,7 @@ class _Folder:
             if not os.path.lexists(self.path):
                 return time.time() - os.lstat(self.lock).st_mtime > ORPHAN
             if _is_mine(os.lstat(self.path), stat.S_ISDIR):
-                for entry in os.scandir(self.path):
+                for entry in list(os.scandir(self.path)):  # a file may vanish before the last one
                     found = os.lstat(entry.path)
                     if _is_mine(found, stat.S_ISREG) and found.st_size > self.size:
                         self.size, self.time, self.file = found.st_size, found.st_mtime, entry.path

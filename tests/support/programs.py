@@ -91,6 +91,7 @@ def launch(
         "LANG": "C.UTF-8",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_RETRY_PATCH_STRICT": "1",
         **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
         **env,
     }
@@ -161,6 +162,7 @@ def ours(*arguments: Argument, env: Mapping[str, str] | None = None) -> str:
             **os.environ,
             "PIP_RETRY_PATCH": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_RETRY_PATCH_STRICT": "1",
             **(env or {}),
         },
         stdin=subprocess.DEVNULL,

@@ -138,6 +138,7 @@ def shown(
         "LANG": "C.UTF-8",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_RETRY_PATCH_STRICT": "1",
         **{name: str(value) for name, value in (env or {}).items()},
     }
     end = time.monotonic() + timeout
