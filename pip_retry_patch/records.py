@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["record", "replace"]
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass, replace
-
-    record = dataclass
+    from dataclasses import dataclass as record
+    from dataclasses import replace
 else:
 
     def record(cls: Any) -> Any:

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import Callable
 
-from pip_retry_patch.names import clean, format_seconds, format_size, format_sum, host_of, name_of, redacted, short
+from pip_retry_patch.names import (
+    clean,
+    format_seconds,
+    format_size,
+    format_sum,
+    redacted,
+    short,
+)
 from pip_retry_patch.records import record, replace
-
 
 # --- messages
 # What an error of the network means (transport/errors.py says which is which).
@@ -289,6 +295,7 @@ def bad_setting(key: str, value: str, wanted: str, default: str) -> str:
         f"Using {default}."
     )
 
+
 # --- failures
 _PACKAGE_IS_FINE = "The network failed. Nothing is wrong with the package itself."
 _AGAIN = "Run the same command again when the connection is better."
@@ -562,6 +569,7 @@ def index_refused(index: str, status: int, strict: bool) -> Failure:
         first_contact=not strict,
     )
 
+
 # --- odd_answers
 _TELL_THEM = "Run the same command again later. If it stays so, tell those who run the server."
 
@@ -671,6 +679,7 @@ def for_people(title: str, host: str, project: str) -> str:
         "If this network wants a login (hotel, train, airport), open a web page to log in, then "
         "run the same command again"
     )
+
 
 # --- mirror_messages
 # Of a host that delivered nothing a moment ago.

@@ -182,7 +182,8 @@ def is_bad_redirect(error: BaseException) -> bool:
 
 def pool_of(error: BaseException) -> Any:
     """Return the connection pool of urllib3 that an error names, None if it names none."""
-    return next((c.pool for c in causes(error) if getattr(c, "pool", None) is not None), None)
+    pools = (getattr(cause, "pool", None) for cause in causes(error))
+    return next((pool for pool in pools if pool is not None), None)
 
 
 def is_of_proxy(error: BaseException) -> bool:

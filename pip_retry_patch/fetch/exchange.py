@@ -116,12 +116,19 @@ class Asking:
 class Source:
     """Where the bytes of a job can be asked for.
 
-    :param send: fills an Outcome, of which it raises the error.
+    :param send: returns a response of requests, or raises; an Outcome gets the URLs that answered.
     :param mirror: the base URL of the mirror that it is; "" for where pip asks.
+    :param serves: is told why a mirror delivers in the place of others, and from which offset on.
     """
 
-    def __init__(self, url: str, send: Callable[[Asking, Outcome], Any], mirror: str = "") -> None:
-        self.url, self.send, self.mirror = url, send, mirror
+    def __init__(
+        self,
+        url: str,
+        send: Callable[[Asking, Outcome], Any],
+        mirror: str = "",
+        serves: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.url, self.send, self.mirror, self.serves = url, send, mirror, serves
         self.vain = 0  # requests in vain, in this turn
         self.is_late = False  # it sends no parts: others are asked first
         self.end: wording.Failure | None = None  # why it is asked no more
@@ -157,8 +164,8 @@ class Job:
         return names.name_of(self.source.url)
 
 
-# Beside those of `judge`: a first answer that is pip's; one that may be another one when it is asked
-# for once more; one that broke; none; none that time will change.
+# Beside those of `judge`: a first answer that is pip's; one that may be another one when asked for
+# once more; one that broke; none; none that time will change.
 _USE, _DOUBTED, _CUT, _LOST, _LASTING = "use", "doubted", "cut", "lost", "lasting"
 _USED = (_USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 
@@ -260,22 +267,20 @@ class Exchange:
 
     def _turn(self) -> Source:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
-        resting = self._hosts.lost.keys() | self._hosts.busy
+        rests = self._hosts.rests
         sources = [source for source in self._sources if source.end is None]
-        if any(names.host_of(source.url) in resting for source in sources):
+        if any(rests(source.url) for source in sources):
             sources = self._all_sources()
-            sources.sort(key=lambda source: names.host_of(source.url) in resting)
-        sources.sort(key=lambda source: (source.vain >= TURN, source.is_late))
+        sources.sort(key=lambda s: (s.vain >= TURN, s.is_late, rests(s.url)))
         return sources[0]
 
     def _question(self, source: Source) -> Question:
         body, host = self._body, names.host_of(source.url)
         if body is None or self._whole or host in self._hosts.refuses_parts:
             return Question()
-        if host not in self._hosts.sends_parts and self._fruitless:
-            # Our own Range may be what brings each answer down.
-            if self._attempts.is_last or self._fruitless % 3 == 2:
-                return Question()
+        is_doubted = self._fruitless and host not in self._hosts.sends_parts
+        if is_doubted and (self._attempts.is_last or self._fruitless % 3 == 2):
+            return Question()  # our own Range may be what brings each answer down
         conditional = host not in self._hosts.ignores_if_range
         return question_for(body.known, body.offset, body.last, self.job.hashed, conditional)
 
@@ -427,9 +432,11 @@ class Exchange:
         if source is not self._sources[0] or (source.mirror and not self.mirrored):
             self._sources.remove(source)
             self._sources.insert(0, source)
-            if source.mirror:
+            if source.serves is not None:
                 self.mirrored.append((offset, source.mirror))
-                self.story.mirrored(source.mirror, offset, self._trouble, self.job.whole)
+                source.serves(self._trouble, offset)
+                self.story.went_on_elsewhere()
+                self._hosts.busy.add(names.host_of(self.job.source.url))
         for each in self._sources:
             each.vain = 0
         self.host = names.host_of(outcome.response.url)
@@ -513,7 +520,6 @@ class Exchange:
         if self._announced:
             return
         self._announced = True
-        left = patience.attempts - attempts.effort.unhelpful + 1
         if len(self._all_sources()) > 1:
             shown = wording.for_seconds(patience.seconds)
             self._tell(wording.all_sources_failed(self.job.name, trouble, shown))
@@ -523,7 +529,7 @@ class Exchange:
                 wording.waiting_for_host(self.job.name, peer, trouble, patience.seconds, answered)
             )
         else:
-            self._tell(wording.waiting_for_busy(self.job.name, peer, trouble, left))
+            self._tell(wording.waiting_for_busy(self.job.name, peer, trouble, attempts.left))
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return the answer that was of no help, or raise what the search ends with."""

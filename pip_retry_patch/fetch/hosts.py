@@ -38,6 +38,11 @@ class Hosts:
             self.helped.add(host)
             self.busy.discard(host)
 
+    def rests(self, url: str) -> bool:
+        """Whether a host was waited for in vain, and others are asked first."""
+        host = names.host_of(url)
+        return host in self.busy or host in self.lost
+
     def spend(self, seconds: float) -> None:
         """So many seconds were spent in waiting for a host that did not answer in this run."""
         self._first_contact += seconds

@@ -96,8 +96,10 @@ def is_web_page(media: str, first_bytes: bytes = b"") -> bool:
 
 @record
 class ContentRange:
-    """A parsed Content-Range (section 14.4). `first` and `last` are positions, both inclusive, and
-    None in the form of a 416; `total` is None where the server wrote `*`.
+    """A parsed Content-Range (section 14.4).
+
+    `first` and `last` are positions, both inclusive, and None in the form of a 416; `total` is None
+    where the server wrote `*`.
     """
 
     first: int | None
@@ -196,10 +198,9 @@ def judge(
         return _judge_whole(known, offset, question, headers, length)
     if status == 416 and ranged:
         said = parse_content_range(headers.get("content-range"))
-        asked_there = hashed or question.first == offset == known.total
-        if said is not None and said.total == offset and known.total in (None, offset):
-            if asked_there:
-                return Answer(Verdict.COMPLETE, offset, offset)
+        is_proven = known.total in (None, offset) if hashed else question.first == known.total
+        if said is not None and said.total == offset and is_proven:
+            return Answer(Verdict.COMPLETE, offset, offset)
     # Whatever our own fields bring down is asked again without them before it counts.
     return Answer(Verdict.WITHHELD if ranged else Verdict.REFUSED)
 

@@ -84,9 +84,7 @@ class Effort:
 
     def was_unhelpful(self, took: float = 0.0) -> Effort:
         """The server was reached: its seconds begin again if it is lost, its attempts do not."""
-        return replace(
-            self, unhelpful=self.unhelpful + 1, lost_at=None, is_local=False, took=took
-        )
+        return replace(self, unhelpful=self.unhelpful + 1, lost_at=None, is_local=False, took=took)
 
     def was_unreachable(self, now: float, took: float = 0.0, local: bool = False) -> Effort:
         """While this machine had no network nothing was learnt of the server."""
@@ -179,9 +177,14 @@ class Attempts:
         self._began = self._asked_at = clock.now()
 
     @property
+    def left(self) -> int:
+        """How many more attempts may be answered without helping."""
+        return self.patience.attempts - self.effort.unhelpful + 1
+
+    @property
     def is_last(self) -> bool:
         """Whether one more attempt that does not help is the last."""
-        return self.effort.unhelpful >= self.patience.attempts
+        return self.left <= 1
 
     @property
     def seconds(self) -> float:

@@ -9,10 +9,9 @@ from typing import Any
 from pip_retry_patch.fetch.errors import StoppedError
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, PROGRESS, SLOW
 
-# A read that breaks loses what it had: at most this much on a slow link, and on one that brings a
-# MiB a second the larger step, which a pip that asks for less gets in slices.
-SMALL, LARGE = 16 * 1024, 256 * 1024
-FAST = 1 << 20
+# What is read at once, in bytes; and how long it may take to come, in seconds, before less of it is
+# handed on. A pip that is killed then loses little, and on a fast link nothing is slower.
+LARGE, SOON = 256 * 1024, 0.02
 
 # CacheControl's tee (pip 20.0 to 26.3) hides what an answer reads from under this name.
 _BELOW_TEE = "_CallbackFileWrapper__fp"
@@ -25,12 +24,11 @@ class Reader:
     def __init__(self, response: Any) -> None:
         self.response = response
         self.source: Any = getattr(response.raw._fp, _BELOW_TEE, response.raw._fp)
-        length = getattr(self.source, "length", None)
-        chunked = getattr(self.source, "chunked", False)
-        # http.client drops the beginning of a chunk whose end breaks; `read1` hands it on.
-        self._read = self.source.read if length is not None and not chunked else self.source.read1
-        self._fast = False
-        self._count = self._waited = self._brought = 0.0
+        # http.client's `read` loses what it has when it breaks; `read1` is one read of the socket.
+        self._read1 = self.source.read1
+        self._error: Exception | None = None  # that broke the connection behind what was read
+        self._count = self._brought = 0  # bytes, in all and since the pace was good
+        self._waited = 0.0  # seconds, since the pace was good
         with contextlib.suppress(AttributeError):
             # Without this the end of a TLS connection without close_notify is a normal end.
             self.source.fp.raw._sock.suppress_ragged_eofs = False
@@ -40,27 +38,40 @@ class Reader:
 
         :raises Exception: of the network. StoppedError: the connection brings next to nothing.
         """
+        pieces = []
+        took = 0.0
         began = time.monotonic()
-        piece: bytes = self._read(most if self._fast or most < SMALL else SMALL)
-        took = time.monotonic() - began
-        self._fast = len(piece) >= FAST * took
-        if not self._fast:
-            self._check_pace(len(piece), took)
-        self._count += len(piece)
-        return piece
+        while most > 0 and took < SOON and self._error is None:
+            try:
+                piece = self._read1(most)
+            except Exception as error:
+                self._error = error
+                break
+            ended = time.monotonic()
+            took, began = ended - began, ended
+            self._note_pace(len(piece), took)
+            if not piece:
+                break
+            pieces.append(piece)
+            most -= len(piece)
+        if not pieces and self._error is not None:
+            broken, self._error = self._error, None
+            raise broken
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _check_pace(self, count: int, took: float) -> None:
+    def _note_pace(self, count: int, took: float) -> None:
         """Only the time of waiting for the network counts: a slow disk is not its fault.
 
         A read that ends took no longer than a timeout: what is more, the process did not run.
         """
-        limit = MOVED if self._count >= PROGRESS else SLOW
+        self._count += count
         self._brought += count
+        limit = MOVED if self._count >= PROGRESS else SLOW
         self._waited += min(took, limit / 2)
         if self._brought >= FLOOR * limit:
-            self._brought = self._waited = 0.0
+            self._brought, self._waited = 0, 0.0
         elif self._waited > limit:
-            raise StoppedError(self._brought / self._waited)
+            self._error = StoppedError(self._brought / self._waited)
 
     def put_below(self, body: Any) -> None:
         """Let the response read from `body`, below CacheControl's tee if there is one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from pip_retry_patch import names, wording
+from pip_retry_patch import wording
 from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
 from pip_retry_patch.wording import Place
 
@@ -70,7 +70,7 @@ class Story:
         if self._said and attempts.retry_after and seconds > LONG_WAIT:
             self._tell(wording.trying_again(wording.Peer(self._host), why, seconds))
         elif not self._waits and (is_told or self._wait > LONG_WAIT):
-            left = wording.up_to_attempts(attempts.patience.attempts - attempts.effort.unhelpful + 1)
+            left = wording.up_to_attempts(attempts.left)
             if attempts.effort.lost_at is not None:
                 left = wording.for_seconds(attempts.patience.seconds)
             self._said = self._waits = True
@@ -79,8 +79,13 @@ class Story:
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
         self._record(
-            "wait", self._name, self._host, self._place.offset, self._place.total,
-            seconds=self._wait, outcome="resumed",
+            "wait",
+            self._name,
+            self._host,
+            self._place.offset,
+            self._place.total,
+            seconds=self._wait,
+            outcome="resumed",
         )
         if self._waits:
             self._waits = False
@@ -96,13 +101,9 @@ class Story:
             else:
                 self._tell(wording.resumed(self._place, self._why))
 
-    def mirrored(self, mirror: str, offset: int, why: str, is_page: bool) -> None:
-        """A mirror goes on at this offset, as the others did not deliver because of `why`."""
-        if is_page:
-            return  # hooks/mirrors.py tells it once for an index
-        self._said = True
-        self._tell(wording.mirror_serves_file(self._name, self._host, why, mirror, offset))
-        self._record("mirror", self._name, names.host_of(mirror), offset, outcome=why)
+    def went_on_elsewhere(self) -> None:
+        """A mirror delivers the rest, and has said so itself."""
+        self._said, self._waits = True, False
 
     def ended(self, outcome: str, size: int, total: int | None) -> None:
         """A body that was interrupted has come, or failed."""
@@ -112,6 +113,12 @@ class Story:
             line = wording.interrupted_often(self._name, self.count, self._waited, self.again)
             self._tell(line)
         self._record(
-            "end", self._name, self._host, size, total,
-            seconds=self._waited, outcome=outcome, again=self.again,
+            "end",
+            self._name,
+            self._host,
+            size,
+            total,
+            seconds=self._waited,
+            outcome=outcome,
+            again=self.again,
         )

@@ -14,7 +14,7 @@ import sys
 import textwrap
 from typing import Any, Callable, Iterable, Mapping
 
-from pip_retry_patch import settings, wording
+from pip_retry_patch import wording
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
@@ -155,9 +155,9 @@ def error_maker(
         except Exception as why:
             note_failure("saying what would help", why)
         kind: Any = NetworkInterrupted
-        if diagnostic is not None and isinstance(cause, diagnostic):
-            if not isinstance(cause, NetworkInterrupted):
-                kind = type("NetworkInterrupted", (NetworkInterrupted, type(cause)), {})
+        pips = diagnostic is not None and isinstance(cause, diagnostic)
+        if pips and not isinstance(cause, NetworkInterrupted):
+            kind = type("NetworkInterrupted", (NetworkInterrupted, type(cause)), {})
         error: Exception = kind(failure)
         return error
 

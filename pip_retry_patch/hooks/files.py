@@ -16,11 +16,11 @@ import os
 import shutil
 import tempfile
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.judge import coding_of, is_web_page, media_of
+from pip_retry_patch.fetch.judge import coding_of, media_of
 from pip_retry_patch.fetch.story import Record
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.configuration import read_settings
@@ -172,9 +172,7 @@ class FileHooks:
         if self._store_of != cache:
             why = trouble(self._settings) if self._store_of == "" else ""
             if why:
-                self.announce.complain(
-                    wording.unusable_directory(self._settings.partials_dir, why)
-                )
+                self.announce.complain(wording.unusable_directory(self._settings.partials_dir, why))
             self._store_of = cache
             path = directory(self._settings, cache)
             self._store = Store(path, self._settings.partials_size) if path else None
@@ -224,6 +222,24 @@ def _digest(path: str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
+class Prefix:
+    """The first bytes of a file, which another fetch continues (as `store.kept.Place`)."""
+
+    def __init__(self, path: str, size: int) -> None:
+        self.kept: BinaryIO | None = tempfile.TemporaryFile(dir=os.path.dirname(path))  # noqa: SIM115
+        self.kept_size = size
+        with open(path, "rb") as file:
+            while size > 0:
+                piece = file.read(min(size, 1 << 20))
+                if not piece:
+                    break
+                size -= self.kept.write(piece)
+        self.kept.seek(0)
+
+    def superseded(self) -> None:
+        """The file goes when it is closed."""
+
+
 class Artifact:
     """One of pip's links, and how pip fetches it.
 
@@ -257,6 +273,8 @@ class Artifact:
         self.announced: int | None = None
         self.place: Place | None = None
         self.body: Body | None = None
+        self.before: Prefix | None = None  # what the next fetch is to continue
+        self.mirrored: list[tuple[int, str]] = []  # see Exchange
         self._is_metadata = self.name.endswith(".metadata")
 
     @property
@@ -405,10 +423,16 @@ class Artifact:
 
     def drop_mirrors(self) -> int | None:
         """Ask mirrors that brought bytes of it no more; return how many came before, or None."""
-        return None
+        mirrors, mirrored = self._hooks.requests.mirrors, self.mirrored
+        if mirrors is None or not mirrored:
+            return None
+        mirrors.drop(self.name, (mirror for _, mirror in mirrored))
+        self.mirrored = []
+        return mirrored[0][0]
 
     def continue_from(self, path: str, size: int) -> None:
         """Let the next fetch continue after the first bytes of a file."""
+        self.before = Prefix(path, size) if size else None
 
 
 def install_purge(commands: Any) -> None:

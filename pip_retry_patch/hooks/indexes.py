@@ -93,7 +93,12 @@ class IndexHooks:
         url = location.url.split("#", 1)[0]
         index = _index_of(collector, url)
         content, error = None, None
-        self._requests.pages.add(url)
+        self._requests.pages[url] = index
+        if self._requests.mirrors is not None:
+            urls = collector.search_scope.index_urls
+            self._requests.mirrors.begin_page(
+                index if urls[:1] == [index] and not quiet else "", url
+            )
         try:
             content = calls(*args, **kwargs)
         except Exception as raised:
@@ -101,7 +106,7 @@ class IndexHooks:
             if not hasattr(error, "failure"):
                 raise
         finally:
-            self._requests.pages.discard(url)
+            self._requests.pages.pop(url, None)
         # pip's own code passes over an error of its own class, and logs it.
         failure = getattr(error, "failure", None) or self._requests.failures.get(url)
         if content is not None:
@@ -169,9 +174,7 @@ class IndexHooks:
             self._announce(wording.index_unread(_shown(index), failure.why))
 
     @fail_open
-    def find(
-        self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def find(self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         search, project = self._search, args[0] if args else kwargs["project_name"]
         before = vars(search).copy()

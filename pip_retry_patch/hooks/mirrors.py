@@ -2,56 +2,49 @@
 
 Only what belongs to `index-url` is ever asked of a mirror: the pages of its projects, and the files
 that one of those pages listed. A page comes whole from the first source that delivers it, and pip
-resolves its links against that source: the same trust as `--index-url MIRROR`. A file goes on at
-the very byte (transport/elsewhere.py), if a hash covers it.
+resolves its links against that source: the same trust as `--index-url MIRROR`. A file continues at
+the very byte, if a hash covers it.
 
-Of pip, `index.collector` and `models.link.Link` are used (see listings.py), and
-`network.lazy_wheel.HTTPRangeRequestUnsupported` (20.3).
+A mirror is asked through pip's session, with what pip has for that host: proxies, certificates,
+credentials. Nothing of the index's goes there, and its answers are not cached.
+
+Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_make_html_page`),
+`models.link.Link`, `PipSession.is_secure_origin(link)` and
+`network.lazy_wheel.HTTPRangeRequestUnsupported` (20.3) are used.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import logging
-import threading
-from typing import Any, Callable, Iterator, Sequence
-from urllib.parse import urljoin
+import posixpath
+import time
+from typing import Any, Callable, Iterable, Mapping, Sequence
+from urllib.parse import unquote, urljoin, urlsplit
 
-from pip_retry_patch import failures, messages, mirror_messages, names
-from pip_retry_patch.hooks.listings import Listings
-from pip_retry_patch.hooks.sources import Send, Sources, directory
-from pip_retry_patch.policy import ranges
-from pip_retry_patch.policy.retry import Attempts, Effort
-from pip_retry_patch.store.prefix import Prefix, PrefixShelf
-from pip_retry_patch.transport import errors
-from pip_retry_patch.transport.continuation import Continuation
-from pip_retry_patch.transport.elsewhere import Elsewhere, Mirror
-from pip_retry_patch.transport.guard import Guard
-from pip_retry_patch.wrapping.fail_open import fail_open
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.exchange import Asking, Kind, Outcome, Source
+from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
+from pip_retry_patch.fetch.story import Record
+from pip_retry_patch.records import replace
+from pip_retry_patch.wrapping import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
 
+REDIRECTS = 10
+_METADATA = ".metadata"  # PEP 658
 
-class _Now(threading.local):
-    """What this thread does.
-
-    `fetching`, `listing`: the page of the index that it fetches, or reads, as the rest of its URL.
-    `mirrored`: the mirror that this came from.
-    """
-
-    fetching: str | None = None
-    listing: str | None = None
-    mirrored = ""
+# Sends a request of pip's session: its URL, how, the outcome to fill, and a jar of cookies.
+Send = Callable[[str, Asking, Outcome, Any], Any]
 
 
 class Mirrors:
-    """Fetches the index's pages and files, and from mirrors what it does not deliver.
+    """The mirrors of one index, and what belongs to it.
 
     :param pip: the name of the package.
     :param bases: the URLs of the setting.
     :param intended: the index that they are set for, None for whichever pip is told to use.
-    :param announce: shows one line to the user.
     """
 
     def __init__(
@@ -59,193 +52,193 @@ class Mirrors:
         pip: str,
         bases: Sequence[str],
         intended: str | None,
-        guard: Guard,
         announce: Callable[[str], None],
+        record: Record,
     ) -> None:
-        link = importlib.import_module(f"{pip}._internal.models.link").Link
-        collector = importlib.import_module(f"{pip}._internal.index.collector")
-        self._lazy = importlib.import_module(f"{pip}._internal.network.lazy_wheel")
-        self._intended = intended and directory(intended)
-        self._guard = guard
+        self._link = importlib.import_module(f"{pip}._internal.models.link").Link
+        self._collector = importlib.import_module(f"{pip}._internal.index.collector")
+        lazy = importlib.import_module(f"{pip}._internal.network.lazy_wheel")
+        self.unsupported: type[Exception] = lazy.HTTPRangeRequestUnsupported
+        self._bases = [_directory(base) for base in bases]
+        self._intended = intended and _directory(intended)
         self._announce = announce
-        self._sources = Sources(bases, link, guard.clock.now)
-        self.listings = Listings(self._sources, collector, link)
-        self._now = _Now()
+        self._record = record
+        self._index = ""
+        self._pages: dict[str, str] = {}  # of the index, by URL: the rest of the URL
+        self._page: str | None = None  # the one that pip reads now
+        self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
+        self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
+        self._cookies: dict[str, Any] = {}
         self._told: set[str] = set()
-        self._answered = False  # a page came in this run
 
-    # What belongs to the index.
-
-    @contextlib.contextmanager
-    def page(self, index: str, url: str) -> Iterator[None]:
-        """A page of `index`, the first of pip's, is fetched from `url` while this lasts."""
-        index, now = directory(index), self._now
-        now.listing, now.mirrored = None, ""
-        if not self._are_for(index):
-            yield
+    def begin_page(self, index: str, url: str) -> None:
+        """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
+        self._page = None
+        base = _directory(index) if index else ""
+        if not base or (self._intended is not None and base != self._intended):
+            if base and base not in self._told:
+                self._told.add(base)
+                shown = names.redacted(self._intended or ""), names.redacted(base)
+                self._announce(wording.mirrors_of_another_index(*shown))
             return
-        self._sources.index = index
-        now.fetching = now.listing = url[len(index) :]
-        try:
-            yield
-        finally:
-            now.fetching = None
-
-    def _are_for(self, index: str) -> bool:
-        fits = self._intended is None or index == self._intended
-        if not fits and index not in self._told:
-            self._told.add(index)
-            shown = names.redacted(self._intended or "")
-            self._announce(mirror_messages.mirrors_of_another_index(shown, names.redacted(index)))
-        return fits
+        self._index = base
+        self._page = self._pages[url] = url[len(base) :]
 
     @fail_open
-    def links(
-        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def links(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`parse_links(page)`: note what files belong to the index."""
-        found, rest = list(wrapped(*args, **kwargs)), self._now.listing
-        if rest is None:
-            return found
-        if self._now.mirrored:
-            found = [link for link in found if link.scheme in ("http", "https")]
-        self.listings.note(self._now.mirrored or self._sources.index, rest, found)
+        found, page = list(calls(*args, **kwargs)), self._page
+        if page is not None:
+            self._listed.update((link.url_without_fragment, page) for link in found)
         return found
 
-    # Requests.
+    def lists(self, url: str) -> bool:
+        """Whether a page of the index listed this file, or the file whose metadata it is."""
+        return _without_metadata(url) in self._listed
 
-    def request(
-        self,
-        send: Send,
-        session: Any,
-        url: str,
-        kwargs: dict[str, Any],
-        artifact: Any,
-        brief: bool = False,
-    ) -> Any:
-        """Send a request of pip's, as `send` does, or ask the mirrors.
+    def drop(self, name: str, mirrors: Iterable[str]) -> None:
+        """Ask mirrors no more that sent other bytes than a hash is of."""
+        dropped = list(dict.fromkeys(mirrors))
+        self._bases = [base for base in self._bases if base not in dropped]
+        shown = " and ".join(map(names.redacted, dropped))
+        self._announce(wording.mirror_dropped(name, shown))
 
-        :param send: takes a URL and keyword arguments, and options of `Guard.sending` as `options`.
-        :param artifact: what is fetched, None for a page.
-        :param brief: nothing is waited for.
+    def sources(
+        self, send: Send, session: Any, kind: str, url: str, hashes: Mapping[str, Sequence[str]]
+    ) -> list[Source]:
+        """Return where else something can be asked for.
+
+        :param hashes: of a file, {} where none is known.
         """
-        now = self._now
-        if self.listings.reading:
-            return self._sources.page(send, session, url, kwargs)
-        if artifact is None and now.fetching is not None:
-            return self._page(send, session, url, kwargs, brief)
-        if self.listings.page_of(url) is None:
-            return send(url, kwargs)
-        if artifact is None:
-            # A wheel of which pip reads parts (--use-feature=fast-deps): no hash covers them. Told
-            # that ranges do not work, pip takes the whole file.
-            try:
-                return send(url, kwargs, brief=True)
-            except Exception as error:
-                if errors.failure_of(error) is None:
-                    raise
-                whole = self._lazy.HTTPRangeRequestUnsupported("the network failed")
-                whole.failure = errors.failure_of(error)
-                raise whole from error
-        if not artifact.hashed:
-            return send(url, kwargs)
-
-        def mirrors() -> list[Mirror]:
-            return self.listings.mirrors(send, session, url, artifact.hashes, kwargs)
-
-        if artifact.elsewhere is None:
-            breaker = self._sources.breaker
-            artifact.elsewhere = Elsewhere(url, mirrors, breaker, self._announce)
-        return send(url, kwargs, elsewhere=artifact.elsewhere)
-
-    def drop(self, artifact: Any) -> int | None:
-        """Ask those no more that brought bytes of an artifact: they are not what its hash is of.
-
-        :return: how many bytes came before theirs; None if no mirror brought any.
-        """
-        came = [] if artifact.elsewhere is None else artifact.elsewhere.came
-        blamed = [(offset, mirror) for offset, mirror in came if mirror is not None]
-        if not blamed:
-            return None
-        artifact.elsewhere.came = []
-        bases = list(dict.fromkeys(mirror for _, mirror in blamed))
-        self._sources.dropped.update(bases)
-        shown = " and ".join(map(names.redacted, bases))
-        self._announce(mirror_messages.mirror_dropped(artifact.name, shown))
-        return int(blamed[0][0])
-
-    def going_on_from(self, path: str, name: str, size: int) -> Continuation:
-        """Return what lets a request go on from the first bytes of a file."""
-        shelf: Any = PrefixShelf(Prefix(path, name, size))
-        return Continuation(shelf, name, fresh=False, announce=logger.debug)
+        bases = [base for base in self._bases if base != self._index]
+        if kind == Kind.PAGE and url in self._pages:
+            page = self._pages[url]
+            return [self._page_of(send, session, base, page) for base in bases]
+        if kind in (Kind.FILE, Kind.METADATA) and hashes and self.lists(url):
+            found = (self._file_of(send, session, base, url, hashes) for base in bases)
+            return [source for source in found if source is not None]
+        return []
 
     # Pages.
 
-    def _page(self, send: Send, session: Any, url: str, kwargs: dict[str, Any], brief: bool) -> Any:
-        """Return the page of the first source that delivers it, or what the index leads to."""
-        error: Exception | None = None
-        attempts: Attempts | None = None
-        response, why = None, mirror_messages.RESTS
-        while True:
-            for base in self._sources.in_order():
-                if base == self._sources.index:
-                    try:
-                        response, error = send(url, kwargs, brief=True), None
-                    except Exception as failed:
-                        failure = errors.failure_of(failed)
-                        if failure is None:
-                            raise
-                        error, response, why = failed, None, failure.briefly
-                        continue
-                    status = response.status_code
-                    if not ranges.is_of_no_help(status):
-                        self._answered = True
-                        return response
-                    why = mirror_messages.answers(status)
-                else:
-                    page = self._mirrored_page(send, session, base, kwargs)
-                    if page is not None:
-                        self._serves(base, why, failed=error is not None or response is not None)
-                        return page
-            attempts = attempts or self._attempts(error)
-            attempts.was_unreachable(False)
-            if brief or (error is not None and errors.is_certificate_error(error)):
-                break
-            if not attempts.count:
-                left = messages.for_seconds(attempts.patience.seconds)
-                self._announce(mirror_messages.all_sources_failed(names.name_of(url), why, left))
-            if not attempts.wait():
-                break
-        if error is not None:
-            raise error
-        return response
+    def _page_of(self, send: Send, session: Any, base: str, page: str) -> Source:
+        there = urljoin(base, page)
 
-    def _attempts(self, error: Exception | None) -> Attempts:
-        patience = self._guard.patience
-        failure = None if error is None else errors.failure_of(error)
-        if not self._answered:
-            offline = failure is not None and failure.note == failures.NO_NETWORK
-            patience = patience.at_first_contact(offline)
-        return Attempts(patience, self._guard.clock, Effort())
+        def get(asking: Asking, outcome: Outcome) -> Any:
+            response = self._follow(send, session, there, self._index, asking, outcome)
+            return _read_whole(response)
 
-    def _serves(self, base: str, why: str, failed: bool) -> None:
-        self._answered, self._now.mirrored = True, base
-        if failed:
-            self._sources.breaker.open(self._sources.index)
-        if base not in self._told:
-            self._told.add(base)
-            shown = names.redacted(self._sources.index), names.redacted(base)
-            self._announce(mirror_messages.mirror_serves(shown[0], why, shown[1]))
+        def serves(why: str, _: int) -> None:
+            if base not in self._told:
+                self._told.add(base)
+                shown = names.redacted(self._index), names.redacted(base)
+                self._announce(wording.mirror_serves(shown[0], why, shown[1]))
 
-    def _mirrored_page(self, send: Send, session: Any, base: str, kwargs: dict[str, Any]) -> Any:
-        try:
-            url = urljoin(base, self._now.fetching or "")
-            response = self._sources.page(send, session, url, kwargs)
-            if response.status_code == 200:
+        return Source(there, get, base, serves)
+
+    def _links_of(self, send: Send, session: Any, base: str, page: str) -> dict[str, Any]:
+        """Return the files of a mirror's page by name; nothing where it cannot be read."""
+        if (base, page) not in self._files:
+            found: dict[str, Any] = {}
+            source, outcome = self._page_of(send, session, base, page), Outcome(urljoin(base, page))
+            collector = self._collector
+            make = getattr(collector, "_make_index_content", None) or collector._make_html_page
+            try:
+                response = source.send(Asking({}), outcome)
+                if response.status_code == 200:
+                    links = collector.parse_links(make(response))
+                    found = {x.filename: x for x in links if x.scheme in ("http", "https")}
+            except Exception as error:
+                # A page that pip's parser fails on lists nothing.
+                logger.debug("cannot read %s: %s", names.redacted(base), errors.reason(error))
+            self._files[base, page] = found
+        return self._files[base, page]
+
+    # Files.
+
+    def _file_of(
+        self,
+        send: Send,
+        session: Any,
+        base: str,
+        url: str,
+        hashes: Mapping[str, Sequence[str]],
+    ) -> Source | None:
+        """Return where a mirror has a file, if its page lists no other hash for it."""
+        name = posixpath.basename(unquote(urlsplit(_without_metadata(url)).path))
+        link = self._links_of(send, session, base, self._listed[_without_metadata(url)]).get(name)
+        suffix = _METADATA if url.endswith(_METADATA) else ""
+        if link is None or not (suffix or _may_have(link, hashes)):
+            return None
+        there = link.url_without_fragment + suffix
+        # A mirror may list the index's own files. Then it serves pages only.
+        if names.host_of(there) == names.host_of(url) and not _same_host(base, self._index):
+            return None
+
+        def get(asking: Asking, outcome: Outcome) -> Any:
+            return self._follow(send, session, there, url, asking, outcome)
+
+        def serves(why: str, offset: int) -> None:
+            shown, host = names.name_of(url), names.host_of(there)
+            self._announce(wording.mirror_serves_file(shown, names.host_of(url), why, host, offset))
+            self._record("mirror", shown, host, offset=offset, outcome=why)
+
+        return None if there == url else Source(there, get, base, serves)
+
+    def _follow(
+        self, send: Send, session: Any, url: str, original: str, asking: Asking, outcome: Outcome
+    ) -> Any:
+        """Return what a mirror answers, through redirects to where pip would go itself.
+
+        :param original: what the mirror stands in for, and is not to lead to.
+        """
+        may_meet = _same_host(url, original)
+        asking = replace(asking, past_caches=True)
+        for _ in range(REDIRECTS):
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise ConnectionError("it leads to what is not http or https")
+            if not may_meet and _same_host(url, original):
+                raise ConnectionError("it leads to the index")
+            if not session.is_secure_origin(self._link(url)):
+                raise ConnectionError("pip does not trust that host (--trusted-host)")
+            # To a jar, all ports of a host are one.
+            jar = self._cookies.setdefault(names.host_of(url), type(session.cookies)())
+            response = send(url, asking, outcome, jar)
+            if not response.is_redirect:
                 return response
-            why: Any = response.status_code
             response.close()
-        except Exception as error:
-            why = errors.reason(error)
-        logger.debug("the mirror %s does not deliver: %s", names.redacted(base), why)
-        return None
+            url = urljoin(url, response.headers["location"])
+        raise ConnectionError("it redirects for ever")
+
+
+def _read_whole(response: Any) -> Any:
+    """Read a page within its budgets of bytes and seconds."""
+    until, pieces, size = time.monotonic() + LONGEST_PAGE, [], 0
+    for piece in response.iter_content(64 * 1024):
+        size += len(piece)
+        if size > LARGEST_PAGE or time.monotonic() > until:
+            response.close()
+            raise ConnectionError("the page is too large, or too slow")
+        pieces.append(piece)
+    response._content, response._content_consumed = b"".join(pieces), True
+    return response
+
+
+def _directory(url: str) -> str:
+    return url.rstrip("/") + "/"
+
+
+def _same_host(one: str, other: str) -> bool:
+    return names.host_of(one) == names.host_of(other)
+
+
+def _without_metadata(url: str) -> str:
+    return url[: -len(_METADATA)] if url.endswith(_METADATA) else url
+
+
+def _may_have(link: Any, hashes: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a link lists no other digest than one of these."""
+    listed = getattr(link, "_hashes", None) or {link.hash_name: link.hash}
+    return all(
+        str(digest).lower() in hashes[name] for name, digest in listed.items() if name in hashes
+    )

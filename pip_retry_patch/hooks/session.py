@@ -6,9 +6,9 @@ system's where a distribution debundled pip. What is wrapped, and which pips hav
 | what | since | for | in |
 |---|---|---|---|
 | `network.session.PipSession.request` | 19.3 | every request | here |
-| `operations.prepare.get_http_url(link, download, download_dir, hashes)` | 20.2 | hashes | files.py |
+| `operations.prepare.get_http_url(link, download, dir, hashes)` | 20.2 | hashes | files.py |
 | `network.download.Downloader.__call__(link, location)` | 20.3 | files | files.py |
-| `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.0 | the same | files.py |
+| `network.download.BatchDownloader.__call__(links, dir)` | 20.3 to 25.0 | the same | files.py |
 | `utils.hashes.Hashes.check_against_path(path)` | always | hashes | files.py |
 | `index.collector.LinkCollector`, `index.package_finder.PackageFinder` | 20.0 | several indexes \
 | indexes.py |
@@ -23,6 +23,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
+from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.hosts import Hosts
@@ -30,16 +31,23 @@ from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Record, Story, no_record
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.configuration import origins_of_settings, read_settings
+from pip_retry_patch.hooks.configuration import (
+    index_of_mirrors,
+    origins_of_settings,
+    read_settings,
+)
 from pip_retry_patch.hooks.files import Artifact, FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open, wrap
 
 if TYPE_CHECKING:
-    from pip_retry_patch.fetch.mirrors import Mirrors
+    from pip_retry_patch.hooks.mirrors import Mirrors
 
 logger = logging.getLogger("pip_retry_patch")
+
+# pip's own default of `--retries`: what is not more was not asked for.
+PIPS_OWN = 5
 
 # What is wrapped in pip's own modules, and by which method of the hooks.
 WRAPPED = (
@@ -83,8 +91,19 @@ def install(session: Any) -> str:
     requests.pip_resumes = hasattr(download, "_FileDownload")  # 25.1
     files = FileHooks(pip, found, requests, announce, error, record)
     indexes = IndexHooks(announce, error, requests, found.indexes == "all")
-    for module, path, method in WRAPPED:
-        owner = next(o for o in (requests, files, indexes) if hasattr(o, method))
+    wrapped = list(WRAPPED)
+    if found.mirrors:
+        # Nobody else pays for it. And it is now, for pip 26.1 bans imports later.
+        module: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
+        intended = index_of_mirrors(pip)
+        requests.mirrors = module.Mirrors(pip, found.mirrors, intended, announce, record)
+        wrapped.append(("index.package_finder", "parse_links", "links"))
+    if found.stale:
+        requests.stale = importlib.import_module("pip_retry_patch.hooks.stale")
+        requests.library = session.requests
+    for module, path, method in wrapped:
+        owners = requests, files, indexes, requests.mirrors
+        owner = next(owner for owner in owners if hasattr(owner, method))
         try:
             target = importlib.import_module(f"{pip}._internal.{module}")
             wrap(target, path, getattr(owner, method))
@@ -97,8 +116,8 @@ def install(session: Any) -> str:
 class Requests:
     """Guards the requests of pip's sessions.
 
-    `files` are the artifacts that are being fetched, and `pages` the URLs of the pages that an index
-    is asked for; `statuses` of the last answer, and `failures` of the last request, by URL.
+    By URL: `files` are the artifacts that are being fetched, `pages` the indexes whose page that
+    is; `statuses` are of the last answers, and `failures` of the last requests.
     """
 
     def __init__(
@@ -120,9 +139,12 @@ class Requests:
             person=compat.is_for_a_person(),
         )
         self.mirrors: Mirrors | None = None
+        self.stale: Any = None  # hooks/stale.py, where the setting is on
+        self.library: Any = None  # the requests that pip's session is of
+        self._stale_told = False
         self.pip_resumes = False  # also with `--retries 0`
         self.files: dict[str, Artifact] = {}
-        self.pages: set[str] = set()
+        self.pages: dict[str, str] = {}
         self.statuses: dict[str, int] = {}
         self.failures: dict[str, wording.Failure] = {}
 
@@ -131,13 +153,15 @@ class Requests:
 
         `--retries 0` means no patience at all.
         """
-        retries = getattr(session.get_adapter(url), "max_retries", None)
+        retries: Any = getattr(session.get_adapter(url), "max_retries", None)
         if not hasattr(retries, "new"):
             return None
         total = int(retries.total or 0)
         if not total:
             return replace(self._patience, attempts=0, seconds=0.0)
-        return replace(self._patience, attempts=max(self._patience.attempts, total if total > 8 else 0))
+        if total <= PIPS_OWN:
+            return self._patience
+        return replace(self._patience, attempts=max(self._patience.attempts, total))
 
     @fail_open
     def request(
@@ -150,19 +174,34 @@ class Requests:
         patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
         if patience is None:
             return calls(*args, **kwargs)
-        exchange = self._exchange(calls, session, method, url, kwargs, patience)
         self.failures.pop(url, None)
+        page = self._stale_page(session, url, kwargs)
+        if page is not None and (self._patience.person or self._hosts.rests(url)):
+            patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
+        exchange = self._exchange(calls, session, method, url, kwargs, patience)
+        error: Exception
         try:
             outcome, _ = exchange.obtain()
-        except Exception as error:
-            if exchange.failure is None or hasattr(error, "failure"):
+        except Exception as raised:
+            if exchange.failure is None:
                 raise
-            self.failures[url] = exchange.failure
-            raise self._error(exchange.failure, error) from error
-        self.statuses[url] = outcome.status
-        if exchange.failure is not None:  # the answer is of no help
-            self.failures[url] = exchange.failure
-            raise self._error(exchange.failure, LookupError(url))
+            error = raised
+        else:
+            self.statuses[url] = outcome.status
+            error = LookupError(url)  # the answer, if it is of no help
+        failure = exchange.failure
+        if failure is not None:
+            if page is not None and not errors.is_certificate_error(error):
+                self._tell_of_stale(url, page, failure)
+                return page
+            self.failures[url] = failure
+            if self.mirrors is not None and method == "HEAD" and self.mirrors.lists(url):
+                # A wheel of which pip wants to read parts, which no hash covers. Told that ranges
+                # do not work, pip takes the whole file.
+                unsupported: Any = self.mirrors.unsupported("the network failed")
+                unsupported.failure = failure
+                raise unsupported from error
+            raise error if hasattr(error, "failure") else self._error(failure, error) from error
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.note(outcome)
@@ -170,9 +209,19 @@ class Requests:
             self._guard_body(exchange, outcome, artifact)
         return outcome.response
 
-    def _guard_body(
-        self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None
-    ) -> None:
+    def _stale_page(self, session: Any, url: str, kwargs: dict[str, Any]) -> Any:
+        """Return what pip's cache has of a page, None where that is not to be used."""
+        if self.stale is None or url not in self.pages or kwargs.get("stream"):
+            return None
+        return self.stale.stale_page(self.library, session, url, kwargs)
+
+    def _tell_of_stale(self, url: str, page: Any, failure: wording.Failure) -> None:
+        if not self._stale_told:
+            self._stale_told = True
+            index, age = self.pages[url], self.stale.age_of(page)
+            self._announce(wording.stale(names.redacted(index), failure.briefly, age))
+
+    def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
         span = span_of(outcome.status, outcome.response.headers, outcome.length)
         if span is None or outcome.length == 0:
@@ -182,10 +231,12 @@ class Requests:
         last = None
         if exchange.job.ranged and outcome.status == 206:
             last = span.last
-        kept = None if artifact is None else artifact.place
-        body = Body(exchange, outcome, span, last, kept, artifact and artifact.written)
-        if artifact is not None:
-            artifact.body = body
+        if artifact is None:
+            Body(exchange, outcome, span, last)
+            return
+        kept = artifact.before or (None if artifact.fresh else artifact.place)
+        artifact.body = Body(exchange, outcome, span, last, kept, artifact.written)
+        artifact.before, artifact.mirrored = None, exchange.mirrored
 
     def _exchange(
         self,
@@ -203,13 +254,20 @@ class Requests:
         if artifact is not None:
             kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
 
+        again = calls.wrapped  # not `calls`, which keeps what it brought
+
         def send(asking: Asking, outcome: Outcome) -> Any:
             return repeat(calls, session, (method, url), kwargs, asking, outcome)
 
+        def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
+            how = dict(kwargs, stream=True, allow_redirects=False)
+            return repeat(Calls(again), session, ("GET", there), how, asking, outcome, jar)
+
         def mirrors() -> Sequence[Source]:
+            hashes = artifact.hashes if artifact is not None else {}
             if self.mirrors is None:
                 return ()
-            return self.mirrors.sources(calls, session, kind, url, kwargs, artifact)
+            return self.mirrors.sources(send_elsewhere, session, kind, url, hashes)
 
         job = Job(
             kind=kind,
@@ -236,6 +294,7 @@ def repeat(
     kwargs: Mapping[str, Any],
     asking: Asking,
     outcome: Outcome,
+    cookies: Any = None,
 ) -> Any:
     """Send pip's own request once more, from its first URL on.
 
@@ -251,6 +310,8 @@ def repeat(
             if asking.past_caches and hasattr(adapter, "cacheable_methods"):
                 adapter.cacheable_methods = ()
         twin.adapters[prefix] = adapter
+    if cookies is not None:
+        twin.cookies = cookies
     original = session.get_redirect_target
 
     def get_redirect_target(response: Any) -> Any:
@@ -276,10 +337,9 @@ def repeat(
         if asking.fresh:
             headers["Cache-Control"] = "no-cache"
         kwargs["headers"] = headers
-    if asking.past_caches:
-        if hasattr(session.auth, "prompting"):
-            twin.auth = _copy(session.auth)
-            twin.auth.prompting = False
+    if asking.past_caches and hasattr(session.auth, "prompting"):
+        twin.auth = _copy(session.auth)
+        twin.auth.prompting = False
     if asking.slower > 1:
         kwargs["timeout"] = _longer(kwargs.get("timeout", session.timeout), asking.slower)
     return calls.on(twin, *args, **kwargs)
