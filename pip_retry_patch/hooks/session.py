@@ -14,7 +14,7 @@ indexes.py |
 | `network.download.BatchDownloader.__call__(links, location)` | 20.3 to 25.1 | the same | there |
 | `utils.hashes.Hashes.check_against_path(path)` | always | the same | there |
 | `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | the store | cache.py |
-| `build_env.get_runnable_pip()`, in `utils.misc` from 26.2 | 22.3 | subprocesses | arming/ |
+| `build_env.get_runnable_pip()`, in `utils.misc` from 26.2 | 22.3 | subprocesses | runner.py |
 """
 
 from __future__ import annotations

@@ -228,7 +228,7 @@ def import_wrapt(compiled: bool = COMPILED) -> Any:
 def _our_path() -> Iterator[None]:
     """Let what stands beside this package be found while this lasts.
 
-    In an environment that is only linked (arming/links.py) it is not on the path.
+    In an environment that is only linked (commands/links.py) it is not on the path.
     """
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     try:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pip_retry_patch.hooks.session import WRAPPED
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import environments
 from tests.support.certificates import Certificates
 from tests.support.commands import MAIN, SOME, child, command
 from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Environment, Factory
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import each_pair
 from tests.support.programs import Argument
 
