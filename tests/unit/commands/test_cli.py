@@ -104,15 +104,15 @@ def test_the_file_is_compared_with_the_original(
     package = server.Package("p", 1000)
     with server.Server([package]) as index:
         monkeypatch.setattr(selftest, "run", answering(""))
-        assert "No such file" in selftest.download("python", index, package, tmp_path, {}).problem
+        assert "No such file" in selftest.download("python", [index], package, tmp_path).problem
         file = tmp_path / "p" / package.filename
         file.parent.mkdir()
         file.write_bytes(package.wheel()[:-1])
-        assert "differs" in selftest.download("python", index, package, tmp_path, {}).problem
+        assert "differs" in selftest.download("python", [index], package, tmp_path).problem
         file.write_bytes(package.wheel())
-        assert selftest.download("python", index, package, tmp_path, {}).problem == ""
+        assert selftest.download("python", [index], package, tmp_path).problem == ""
         monkeypatch.setattr(selftest, "run", answering("", code=3))
-        assert selftest.download("python", index, package, tmp_path, {}).problem == "exit 3"
+        assert selftest.download("python", [index], package, tmp_path).problem == "exit 3"
 
 
 def test_only_a_pip_that_heals_is_guarded(
