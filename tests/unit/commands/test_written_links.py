@@ -51,14 +51,14 @@ def test_environments_that_are_linked_at_once_are_all_written_down(
     code += "sys.stdin.readline(); links.write(pathlib.Path(sys.argv[1]))"
     root = str(Path(pip_retry_patch.__file__).parents[1])
     running = []
-    for number in range(20):
+    for number in range(40):
         (tmp_path / str(number)).mkdir()
         command = [sys.executable, "-c", code, str(tmp_path / str(number))]
         env = {**os.environ, "PYTHONPATH": root}
         running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
     for process in running:
         process.communicate(b"go\n")
-    assert len(links.recorded()) == 20
+    assert len(links.recorded()) == 40
 
 
 def test_what_cannot_be_written_down_is_only_missing(state: Path, tmp_path: Path) -> None:
