@@ -67,9 +67,11 @@ def selftest(python: str, compare: bool) -> int:
         directory = stack.enter_context(temporary_directory())
         found = pip_of(python)
         try:
+            index = stack.enter_context(Server([*PLAN.values()]))
             # For a comparison each fault is served twice.
-            index, plain = (stack.enter_context(Server([*PLAN.values()])) for _ in range(2))
-            whole = [package._replace(faults=(), forever=None) for package in PLAN.values()]
+            plain = stack.enter_context(Server([*PLAN.values()] if compare else []))
+            lost = [package for package in PLAN.values() if package.forever]
+            whole = [package._replace(faults=(), forever=None) for package in lost]
             mirror = stack.enter_context(Server(whole))
         except OSError as error:
             raise UnableError(f"cannot listen on 127.0.0.1 for the test: {error}") from None
