@@ -130,11 +130,12 @@ def await_session(module: Any) -> None:
     """
     session = module.PipSession
     original = session.__init__
-    waiting = [True]
+    waiting = True
 
     def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal waiting
         if waiting:
-            waiting.clear()
+            waiting = False
             if session.__init__ is initialize:
                 session.__init__ = original
             try:

@@ -70,11 +70,14 @@ def interpreter(path: str) -> str:
     return os.path.abspath(path) if path else ""
 
 
-def pip_of(python: str, *more: str, clean: bool = True) -> dict[str, Any]:
-    """Ask a Python for its pip. Raises UnableError if that is missing or not armed."""
+def pip_of(python: str, *more: str) -> dict[str, Any]:
+    """Ask a Python for its pip. Raises UnableError if that is missing or not armed.
+
+    :param more: "describe", to tell what is in place with the user's settings.
+    """
     if not python:
         raise UnableError("this Python does not know its own executable, so it cannot run pip")
-    found: dict[str, Any] = ask([python, "-c", _PROBE, *more], dict, clean)
+    found: dict[str, Any] = ask([python, "-c", _PROBE, *more], dict, clean=not more)
     if not found["pip"]:
         raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
     if not found.pop("armed"):
@@ -92,7 +95,7 @@ def pip_of(python: str, *more: str, clean: bool = True) -> dict[str, Any]:
 
 def describe(python: str) -> dict[str, Any]:
     """Let a Python make pip's session, and tell what is in place. Raises UnableError."""
-    return pip_of(python, "describe", clean=False)  # or it says why it cannot be asked
+    return pip_of(python, "describe")
 
 
 def ask(command: list[str], kind: type, clean: bool = True) -> Any:

@@ -8,7 +8,7 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator
 
 from pip_retry_patch import names
 from pip_retry_patch.commands.environment import UnableError, describe
@@ -29,40 +29,25 @@ def history(python: str, file: Path | None, since: str | None, as_json: bool) ->
     :param since: how far back: a number and m, h, d or w.
     :raises UnableError: there is no journal, or it cannot be read.
     """
-    seconds = None if since is None else _seconds(since)
-    path = file or _configured(python)
-    if file and not (file.exists() or _older(file).exists()):
+    age = re.fullmatch(r"(\d{1,6})([mhdw])", since or "0m", re.ASCII)
+    if age is None:
+        raise UnableError(f"--since takes a number and m, h, d or w, like 7d, not {since!r}")
+    path = file or Path(describe(python)["settings"]["retry-patch-log"]["value"])
+    if not path.name:
+        raise UnableError(
+            "nothing is written down; to begin: pip config set global.retry-patch-log PATH"
+        )
+    if file and not (file.exists() or Path(f"{file}.1").exists()):
         raise UnableError(f"{file} is not there")
-    found = summary(entries(path), None if seconds is None else time.time() - seconds)
+    after = time.time() - int(age[1]) * _UNITS[age[2]] if since else None
+    found = summary(entries(path), after)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     return 0
 
 
-def _seconds(since: str) -> int:
-    match = re.fullmatch(r"(\d{1,6})([mhdw])", since, re.ASCII)
-    if match is None:
-        raise UnableError(f"--since takes a number and m, h, d or w, like 7d, not {since!r}")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def _configured(python: str) -> Path:
-    log = describe(python)["settings"]["retry-patch-log"]["value"]
-    if not log:
-        raise UnableError(
-            "nothing is written down; to begin: pip config set global.retry-patch-log PATH"
-        )
-    return Path(log)
-
-
-def _older(path: Path) -> Path:
-    """Return where what a journal held before is, once it was rotated."""
-    return Path(f"{path}.1")
-
-
 def entries(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of a journal, those that were rotated away first. Raises UnableError."""
-    older = _older(path)
-    for part in [older, path] if older.exists() else [path]:
+    for part in (Path(f"{path}.1"), path):
         try:
             with part.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
@@ -83,40 +68,40 @@ def summary(lines: Iterable[dict[str, Any]], after: float | None = None) -> dict
 
     :param after: seconds since 1970, before which nothing counts.
     """
+    kinds: collections.Counter[str] = collections.Counter()
     reasons: collections.Counter[str] = collections.Counter()
     hosts: collections.Counter[str] = collections.Counter()
     ends: dict[tuple[str, str], str] = {}
-    kept = waited = mirrors = fresh = 0.0
+    kept = waited = 0.0
     for line in lines:
         if after is not None and _time_of(line) < after:
             continue
+        kind, outcome = line["kind"], str(line.get("outcome"))
         download = str(line.get("run")), str(line.get("file"))
         ends.setdefault(download, "")
-        if line["kind"] == "interruption":
+        kinds[kind] += 1
+        if kind == "interruption":
             ends[download] = ""
-            reasons[str(line.get("outcome"))] += 1
+            reasons[outcome] += 1
             hosts[str(line.get("host"))] += 1
             kept += _number(line.get("offset"))
-        elif line["kind"] == "wait":
+        elif kind == "wait":
             waited += _number(line.get("seconds"))
-            if line.get("outcome") == "answered":
+            if outcome == "answered":
                 ends[download] = "finished"  # until it is interrupted again
-        elif line["kind"] == "end":
-            ends[download] = str(line.get("outcome"))
+        elif kind == "end":
+            ends[download] = outcome
             kept -= _number(line.get("again"))
-        mirrors += line["kind"] == "mirror"
-        fresh += line["kind"] == "fresh"
-    outcomes = collections.Counter(ends.values())
     return {
         "schema": SCHEMA,
         "downloads": len(ends),
-        "finished": outcomes["finished"],
-        "failed": outcomes["failed"],
-        "interruptions": sum(reasons.values()),
+        "finished": list(ends.values()).count("finished"),
+        "failed": list(ends.values()).count("failed"),
+        "interruptions": kinds["interruption"],
         "by": dict(reasons.most_common()),
         "hosts": dict(hosts.most_common()),
-        "mirrors": int(mirrors),
-        "fresh": int(fresh),
+        "mirrors": kinds["mirror"],
+        "fresh": kinds["fresh"],
         "waited": round(waited, 1),
         "not_fetched_twice": max(int(kept), 0),
     }
@@ -138,26 +123,22 @@ def _number(value: Any) -> float:
 def _lines(found: dict[str, Any]) -> list[str]:
     if not found["downloads"]:
         return ["No download was interrupted."]
-    rows = [
+    rows: list[tuple[str, Any]] = [
         ("downloads that were interrupted", found["downloads"]),
         ("  finished", found["finished"]),
         ("  failed", found["failed"]),
         ("  stopped before their end", found["downloads"] - found["finished"] - found["failed"]),
-        ("interruptions", found["interruptions"]),
-        *_most(found["by"]),
-        ("hosts", ""),
-        *_most(found["hosts"]),
+    ]
+    for title, key in (("interruptions", "by"), ("hosts", "hosts")):
+        most = list(found[key].items())
+        rows.append((title, found["interruptions"] if key == "by" else ""))
+        rows += [(f"  {names.clean(name, 50)}", count) for name, count in most[:TOLD]]
+        if most[TOLD:]:
+            rows.append((f"  {len(most) - TOLD} others", sum(count for _, count in most[TOLD:])))
+    rows += [
         ("waited", f"{found['waited']:.0f} s"),
         ("gone on from a mirror", found["mirrors"]),
         ("fetched once more", found["fresh"]),
         ("not fetched twice", names.format_sum(found["not_fetched_twice"])),
     ]
     return [f"{name:54} {value}".rstrip() for name, value in rows]
-
-
-def _most(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Yield the rows of what was counted most, and one for all the rest."""
-    most = list(counts.items())
-    yield from ((f"  {names.clean(name, 50)}", count) for name, count in most[:TOLD])
-    if most[TOLD:]:
-        yield f"  {len(most) - TOLD} others", sum(count for _, count in most[TOLD:])

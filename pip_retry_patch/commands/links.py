@@ -179,15 +179,23 @@ def watch_venv(module: Any) -> None:
 
     `EnvBuilder.create` calls this method when the directories are there, before pip is in them.
     """
-    _link_after(module.EnvBuilder, "setup_python", lambda _, context: context.env_dir)
+
+    def packages(_: Any, context: Any) -> str:
+        # Without starting a process, which would make every new environment slower.
+        usual = "nt" if os.name == "nt" else "posix_prefix"
+        scheme = "venv" if "venv" in sysconfig.get_scheme_names() else usual
+        places = dict.fromkeys(("base", "platbase"), os.path.abspath(context.env_dir))
+        return sysconfig.get_path("purelib", scheme, places)
+
+    _link_after(module.EnvBuilder, "setup_python", packages)
 
 
 def watch_virtualenv(module: Any) -> None:
     """Link what virtualenv makes; `module` is `virtualenv.run.session`."""
-    _link_after(module.Session, "run", lambda session: str(session.creator.dest))
+    _link_after(module.Session, "run", lambda session: session.creator.purelib)
 
 
-def _link_after(owner: Any, name: str, directory_of: Callable[..., str]) -> None:
+def _link_after(owner: Any, name: str, packages: Callable[..., Any]) -> None:
     """Link the environment that a method works on, when it has returned."""
     method = getattr(owner, name)
 
@@ -195,23 +203,9 @@ def _link_after(owner: Any, name: str, directory_of: Callable[..., str]) -> None
     def linking(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
         try:
-            write(_new_site_packages(directory_of(*args, *kwargs.values())))
+            write(Path(packages(*args, *kwargs.values())))
         except Exception:
             logger.debug("pip-retry-patch could not link an environment", exc_info=True)
         return result
 
     setattr(owner, name, linking)
-
-
-def _new_site_packages(directory: str) -> Path:
-    """Where the packages of an environment are; it may have another Python if virtualenv made it.
-
-    Without starting a process, which would make every new environment slower.
-    """
-    directory = os.path.abspath(directory)
-    scheme = "nt" if os.name == "nt" else "posix_prefix"
-    if "venv" in sysconfig.get_scheme_names():
-        scheme = "venv"
-    places = {"base": directory, "platbase": directory}
-    path = Path(sysconfig.get_path("purelib", scheme, places))
-    return path if path.is_dir() else site_packages(Path(directory))

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Mapping, NamedTuple, Sequence
 
 from pip_retry_patch.commands.environment import (
     UnableError,
@@ -17,9 +17,6 @@ from pip_retry_patch.commands.environment import (
     temporary_directory,
 )
 from pip_retry_patch.commands.server import Fault, Package, Server
-
-# The fault of which a mirror is to make up for the rest of the file.
-MIRRORED = "host dies, a mirror goes on"
 
 _CUT = Fault("cut", 900_000)
 PLAN = {
@@ -32,7 +29,8 @@ PLAN = {
     "cut, then 503 twice": Package("busy", 2_000_000, [_CUT, *[Fault("busy", seconds=1)] * 2]),
     "server away for 2 seconds": Package("away", 2_000_000, [Fault("away", 900_000, 2.0)]),
     "index page cut": Package("page", 100_000, page_faults=[Fault("cut", 100)]),
-    MIRRORED: Package("mirrored", 2_000_000, [_CUT], forever=Fault("busy")),
+    # The one that is never served again: a mirror has the rest of the file.
+    "host dies, a mirror goes on": Package("mirror", 2_000_000, [_CUT], forever=Fault("busy")),
 }
 # How a plain pip ends, in two words.
 ENDS = {
@@ -69,9 +67,11 @@ def selftest(python: str, compare: bool) -> int:
         directory = stack.enter_context(temporary_directory())
         found = pip_of(python)
         try:
+            index = stack.enter_context(Server([*PLAN.values()]))
             # For a comparison each fault is served twice.
-            index, plain = (stack.enter_context(Server([*PLAN.values()])) for _ in range(2))
-            whole = [package._replace(faults=(), forever=None) for package in PLAN.values()]
+            plain = stack.enter_context(Server([*PLAN.values()] if compare else []))
+            lost = [package for package in PLAN.values() if package.forever]
+            whole = [package._replace(faults=(), forever=None) for package in lost]
             mirror = stack.enter_context(Server(whole))
         except OSError as error:
             raise UnableError(f"cannot listen on 127.0.0.1 for the test: {error}") from None
@@ -83,10 +83,10 @@ def selftest(python: str, compare: bool) -> int:
             print(f"{title:{width}}", end="", flush=True)
             if compare:
                 env = {"PIP_RETRY_PATCH": "0"}
-                alone = download(python, plain, package, directory / "plain", env)
+                alone = download(python, [plain], package, directory / "plain", env)
                 print(f"{alone.end:15}", end="", flush=True)
-            other = mirror if title == MIRRORED else None
-            outcome = download(python, index, package, directory, {}, other)
+            servers = [index, mirror] if package.forever else [index]
+            outcome = download(python, servers, package, directory)
             failed += bool(outcome.problem)
             print(outcome, flush=True)
     if failed:
@@ -99,20 +99,20 @@ def selftest(python: str, compare: bool) -> int:
 
 def download(
     python: str,
-    index: Server,
+    servers: Sequence[Server],
     package: Package,
     directory: Path,
-    env: dict[str, str],
-    mirror: Server | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Let pip download a package, and compare."""
-    servers = [index]
-    if mirror is not None:
-        servers.append(mirror)
-        env = dict(env, PIP_RETRY_PATCH_MIRRORS=f"{mirror.url}/simple/")
+    """Let pip download a package, and compare.
+
+    :param servers: the index, and its mirrors.
+    """
+    index, *mirrors = (f"{server.url}/simple/" for server in servers)
+    env = {"PIP_RETRY_PATCH_MIRRORS": " ".join(mirrors), **(env or {})}
     command = [python, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--timeout=2"]
-    command += ["--index-url", f"{index.url}/simple/", "--dest", package.name, package.name]
+    command += ["--index-url", index, "--dest", package.name, package.name]
     directory.mkdir(exist_ok=True)
     began, end, original = time.monotonic(), "ok", package.wheel()
     try:

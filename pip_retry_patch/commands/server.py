@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import hashlib
 import io
 import os
 import random
 import re
 import socket
+import socketserver
 import struct
 import threading
 import time
@@ -62,13 +62,18 @@ class Package(NamedTuple):
         return written.getvalue()
 
 
-class Server:
+class Server(socketserver.ThreadingTCPServer):
     """Serves packages while it is entered. Raises OSError where it cannot listen.
 
     `sent`: how many bytes of a body were sent, by path.
     """
 
+    daemon_threads = True
+    allow_reuse_address = os.name == "posix"  # Windows would share the port
+
     def __init__(self, packages: Sequence[Package]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.sent: collections.Counter[str] = collections.Counter()
         self.links: dict[str, str] = {}  # the path of each wheel, with its hash
         self.answers: dict[str, tuple[Package, bytes, list[Fault]]] = {}
@@ -82,63 +87,42 @@ class Server:
                 f"{page}</body></html>\n".encode(),
                 list(package.page_faults),
             )
-        self._port, self._back, self._closed = 0, 0.0, False
-        self._listen()
-        self.url = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Server:
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed = True
-        self._listener.close()
-
-    def _listen(self) -> None:
-        self._listener = socket.socket()
-        if os.name == "posix":  # Windows would share the port
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self._port))
-        self._listener.listen()
-        self._listener.settimeout(0.1)
-        self._port = self._listener.getsockname()[1]
-
-    def _accept(self) -> None:
-        while not self._closed:
-            try:
-                connection, address = self._listener.accept()
-                connection.settimeout(60)
-                threading.Thread(
-                    target=_Handler, args=(connection, address, self), daemon=True
-                ).start()
-            except socket.timeout:
-                continue
-            except OSError:  # it is away
-                time.sleep(max(self._back - time.monotonic(), 0))
-                if not self._closed:
-                    self._listen()
+        self.shutdown()
+        self.server_close()
 
     def leave(self, seconds: float) -> None:
         """Refuse connections for some seconds."""
-        self._back = time.monotonic() + seconds
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # Linux: or a waiting accept() keeps it open
-        self._listener.close()
+        self.__exit__()
+        threading.Timer(seconds, self._return).start()
+
+    def _return(self) -> None:
+        self.socket = socket.socket()
+        self.server_bind()
+        self.server_activate()
+        self.__enter__()
+
+    def shutdown_request(self, request: Any) -> None:
+        self.close_request(request)  # without the FIN that would come before a reset
+
+    def handle_error(self, *_: Any) -> None:
+        pass  # the client has left
 
 
 class _Handler(BaseHTTPRequestHandler):
     """One connection of a client."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 60
     server: Any
 
     def log_message(self, *_: Any) -> None:
         pass
-
-    def handle(self) -> None:
-        with contextlib.suppress(OSError):  # the client has left
-            super().handle()
-        self.connection.close()
 
     def do_GET(self) -> None:
         if self.path not in self.server.answers:

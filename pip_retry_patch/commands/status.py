@@ -52,7 +52,7 @@ def try_pip(python: str) -> str:
     Wrappers that are in place need not work. "healed" if the right file came.
     """
     package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
-    env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull, "PIP_PROXY": ""}
+    env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
     try:
         with server.Server([package]) as index, temporary_directory() as directory:
             env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
@@ -64,7 +64,9 @@ def try_pip(python: str) -> str:
                 return last_words(pip.stdout) or f"exit {pip.returncode}"
             right = (directory / package.filename).read_bytes() == package.wheel()
             return "healed" if right else "another file came"
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        return f"pip had not ended after {error.timeout:.0f} seconds"
+    except OSError as error:
         return f"not tried: {error}"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.environments import Environment, Factory
 from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, OURS, closed_port, end_of, said
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.programs import Argument
 
 SETUP = 'from setuptools import setup\nsetup(name="demo")\n'

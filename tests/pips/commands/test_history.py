@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.support.lab.faults import Busy, Cut, Reset
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.commands import SOME, command
 from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Busy, Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.programs import Argument
 
 

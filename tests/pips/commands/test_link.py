@@ -11,8 +11,11 @@ from tests.support import environments, runs, supplies
 from tests.support.certificates import Certificates
 from tests.support.commands import LINK, MAIN, WITH_PIP, child, command, heals, venv_of
 from tests.support.environments import Factory
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.server import Lab
 from tests.support.matrix import each_pair
 from tests.support.programs import Argument
+from tests.support.real import Real
 from tests.support.starts import ARMED, instructions, new_venv
 
 
@@ -155,6 +158,18 @@ def test_a_born_link_heals_and_survives_clear(
     )
     assert again[:3] == (0, "", "")
     assert heals(linked, certificates)
+
+
+@MAIN
+def test_what_venv_itself_upgrades_is_guarded(pip: str, python: str, armed: Factory) -> None:
+    base = armed(pip, python)
+    wheel = supplies.pip_wheel(supplies.newest_pip())
+    faults = [Cut(400_000), Reset(400_000)]
+    with Lab([Real("pip", faults=faults, chunked=True, path=wheel)]) as lab:
+        env: dict[str, Argument] = {"PIP_RETRY_PATCH_VENVS": "1", "PIP_INDEX_URL": lab.index_url}
+        made = base.run_python("-m", "venv", "--upgrade-deps", base.fresh_dir() / "made", env=env)
+        assert made.returncode == 0, made.output
+        assert len(lab.requests("pip", "artifact")) == 3
 
 
 @MAIN

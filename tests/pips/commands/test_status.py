@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from pip_retry_patch.hooks.session import WRAPPED
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import environments
 from tests.support.certificates import Certificates
 from tests.support.commands import MAIN, SOME, child, command
 from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Environment, Factory
-from tests.support.matrix import each_pair
+from tests.support.hosts import closed_port
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.matrix import NEWEST, each_pair, pairs
 from tests.support.programs import Argument
 
 # Asks a pip that is not guarded which of these it has.
@@ -68,6 +69,31 @@ def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> Non
     assert text.returncode == 0
     assert text.stdout.startswith("pip-retry-patch 0.1.0 guards pip ")
     assert text.stdout.isascii()
+
+
+@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("25.3", "3.9"), (NEWEST, "3.13"))
+def test_no_plain_pip_heals_what_status_tries(pip: str, python: str, armed: Factory) -> None:
+    off = command(armed(pip, python), "status", "--json", PIP_RETRY_PATCH="0")
+    found = json.loads(off.stdout)
+    assert off.returncode == 1 and found["tried"] and "healed" not in found["tried"]
+
+
+@MAIN
+def test_status_tries_no_network_but_its_own(pip: str, python: str, armed: Factory) -> None:
+    """Whatever the user's settings name is left alone, and so is what is kept and written down."""
+    environment = armed(pip, python)
+    folder = environment.fresh_dir()
+    dead = f"http://127.0.0.1:{closed_port()}"
+    (folder / "constraints.txt").write_text("pip-retry-patch-status==7\n")
+    (folder / "pip.conf").write_text(
+        f"[global]\nindex-url = {dead}/simple\nextra-index-url = {dead}/more\n"
+        f"find-links = {dead}/links\nproxy = {dead}\nrequire-virtualenv = true\n"
+        f"constraint = {folder}/constraints.txt\nretry-patch-log = {folder}/log\n"
+        f"[download]\nno-binary = :all:\ndest = {folder}/dest\n"
+    )
+    said = command(environment, "status", PIP_CONFIG_FILE=folder / "pip.conf")
+    assert said.returncode == 0, said.output
+    assert sorted(path.name for path in folder.iterdir()) == ["constraints.txt", "pip.conf"]
 
 
 @SOME

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import supplies
 from tests.support.environments import fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
-
-
-@dataclass(frozen=True)
-class Real(Package):
-    """A real wheel in the index, served with the faults of `Package`."""
-
-    path: Path = Path()
-
-    @property
-    def filename(self) -> str:
-        return self.path.name
-
-    def artifact(self, generation: int = 0) -> bytes:
-        return self.path.read_bytes()
+from tests.support.real import Real
 
 
 @pairs(("24.0", "3.12"))

@@ -104,34 +104,40 @@ def test_the_file_is_compared_with_the_original(
     package = server.Package("p", 1000)
     with server.Server([package]) as index:
         monkeypatch.setattr(selftest, "run", answering(""))
-        assert "No such file" in selftest.download("python", index, package, tmp_path, {}).problem
+        assert "No such file" in selftest.download("python", [index], package, tmp_path).problem
         file = tmp_path / "p" / package.filename
         file.parent.mkdir()
         file.write_bytes(package.wheel()[:-1])
-        assert "differs" in selftest.download("python", index, package, tmp_path, {}).problem
+        assert "differs" in selftest.download("python", [index], package, tmp_path).problem
         file.write_bytes(package.wheel())
-        assert selftest.download("python", index, package, tmp_path, {}).problem == ""
+        assert selftest.download("python", [index], package, tmp_path).problem == ""
         monkeypatch.setattr(selftest, "run", answering("", code=3))
-        assert selftest.download("python", index, package, tmp_path, {}).problem == "exit 3"
+        assert selftest.download("python", [index], package, tmp_path).problem == "exit 3"
 
 
 def test_only_a_pip_that_heals_is_guarded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def pip(command: list[str], directory: Path, *_: object, **__: object) -> object:
-        if came is not None:
-            (directory / "pip_retry_patch_status-1.0-py3-none-any.whl").write_bytes(came)
-        return subprocess.CompletedProcess(command, 0, "")
+    def bringing(data: bytes) -> None:
+        def pip(command: list[str], directory: Path, *_: object, **__: object) -> object:
+            if data:
+                (directory / package.filename).write_bytes(data)
+            return subprocess.CompletedProcess(command, 0, "")
 
-    right = server.Package("pip-retry-patch-status", 100_000).wheel()
-    monkeypatch.setattr(status, "run", pip)
-    for came, words in ((right, "healed"), (right[:-1], "another file came"), (None, "not tried")):
-        assert status.try_pip("python").startswith(words)
+        monkeypatch.setattr(status, "run", pip)
+
+    package = server.Package("pip-retry-patch-status", 100_000)
     monkeypatch.setattr(status, "describe", lambda _: {"guarded": True, "armed_by": []})
-    assert cli.main(["status", "--json"]) == 1
-    assert '"guarded": false' in capsys.readouterr().out
-    came = right
-    assert cli.main(["status", "--json"]) == 0
+    for data, words in (
+        (package.wheel(), "healed"),
+        (package.wheel()[:-1], "another file came"),
+        (b"", "not tried"),
+    ):
+        bringing(data)
+        assert status.try_pip("python").startswith(words)
+        assert cli.main(["status", "--json"]) == (words != "healed")
+        told = '"guarded": true' in capsys.readouterr().out
+        assert told == (words == "healed")
 
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])

@@ -20,7 +20,7 @@ def log(tmp_path: Path) -> Path:
     Path(f"{path}.1").write_text(json.dumps({**old, "outcome": "old", "host": "old"}) + "\n")
     journal = Journal(str(path), "24.0", pytest.fail)
     for offset in (1000, 4000):
-        journal.note("interruption", "a.whl", "one.example", offset=offset, total=9000, outcome="closed")
+        journal.note("interruption", "a.whl", "one.example", offset=offset, outcome="closed")
         journal.note("wait", "a.whl", "one.example", seconds=2.0, outcome="resumed")
     journal.note("end", "a.whl", "one.example", seconds=4.0, outcome="finished", again=500)
     journal.note("interruption", "b.whl", "two.example", offset=7, total=9, outcome="reset")

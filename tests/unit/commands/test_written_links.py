@@ -51,14 +51,14 @@ def test_environments_that_are_linked_at_once_are_all_written_down(
     code += "sys.stdin.readline(); links.write(pathlib.Path(sys.argv[1]))"
     root = str(Path(pip_retry_patch.__file__).parents[1])
     running = []
-    for number in range(20):
+    for number in range(40):
         (tmp_path / str(number)).mkdir()
         command = [sys.executable, "-c", code, str(tmp_path / str(number))]
         env = {**os.environ, "PYTHONPATH": root}
         running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
     for process in running:
         process.communicate(b"go\n")
-    assert len(links.recorded()) == 20
+    assert len(links.recorded()) == 40
 
 
 def test_what_cannot_be_written_down_is_only_missing(state: Path, tmp_path: Path) -> None:
@@ -129,19 +129,9 @@ def test_an_environment_is_linked_before_pip_runs_in_it(
     assert links.recorded() == [packages[0] / links.NAME]
 
 
-def test_what_virtualenv_makes_is_linked_as_well(
-    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def packages(directory: str) -> Path:
-        asked.append(directory)
-        return tmp_path
-
-    monkeypatch.setattr(links, "_new_site_packages", packages)
-
+def test_what_virtualenv_makes_is_linked_as_well(state: Path, tmp_path: Path) -> None:
     class Session:
-        creator = SimpleNamespace(dest=tmp_path / "env")
+        creator = SimpleNamespace(purelib=tmp_path)
 
         def run(self) -> int:
             return 5
@@ -149,17 +139,14 @@ def test_what_virtualenv_makes_is_linked_as_well(
     module = SimpleNamespace(Session=Session)
     links.watch_virtualenv(module)
     assert module.Session().run() == 5
-    assert asked == [str(tmp_path / "env")] and links.recorded() == [tmp_path / links.NAME]
+    assert links.recorded() == [tmp_path / links.NAME]
 
 
-def test_an_environment_that_cannot_be_linked_is_made_all_the_same(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(links, "_new_site_packages", lambda directory: 1 / 0)
+def test_an_environment_that_cannot_be_linked_is_made_all_the_same(state: Path) -> None:
     setup = {"setup_python": lambda self, context: context.env_dir}
     module = SimpleNamespace(EnvBuilder=type("EnvBuilder", (), setup))
     links.watch_venv(module)
-    assert module.EnvBuilder().setup_python(SimpleNamespace(env_dir="at")) == "at"
+    assert module.EnvBuilder().setup_python(SimpleNamespace(env_dir="/missing")) == "/missing"
 
 
 def test_an_environments_own_python_says_where_its_packages_are(tmp_path: Path) -> None:
