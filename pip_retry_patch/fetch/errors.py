@@ -162,10 +162,10 @@ def tunnel_answer(error: BaseException) -> str:
     http.client says so in an OSError, on every Python.
     """
     for cause in causes(error):
-        if isinstance(cause, OSError):
-            found = re.search(r"Tunnel connection failed: (\d{3}\b.*)", str(cause.args[:1]))
+        if isinstance(cause, OSError) and cause.args:
+            found = re.match(r"Tunnel connection failed: (\d{3}\b.*)", str(cause.args[0]))
             if found:
-                return found[1].rstrip("',)")
+                return found[1]
     return ""
 
 

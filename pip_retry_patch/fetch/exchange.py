@@ -278,9 +278,11 @@ class Exchange:
         body, host = self._body, names.host_of(source.url)
         if body is None or self._whole or host in self._hosts.refuses_parts:
             return Question()
-        is_doubted = self._fruitless and host not in self._hosts.sends_parts
-        if is_doubted and (self._attempts.is_last or self._fruitless % 3 == 2):
-            return Question()  # our own Range may be what brings each answer down
+        if host not in self._hosts.sends_parts:
+            # Our own Range may be what brings each answer down.
+            self._withheld = self._fruitless % 3 == 2
+            if self._withheld or (self._verdict and self._attempts.is_last):
+                return Question()
         conditional = host not in self._hosts.ignores_if_range
         return question_for(body.known, body.offset, body.last, self.job.hashed, conditional)
 
@@ -493,8 +495,9 @@ class Exchange:
                 patience = self._hosts.patience(patience, peer, error)
             attempts.patience = patience
             attempts.was_unreachable(errors.is_local(error))
+            if errors.is_silence(error):
+                self._announce(0.0)  # it has already taken a while
             return
-        self._fruitless += question.first is not None
         if self._body is None and verdict == Verdict.BUSY:
             if names.host_of(outcome.last_url) in self._hosts.busy:
                 patience = replace(patience, attempts=0)

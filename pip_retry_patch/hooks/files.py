@@ -393,9 +393,10 @@ class Artifact:
 
     def forget(self) -> None:
         """Remove what pip's HTTP cache has of it, and what is kept of it."""
-        if self.place is not None:
-            place, self.place = self.place, None
-            place.discard()
+        place, self.place = self.place, None
+        if place is not None:
+            # Where something else came in its place, what is kept is as good as before.
+            place.leave() if self.continued is None else place.discard()
         compat.forget(self._session, self._urls)
 
     def note(self, outcome: Outcome) -> None:
