@@ -22,8 +22,10 @@ def test_a_cut_json_index_page_is_healed(
     with Lab([package]) as lab:
         done = Download(armed(pip, python), lab, certificates)
         done.assert_right()
-        assert len(done.warnings) == 2
-        assert lab.index_url.partition("://")[2] + "demo/ resumed at" in done.warnings[0]
+        # It is asked for until it is whole, and never put together.
+        (line,) = done.warnings
+        assert lab.index_url.partition("://")[2] + "demo/ " in line
+        assert {request.range for request in lab.requests("demo", "page")} == {None}
 
 
 @each_pair
@@ -77,7 +79,7 @@ def test_the_ranges_of_a_lazy_wheel_are_healed(
     with Lab([package]) as lab:
         done = Download(armed(pip, python), lab, certificates, "--use-feature=fast-deps")
         done.assert_right()
-        assert len(done.warnings) == 2
+        assert len(done.warnings) in (1, 2)  # the reset may come before all that was sent
         first, second, third = lab.requests("demo", "artifact")[1:4]
         assert first.range is not None and second.range is not None and third.range is not None
         start = int(first.range[len("bytes=") :].partition("-")[0])
@@ -115,7 +117,7 @@ def test_an_install_goes_through(
             "demo",
         )
         assert run.returncode == 0, run.output
-        assert len(run.interruptions) == 4
+        assert len(run.interruptions) == 4, run.output
         assert (target / "demo" / "payload.bin").stat().st_size == SIZE
         assert (target / "other" / "payload.bin").stat().st_size == SIZE
         for name in ("demo", "other"):
