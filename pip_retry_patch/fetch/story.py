@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from pip_retry_patch import wording
+from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
-from pip_retry_patch.wording import Place
+from pip_retry_patch.wording import Place, say
 
 # Each of so many interruptions of a body has a line; then each tenth of it has one.
 EACH = 3
@@ -68,13 +68,10 @@ class Story:
         # After the first ones a short wait is one more interruption, and counted with them.
         is_told = not self._said and self.count <= EACH
         if self._said and attempts.retry_after and seconds > LONG_WAIT:
-            self._tell(wording.trying_again(wording.Peer(self._host), why, seconds))
+            self._tell(say("long wait", peer=self._host, why=why, seconds=seconds))
         elif not self._waits and (is_told or self._wait > LONG_WAIT):
-            left = wording.up_to_attempts(attempts.left)
-            if attempts.effort.lost_at is not None:
-                left = wording.for_seconds(attempts.patience.seconds)
             self._said = self._waits = True
-            self._tell(wording.waiting(self._place, why, left))
+            self._tell(say("waits", "trying", place=self._place, why=why, left=attempts.budget))
 
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
@@ -89,17 +86,14 @@ class Story:
         )
         if self._waits:
             self._waits = False
-            self._tell(wording.goes_on(self._place))
+            self._tell(say("goes on", place=self._place))
         elif not self._said:
             self._said = True
             if self._is_earlier and not replayed:
-                self._inform(wording.continuing(self._place))
-            elif replayed:
-                self._tell(wording.replayed(self._place, self._why))
-            elif self.count > EACH:
-                self._tell(wording.resumed_again(self._place, self.count))
-            else:
-                self._tell(wording.resumed(self._place, self._why))
+                self._inform(say("continuing", place=self._place))
+                return
+            kind = "replayed" if replayed else "resumed often" if self.count > EACH else "resumed"
+            self._tell(say(kind, place=self._place, why=self._why, count=self.count))
 
     def went_on_elsewhere(self) -> None:
         """A mirror delivers the rest, and has said so itself."""
@@ -110,8 +104,11 @@ class Story:
         if not self.count:
             return
         if outcome == "finished" and self.count > EACH:
-            line = wording.interrupted_often(self._name, self.count, self._waited, self.again)
-            self._tell(line)
+            pause = f", waited {self._waited:.0f} s" if self._waited >= 1 else ""
+            twice = names.format_size(self.again) if self.again else "nothing"
+            self._tell(
+                say("cut often", name=self._name, count=self.count, pause=pause, twice=twice)
+            )
         self._record(
             "end",
             self._name,

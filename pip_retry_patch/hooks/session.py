@@ -83,7 +83,7 @@ def install(session: Any) -> str:
         journal = importlib.import_module("pip_retry_patch.store.journal")
 
         def complain(why: str) -> None:
-            announce(wording.unusable_log(found.log, why))
+            announce(wording.say("unusable log", path=found.log, why=why[:1].lower() + why[1:]))
 
         record = journal.Journal(found.log, version, complain).note
     requests = Requests(found, announce, error, record)
@@ -218,8 +218,9 @@ class Requests:
     def _tell_of_stale(self, url: str, page: Any, failure: wording.Failure) -> None:
         if not self._stale_told:
             self._stale_told = True
-            index, age = self.pages[url], self.stale.age_of(page)
-            self._announce(wording.stale(names.redacted(index), failure.briefly, age))
+            index = names.redacted(self.pages[url])
+            age = wording.format_age(self.stale.age_of(page))
+            self._announce(wording.say("stale", index=index, why=failure.briefly, age=age))
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
