@@ -22,6 +22,7 @@ from pip_retry_patch.fetch.judge import (
     question_for,
     unasked_part,
 )
+from pip_retry_patch.fetch.pages import names_files
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
     LONG_WAIT,
@@ -371,8 +372,11 @@ class Exchange:
         if job.whole and pages.is_short(response):
             self._trouble = wording.CLOSED_EARLY
             return _CUT
-        if not self._doubted and job.patience.attempts and self._is_doubtful(outcome):
-            return _DOUBTED
+        if job.patience.attempts and self._is_doubtful(outcome):
+            if not self._doubted:
+                return _DOUBTED
+            if job.whole and names_files(response.content):
+                self._tell(wording.say("taken", name=job.name))
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if odd is not None:
             raise job.error(odd, errors.EarlyEnd())
@@ -536,7 +540,7 @@ class Exchange:
         """Return the answer that was of no help, or raise what the search ends with."""
         failure = self.job.source.end or self._failure(last)
         if self._body is not None:
-            self.story.ended("failed", self._body.offset, self._body.known.total)
+            self.story.ended("failed", self._body.offset)
             error = self.job.error(failure, self._why or errors.EarlyEnd())
             if failure.changed:
                 error = errors.Restart(failure, error)

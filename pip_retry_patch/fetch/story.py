@@ -59,7 +59,7 @@ class Story:
         self._said = not (self.count <= EACH or is_new)
         if not self._said:
             self._tenth = max(self._tenth, tenth)
-        self._record("interruption", self._name, self._host, place.offset, place.total, outcome=why)
+        self._note("interruption", place.offset, outcome=why)
 
     def waits(self, seconds: float, attempts: Attempts, why: str) -> None:
         """The next request for the rest of a body waits."""
@@ -75,15 +75,7 @@ class Story:
 
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
-        self._record(
-            "wait",
-            self._name,
-            self._host,
-            self._place.offset,
-            self._place.total,
-            seconds=self._wait,
-            outcome="resumed",
-        )
+        self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
         if self._waits:
             self._waits = False
             self._tell(say("goes on", place=self._place))
@@ -99,7 +91,7 @@ class Story:
         """A mirror delivers the rest, and has said so itself."""
         self._said, self._waits = True, False
 
-    def ended(self, outcome: str, size: int, total: int | None) -> None:
+    def ended(self, outcome: str, size: int) -> None:
         """A body that was interrupted has come, or failed."""
         if not self.count:
             return
@@ -109,13 +101,8 @@ class Story:
             self._tell(
                 say("cut often", name=self._name, count=self.count, pause=pause, twice=twice)
             )
-        self._record(
-            "end",
-            self._name,
-            self._host,
-            size,
-            total,
-            seconds=self._waited,
-            outcome=outcome,
-            again=self.again,
-        )
+        self._note("end", size, seconds=self._waited, outcome=outcome, again=self.again)
+
+    def _note(self, kind: str, offset: int, **facts: Any) -> None:
+        total = self._place.total
+        self._record(kind, self._name, self._host, offset=offset, total=total, **facts)

@@ -227,6 +227,9 @@ class Requests:
         span = span_of(outcome.status, outcome.response.headers, outcome.length)
         if span is None or outcome.length == 0:
             return
+        raw = outcome.response.raw
+        if raw.chunked and not getattr(raw._fp, "chunked", True):
+            return  # in chunks of another coding, which only urllib3 takes apart
         if self.pip_resumes and not exchange.job.patience.attempts:
             return
         last = None
@@ -317,11 +320,10 @@ def repeat(
 
     def get_redirect_target(response: Any) -> Any:
         # requests calls this for every answer, for a redirect twice.
-        target = original(response)
         if response.url not in outcome.urls[-1:]:
             outcome.urls.append(response.url)
-        outcome.is_answered, outcome.answer = target is None, response
-        return target
+        outcome.is_answered, outcome.answer = not response.is_redirect, response
+        return original(response)
 
     twin.get_redirect_target = get_redirect_target
     kwargs = dict(kwargs)
