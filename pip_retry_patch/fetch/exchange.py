@@ -25,6 +25,7 @@ from pip_retry_patch.fetch.judge import (
 from pip_retry_patch.fetch.pages import names_files
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
+    IN_VAIN,
     LONG_WAIT,
     PROGRESS,
     READ_AGAIN,
@@ -105,7 +106,7 @@ class Asking:
     :param fields: what its header has from us.
     :param past_caches: pip's HTTP cache neither answers it nor keeps its answer.
     :param fresh: caches on the way are to ask the origin.
-    :param slower: by how much its timeout is longer.
+    :param slower: by how much its timeouts are longer; or shorter, where it is below 1.
     """
 
     fields: dict[str, str]
@@ -237,7 +238,6 @@ class Exchange:
         self._doubted = self._whole = self._withheld = self._announced = False
         self._fruitless, self._verdict = 0, ""
         if body is None:
-            self._raise_if_lost()
             return
         if body.offset - self._mark >= PROGRESS:
             self._mark = body.offset
@@ -248,15 +248,6 @@ class Exchange:
             self._trouble = errors.reason(why)
             self._attempts.was_unhelpful(at_once=True)
             self.story.interrupted(body.place(), self._trouble)
-
-    def _raise_if_lost(self) -> None:
-        """Wait once in a run for a host that never answers."""
-        lost = self._hosts.lost.get(names.host_of(self.job.source.url))
-        if lost is not None and len(self._all_sources()) == 1:
-            failure, error, name = lost
-            context = failure.context.replace(name, self.job.name)
-            self.failure = replace(failure, context=context)
-            raise error
 
     # Whom to ask, and for what.
 
@@ -294,7 +285,7 @@ class Exchange:
             fields=question.fields(),
             past_caches=again,
             fresh=again or self._doubted or self.job.fresh,
-            slower=min(2.0**self._silences, 4.0),
+            slower=IN_VAIN if self._hosts.is_lost(source.url) else min(2.0**self._silences, 4.0),
         )
         try:
             outcome.response = source.send(asking, outcome)
@@ -549,7 +540,7 @@ class Exchange:
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, last.error or errors.EarlyEnd()) from last.error
         if last.error is not None:
-            self._note_lost(last, last.error)
+            self._note_lost(last)
             raise last.error
         if self._verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
@@ -560,13 +551,12 @@ class Exchange:
         failure = wording.failure("changed", place=body.place(), why=wording.CLOSED_EARLY)
         return errors.Restart(failure, self.job.error(failure, errors.EarlyEnd()))
 
-    def _note_lost(self, last: Outcome, error: Exception) -> None:
-        """Let further requests to a host fail at once that was waited for in vain."""
+    def _note_lost(self, last: Outcome) -> None:
+        """Wait only once in a run for a host that never answers."""
         key = self._peer_of(last).key
-        if self.failure is None or key in self._hosts.answered or not self.job.patience.attempts:
-            return
-        self._hosts.spend(self._attempts.seconds)
-        self._hosts.lost.setdefault(key, (self.failure, error, self.job.name))
+        if key not in self._hosts.answered and self.job.patience.attempts:
+            self._hosts.spend(self._attempts.seconds)
+            self._hosts.lost.add(key)
 
     def _peer_of(self, outcome: Outcome) -> wording.Peer:
         return peer_of(outcome.last_url, outcome.error)

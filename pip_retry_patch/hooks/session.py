@@ -343,15 +343,20 @@ def repeat(
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = _copy(session.auth)
         twin.auth.prompting = False
-    if asking.slower > 1:
-        kwargs["timeout"] = _longer(kwargs.get("timeout", session.timeout), asking.slower)
+    if asking.slower != 1:
+        kwargs["timeout"] = _times(kwargs.get("timeout", session.timeout), asking.slower)
     return calls.on(twin, *args, **kwargs)
 
 
-def _longer(timeout: Any, times: float) -> Any:
-    """Return a timeout of requests, whose part for reading is so many times as long."""
+def _times(timeout: Any, times: float) -> Any:
+    """Return a timeout of requests, for connecting and for reading, that is so many times as long.
+
+    A longer one is for an answer that takes its time, not for a connection.
+    """
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    return (connect, read * times) if isinstance(read, (int, float)) else timeout
+    if not isinstance(read, (int, float)) or not isinstance(connect, (int, float)):
+        return timeout
+    return connect * min(times, 1), read * times
 
 
 def _copy(thing: Any) -> Any:
