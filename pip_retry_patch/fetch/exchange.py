@@ -242,6 +242,10 @@ class Exchange:
         if body.offset - self._mark >= PROGRESS:
             self._mark = body.offset
             self._attempts = Attempts(self.job.patience, self._clock)
+            for source in self._sources:
+                source.vain = 0
+        else:
+            self._sources[0].vain += why is not None
         if why is None:
             self.story.continues(body.place())
         else:
@@ -261,7 +265,7 @@ class Exchange:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
         rests = self._hosts.rests
         sources = [source for source in self._sources if source.end is None]
-        if any(rests(source.url) for source in sources):
+        if any(source.vain >= TURN or rests(source.url) for source in sources):
             sources = self._all_sources()
         sources.sort(key=lambda s: (s.vain >= TURN, s.is_late, rests(s.url)))
         return sources[0]
@@ -434,8 +438,6 @@ class Exchange:
                 source.serves(self._trouble, offset)
                 self.story.went_on_elsewhere()
                 self._hosts.busy.add(names.host_of(self.job.source.url))
-        for each in self._sources:
-            each.vain = 0
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
             self._hosts.spend(self._attempts.seconds if self._verdict == _LOST else 0.0)
@@ -519,7 +521,7 @@ class Exchange:
             return
         self._announced = True
         kind, added = "host busy", ["for it", "left"]
-        if len(self._all_sources()) > 1:
+        if len(self._sources) > 1:
             kind, added = "all failed", []
         elif self._verdict == _LOST:
             kind = "host away" if peer.key in self._hosts.answered else "host unreachable"
