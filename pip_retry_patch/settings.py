@@ -96,8 +96,8 @@ _TABLE: dict[str, tuple[str, Any, Any, str]] = {
     f"{PREFIX}-partials": ("partials", _partials, True, "on, off or an absolute path"),
     f"{PREFIX}-partials-size": ("partials_size", _size, 5 * 10**9, "a size with its unit (5 GB)"),
 }
-# `arm` reads this one from the environment, where pip sees it as well.
-_VENVS = f"{PREFIX}-venvs"
+# `arm` and the guard read these from the environment, where pip sees them as well.
+_ELSEWHERE = (f"{PREFIX}-venvs", f"{PREFIX}-strict")
 
 
 class Settings:
@@ -145,7 +145,7 @@ def read(items: Items, command: str | None = None) -> Settings:
             values[field] = default if value is None else value
     if isinstance(values.get("partials"), str):
         values.update(partials=True, partials_dir=values["partials"])
-    complaints += [_unknown(key) for key in texts if key not in (*_TABLE, _VENVS)]
+    complaints += [_unknown(key) for key in texts if key not in (*_TABLE, *_ELSEWHERE)]
     for mirror in texts.get(_MIRRORS, "").split():
         if not _is_web_address(mirror):
             complaints.append(wording.bad_mirror(_MIRRORS, mirror))
