@@ -270,7 +270,7 @@ def bad_mirror(key: str, value: str) -> str:
 
 
 def unusable_directory(path: str, why: str) -> str:
-    return f"pip-retry-patch keeps nothing: retry-patch-partials-dir = {clean(path)}: {why}"
+    return f"pip-retry-patch keeps nothing: retry-patch-partials = {clean(path)}: {why}"
 
 
 def unusable_log(path: str, why: str) -> str:

@@ -73,8 +73,8 @@ class Body:
         self.continued: int | None = None  # bytes that an earlier run had received
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
-        if kept is not None and kept.kept is not None and self.known.total != kept.kept_size:
-            if self.known.total is None or kept.kept_size < self.known.total:
+        if kept is not None and kept.kept is not None:
+            if self.known.total is None or kept.kept_size <= self.known.total:
                 self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
                 self._superseded = kept.superseded
                 reader.drop()
@@ -136,7 +136,7 @@ class Body:
                 return
             if self._kept is not None:  # its end
                 self._kept, self.continued = None, self.offset
-                self._continue(None)
+                self._end() if self.offset == self._wanted_stop() else self._continue(None)
             elif why is None and self._has_ended():
                 self._end()
             else:
