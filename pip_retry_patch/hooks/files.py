@@ -258,6 +258,7 @@ class Artifact:
         self.place: Place | None = None
         self.body: Body | None = None
         self._is_metadata = self.name.endswith(".metadata")
+        self._uses_store = not self._is_metadata
 
     @property
     def continued(self) -> int | None:
@@ -285,7 +286,12 @@ class Artifact:
                 self.forget()
                 fresh = True
             except Exception as error:
-                if not errors.is_full(error) or not self._hooks.give_way(self._session):
+                of_disk = isinstance(error, OSError) and not errors.is_network_error(error)
+                may_help = self._uses_store and of_disk  # pip's own directory may be elsewhere
+                self._uses_store = self._uses_store and not of_disk
+                if errors.is_full(error):
+                    may_help = self._hooks.give_way(self._session) or may_help
+                if not may_help:
                     raise
                 # What the error holds takes room: the HTTP cache's own temporary file.
                 traceback.clear_frames(error.__traceback__)
@@ -295,8 +301,10 @@ class Artifact:
     def _fetch(self, location: str, fresh: bool) -> tuple[str, str]:
         if fresh:
             self._hooks.record("fresh", self.name, self.host)
-        self.fresh, self.body = fresh, None
-        self.place = None if self._is_metadata else self._hooks.place(self._session, self.hashes)
+        self.fresh, self.body, self.place = fresh, None, None
+        if self._uses_store:
+            self.place = self._hooks.place(self._session, self.hashes)
+            self._uses_store = self.place is not None
         if self.place is not None:
             self._folder = self.place.folder
         elif self._is_metadata:
@@ -307,6 +315,7 @@ class Artifact:
         files[self._url] = self
         try:
             path, content_type = self._call(self._folder)
+            os.stat(path)  # whoever cleans up caches may have removed it
         except errors.Restart:
             self._leave(worthless=True)
             raise
