@@ -403,7 +403,8 @@ class Artifact:
         """Remove what pip's HTTP cache has of it, and what is kept of it."""
         if self.place is not None:
             place, self.place = self.place, None
-            place.discard()
+            # Where a login page came in its place, what is kept is as good as before.
+            place.leave() if self.continued is None else place.discard()
         compat.forget(self._session, self._urls)
 
     def note(self, outcome: Outcome) -> None:
