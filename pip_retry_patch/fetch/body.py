@@ -73,12 +73,12 @@ class Body:
         self.continued: int | None = None  # bytes that an earlier run had received
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
-        if kept is not None and kept.kept is not None:
-            if self.known.total is None or kept.kept_size <= self.known.total:
-                self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
-                self._superseded = kept.superseded
-                reader.drop()
-                self._reader = None
+        total = self.known.total
+        if kept is not None and kept.kept and (total is None or kept.kept_size <= total):
+            self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
+            self._superseded = kept.superseded
+            reader.drop()
+            self._reader = None
         reader.put_below(self)
 
     # What urllib3 and CacheControl call.

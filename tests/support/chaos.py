@@ -11,6 +11,10 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from tests.support import programs
+from tests.support.certificates import Certificates
+from tests.support.environments import Environment
+from tests.support.hosts import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.lab.contents import (
     Compressed,
     Elsewhere,
@@ -47,10 +51,6 @@ from tests.support.lab.faults import (
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Entry, Fault, together
-from tests.support import programs
-from tests.support.certificates import Certificates
-from tests.support.environments import Environment
-from tests.support.hosts import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.programs import Argument
 
 # In a hurry, so that an hour is many runs.

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from tests.support.lab.server import Lab
-from tests.support.lab.site import Request
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment
+from tests.support.lab.server import Lab
+from tests.support.lab.site import Request
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 

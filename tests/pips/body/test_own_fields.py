@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
+from tests.support.environments import Factory
 from tests.support.lab.contents import Unconditional
 from tests.support.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
 from tests.support.matrix import NEWEST
 from tests.support.partials import SIZE as KEPT_SIZE
 from tests.support.partials import SOME, continuing, kept, stored

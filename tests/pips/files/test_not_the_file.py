@@ -6,16 +6,24 @@ from typing import Any
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import HASH, HASTY, OK, SIZE, THIRD, Download, outcome_of
+from tests.support.environments import Factory
 from tests.support.lab.contents import Compressed
 from tests.support.lab.faults import Busy, Cut, WebPage
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import HASH, HASTY, OK, SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
 from tests.support.matrix import NEWEST, pairs
+from tests.support.partials import (
+    CLOSED_LATE,
+    RATE,
+    SOME,
+    continuing,
+    kept,
+    plain_then_rest,
+    stored,
+)
 from tests.support.partials import SIZE as KEPT_SIZE
-from tests.support.partials import CLOSED_LATE, RATE, SOME, continuing, kept, plain_then_rest, stored
 
 labelled_or_not = pytest.mark.parametrize("labelled", [True, False], ids=["html", "no-label"])
 

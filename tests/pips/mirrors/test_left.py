@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.environments import Factory
+from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
 from tests.support.lab.faults import Cut, Drop
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.environments import Factory
-from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
 from tests.support.partials import stored
 
 SIZE = 3_000_000

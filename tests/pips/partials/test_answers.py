@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import Download
+from tests.support.environments import Factory
 from tests.support.lab.contents import (
     Changed,
     Elsewhere,
@@ -20,9 +23,6 @@ from tests.support.lab.contents import (
 from tests.support.lab.faults import Busy, Cut, Redirect, Unsatisfiable
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import Download
-from tests.support.environments import Factory
 from tests.support.partials import (
     CLOSED_LATE,
     RATE,
@@ -173,7 +173,7 @@ def test_links_that_are_signed_anew_for_each_run(
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    faults = [Redirect("?signature=1"), Cut(SIZE // 2), Redirect("?signature=2")]
+    faults: list[Any] = [Redirect("?signature=1"), Cut(SIZE // 2), Redirect("?signature=2")]
     faults += [*[Busy(403)] * 2, Redirect("?signature=3"), None, Redirect("?signature=4")]
     with Lab([Package("demo", SIZE, faults)]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment, Factory
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.mounts import mounted
 from tests.support.partials import (
     RATE,

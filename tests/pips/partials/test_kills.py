@@ -13,13 +13,13 @@ from typing import Iterator
 
 import pytest
 
-from tests.support.lab.faults import Away, Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import programs, runs, screens
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Away, Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, pairs
 from tests.support.partials import (
     CLOSED_LATE,
@@ -38,7 +38,6 @@ from tests.support.partials import (
     wait_for_bytes,
 )
 from tests.support.programs import Argument
-
 
 LARGE = 12_000_000
 

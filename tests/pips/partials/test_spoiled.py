@@ -8,12 +8,12 @@ from typing import Callable
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.partials import SIZE, SOME, continuing, kept, stored
 
 

@@ -11,13 +11,13 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut, Redirect
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import programs, runs
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment, Factory
+from tests.support.lab.faults import Busy, Cut, Redirect
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.partials import folders, kept, plain_then_rest, stored
 from tests.support.programs import Argument
