@@ -258,6 +258,31 @@ def test_a_directory_that_vanishes_stops_no_download(
 
 
 @SOME
+def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """The file stays in the store for as long as pip needs it."""
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with mounted(environment.fresh_dir() / "disk", "size=30m") as disk:
+        env: dict[str, Argument] = {"TMPDIR": disk}
+        done = _kept_under(environment, certificates, cache, **env)
+        assert continuing(done)
+        assert not stored(cache)
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
+            target = environment.fresh_dir()
+            installed = environment.run(
+                *("install", "--target", target, "--index-url", lab.index_url),
+                *("--cache-dir", cache, "demo"),
+                env=env,
+            )
+            assert installed.returncode == 0, installed.output
+            assert (target / "demo" / "payload.bin").exists()
+        assert not stored(cache)
+        assert not list(disk.iterdir())
+
+
+@SOME
 def test_quiet_hides_the_line(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
