@@ -75,7 +75,7 @@ class Body:
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
         total = self.known.total
-        if kept is not None and kept.kept and (total is None or kept.kept_size < total):
+        if kept is not None and kept.kept and (total is None or kept.kept_size <= total):
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded = kept.superseded
             reader.drop()
@@ -137,7 +137,7 @@ class Body:
                 return
             if self._kept is not None:  # its end
                 self._kept, self.continued = None, self.offset
-                self._continue(None)
+                self._end() if self.offset == self._wanted_stop() else self._continue(None)
             elif why is None and self._has_ended():
                 self._end()
             else:
