@@ -213,7 +213,7 @@ class Exchange:
         self._last = Outcome(self.job.source.url)
         step = _LATER if why is not None else _AT_ONCE
         while step == _AT_ONCE or (step == _LATER and self._attempts.wait(self._announce)):
-            source = self._turn()
+            source, why_elsewhere = self._turn(), self._trouble
             question = self._question(source)
             self._attempts.begin()
             outcome = self._ask(source, question)
@@ -221,7 +221,7 @@ class Exchange:
             if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY):
                 answer = self._read_up(source, outcome, question, answer)
             if answer.verdict in _USED:
-                self._use(source, outcome, answer)
+                self._use(source, outcome, answer, why_elsewhere or wording.RESTS)
                 return outcome, answer
             if outcome.response is not None:
                 outcome.response.close()
@@ -427,8 +427,11 @@ class Exchange:
             return Answer(_CUT)
         return answer
 
-    def _use(self, source: Source, outcome: Outcome, answer: Answer) -> None:
-        """Note what an answer that is used tells of its source."""
+    def _use(self, source: Source, outcome: Outcome, answer: Answer, why_elsewhere: str) -> None:
+        """Note what an answer that is used tells of its source.
+
+        :param why_elsewhere: what the source before it did not help with.
+        """
         host = names.host_of(source.url)
         offset = 0 if self._body is None else self._body.offset
         if source is not self._sources[0] or (source.mirror and not self.mirrored):
@@ -436,7 +439,7 @@ class Exchange:
             self._sources.insert(0, source)
             if source.serves is not None:
                 self.mirrored.append((offset, source.mirror))
-                source.serves(self._trouble, offset)
+                source.serves(why_elsewhere, offset)
                 self.story.went_on_elsewhere()
                 self._hosts.busy.add(names.host_of(self.job.source.url))
         for each in self._sources:

@@ -481,6 +481,12 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
     assert world.read() == BODY
     assert world.urls == [URL, MIRROR] and world.exchange.host == "mirror.example"
     assert world.exchange.mirrored == [(0, MIRROR)]
+    assert world.lines == [f"{MIRROR} serves from 0 on: the server answers 404"]
+    # While pip's own source rests, the mirror is asked first.
+    world = World(serving(BODY), mirrors={MIRROR: [serving(BODY)]})
+    world.hosts.busy.add("files.example")
+    assert world.read() == BODY and world.urls == [MIRROR]
+    assert world.lines == [f"{MIRROR} serves from 0 on: {wording.RESTS}"]
 
 
 def test_where_no_source_helps_all_are_waited_for_together() -> None:
