@@ -67,7 +67,7 @@ def format_seconds(seconds: float) -> str:
 
 def host_of(url: str) -> str:
     """Return the host of `url`, with its port but without credentials."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    return clean(urlsplit(url).netloc.rpartition("@")[2])
 
 
 def redacted(text: str) -> str:

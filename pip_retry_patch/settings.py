@@ -141,14 +141,17 @@ def read(items: Items, command: str | None = None) -> Settings:
             value = parse(texts[key])
             if value is None:
                 instead = shown(key, default)
-                complaints.append(wording.bad_setting(key, texts[key], wanted, instead))
+                value = names.clean(texts[key], 60)
+                facts = {"key": key, "value": value, "wanted": wanted, "default": instead}
+                complaints.append(wording.say("bad setting", **facts))
             values[field] = default if value is None else value
     if isinstance(values.get("partials"), str):
         values.update(partials=True, partials_dir=values["partials"])
     complaints += [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
     for mirror in texts.get(_MIRRORS, "").split():
         if not _is_web_address(mirror):
-            complaints.append(wording.bad_mirror(_MIRRORS, mirror))
+            value = names.clean(names.redacted(mirror), 60)
+            complaints.append(wording.say("bad mirror", key=_MIRRORS, value=value))
     return Settings(**values, complaints=tuple(complaints))
 
 
@@ -156,7 +159,8 @@ def _unknown(key: str) -> str:
     import difflib  # which nobody else needs
 
     nearest = difflib.get_close_matches(key, sorted(_TABLE), n=1)
-    return wording.unknown_setting(key, nearest[0] if nearest else "")
+    meant = f" Did you mean {nearest[0]}?" if nearest else ""
+    return wording.say("unknown setting", key=names.clean(key, 60), meant=meant)
 
 
 def shown(key: str, value: Any) -> str:

@@ -128,5 +128,6 @@ def purge(python: str) -> int:
         print(f"Nothing is kept here: {_why_none(found)}")
         return 0
     count, size = Store(kept["directory"], 0).purge()
-    print(f"{wording.purged(count, size)} from {kept['directory']}")
+    told = wording.say("purged", count=count, size=names.format_sum(size))
+    print(f"{told} from {kept['directory']}")
     return 0 if count == kept["files"] else 1

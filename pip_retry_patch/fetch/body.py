@@ -15,6 +15,7 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange, Outcome
 from pip_retry_patch.fetch.judge import ContentRange, Representation
 from pip_retry_patch.fetch.reader import LARGE, Reader
+from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -140,7 +141,8 @@ class Body:
             elif why is None and self._has_ended():
                 self._end()
             else:
-                self._continue(why or errors.EarlyEnd())
+                is_part = self.offset == self.stop
+                self._continue(why or errors.EarlyEnd(ONLY_A_PART if is_part else CLOSED_EARLY))
 
     def _receive(self, most: int) -> bytes:
         if self._kept is not None:
@@ -190,7 +192,7 @@ class Body:
             reader.source.close()
             if reader is not self._first:
                 reader.release()  # urllib3 knows of the first one only
-        self._exchange.story.ended("finished", self.offset, self.known.total)
+        self._exchange.story.ended("finished", self.offset)
 
     def _continue(self, why: Exception | None) -> None:
         """Get an answer that continues at the offset, or raise what ends the download."""

@@ -37,7 +37,7 @@ class StoppedError(OSError):
     """A connection still brings bytes, `rate` a second, but that is no progress."""
 
     def __init__(self, rate: float) -> None:
-        super().__init__(wording.no_progress(rate))
+        super().__init__(f"no progress: {names.format_size(round(rate))} a second")
 
 
 class Restart(Exception):
@@ -236,12 +236,13 @@ def reason(error: BaseException) -> str:
     """Return in a few words what `error` means for a download."""
     answer = tunnel_answer(error)
     if answer:
-        return wording.tunnel_refused(answer)
+        return names.clean(f"the proxy answers {answer} to CONNECT")
     if isinstance(error, StoppedError):
         return str(error)
     for e in causes(error):
         if isinstance(e, _CERTIFICATE_ERRORS):
-            return wording.certificate_refused(getattr(e, "verify_message", "") or str(e))
+            said = getattr(e, "verify_message", "") or str(e)
+            return names.clean(f"the certificate was refused: {said}")
         if isinstance(e, http.client.RemoteDisconnected):
             return wording.NO_ANSWER
         if isinstance(e, http.client.IncompleteRead):
@@ -255,7 +256,8 @@ def reason(error: BaseException) -> str:
         if isinstance(e, _TLS_ENDS):
             return wording.TLS_CLOSED_EARLY
         if isinstance(e, _TLS_ERRORS):
-            return wording.stream_damaged(getattr(e, "reason", None) or str(e))
+            said = getattr(e, "reason", None) or str(e)
+            return names.clean(f"the encrypted stream was damaged: {said}")
         if "ContentDecodingError" in _kinds(e) or "DecodeError" in _kinds(e):
             return wording.NOT_DECODABLE
         if isinstance(e, OSError) and e.strerror and "RequestException" not in _kinds(e):

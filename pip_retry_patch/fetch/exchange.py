@@ -22,6 +22,7 @@ from pip_retry_patch.fetch.judge import (
     question_for,
     unasked_part,
 )
+from pip_retry_patch.fetch.pages import names_files
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
     LONG_WAIT,
@@ -323,7 +324,7 @@ class Exchange:
             length=outcome.length,
             hashed=self.job.hashed,
         )
-        self._trouble = wording.useless(outcome.status, answer.verdict)
+        self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
         if answer.verdict == Verdict.BUSY:
             self._trouble = wording.busy(outcome.status, retry_after(response.headers))
         elif answer.verdict == Verdict.PAGE:
@@ -371,8 +372,11 @@ class Exchange:
         if job.whole and pages.is_short(response):
             self._trouble = wording.CLOSED_EARLY
             return _CUT
-        if not self._doubted and job.patience.attempts and self._is_doubtful(outcome):
-            return _DOUBTED
+        if job.patience.attempts and self._is_doubtful(outcome):
+            if not self._doubted:
+                return _DOUBTED
+            if job.whole and names_files(response.content):
+                self._tell(wording.say("taken", name=job.name))
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if odd is not None:
             raise job.error(odd, errors.EarlyEnd())
@@ -418,7 +422,7 @@ class Exchange:
                 self._read_again += len(piece)
                 self.story.again += len(piece)
                 if self._read_again > limit:
-                    self._trouble = wording.READ_TOO_OFTEN
+                    self._trouble = wording.NO_HELP
                     return Answer(_LASTING)
         except Exception as error:
             if not errors.is_network_error(error):
@@ -515,50 +519,48 @@ class Exchange:
 
     def _announce(self, seconds: float) -> None:
         """Tell of a wait before the next request."""
-        attempts, trouble = self._attempts, self._trouble
-        logger.debug("%s: %s; next attempt in %.1f s", self.job.name, trouble, seconds)
+        attempts, why = self._attempts, self._trouble
+        logger.debug("%s: %s; next attempt in %.1f s", self.job.name, why, seconds)
         if self._body is not None or self._verdict == _CUT:
-            self.story.waits(seconds, attempts, trouble)
+            self.story.waits(seconds, attempts, why)
             return
-        peer, patience = self._peer_of(self._last), attempts.patience
+        peer = self._peer_of(self._last)
         if attempts.retry_after and seconds > LONG_WAIT:
-            self._tell(wording.trying_again(peer, trouble, seconds))
+            self._tell(wording.say("long wait", peer=peer, why=why, seconds=seconds))
         if self._announced:
             return
         self._announced = True
+        kind, added = "host busy", ["for it", "left"]
         if len(self._all_sources()) > 1:
-            shown = wording.for_seconds(patience.seconds)
-            self._tell(wording.all_sources_failed(self.job.name, trouble, shown))
+            kind, added = "all failed", []
         elif self._verdict == _LOST:
-            answered = peer.key in self._hosts.answered
-            self._tell(
-                wording.waiting_for_host(self.job.name, peer, trouble, patience.seconds, answered)
-            )
-        else:
-            self._tell(wording.waiting_for_busy(self.job.name, peer, trouble, attempts.left))
+            kind = "host away" if peer.key in self._hosts.answered else "host unreachable"
+            added = ["for it"]
+        facts = {"name": self.job.name, "left": attempts.budget, "why": why, "peer": peer}
+        self._tell(wording.say(kind, *added, seconds=attempts.patience.seconds, **facts))
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return the answer that was of no help, or raise what the search ends with."""
+        failure = self.job.source.end or self._failure(last)
         if self._body is not None:
-            failure = self._end_of_body(self._body.place())
-            self.story.ended("failed", self._body.offset, self._body.known.total)
+            self.story.ended("failed", self._body.offset)
             error = self.job.error(failure, self._why or errors.EarlyEnd())
             if failure.changed:
                 error = errors.Restart(failure, error)
             raise error from self._why
-        self.failure = self.job.source.end or self._failure(last)
-        if last.error is not None and self._verdict in (_LOST, _LASTING, Verdict.BUSY):
+        self.failure = failure
+        if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
+            raise self.job.error(failure, last.error or errors.EarlyEnd()) from last.error
+        if last.error is not None:
             self._note_lost(last, last.error)
             raise last.error
-        if last.error is not None or self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
-            raise self.job.error(self.failure, last.error or errors.EarlyEnd()) from last.error
         if self._verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
         return last, Answer(_USE)
 
     def changed(self, body: Body) -> errors.Restart:
         """Return what tells that another version came, which is longer."""
-        failure = wording.changed(body.place(), wording.CLOSED_EARLY)
+        failure = wording.failure("changed", place=body.place(), why=wording.CLOSED_EARLY)
         return errors.Restart(failure, self.job.error(failure, errors.EarlyEnd()))
 
     def _note_lost(self, last: Outcome, error: Exception) -> None:
@@ -572,62 +574,64 @@ class Exchange:
     def _peer_of(self, outcome: Outcome) -> wording.Peer:
         return peer_of(outcome.last_url, outcome.error)
 
+    # Why it was all in vain.
+
     def _failure(self, outcome: Outcome) -> wording.Failure:
         """Return why the last request was of no help."""
-        job, verdict, trouble = self.job, self._verdict, self._trouble
+        attempts, error, verdict = self._attempts, outcome.error, self._verdict
+        peer = self._peer_of(outcome)
+        facts: dict[str, Any] = {
+            "name": self.job.name,
+            "host": peer.host,
+            "peer": peer,
+            "tried": wording.Tried(attempts.count, attempts.seconds),
+            "why": self._trouble,
+            "retries": self.job.patience.attempts > 0,
+            "first_contact": peer.key not in self._hosts.answered,
+        }
         if self._body is not None:
-            place = self._body.place()
-            if verdict == Verdict.CHANGED:
-                return wording.changed(place, self._why_words)
-            if verdict == Verdict.REFUSED:
-                return wording.refused(place, self._why_words, outcome.status)
-            return self._end_of_body(place)
-        attempts, peer, error = self._attempts, self._peer_of(outcome), outcome.error
-        retries = job.patience.attempts > 0
-        tried = wording.Tried(attempts.count, attempts.seconds, retries)
-        answered = peer.key in self._hosts.answered
-        helped = peer.key in self._hosts.helped
+            return self._failure_of_body(self._body, outcome, facts)
         if verdict == _CUT:
-            place = wording.Place(job.name, peer.host, outcome.received, None)
-            return wording.cut_page(place, trouble, tried)
+            facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
+            return wording.failure("cut page", **facts)
         if error is None:
             wanted = retry_after(outcome.response.headers) if outcome.response is not None else None
-            if wanted is not None and wanted > LONG_WAIT and retries:
-                return wording.asks_for_too_long(
-                    job.name, peer, trouble, tried, wanted, helped=helped
-                )
-            return wording.busy_host(job.name, peer, trouble, tried, helped=helped)
-        if verdict == _DOUBTED or not errors.is_network_error(error):
-            return wording.bad_redirect(job.name, peer.host, str(error))
-        if errors.is_certificate_error(error):
-            return wording.refused_certificate(job.name, peer, trouble, answered=answered)
-        if errors.is_refused_tunnel(error):
-            return wording.refused_tunnel(job.name, peer, trouble, tried, answered=answered)
-        offline = errors.is_offline(error)
-        return wording.unreachable_host(
-            job.name, peer, trouble, tried, answered=answered, offline=offline
-        )
+            facts["first_contact"] = peer.key not in self._hosts.helped
+            if wanted is not None and wanted > LONG_WAIT and facts["retries"]:
+                setting = "retry-patch-patience", f"{wanted * 2:.0f}"
+                return wording.failure("asks for too long", setting, seconds=wanted, **facts)
+            return wording.failure("busy", ("retry-patch-attempts", "50"), **facts)
+        if verdict in (_DOUBTED, Verdict.BUSY):
+            facts.update(why=pages.BAD_REDIRECT, where=str(error), retries=True)
+            return wording.failure("bad redirect", **facts)
+        if verdict == _LASTING:
+            facts["retries"] = True
+            if errors.is_refused_tunnel(error):
+                return wording.failure("proxy refuses", **facts)
+            is_stranger = errors.is_certificate_error(error)
+            return wording.failure("bad certificate" if is_stranger else "bad TLS", **facts)
+        if not facts["first_contact"]:
+            return wording.failure("lost", ("retry-patch-patience", "600"), **facts)
+        kind = "offline" if errors.is_offline(error) else "unreachable"
+        kind = "proxy unreachable" if peer.is_proxy else kind
+        return wording.failure(kind, ("retry-patch-first-contact", "600"), **facts)
 
-    @property
-    def _why_words(self) -> str:
-        return wording.EARLIER_RUN if self._why is None else errors.reason(self._why)
-
-    def _end_of_body(self, place: wording.Place) -> wording.Failure:
-        """Return why the rest of a body was not obtained."""
-        attempts, why, trouble = self._attempts, self._why_words, self._trouble
-        if self.job.source.end is not None:
-            return self.job.source.end
+    def _failure_of_body(
+        self, body: Body, outcome: Outcome, facts: dict[str, Any]
+    ) -> wording.Failure:
+        attempts, trouble, verdict = self._attempts, self._trouble, self._verdict
+        why = wording.EARLIER_RUN if self._why is None else errors.reason(self._why)
+        last = f" (last: {trouble})" if verdict and trouble else ""
+        facts.update(place=body.place(), why=why, last=last, trouble=trouble, status=outcome.status)
+        facts["first_contact"] = False
+        if not facts["retries"]:
+            return wording.failure("not tried", **facts)
         if trouble == wording.WEB_PAGE:
-            return wording.web_page(place, why, self.host, attempts.count, attempts.seconds)
-        if self._verdict == _LASTING and trouble.startswith("the certificate"):
-            return wording.certificate(place, why, trouble)
-        unreachable = attempts.effort.unhelpful <= attempts.patience.attempts
-        return wording.gave_up(
-            place,
-            why,
-            trouble if self._verdict else None,
-            attempts.count,
-            attempts.seconds,
-            unreachable=unreachable,
-            retries=self.job.patience.attempts > 0,
-        )
+            return wording.failure("web page", **facts)
+        if verdict in (Verdict.CHANGED, Verdict.REFUSED):
+            return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
+        if verdict == _LASTING and outcome.error is not None:
+            return wording.failure("stranger", **facts)
+        is_lost = attempts.effort.unhelpful <= attempts.patience.attempts
+        longer = ("retry-patch-patience", "600") if is_lost else ("retry-patch-attempts", "50")
+        return wording.failure("gave up", longer, **facts)

@@ -19,6 +19,15 @@ _FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
 _FOR_PEOPLE = (b"<form", b"<input", b"<script", b"<iframe", b'http-equiv="refresh')
 _START = 1 << 16
 
+# What a status means that comes with nothing, or with anything but what was asked for.
+_STATUSES = {
+    204: "which says that there is no content",
+    205: "which says that there is no content",
+    300: "which offers several addresses, and names none",
+    304: "which says that nothing has changed, though nobody asked that",
+}
+BAD_REDIRECT = "the answer leads to an address that makes no sense"
+
 # urllib3's GzipDecoder, after what follows a whole stream proved to be no stream.
 _SWALLOW_DATA = 2
 
@@ -101,14 +110,17 @@ def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> st
     if not _lists(content, project) and _is_for_people(content):
         host = names.host_of(url)
         moved = host if host != names.host_of(asked) else ""
-        return wording.for_people(title_of(content), moved, project)
+        title = wording.titled(title_of(content))
+        whence = f" from {moved}" if moved else ""
+        return wording.say("for people", title=title, whence=whence, project=project)
     if not names_files(content):
-        return wording.names_no_file(title_of(content)) if content.strip() else wording.CAME_EMPTY
+        kind = "names no file" if content.strip() else "came empty"
+        return wording.say(kind, title=wording.titled(title_of(content)))
     if media.endswith("html"):
         if content[:64].lstrip().startswith(b"{"):
-            return wording.IS_JSON
+            return wording.say("is JSON")
         if not _ends("", content):
-            return wording.HAS_NO_END
+            return wording.say("has no end")
     return ""
 
 
@@ -121,23 +133,28 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     status = response.status_code
     if (status == 200 or kind == "other") and not whole:
         return None
-    name, host = names.name_of(url), names.host_of(url)
+    about: dict[str, Any] = {"name": names.name_of(url), "host": names.host_of(url)}
+    about["first_contact"] = True
     redirects, without_content = 300 <= status < 400, status in (204, 205) and not whole
     if redirects or without_content or status >= 600:
         if whole and names_files(response.content):
             return None
         where = response.headers.get("Location")
         if where or status in REDIRECTS:
-            return wording.bad_redirect(name, host, where or "it names none")
-        return wording.odd_status(name, host, status)
+            where = where or "it names none"
+            return wording.failure("bad redirect", why=BAD_REDIRECT, where=where, **about)
+        what = _STATUSES.get(status, "which is no status of HTTP")
+        why = f"the server answers {status}"
+        return wording.failure("odd status", why=why, status=status, what=what, **about)
     if status >= 400 or not whole:
         return None
     coding = _undecoded(response)
     if coding:
-        return wording.odd_coding(name, host, coding)
+        return wording.failure("odd coding", coding=coding, **about)
     start = response.content[:4096]
     if status == 200 and kind == "other" and is_web_page("", start):
-        return wording.web_page_for_file(name, host, title_of(start))
+        title = wording.titled(title_of(start))
+        return wording.failure("web page for file", why=wording.WEB_PAGE, title=title, **about)
     return None
 
 

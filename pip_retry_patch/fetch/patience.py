@@ -182,6 +182,13 @@ class Attempts:
         return self.patience.attempts - self.effort.unhelpful + 1
 
     @property
+    def budget(self) -> str:
+        """What is left, in words: attempts, or seconds while the server is lost."""
+        if self.effort.lost_at is not None:
+            return f"for {self.patience.seconds:.0f} s"
+        return f"up to {self.left} more times" if self.left != 1 else "once more"
+
+    @property
     def is_last(self) -> bool:
         """Whether one more attempt that does not help is the last."""
         return self.left <= 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from pip_retry_patch import wording
+from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
-from pip_retry_patch.wording import Place
+from pip_retry_patch.wording import Place, say
 
 # Each of so many interruptions of a body has a line; then each tenth of it has one.
 EACH = 3
@@ -59,7 +59,7 @@ class Story:
         self._said = not (self.count <= EACH or is_new)
         if not self._said:
             self._tenth = max(self._tenth, tenth)
-        self._record("interruption", self._name, self._host, place.offset, place.total, outcome=why)
+        self._note("interruption", place.offset, outcome=why)
 
     def waits(self, seconds: float, attempts: Attempts, why: str) -> None:
         """The next request for the rest of a body waits."""
@@ -68,57 +68,41 @@ class Story:
         # After the first ones a short wait is one more interruption, and counted with them.
         is_told = not self._said and self.count <= EACH
         if self._said and attempts.retry_after and seconds > LONG_WAIT:
-            self._tell(wording.trying_again(wording.Peer(self._host), why, seconds))
+            self._tell(say("long wait", peer=self._host, why=why, seconds=seconds))
         elif not self._waits and (is_told or self._wait > LONG_WAIT):
-            left = wording.up_to_attempts(attempts.left)
-            if attempts.effort.lost_at is not None:
-                left = wording.for_seconds(attempts.patience.seconds)
             self._said = self._waits = True
-            self._tell(wording.waiting(self._place, why, left))
+            self._tell(say("waits", "trying", place=self._place, why=why, left=attempts.budget))
 
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
-        self._record(
-            "wait",
-            self._name,
-            self._host,
-            self._place.offset,
-            self._place.total,
-            seconds=self._wait,
-            outcome="resumed",
-        )
+        self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
         if self._waits:
             self._waits = False
-            self._tell(wording.goes_on(self._place))
+            self._tell(say("goes on", place=self._place))
         elif not self._said:
             self._said = True
             if self._is_earlier and not replayed:
-                self._inform(wording.continuing(self._place))
-            elif replayed:
-                self._tell(wording.replayed(self._place, self._why))
-            elif self.count > EACH:
-                self._tell(wording.resumed_again(self._place, self.count))
-            else:
-                self._tell(wording.resumed(self._place, self._why))
+                self._inform(say("continuing", place=self._place))
+                return
+            kind = "replayed" if replayed else "resumed often" if self.count > EACH else "resumed"
+            self._tell(say(kind, place=self._place, why=self._why, count=self.count))
 
     def went_on_elsewhere(self) -> None:
         """A mirror delivers the rest, and has said so itself."""
         self._said, self._waits = True, False
 
-    def ended(self, outcome: str, size: int, total: int | None) -> None:
+    def ended(self, outcome: str, size: int) -> None:
         """A body that was interrupted has come, or failed."""
         if not self.count:
             return
         if outcome == "finished" and self.count > EACH:
-            line = wording.interrupted_often(self._name, self.count, self._waited, self.again)
-            self._tell(line)
-        self._record(
-            "end",
-            self._name,
-            self._host,
-            size,
-            total,
-            seconds=self._waited,
-            outcome=outcome,
-            again=self.again,
-        )
+            pause = f", waited {self._waited:.0f} s" if self._waited >= 1 else ""
+            twice = names.format_size(self.again) if self.again else "nothing"
+            self._tell(
+                say("cut often", name=self._name, count=self.count, pause=pause, twice=twice)
+            )
+        self._note("end", size, seconds=self._waited, outcome=outcome, again=self.again)
+
+    def _note(self, kind: str, offset: int, **facts: Any) -> None:
+        total = self._place.total
+        self._record(kind, self._name, self._host, offset=offset, total=total, **facts)

@@ -41,7 +41,8 @@ def not_the_file(
     with open(path, "rb") as file:
         start = file.read(_LOOK_BYTES if is_metadata else 4096)
     if is_web_page("", start):
-        return wording.web_page_for_file(name, host, title_of(start))
+        title = wording.titled(title_of(start))
+        return wording.failure("web page for file", name=name, host=host, title=title)
     if is_metadata:
         usable = b"\nname:" in b"\n" + start.lower()
     else:
@@ -49,7 +50,13 @@ def not_the_file(
         usable = not path.endswith((*_ZIPPED, *_TARRED)) or zipfile.is_zipfile(path)
         usable = usable or (path.endswith(_TARRED) and not _defect(path, to_its_end=not whole))
     size = os.path.getsize(path)
-    return None if usable else wording.not_of_its_kind(name, host, size, media, coding)
+    if usable:
+        return None
+    kind = "whole wheel" if name.endswith(".whl") else "whole archive"
+    kind = "metadata of a wheel" if is_metadata else kind
+    shown = names.format_size(size) + (f" of {names.clean(media, 40)}" if media else "")
+    shown += f", encoded as {names.clean(coding, 20)}" if coding else ""
+    return wording.failure("not of its kind", name=name, host=host, kind_=kind, shown=shown)
 
 
 def has_end(path: str) -> bool:

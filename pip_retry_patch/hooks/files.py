@@ -172,7 +172,8 @@ class FileHooks:
         if self._store_of != cache:
             why = trouble(self._settings) if self._store_of == "" else ""
             if why:
-                self.announce.complain(wording.unusable_directory(self._settings.partials_dir, why))
+                named = self._settings.partials_dir
+                self.announce.complain(wording.say("unusable directory", path=named, why=why))
             self._store_of = cache
             path = directory(self._settings, cache)
             self._store = Store(path, self._settings.partials_size) if path else None
@@ -299,7 +300,7 @@ class Artifact:
             except errors.Restart as changed:
                 if restart == RESTARTS:
                     raise changed.error from None
-                self._hooks.announce(wording.restarted(self.name))
+                self._hooks.announce(wording.say("restarted", name=self.name))
                 self.forget()
                 fresh = True
             except Exception as error:
@@ -357,8 +358,9 @@ class Artifact:
         path = self.written() if hasattr(error, "failure") and self.hashes else None
         if path is None or not self.fits(path):
             return None
-        size = os.path.getsize(path)
-        self._hooks.announce(wording.accepted_short(self.name, size, self.announced))
+        size = names.format_size(os.path.getsize(path))
+        said = "more" if self.announced is None else names.format_size(self.announced)
+        self._hooks.announce(wording.say("accepted short", name=self.name, size=size, said=said))
         return path, mimetypes.guess_type(path)[0] or ""
 
     def _move(self, path: str, location: str) -> str:
@@ -452,6 +454,6 @@ def install_purge(commands: Any) -> None:
             path = directory(found, options.cache_dir) if options is not None and not rest else None
             count, size = Store(path, found.partials_size).purge() if path else (0, 0)
             if count:
-                logger.info("%s", wording.purged(count, size))
+                logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))
 
     wrap(commands, "CacheCommand.purge_cache", purge_cache)

@@ -25,12 +25,18 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import media_of
 from pip_retry_patch.fetch.pages import is_login, oddity
 from pip_retry_patch.hooks import compat
+from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
+
+_STRICT = (
+    "pip is set to read every index (retry-patch-indexes = all), so that no index is silently "
+    "replaced by another one."
+)
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
@@ -136,12 +142,19 @@ class IndexHooks:
         """
         if status in _NOT_THERE:
             return None
-        failure = wording.index_refused(_shown(index), status, self._strict)
+        failure = self._refused(index, status)
         if self._strict or status >= 500 or status == _OF_PROXY:
             return failure
         if status >= 400 or status in (204, 205) or (status == 200 and is_index):
             self._unread.setdefault(index, failure)
         return None
+
+    def _refused(self, index: str, status: int) -> wording.Failure:
+        why = f"the server answers {status}" if status not in (0, 200) else "no page of links came"
+        failure = wording.failure("index refused", index=_shown(index), why=why)
+        if self._strict:
+            return replace(failure, note=_STRICT)
+        return replace(failure, first_contact=True)
 
     def _look(self, collector: Any, url: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
@@ -161,9 +174,7 @@ class IndexHooks:
         if index in collector.search_scope.index_urls:
             search.logins |= {index}
             if self._strict:
-                shown = _shown(index)
-                failure = wording.index_refused(shown, 200, self._strict)
-                raise self._error(failure, LookupError(shown))
+                raise self._error(self._refused(index, 200), LookupError(url))
 
     def _skip(self, index: str, failure: wording.Failure, error: Exception) -> None:
         if self._search.unread is not None:
@@ -171,7 +182,7 @@ class IndexHooks:
         if index not in self._skipped:
             self._skipped.add(index)
             self._unread[index] = failure
-            self._announce(wording.index_unread(_shown(index), failure.why))
+            self._announce(wording.say("index unread", index=_shown(index), why=failure.why))
 
     @fail_open
     def find(self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -197,9 +208,8 @@ class IndexHooks:
         first = indexes[0] in (unread or ()) or indexes[0] in logins
         if places and first and project not in self._told:
             self._told.add(project)
-            self._announce(
-                wording.found_elsewhere(project, " and ".join(places), _shown(indexes[0]))
-            )
+            facts = {"project": project, "places": " and ".join(places)}
+            self._announce(wording.say("found elsewhere", index=_shown(indexes[0]), **facts))
         return found
 
     def _blame_page(self, error: Exception) -> None:
@@ -207,18 +217,23 @@ class IndexHooks:
         page, frames = self._search.page, traceback.walk_tb(error.__traceback__)
         if page and any(frame.f_code.co_name == "parse_links" for frame, _ in frames):
             name, host = names.name_of(page), names.host_of(page)
-            raise self._error(wording.no_index_page(name, host, str(error)), error) from error
+            why = names.clean(str(error), 120)
+            failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
+            raise self._error(failure, error) from error
 
     @fail_open
     def tell(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
         unread = self._unread.items()
-        more = [wording.may_be_unread(_shown(index), failure.why) for index, failure in unread]
+        more = [
+            wording.say("may be unread", index=_shown(index), why=failure.why)
+            for index, failure in unread
+        ]
         plain = _plain(text)
         for project, pages in self._odd.items():
             if project in plain:
-                more += [wording.odd_page(page, what) for page, what in pages.items()]
+                more += [f"But {page} {what}." for page, what in pages.items()]
         return "\n".join([text, *more])
 
 

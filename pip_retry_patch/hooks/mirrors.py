@@ -78,8 +78,8 @@ class Mirrors:
         if not base or (self._intended is not None and base != self._intended):
             if base and base not in self._told:
                 self._told.add(base)
-                shown = names.redacted(self._intended or ""), names.redacted(base)
-                self._announce(wording.mirrors_of_another_index(*shown))
+                intended, index = names.redacted(self._intended or ""), names.redacted(base)
+                self._announce(wording.say("mirrors of another", intended=intended, index=index))
             return
         self._index = base
         self._page = self._pages[url] = url[len(base) :]
@@ -101,7 +101,7 @@ class Mirrors:
         dropped = list(dict.fromkeys(mirrors))
         self._bases = [base for base in self._bases if base not in dropped]
         shown = " and ".join(map(names.redacted, dropped))
-        self._announce(wording.mirror_dropped(name, shown))
+        self._announce(wording.say("mirror dropped", mirrors=shown, name=name))
 
     def sources(
         self, send: Send, session: Any, kind: str, url: str, hashes: Mapping[str, Sequence[str]]
@@ -131,8 +131,8 @@ class Mirrors:
         def serves(why: str, _: int) -> None:
             if base not in self._told:
                 self._told.add(base)
-                shown = names.redacted(self._index), names.redacted(base)
-                self._announce(wording.mirror_serves(shown[0], why, shown[1]))
+                index, mirror = names.redacted(self._index), names.redacted(base)
+                self._announce(wording.say("mirror serves", index=index, why=why, mirror=mirror))
 
         return Source(there, get, base, serves)
 
@@ -179,9 +179,11 @@ class Mirrors:
             return self._follow(send, session, there, url, asking, outcome)
 
         def serves(why: str, offset: int) -> None:
-            shown, host = names.name_of(url), names.host_of(there)
-            self._announce(wording.mirror_serves_file(shown, names.host_of(url), why, host, offset))
-            self._record("mirror", shown, host, offset=offset, outcome=why)
+            name, host, mirror = names.name_of(url), names.host_of(url), names.host_of(there)
+            so_far = f" after {names.format_size(offset)}" if offset else ""
+            facts = {"name": name, "host": host, "mirror": mirror, "so_far": so_far}
+            self._announce(wording.say("mirror serves file", why=why, **facts))
+            self._record("mirror", name, mirror, offset=offset, outcome=why)
 
         return None if there == url else Source(there, get, base, serves)
 

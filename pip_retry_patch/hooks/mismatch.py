@@ -60,7 +60,10 @@ def check(
         evidence, body = _evidence(artifact.name, seen[0], seen[-1]), first.body
         first.body = lambda: body().rstrip("\n") + "\n\n" + evidence
         if seen[-1].is_cut and not seen[-1].then:
-            first = artifact.error(wording.no_end(artifact.name, artifact.host, seen[-1].size))
+            size = format_size(seen[-1].size)
+            first = artifact.error(
+                wording.failure("no end", name=artifact.name, host=artifact.host, size=size)
+            )
     except Exception as error:
         if getattr(error, "failure", None) is not None:
             raise
@@ -89,7 +92,7 @@ def _others(artifact: Any, path: str, seen: list[_Fetch], failed: Failed) -> Ite
         seen.append(_Fetch(artifact, path))
         coding = _undo_coding(artifact, path, seen[-1].size)
         if coding:
-            yield wording.decoded(artifact.name, coding, artifact.host)
+            yield wording.say("decoded", name=artifact.name, coding=coding, host=artifact.host)
         if fresh and not seen[-1].is_cut:
             break
     artifact.forget()

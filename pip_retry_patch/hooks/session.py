@@ -83,7 +83,7 @@ def install(session: Any) -> str:
         journal = importlib.import_module("pip_retry_patch.store.journal")
 
         def complain(why: str) -> None:
-            announce(wording.unusable_log(found.log, why))
+            announce(wording.say("unusable log", path=found.log, why=why[:1].lower() + why[1:]))
 
         record = journal.Journal(found.log, version, complain).note
     requests = Requests(found, announce, error, record)
@@ -218,14 +218,18 @@ class Requests:
     def _tell_of_stale(self, url: str, page: Any, failure: wording.Failure) -> None:
         if not self._stale_told:
             self._stale_told = True
-            index, age = self.pages[url], self.stale.age_of(page)
-            self._announce(wording.stale(names.redacted(index), failure.briefly, age))
+            index = names.redacted(self.pages[url])
+            age = wording.format_age(self.stale.age_of(page))
+            self._announce(wording.say("stale", index=index, why=failure.briefly, age=age))
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
         span = span_of(outcome.status, outcome.response.headers, outcome.length)
         if span is None or outcome.length == 0:
             return
+        raw = outcome.response.raw
+        if raw.chunked and not getattr(raw._fp, "chunked", True):
+            return  # in chunks of another coding, which only urllib3 takes apart
         if self.pip_resumes and not exchange.job.patience.attempts:
             return
         last = None
@@ -316,11 +320,10 @@ def repeat(
 
     def get_redirect_target(response: Any) -> Any:
         # requests calls this for every answer, for a redirect twice.
-        target = original(response)
         if response.url not in outcome.urls[-1:]:
             outcome.urls.append(response.url)
-        outcome.is_answered, outcome.answer = target is None, response
-        return target
+        outcome.is_answered, outcome.answer = not response.is_redirect, response
+        return original(response)
 
     twin.get_redirect_target = get_redirect_target
     kwargs = dict(kwargs)

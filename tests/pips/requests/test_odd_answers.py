@@ -113,11 +113,10 @@ OTHER_PART = "the server answers 206, with another part than was asked for"
 BARE_PART = reply(206, WHEEL[:500], ZIP)
 PARTS = [
     Case("page-once", {"page": [part(0, 99, PAGE), reply(200, PAGE)]}),
-    Case("page-in-parts", {"page": [starting(100, PAGE, ETag=ETAG)]}),
     Case("page-always", {"page": [part(0, 99, PAGE)]}, ONLY_A_PART),
     Case("page-elsewhere-once", {"page": [part(9, 99, PAGE), reply(200, PAGE)]}),
     Case("page-elsewhere-always", {"page": [part(9, 99, PAGE)]}, OTHER_PART),
-    Case("page-bare", {"page": [reply(206, PAGE[:100])]}, "the page that came has no end"),
+    Case("page-bare", {"page": [reply(206, PAGE[:100])]}, "and names no file", end=NO_MATCH),
     Case("file-in-parts", {"file": [starting(9000, WHEEL)]}),
     Case("file-always", {"file": [part(0, 99, WHEEL)]}, ONLY_A_PART),
     Case("file-elsewhere-once", {"file": [part(9, 99, WHEEL), reply(200, WHEEL)]}),
@@ -182,12 +181,8 @@ def test_what_plain_pip_reads_is_read_by_as_many_requests(
 # Headers.
 
 CODED = chunked(gzip.compress(WHEEL), "gzip, chunked")
-TO = b"HTTP/1.1 302 Found\r\nLocation: /fi"
 HEADERS = [
     Case("file-with-a-transfer-coding", {"file": [CODED]}),
-    Case("redirect-that-is-cut", {"file": [TO, reply(200, WHEEL)]}),
-    Case("redirect-of-a-page-that-is-cut", {"page": [TO, reply(200, PAGE)]}),
-    Case("redirect-that-is-always-cut", {"file": [TO]}, "closed the connection without an answer"),
 ]
 
 
@@ -293,10 +288,10 @@ def test_of_a_page_that_lacks_its_end_and_a_version_that_is_told(
 
 
 NO_JSON = [
-    Case("cut", {"page": [reply(200, TEXT[:-30], JSON)]}, "the page that came has no end"),
+    Case("cut", {"page": [reply(200, TEXT[:-30], JSON)]}, UNREADABLE),
     Case("cut-at-a-brace", {"page": [reply(200, TEXT[: TEXT.rindex(b"}") - 1], JSON)]}, UNREADABLE),
     Case("empty", {"page": [reply(200, b"", JSON)]}, UNREADABLE),
-    Case("html", {"page": [reply(200, PAGE, JSON)]}, "the page that came has no end"),
+    Case("html", {"page": [reply(200, PAGE, JSON)]}, UNREADABLE),
     Case("list", {"page": [reply(200, b"[]", JSON)]}, UNREADABLE),
     Case("charset", {"page": [reply(200, PAGE, "text/html; charset=no-such")]}, UNREADABLE),
 ]

@@ -9,14 +9,14 @@ from tests.support.nowhere import NO_NAME, NO_NETWORK
 CODE = """
 import sys
 from pip._vendor import urllib3
-from pip_retry_patch.transport.errors import is_local
+from pip_retry_patch.fetch.errors import is_local
 for host in sys.argv[1:]:
     pool = urllib3.HTTPConnectionPool(host, 9)
     for retries in (False, 0):
         try:
             pool.urlopen("GET", "/", retries=retries)
         except urllib3.exceptions.HTTPError as error:
-            print(is_local(pool, error))
+            print(is_local(error))
 """
 
 
