@@ -389,10 +389,10 @@ class Exchange:
         """
         job, response = self.job, outcome.response
         doubtful = job.kind == Kind.PAGE and pages.is_doubtful(response)
-        if doubtful and not outcome.came_from_cache:
+        if doubtful and not (outcome.came_from_cache or self._doubted):
             self._hosts.doubts -= 1
             return self._hosts.doubts >= 0
-        return outcome.came_from_cache and (doubtful or outcome.status >= 400)
+        return doubtful or (outcome.came_from_cache and outcome.status >= 400)
 
     def _read_up(
         self, source: Source, outcome: Outcome, question: Question, answer: Answer

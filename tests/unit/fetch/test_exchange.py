@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from urllib3 import HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
@@ -40,7 +46,9 @@ OTHER = "https://files.example/other-1.0-py3-none-any.whl"
 
 def refused(url: str = URL) -> Exception:
     """A connection that was refused, as requests raises it."""
-    error = requests.ConnectionError(NewConnectionError(NOBODY, "refused"))
+    pool = HTTPSConnectionPool("files.example", 443)
+    reason = NewConnectionError(NOBODY, "refused")
+    error = requests.ConnectionError(MaxRetryError(pool, "/", reason))
     error.request = requests.Request("GET", url).prepare()
     error.__cause__ = ConnectionRefusedError(111, "Connection refused")
     return error
@@ -260,6 +268,16 @@ def test_a_page_that_names_no_file_is_doubted_once_and_then_taken() -> None:
     for _ in range(4):
         world.another(lambda _: read(login), url=INDEX).obtain()
     assert len(world.asked) == 2 + 2 + 2 + 1 + 1
+
+
+def test_a_page_that_comes_twice_without_its_end_is_taken_and_told() -> None:
+    without_end = PAGE.replace(b"</html>", b"")
+    world = page(lambda _: read(without_end, framed="close"))
+    assert world.obtain()[0].response.content == without_end and len(world.asked) == 2
+    (line,) = world.lines
+    assert line.endswith("came twice without its end. It is taken as it is.")
+    world = page(read(without_end, framed="close"), read(PAGE, framed="close"))
+    assert world.obtain()[0].response.content == PAGE and not world.lines
 
 
 def test_a_part_that_nobody_asked_for_is_asked_for_whole() -> None:
