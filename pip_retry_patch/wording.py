@@ -25,6 +25,7 @@ OTHER_PART = "the server answers 206, with another part than was asked for"
 ONLY_A_PART = "the server sent a part only, though all of it was asked for"
 WEB_PAGE = "a web page came in place of the file"
 NO_HELP = "it has to read again too often what had arrived"
+RESTS = "it delivered nothing a moment ago"
 EARLIER_RUN = "an earlier run stopped there"
 
 # The same in a line, where there is little room.

@@ -215,7 +215,7 @@ class Exchange:
         self._last = Outcome(self.job.source.url)
         step = _LATER if why is not None else _AT_ONCE
         while step == _AT_ONCE or (step == _LATER and self._attempts.wait(self._announce)):
-            source = self._turn()
+            source, why_elsewhere = self._turn(), self._trouble
             question = self._question(source)
             self._attempts.begin()
             outcome = self._ask(source, question)
@@ -223,7 +223,7 @@ class Exchange:
             if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY):
                 answer = self._read_up(source, outcome, question, answer)
             if answer.verdict in _USED:
-                self._use(source, outcome, answer)
+                self._use(source, outcome, answer, why_elsewhere or wording.RESTS)
                 return outcome, answer
             if outcome.response is not None:
                 outcome.response.close()
@@ -384,10 +384,10 @@ class Exchange:
         """
         job, response = self.job, outcome.response
         doubtful = job.kind == Kind.PAGE and pages.is_doubtful(response)
-        if doubtful and not outcome.came_from_cache:
+        if doubtful and not (outcome.came_from_cache or self._doubted):
             self._hosts.doubts -= 1
             return self._hosts.doubts >= 0
-        return outcome.came_from_cache and (doubtful or outcome.status >= 400)
+        return doubtful or (outcome.came_from_cache and outcome.status >= 400)
 
     def _read_up(
         self, source: Source, outcome: Outcome, question: Question, answer: Answer
@@ -426,8 +426,11 @@ class Exchange:
             return Answer(_CUT)
         return answer
 
-    def _use(self, source: Source, outcome: Outcome, answer: Answer) -> None:
-        """Note what an answer that is used tells of its source."""
+    def _use(self, source: Source, outcome: Outcome, answer: Answer, why_elsewhere: str) -> None:
+        """Note what an answer that is used tells of its source.
+
+        :param why_elsewhere: what the source before it did not help with.
+        """
         host = names.host_of(source.url)
         offset = 0 if self._body is None else self._body.offset
         if source is not self._sources[0] or (source.mirror and not self.mirrored):
@@ -435,7 +438,7 @@ class Exchange:
             self._sources.insert(0, source)
             if source.serves is not None:
                 self.mirrored.append((offset, source.mirror))
-                source.serves(self._trouble, offset)
+                source.serves(why_elsewhere, offset)
                 self.story.went_on_elsewhere()
                 self._hosts.busy.add(names.host_of(self.job.source.url))
         self.host = names.host_of(outcome.response.url)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import tarfile
 import zipfile
-import zlib
 from pathlib import Path
 
 import pytest
@@ -16,38 +16,41 @@ from pip_retry_patch.hooks import contents
 TEXT = b"hello, hello, hello\n" * 2000
 
 
-def bare_deflate(content: bytes) -> bytes:
-    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return stream.compress(content) + stream.flush()
-
-
 CODED = {
     "gzip": gzip.compress(TEXT, mtime=0),
     "x-gzip": gzip.compress(TEXT[:500], mtime=0) + gzip.compress(TEXT[500:], mtime=0),
-    "deflate": zlib.compress(TEXT),
     "gzip, gzip": gzip.compress(gzip.compress(TEXT, mtime=0), mtime=0),
-    "deflate,gzip": gzip.compress(zlib.compress(TEXT), mtime=0),
     " gzip ": gzip.compress(TEXT, mtime=0) + bytes(9),
 }
+BUDGET = len(TEXT)
 
 
-@pytest.mark.parametrize(
-    ("coding", "coded"), [*CODED.items(), ("deflate", bare_deflate(TEXT)), ("deflate", b"")]
-)
-def test_each_coding_is_undone_and_needs_its_end(coding: str, coded: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("coding", CODED)
+def test_gzip_is_undone_and_needs_its_end(coding: str, tmp_path: Path) -> None:
     path = tmp_path / "file.whl"
-    assert contents.can_be_undone(coding)
-    if coded:
-        path.write_bytes(coded)
-        assert b"".join(contents.decode(str(path), coding)) == TEXT
-    path.write_bytes(coded[: len(coded) // 2])
-    with pytest.raises(zlib.error):
-        list(contents.decode(str(path), coding))
+    path.write_bytes(CODED[coding])
+    assert b"".join(contents.decode(str(path), coding, BUDGET)) == TEXT
+    path.write_bytes(CODED[coding][: len(CODED[coding]) // 2])
+    with pytest.raises(EOFError):
+        list(contents.decode(str(path), coding, BUDGET))
 
 
-@pytest.mark.parametrize("coding", ["", "br", "gzip, br", "aws-chunked"])
-def test_other_codings_are_not_undone(coding: str) -> None:
-    assert not contents.can_be_undone(coding)
+@pytest.mark.parametrize("coding", ["", "br", "deflate", "gzip, br", "gzip, gzip, gzip"])
+def test_other_codings_are_not_undone(coding: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.whl"
+    path.write_bytes(CODED["gzip"])
+    with pytest.raises(ValueError):
+        list(contents.decode(str(path), coding, BUDGET))
+
+
+def test_no_more_is_decoded_than_the_budget(tmp_path: Path) -> None:
+    path = tmp_path / "file.whl"
+    path.write_bytes(gzip.compress(bytes(64 << 20)))
+    decoded = 0
+    with pytest.raises(ValueError):
+        for piece in contents.decode(str(path), "gzip", 1 << 20):
+            decoded += len(piece)
+    assert decoded <= 3 << 20
 
 
 def archives() -> dict[str, bytes]:
@@ -55,7 +58,9 @@ def archives() -> dict[str, bytes]:
     with zipfile.ZipFile(zipped, "w") as file:
         file.writestr("demo.py", TEXT)
     with tarfile.open(fileobj=tarred, mode="w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("demo.py"))
+        info = tarfile.TarInfo("demo.bin")
+        info.size = 5000
+        tar.addfile(info, io.BytesIO(random.Random(1).randbytes(5000)))
     return {"a.whl": zipped.getvalue(), "a.zip": zipped.getvalue(), "a.tar.gz": tarred.getvalue()}
 
 
@@ -64,7 +69,8 @@ def test_an_archive_without_its_end_has_none(name: str, tmp_path: Path) -> None:
     whole, path = archives()[name], tmp_path / name
     path.write_bytes(whole)
     assert contents.has_end(str(path))
-    for kept in (0, 1, len(whole) // 2, len(whole) - 1):
+    # What stands behind the last file of a tar is padding, which nobody reads.
+    for kept in (5, len(whole) // 2, len(whole) - (200 if name.endswith(".gz") else 1)):
         path.write_bytes(whole[:kept])
         assert not contents.has_end(str(path))
 

@@ -433,6 +433,7 @@ def test_a_look_has_a_budget_and_beyond_it_nothing_is_called_broken(
     path = tmp_path / f"demo-1.0.tar.{ending}"
     path.write_bytes(sdist(os.urandom(2 << 20), mode=f"w:{ending}")[:-9000])
     told = (str(path), path.name, "h", "", "", False)
+    monkeypatch.setattr(contents, "_LOOK_SECONDS", 60.0)
     assert contents.not_the_file(*told) and not contents.has_end(str(path))
     for budget, least in (("_LOOK_BYTES", 1 << 20), ("_LOOK_SECONDS", -1.0)):
         with monkeypatch.context() as patched:
