@@ -150,8 +150,8 @@ def read(items: Items, command: str | None = None) -> Settings:
     complaints += [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
     for mirror in texts.get(_MIRRORS, "").split():
         if not _is_web_address(mirror):
-            shown = names.clean(names.redacted(mirror), 60)
-            complaints.append(wording.say("bad mirror", key=_MIRRORS, value=shown))
+            told = names.clean(names.redacted(mirror), 60)
+            complaints.append(wording.say("bad mirror", key=_MIRRORS, value=told))
     return Settings(**values, complaints=tuple(complaints))
 
 
