@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.exchange import Exchange, Outcome
+from pip_retry_patch.fetch.exchange import Exchange
+from pip_retry_patch.fetch.job import Outcome
 from pip_retry_patch.fetch.judge import ContentRange, Representation
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART

@@ -31,7 +31,7 @@ from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
-    from pip_retry_patch.fetch.exchange import Outcome
+    from pip_retry_patch.fetch.job import Outcome
     from pip_retry_patch.hooks.session import Requests
 
 logger = logging.getLogger("pip_retry_patch")

@@ -7,8 +7,9 @@ from typing import Any
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import media_of, span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story, no_record

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Record, Story, no_record
