@@ -50,7 +50,7 @@ class _Wire(io.RawIOBase):
     """Pieces of bytes as they arrive; an exception among them is raised."""
 
     def __init__(self, pieces: Iterable[bytes | BaseException]) -> None:
-        self._pieces = iter(pieces)
+        self._pieces = iter([piece for piece in pieces if piece != b""])
         self._rest = b""
 
     def readable(self) -> bool:
