@@ -60,7 +60,8 @@ class Body:
         reader = Reader(first.response)
         self._exchange = exchange
         self._reader: Reader | None = reader
-        self._first = reader
+        self._first: Reader | None = reader  # until the end: it holds what holds this
+        self._source = reader.source
         self._written = written
         self._ahead, self._at = b"", 0  # received, and handed on up to there
         self._ended = False
@@ -88,7 +89,7 @@ class Body:
     def __getattr__(self, name: str) -> Any:
         if name == "fp" or name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._first.source, name)
+        return getattr(self._source, name)
 
     @property
     def closed(self) -> bool:
@@ -152,9 +153,9 @@ class Body:
             except OSError:
                 return b""  # continue from the network
         assert self._reader is not None
-        stop = self.stop if self.stop is not None else self._wanted_stop()
-        if stop is not None:
-            most = min(most, stop - self.offset)
+        for stop in (self.stop, self._wanted_stop()):
+            if stop is not None:
+                most = min(most, stop - self.offset)
         return self._reader.read(most) if most > 0 else b""
 
     def _take(self, piece: bytes) -> None:
@@ -179,7 +180,7 @@ class Body:
         """Whether the end that an answer came to is the body's."""
         wanted = self._wanted_stop()
         if self.stop is not None:
-            return self.offset == self.stop == wanted
+            return wanted is not None and self.offset == wanted <= self.stop
         if wanted is None:
             return True  # the connection or the last chunk tells the end
         if self.offset == wanted and not self.hashed and self._reader and self._reader.read(1):
@@ -189,10 +190,14 @@ class Body:
     def _end(self) -> None:
         self._ended = True
         reader, self._reader = self._reader, None
-        if reader is not None:
+        if reader is not None and reader is self._first:
             reader.source.close()
-            if reader is not self._first:
-                reader.release()  # urllib3 knows of the first one only
+        elif reader is not None and self.offset != self.stop:
+            reader.drop()  # more may come
+        elif reader is not None:
+            reader.source.close()
+            reader.release()  # urllib3 knows of the first one only
+        self._first = None
         self._exchange.story.ended("finished", self.offset)
 
     def _continue(self, why: Exception | None) -> None:
@@ -200,7 +205,7 @@ class Body:
         if self._reader is not None:
             self._reader.drop()
             self._reader = None
-        if not self.hashed:
+        if not self.hashed and self._first is not None:
             self._first.cache_nothing()
         try:
             outcome, answer = self._exchange.obtain(self, why)

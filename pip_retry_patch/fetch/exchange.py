@@ -203,9 +203,21 @@ class Exchange:
             self._trouble = wording.busy(outcome.status, retry_after(response.headers))
         elif answer.verdict == Verdict.PAGE:
             self._trouble = wording.WEB_PAGE
-        elif answer.verdict == Verdict.CHANGED and self._is_web_page(Reader(response).read(512)):
-            return Answer(Verdict.PAGE)
+        elif answer.verdict == Verdict.CHANGED:
+            try:
+                start = Reader(response).read(512)
+            except Exception as error:
+                return self._cut(error)
+            if self._is_web_page(start):
+                return Answer(Verdict.PAGE)
         return answer
+
+    def _cut(self, error: Exception) -> Answer:
+        """Judge an answer whose content broke."""
+        if not errors.is_network_error(error):
+            raise error
+        self._trouble = errors.reason(error)
+        return Answer(_CUT)
 
     def _is_web_page(self, first_bytes: bytes) -> bool:
         """Whether a body that begins so is a web page in place of something else."""
@@ -299,10 +311,7 @@ class Exchange:
                     self._trouble = wording.NO_HELP
                     return Answer(_LASTING)
         except Exception as error:
-            if not errors.is_network_error(error):
-                raise
-            self._trouble = errors.reason(error)
-            return Answer(_CUT)
+            return self._cut(error)
         return answer
 
     def _use(self, source: Source, outcome: Outcome, answer: Answer, why_elsewhere: str) -> None:

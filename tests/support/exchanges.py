@@ -49,8 +49,8 @@ class VirtualClock(Clock):
 class _Wire(io.RawIOBase):
     """Pieces of bytes as they arrive; an exception among them is raised."""
 
-    def __init__(self, pieces: Iterable[bytes | Exception]) -> None:
-        self._pieces = iter(pieces)
+    def __init__(self, pieces: Iterable[bytes | BaseException]) -> None:
+        self._pieces = iter([piece for piece in pieces if piece != b""])
         self._rest = b""
 
     def readable(self) -> bool:
@@ -58,7 +58,7 @@ class _Wire(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         piece = self._rest or next(self._pieces, b"")
-        if isinstance(piece, Exception):
+        if isinstance(piece, BaseException):
             raise piece
         taken, self._rest = piece[: len(buffer)], piece[len(buffer) :]
         buffer[: len(taken)] = taken
@@ -66,7 +66,7 @@ class _Wire(io.RawIOBase):
 
 
 def response(
-    *pieces: bytes | Exception,
+    *pieces: bytes | BaseException,
     status: int = 200,
     url: str = URL,
     length: int | None = None,
@@ -86,7 +86,7 @@ def response(
         fields["Content-Length"] = str(size if length is None else length)
     elif framed.endswith("chunks"):
         fields["Transfer-Encoding"] = "chunked"
-        body = [p if isinstance(p, Exception) else b"%x\r\n%b\r\n" % (len(p), p) for p in pieces if p]
+        body = [b"%x\r\n%b\r\n" % (len(p), p) if isinstance(p, bytes) else p for p in pieces if p]
         body += [b"0\r\n\r\n"] if framed == "chunks" else []
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     wire = [f"HTTP/1.1 {status} OK\r\n{head}\r\n".encode("latin-1"), *body]
@@ -143,7 +143,7 @@ Does = Any
 class World:
     """One job, and what each of its sources does in turn.
 
-    :param does: what pip's own source does; the last of it is done for ever.
+    :param does: what pip's own source does; the last of it, if it is no answer, for ever.
     :param mirrors: the same for each mirror.
     """
 
@@ -195,7 +195,9 @@ class World:
     def _source(self, url: str, mirror: str, does: list[Does]) -> Source:
         def send(asking: Asking, outcome: Outcome) -> Any:
             self.asked.append((url, asking, self.clock.seconds))
-            done = does.pop(0) if len(does) > 1 else does[0]
+            is_endless = len(does) == 1 and not isinstance(does[0], requests.Response)
+            assert does, "it was asked more often than the test has answers"
+            done = does[0] if is_endless else does.pop(0)
             if callable(done) and not isinstance(done, type):
                 done = done(asking)
             if isinstance(done, Cut):

@@ -564,3 +564,9 @@ def test_a_connection_that_cannot_be_made_in_time_is_no_silence() -> None:
     world = World(timeout, timeout, whole(BODY))
     world.obtain()
     assert [asking.slower for _, asking, _ in world.asked] == [1, 1, 1]
+
+
+def test_another_version_whose_answer_breaks_is_asked_for_again() -> None:
+    broken = [lambda _: response(RESET, length=5, etag='"v2"')] * 2
+    world = World(cut(), *broken, serving(BODY))
+    assert world.read() == BODY and len(world.asked) == 4
