@@ -54,10 +54,8 @@ class Program:
     def _guard(
         self, calls: Calls, session: Any, args: Any, kwargs: Any, outcome: Outcome, span: Any
     ) -> None:
-        again = calls.wrapped
-
         def send(asking: Asking, outcome: Outcome) -> Any:
-            return repeat(Calls(again), session, args, dict(kwargs, stream=True), asking, outcome)
+            return repeat(calls, session, args, dict(kwargs, stream=True), asking, outcome)
 
         ranged = outcome.status == 206
         job = Job(

@@ -259,14 +259,12 @@ class Requests:
         if artifact is not None:
             kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
 
-        again = calls.wrapped  # not `calls`, which keeps what it brought
-
         def send(asking: Asking, outcome: Outcome) -> Any:
             return repeat(calls, session, (method, url), kwargs, asking, outcome)
 
         def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
             how = dict(kwargs, stream=True, allow_redirects=False)
-            return repeat(Calls(again), session, ("GET", there), how, asking, outcome, jar)
+            return repeat(calls, session, ("GET", there), how, asking, outcome, jar)
 
         def mirrors() -> Sequence[Source]:
             hashes = artifact.hashes if artifact is not None else {}
