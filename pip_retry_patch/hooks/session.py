@@ -32,12 +32,13 @@ from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Record, Story, no_record
 from pip_retry_patch.hooks import compat
+from pip_retry_patch.hooks.artifact import Artifact
 from pip_retry_patch.hooks.configuration import (
     index_of_mirrors,
     origins_of_settings,
     read_settings,
 )
-from pip_retry_patch.hooks.files import Artifact, FileHooks
+from pip_retry_patch.hooks.files import FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open, wrap
