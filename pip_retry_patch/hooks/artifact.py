@@ -112,12 +112,12 @@ class Artifact:
                     return result
                 self.forget()
                 if fresh:
-                    raise self._hooks.error(failure, errors.EarlyEnd())
+                    raise self._hooks.pip.error(failure, errors.EarlyEnd())
                 fresh = True
             except errors.Restart as changed:
                 if restart == RESTARTS:
                     raise changed.error from None
-                self._hooks.announce(wording.say("restarted", name=self.name))
+                self._hooks.pip.say("restarted", name=self.name)
                 self.forget()
                 fresh = True
             except Exception as error:
@@ -138,7 +138,7 @@ class Artifact:
 
     def _fetch(self, location: str, fresh: bool) -> tuple[str, str]:
         if fresh:
-            self._hooks.record("fresh", self.name, self.host)
+            self._hooks.pip.record("fresh", self.name, self.host)
         self.fresh, self.body, self.place = fresh, None, None
         if self._uses_store:
             self.place = self._hooks.place(self._session, self.hashes)
@@ -165,7 +165,7 @@ class Artifact:
                 kept = self._leave()
                 failure = getattr(error, "failure", None)
                 if kept and failure is not None:
-                    raise self._hooks.error(wording.with_kept(failure), error) from error
+                    raise self._hooks.pip.error(wording.with_kept(failure), error) from error
                 raise
             path, content_type = accepted
         except BaseException:
@@ -190,7 +190,9 @@ class Artifact:
             return None
         size = names.format_size(os.path.getsize(path))
         said = "more" if self.announced is None else names.format_size(self.announced)
-        self._hooks.announce(wording.say("accepted short", name=self.name, size=size, said=said))
+        self._hooks.pip.announce(
+            wording.say("accepted short", name=self.name, size=size, said=said)
+        )
         return path, mimetypes.guess_type(path)[0] or ""
 
     def _move(self, path: str, location: str) -> str:
@@ -253,7 +255,7 @@ class Artifact:
 
     def error(self, failure: wording.Failure) -> Exception:
         """Make pip's error of a Failure."""
-        return self._hooks.error(failure, errors.EarlyEnd())
+        return self._hooks.pip.error(failure, errors.EarlyEnd())
 
     def drop_mirrors(self) -> int | None:
         """Ask mirrors that brought bytes of it no more; return how many came before, or None."""

@@ -6,14 +6,12 @@ The two know nothing of each other. `FileHooks` stands around both, as each pip 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
-from pip_retry_patch.fetch.story import Record
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact
 from pip_retry_patch.hooks.configuration import read_settings
@@ -40,27 +38,12 @@ def hashes_of(link: Any, expected: Mapping[str, Sequence[str]]) -> dict[str, lis
 
 
 class FileHooks:
-    """What stands around pip's downloader and its hash check.
+    """What stands around pip's downloader and its hash check."""
 
-    :param error: makes pip's exception of a Failure and of what caused it.
-    :param record: writes to the journal.
-    """
-
-    def __init__(
-        self,
-        pip: str,
-        found: settings.Settings,
-        requests: Requests,
-        announce: compat.Announcer,
-        error: Callable[[wording.Failure, Exception], Exception],
-        record: Record,
-    ) -> None:
+    def __init__(self, pip: compat.Pip, requests: Requests) -> None:
+        self.pip = pip
         self.requests = requests
-        self.announce = announce
-        self.error = error
-        self.record = record
-        self._mismatch = importlib.import_module(f"{pip}._internal.exceptions").HashMismatch
-        self._settings = found
+        self._mismatch: type[Exception] = pip.module("exceptions").HashMismatch
         self._store: Store | None = None
         self._store_of: str | None = ""
         self._expected: dict[str, Mapping[str, Sequence[str]]] = {}  # by URL
@@ -143,7 +126,7 @@ class FileHooks:
         artifact = self._came.pop(path, None)
         if artifact is None:
             return wrapped(*args, **kwargs)
-        checked = check(artifact, wrapped, path, self._mismatch, self.announce, note_failure)
+        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce, note_failure)
         artifact.finish()
         return checked
 
@@ -151,20 +134,20 @@ class FileHooks:
 
     def place(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Place | None:
         """Return where pip is to write an artifact so that a later run can continue it."""
-        key = key_of(hashes) if self._settings.partials else None
+        key = key_of(hashes) if self.pip.settings.partials else None
         store = self._open(session) if key else None
         return store.place(key) if store is not None and key else None
 
     def _open(self, session: Any) -> Store | None:
         cache = compat.cache_of(session)
         if self._store_of != cache:
-            why = trouble(self._settings) if self._store_of == "" else ""
+            found = self.pip.settings
+            why = trouble(found) if self._store_of == "" else ""
             if why:
-                named = self._settings.partials_dir
-                self.announce.complain(wording.say("unusable directory", path=named, why=why))
-            self._store_of = cache
-            path = directory(self._settings, cache)
-            self._store = Store(path, self._settings.partials_size) if path else None
+                line = wording.say("unusable directory", path=found.partials_dir, why=why)
+                self.pip.announce.complain(line)
+            self._store_of, path = cache, directory(found, cache)
+            self._store = Store(path, found.partials_size) if path else None
         return self._store
 
     def make_room(self, session: Any, size: int) -> None:
