@@ -141,8 +141,8 @@ def read(items: Items, command: str | None = None) -> Settings:
             value = parse(texts[key])
             if value is None:
                 instead = shown(key, default)
-                value = names.clean(texts[key], 60)
-                facts = {"key": key, "value": value, "wanted": wanted, "default": instead}
+                facts = {"key": key, "wanted": wanted, "default": instead}
+                facts["value"] = names.clean(texts[key], 60)
                 complaints.append(wording.say("bad setting", **facts))
             values[field] = default if value is None else value
     if isinstance(values.get("partials"), str):
@@ -150,8 +150,8 @@ def read(items: Items, command: str | None = None) -> Settings:
     complaints += [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
     for mirror in texts.get(_MIRRORS, "").split():
         if not _is_web_address(mirror):
-            value = names.clean(names.redacted(mirror), 60)
-            complaints.append(wording.say("bad mirror", key=_MIRRORS, value=value))
+            told = names.clean(names.redacted(mirror), 60)
+            complaints.append(wording.say("bad mirror", key=_MIRRORS, value=told))
     return Settings(**values, complaints=tuple(complaints))
 
 

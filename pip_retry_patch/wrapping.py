@@ -50,6 +50,7 @@ class Calls:
         self.wrapped = wrapped
         self._errors: list[Exception] = []
         self.answers: list[Any] = []
+        self._notes = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(self.wrapped, *args, **kwargs)
@@ -59,21 +60,23 @@ class Calls:
         return self._call(self.wrapped.__func__, instance, *args, **kwargs)  # type: ignore[attr-defined]
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not self._notes:
+            return function(*args, **kwargs)
         self.answers.clear()
         try:
-            answer = function(*args, **kwargs)
+            self.answers.append(function(*args, **kwargs))
         except Exception as error:
             self._errors.append(error)
             raise
-        self.answers.append(answer)
-        return answer
+        return self.answers[-1]
 
     def raised(self, error: Exception) -> bool:
         """Whether the wrapped function raised it."""
         return any(error is theirs for theirs in self._errors)
 
     def end(self) -> None:
-        """Keep nothing alive: the wrapper may still be held."""
+        """Note nothing any more, and keep nothing alive: a body still asks by these calls."""
+        self._notes = False
         self._errors.clear()
         self.answers.clear()
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.exchange import Exchange, Outcome
+from pip_retry_patch.fetch.exchange import Exchange
+from pip_retry_patch.fetch.job import Outcome
 from pip_retry_patch.fetch.judge import ContentRange, Representation
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
@@ -76,7 +77,7 @@ class Body:
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
         total = self.known.total
-        if kept is not None and kept.kept and (total is None or kept.kept_size < total):
+        if kept is not None and kept.kept and (total is None or kept.kept_size <= total):
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded = kept.superseded
             reader.drop()
@@ -138,7 +139,7 @@ class Body:
                 return
             if self._kept is not None:  # its end
                 self._kept, self.continued = None, self.offset
-                self._continue(None)
+                self._end() if self.offset == self._wanted_stop() else self._continue(None)
             elif why is None and self._has_ended():
                 self._end()
             else:

@@ -181,9 +181,10 @@ def is_bad_redirect(error: BaseException) -> bool:
 
 
 def pool_of(error: BaseException) -> Any:
-    """Return the connection pool of urllib3 that an error names, None if it names none."""
-    pools = (getattr(cause, "pool", None) for cause in causes(error))
-    return next((pool for pool in pools if pool is not None), None)
+    """Return the pool, or the connection, of urllib3 that an error names; None if it names none."""
+    # Not their attributes: urllib3 2 warns of `NewConnectionError.pool`, which is a connection.
+    found = (vars(cause).get("pool") or vars(cause).get("conn") for cause in causes(error))
+    return next((pool for pool in found if pool is not None), None)
 
 
 def is_of_proxy(error: BaseException) -> bool:
@@ -288,7 +289,7 @@ def is_local(error: BaseException) -> bool:
     # urllib3 tells the error of the last of a host's addresses. On a machine without IPv6 that is
     # this error even while the server refuses on IPv4.
     pool = pool_of(error)
-    if pool is None or "_socks_options" in pool.conn_kw:
+    if pool is None or "_socks_options" in getattr(pool, "conn_kw", {}):
         return False  # a SOCKS proxy resolves the names, and nobody else is to hear of them
     peer = getattr(pool, "proxy", None) or pool
     return not _has_route(peer.host, peer.port)

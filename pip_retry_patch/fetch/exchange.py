@@ -7,11 +7,12 @@ A first answer, the rest of a body, what an earlier run kept, a page and a mirro
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.hosts import Hosts, peer_of
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import (
     BUSY_STATUSES,
     Answer,
@@ -25,144 +26,23 @@ from pip_retry_patch.fetch.judge import (
 from pip_retry_patch.fetch.pages import names_files
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
+    IN_VAIN,
     LONG_WAIT,
     PROGRESS,
     READ_AGAIN,
     TURN,
     Attempts,
     Clock,
-    Patience,
     retry_after,
 )
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.fetch.story import Story, Tell
-from pip_retry_patch.records import record, replace
+from pip_retry_patch.records import replace
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
 
 logger = logging.getLogger("pip_retry_patch")
-
-
-class Kind:
-    """What pip asks for."""
-
-    PAGE = "page"  # of an index
-    FILE = "file"  # an artifact
-    METADATA = "metadata"  # of a wheel (PEP 658)
-    OTHER = "other"  # a requirements file, a range of a wheel
-
-
-class Outcome:
-    """What came of one request: an answer, or why there is none.
-
-    :param url: that was asked for. `urls` are those that were answered, redirects first;
-        `is_answered`: the last of them is no redirect, and is the answer.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.urls: list[str] = []
-        self.is_answered = False
-        self.response: Any = None
-        self.error: Exception | None = None
-        self.reader: Reader | None = None
-        self.answer: Any = None  # the response whose content broke
-
-    @property
-    def status(self) -> int:
-        return 0 if self.response is None else int(self.response.status_code)
-
-    @property
-    def length(self) -> int | None:
-        """The Content-Length in bytes, None without a valid one."""
-        text = self.response.headers.get("content-length") or ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-    @property
-    def received(self) -> int:
-        """Bytes of the content that came, where it broke."""
-        return 0 if self.answer is None else int(self.answer.raw.tell())
-
-    @property
-    def came_from_cache(self) -> bool:
-        """Whether pip's HTTP cache had a part in it."""
-        each = (*self.response.history, self.response)
-        return any(getattr(response, "from_cache", False) for response in each)
-
-    @property
-    def last_url(self) -> str:
-        """Return the URL that answered, or failed to."""
-        request = getattr(self.error, "request", None)
-        failed = getattr(request, "url", None)
-        return failed or (self.urls[-1] if self.is_answered else self.url)
-
-
-@record
-class Asking:
-    """How a request is sent again.
-
-    :param fields: what its header has from us.
-    :param past_caches: pip's HTTP cache neither answers it nor keeps its answer.
-    :param fresh: caches on the way are to ask the origin.
-    :param slower: by how much its timeout is longer.
-    """
-
-    fields: dict[str, str]
-    past_caches: bool = False
-    fresh: bool = False
-    slower: float = 1.0
-
-
-class Source:
-    """Where the bytes of a job can be asked for.
-
-    :param send: returns a response of requests, or raises; an Outcome gets the URLs that answered.
-    :param mirror: the base URL of the mirror that it is; "" for where pip asks.
-    :param serves: is told why a mirror delivers in the place of others, and from which offset on.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        send: Callable[[Asking, Outcome], Any],
-        mirror: str = "",
-        serves: Callable[[str, int], None] | None = None,
-    ) -> None:
-        self.url, self.send, self.mirror, self.serves = url, send, mirror, serves
-        self.vain = 0  # requests in vain, in this turn
-        self.is_late = False  # it sends no parts: others are asked first
-        self.end: wording.Failure | None = None  # why it is asked no more
-
-
-@record
-class Job:
-    """What pip asks for; made once, never changed.
-
-    :param whole: pip reads it in one piece, and not as it comes.
-    :param ranged: pip itself asks for a range.
-    :param hashed: pip will check a hash that covers every byte.
-    :param fresh: caches on the way are to ask the origin.
-    :param error: makes pip's exception of a Failure and of what caused it.
-    :param mirrors: returns further sources, the first time that they are needed.
-    :param forget: removes what pip's HTTP cache has of these URLs.
-    """
-
-    kind: str
-    source: Source
-    whole: bool
-    ranged: bool
-    hashed: bool
-    fresh: bool
-    patience: Patience
-    error: Callable[[wording.Failure, Exception], Exception]
-    mirrors: Callable[[], Sequence[Source]]
-    forget: Callable[[Sequence[str]], None]
-
-    @property
-    def name(self) -> str:
-        """What a user would call it."""
-        return names.name_of(self.source.url)
 
 
 # Beside those of `judge`: a first answer that is pip's; one that may be another one when asked for
@@ -237,26 +117,20 @@ class Exchange:
         self._doubted = self._whole = self._withheld = self._announced = False
         self._fruitless, self._verdict = 0, ""
         if body is None:
-            self._raise_if_lost()
             return
         if body.offset - self._mark >= PROGRESS:
             self._mark = body.offset
             self._attempts = Attempts(self.job.patience, self._clock)
+            for source in self._sources:
+                source.vain = 0
+        else:
+            self._sources[0].vain += why is not None
         if why is None:
             self.story.continues(body.place())
         else:
             self._trouble = errors.reason(why)
             self._attempts.was_unhelpful(at_once=True)
             self.story.interrupted(body.place(), self._trouble)
-
-    def _raise_if_lost(self) -> None:
-        """Wait once in a run for a host that never answers."""
-        lost = self._hosts.lost.get(names.host_of(self.job.source.url))
-        if lost is not None and len(self._all_sources()) == 1:
-            failure, error, name = lost
-            context = failure.context.replace(name, self.job.name)
-            self.failure = replace(failure, context=context)
-            raise error
 
     # Whom to ask, and for what.
 
@@ -270,7 +144,7 @@ class Exchange:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
         rests = self._hosts.rests
         sources = [source for source in self._sources if source.end is None]
-        if any(rests(source.url) for source in sources):
+        if any(source.vain >= TURN or rests(source.url) for source in sources):
             sources = self._all_sources()
         sources.sort(key=lambda s: (s.vain >= TURN, s.is_late, rests(s.url)))
         return sources[0]
@@ -294,7 +168,7 @@ class Exchange:
             fields=question.fields(),
             past_caches=again,
             fresh=again or self._doubted or self.job.fresh,
-            slower=min(2.0**self._silences, 4.0),
+            slower=IN_VAIN if self._hosts.is_lost(source.url) else min(2.0**self._silences, 4.0),
         )
         try:
             outcome.response = source.send(asking, outcome)
@@ -455,8 +329,6 @@ class Exchange:
                 source.serves(why_elsewhere, offset)
                 self.story.went_on_elsewhere()
                 self._hosts.busy.add(names.host_of(self.job.source.url))
-        for each in self._sources:
-            each.vain = 0
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
             self._hosts.spend(self._attempts.seconds if self._verdict == _LOST else 0.0)
@@ -540,7 +412,7 @@ class Exchange:
             return
         self._announced = True
         kind, added = "host busy", ["for it", "left"]
-        if len(self._all_sources()) > 1:
+        if len(self._sources) > 1:
             kind, added = "all failed", []
         elif self._verdict == _LOST:
             kind = "host away" if peer.key in self._hosts.answered else "host unreachable"
@@ -561,7 +433,7 @@ class Exchange:
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, last.error or errors.EarlyEnd()) from last.error
         if last.error is not None:
-            self._note_lost(last, last.error)
+            self._note_lost(last)
             raise last.error
         if self._verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
@@ -572,13 +444,12 @@ class Exchange:
         failure = wording.failure("changed", place=body.place(), why=wording.CLOSED_EARLY)
         return errors.Restart(failure, self.job.error(failure, errors.EarlyEnd()))
 
-    def _note_lost(self, last: Outcome, error: Exception) -> None:
-        """Let further requests to a host fail at once that was waited for in vain."""
+    def _note_lost(self, last: Outcome) -> None:
+        """Wait only once in a run for a host that never answers."""
         key = self._peer_of(last).key
-        if self.failure is None or key in self._hosts.answered or not self.job.patience.attempts:
-            return
-        self._hosts.spend(self._attempts.seconds)
-        self._hosts.lost.setdefault(key, (self.failure, error, self.job.name))
+        if key not in self._hosts.answered and self.job.patience.attempts:
+            self._hosts.spend(self._attempts.seconds)
+            self._hosts.lost.add(key)
 
     def _peer_of(self, outcome: Outcome) -> wording.Peer:
         return peer_of(outcome.last_url, outcome.error)

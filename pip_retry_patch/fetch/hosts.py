@@ -21,8 +21,7 @@ class Hosts:
         self.answered: set[str] = set()
         self.helped: set[str] = set()  # with more than that they are busy
         self.busy: set[str] = set()  # until patience ended: they are not waited for again
-        # The same for hosts that never answered: why, pip's error, and what was asked for.
-        self.lost: dict[str, tuple[wording.Failure, Exception, str]] = {}
+        self.lost: set[str] = set()  # the same for hosts that never answered
         self.sends_parts: set[str] = set()
         self.refuses_parts: set[str] = set()
         self.ignores_if_range: set[str] = set()
@@ -33,15 +32,18 @@ class Hosts:
         """`url` was answered."""
         host = names.host_of(url)
         self.answered.add(host)
-        self.lost.pop(host, None)
+        self.lost.discard(host)
         if status not in BUSY_STATUSES:
             self.helped.add(host)
             self.busy.discard(host)
 
     def rests(self, url: str) -> bool:
         """Whether a host was waited for in vain, and others are asked first."""
-        host = names.host_of(url)
-        return host in self.busy or host in self.lost
+        return names.host_of(url) in self.busy or self.is_lost(url)
+
+    def is_lost(self, url: str) -> bool:
+        """Whether a host never answered, and was waited for in vain."""
+        return names.host_of(url) in self.lost
 
     def spend(self, seconds: float) -> None:
         """So many seconds were spent in waiting for a host that did not answer in this run."""

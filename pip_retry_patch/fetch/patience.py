@@ -32,6 +32,9 @@ BROKEN_URL = 5
 # Pages of no use that are asked for once more, in a run. Some indexes have such a page in place of
 # each project that they do not have.
 DOUBTS = 3
+# A host that was waited for in vain is asked with timeouts of this part of pip's: pip's cache may
+# have what is asked for.
+IN_VAIN = 0.1
 # A single wait of more seconds is announced.
 LONG_WAIT = 3.0
 

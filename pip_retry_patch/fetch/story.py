@@ -75,7 +75,8 @@ class Story:
 
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
-        self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
+        if self._wait:
+            self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
         if self._waits:
             self._waits = False
             self._tell(say("goes on", place=self._place))

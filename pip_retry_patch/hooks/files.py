@@ -31,13 +31,16 @@ from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
-    from pip_retry_patch.fetch.exchange import Outcome
+    from pip_retry_patch.fetch.job import Outcome
     from pip_retry_patch.hooks.session import Requests
 
 logger = logging.getLogger("pip_retry_patch")
 
 # How often a file that changes under the download is begun anew, or one that fills the disk.
 RESTARTS = 2
+
+# pip's own, the one that its cache collects, and the one in the cache.
+COPIES = 3
 
 
 def hashes_of(link: Any, expected: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -179,6 +182,16 @@ class FileHooks:
             self._store = Store(path, self._settings.partials_size) if path else None
         return self._store
 
+    def make_room(self, session: Any, size: int) -> None:
+        """Remove what earlier runs left where so many bytes may not fit beside it.
+
+        When a disk is full it is too late: pip's cache leaves a part of its copy behind.
+        """
+        store = self._open(session)
+        with contextlib.suppress(OSError):
+            if store is not None and shutil.disk_usage(store.path).free < size:
+                store.purge()
+
     def give_way(self, session: Any) -> bool:
         """Remove what earlier runs left, for a disk is full; return whether there was anything."""
         store = self._open(session)
@@ -277,6 +290,7 @@ class Artifact:
         self.before: Prefix | None = None  # what the next fetch is to continue
         self.mirrored: list[tuple[int, str]] = []  # see Exchange
         self._is_metadata = self.name.endswith(".metadata")
+        self._uses_store = not self._is_metadata
 
     @property
     def continued(self) -> int | None:
@@ -304,18 +318,28 @@ class Artifact:
                 self.forget()
                 fresh = True
             except Exception as error:
-                if not errors.is_full(error) or not self._hooks.give_way(self._session):
+                of_disk = isinstance(error, OSError) and not errors.is_network_error(error)
+                may_help = self._uses_store and of_disk  # pip's own directory may be elsewhere
+                self._uses_store = self._uses_store and not of_disk
+                if errors.is_full(error):
+                    may_help = self._hooks.give_way(self._session) or may_help
+                if not may_help:
                     raise
                 # What the error holds takes room: the HTTP cache's own temporary file.
-                traceback.clear_frames(error.__traceback__)
+                self.body = None
+                for cause in errors.causes(error):
+                    traceback.clear_frames(cause.__traceback__)
+                    cause.__traceback__ = None  # a frame that is cleared still has its function
                 gc.collect()
         return self._fetch(location, fresh)
 
     def _fetch(self, location: str, fresh: bool) -> tuple[str, str]:
         if fresh:
             self._hooks.record("fresh", self.name, self.host)
-        self.fresh, self.body = fresh, None
-        self.place = None if self._is_metadata else self._hooks.place(self._session, self.hashes)
+        self.fresh, self.body, self.place = fresh, None, None
+        if self._uses_store:
+            self.place = self._hooks.place(self._session, self.hashes)
+            self._uses_store = self.place is not None
         if self.place is not None:
             self._folder = self.place.folder
         elif self._is_metadata:
@@ -326,6 +350,9 @@ class Artifact:
         files[self._url] = self
         try:
             path, content_type = self._call(self._folder)
+            size = os.path.getsize(path)  # whoever cleans up caches may have removed it
+            if self.place is not None and self.announced is None:
+                self._hooks.make_room(self._session, size)
         except errors.Restart:
             self._leave(worthless=True)
             raise
@@ -389,7 +416,6 @@ class Artifact:
     def finish(self) -> None:
         """Its hash was checked: nothing of it is kept any more."""
         place, self.place = self.place, None
-        # Where a login page came in its place, what is kept is as good as before.
         if place is not None:
             place.finish()
 
@@ -409,6 +435,8 @@ class Artifact:
         self.announced = outcome.length
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)
         self.part = outcome.status == 206
+        if self.place is not None and self.announced and not self.cached:
+            self._hooks.make_room(self._session, COPIES * self.announced)
         self._urls.update(outcome.urls)
 
     def _look(self, path: str) -> wording.Failure | None:

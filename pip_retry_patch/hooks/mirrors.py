@@ -24,7 +24,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.exchange import Asking, Kind, Outcome, Source
+from pip_retry_patch.fetch.job import Asking, Kind, Outcome, Source
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
 from pip_retry_patch.fetch.story import Record
 from pip_retry_patch.records import replace

@@ -7,8 +7,9 @@ from typing import Any
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import media_of, span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story, no_record
@@ -53,10 +54,8 @@ class Program:
     def _guard(
         self, calls: Calls, session: Any, args: Any, kwargs: Any, outcome: Outcome, span: Any
     ) -> None:
-        again = calls.wrapped
-
         def send(asking: Asking, outcome: Outcome) -> Any:
-            return repeat(Calls(again), session, args, dict(kwargs, stream=True), asking, outcome)
+            return repeat(calls, session, args, dict(kwargs, stream=True), asking, outcome)
 
         ranged = outcome.status == 206
         job = Job(

@@ -39,6 +39,7 @@ def describe() -> dict[str, Any]:
     urllib3 = internal["network.session"].urllib3
     found, items = read_settings("pip"), configured_by_file("pip")
     directory = files.directory(found, options.cache_dir)
+    directory = None if files.trouble(found) else directory
     count, size = Store(directory, found.partials_size).left_over() if directory else (0, 0)
     hooks = {}
     for module, path, _ in WRAPPED:

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Record, Story, no_record
@@ -258,14 +259,12 @@ class Requests:
         if artifact is not None:
             kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
 
-        again = calls.wrapped  # not `calls`, which keeps what it brought
-
         def send(asking: Asking, outcome: Outcome) -> Any:
             return repeat(calls, session, (method, url), kwargs, asking, outcome)
 
         def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
             how = dict(kwargs, stream=True, allow_redirects=False)
-            return repeat(Calls(again), session, ("GET", there), how, asking, outcome, jar)
+            return repeat(calls, session, ("GET", there), how, asking, outcome, jar)
 
         def mirrors() -> Sequence[Source]:
             hashes = artifact.hashes if artifact is not None else {}
@@ -343,15 +342,20 @@ def repeat(
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = _copy(session.auth)
         twin.auth.prompting = False
-    if asking.slower > 1:
-        kwargs["timeout"] = _longer(kwargs.get("timeout", session.timeout), asking.slower)
+    if asking.slower != 1:
+        kwargs["timeout"] = _times(kwargs.get("timeout", session.timeout), asking.slower)
     return calls.on(twin, *args, **kwargs)
 
 
-def _longer(timeout: Any, times: float) -> Any:
-    """Return a timeout of requests, whose part for reading is so many times as long."""
+def _times(timeout: Any, times: float) -> Any:
+    """Return a timeout of requests, for connecting and for reading, that is so many times as long.
+
+    A longer one is for an answer that takes its time, not for a connection.
+    """
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    return (connect, read * times) if isinstance(read, (int, float)) else timeout
+    if not isinstance(read, (int, float)) or not isinstance(connect, (int, float)):
+        return timeout
+    return connect * min(times, 1), read * times
 
 
 def _copy(thing: Any) -> Any:

@@ -187,8 +187,9 @@ def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: s
     assert meant in line and "\n" not in line and "\x1b" not in line
 
 
-def test_what_the_environment_says_of_venvs_is_no_misspelt_setting() -> None:
-    assert same(read([(":env:.retry-patch-venvs", "1")]))
+@pytest.mark.parametrize("name", ["venvs", "strict"])
+def test_what_is_read_from_the_environment_alone_is_no_misspelt_setting(name: str) -> None:
+    assert same(read([(f":env:.retry-patch-{name}", "1")]))
 
 
 def test_the_table_shows_mirrors_without_credentials() -> None:

@@ -30,7 +30,6 @@ def command(name: str, environment: Environment, lab: Lab, dead: str) -> list[Ar
         "constraints": ["install", "--target", target, *index, "-c", f"{dead}/c.txt", "demo"],
         "find-links": ["download", "--no-index", "--find-links", f"{dead}/links/", "demo"],
         "direct": ["download", "--dest", target, *index, f"{dead}/demo-1.0-py3-none-any.whl"],
-        "search": ["search", "--index", f"{dead}/pypi", "demo"],
         "index": ["index", "versions", *no_index, "demo"],
         "lock": ["lock", "--output", target / "pylock.toml", *no_index, "demo"],
         "outdated": ["list", "--outdated", *no_index],
@@ -41,7 +40,7 @@ def command(name: str, environment: Environment, lab: Lab, dead: str) -> list[Ar
 
 COMMANDS = [
     *("install", "download", "wheel", "requirements", "constraints", "find-links", "direct"),
-    *("search", "index", "lock", "outdated", "build"),
+    *("index", "lock", "outdated", "build"),
 ]
 
 

@@ -6,16 +6,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.lab.contents import Compressed
-from tests.support.lab.faults import Cut, WebPage
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import HASH, HASTY, OK, SIZE, THIRD, Download, outcome_of
 from tests.support.environments import Factory
+from tests.support.lab.contents import Compressed
+from tests.support.lab.faults import Busy, Cut, WebPage
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
+from tests.support.partials import (
+    CLOSED_LATE,
+    RATE,
+    SOME,
+    continuing,
+    kept,
+    plain_then_rest,
+    stored,
+)
 from tests.support.partials import SIZE as KEPT_SIZE
-from tests.support.partials import SOME, continuing, kept
 
 labelled_or_not = pytest.mark.parametrize("labelled", [True, False], ids=["html", "no-label"])
 
@@ -54,7 +62,8 @@ def test_a_login_page_that_stays_is_told_as_one_and_what_was_kept_stays(
     environment = armed(pip, python)
     cache = environment.fresh_dir()
     pages = [WebPage(labelled=labelled)] * 2
-    with Lab([Package("demo", KEPT_SIZE, [Cut(KEPT_SIZE // 2), *pages])]) as lab:
+    faults = [Cut(KEPT_SIZE // 2), *pages]
+    with Lab([Package("demo", KEPT_SIZE, faults)], rate=RATE) as lab:
         stopped = Download(environment, lab, certificates, cache=cache, env=HASTY)
         stopped.assert_clear_error()
         assert "sends a web page in place of the file" in words(stopped)
@@ -63,23 +72,49 @@ def test_a_login_page_that_stays_is_told_as_one_and_what_was_kept_stays(
         done = Download(environment, lab, certificates, cache=cache)
         done.assert_right()
         assert continuing(done)
-        assert lab.sent("demo") - 2 * 1801 <= 1.02 * len(lab.wheel("demo"))
+        assert lab.sent("demo") - 2 * 1801 <= len(lab.wheel("demo")) + CLOSED_LATE
+        plain_then_rest(lab.requests("demo", "artifact")[3:], KEPT_SIZE // 2)
 
 
+@labelled_or_not
 @SOME
 def test_a_login_page_at_the_start_of_the_next_run_leaves_what_was_kept(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    labelled: bool, pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
     environment = armed(pip, python)
     cache = environment.fresh_dir()
-    pages = [WebPage()] * 4
+    pages = [WebPage(labelled=labelled)] * 4
     with Lab([Package("demo", KEPT_SIZE, [Cut(KEPT_SIZE // 2), *pages])]) as lab:
         for _ in range(2):
             Download(environment, lab, certificates, cache=cache, env=HASTY)
-        assert [path for path in kept(cache) if path.suffix == ".partial"]
+        (file,) = kept(cache)
+        assert file.read_bytes() == lab.wheel("demo")[: KEPT_SIZE // 2]
         done = Download(environment, lab, certificates, cache=cache)
         done.assert_right()
         assert continuing(done)
+        assert not stored(cache)
+
+
+@labelled_or_not
+@SOME
+def test_a_login_page_in_place_of_the_rest_leaves_what_was_kept(
+    labelled: bool, pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """The plain request was answered with the file; then somebody wants a login."""
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    faults = [Cut(KEPT_SIZE // 2), *[Busy(404)] * 2, None, *[WebPage(labelled=labelled)] * 3]
+    with Lab([Package("demo", KEPT_SIZE, faults)]) as lab:
+        Download(environment, lab, certificates, cache=cache)
+        stopped = Download(environment, lab, certificates, cache=cache, env=HASTY)
+        stopped.assert_clear_error()
+        assert "sends a web page in place of the file" in words(stopped)
+        (file,) = kept(cache)
+        assert file.read_bytes() == lab.wheel("demo")[: KEPT_SIZE // 2]
+        done = Download(environment, lab, certificates, cache=cache)
+        done.assert_right()
+        assert continuing(done)
+        assert not stored(cache)
 
 
 @labelled_or_not

@@ -16,6 +16,7 @@ from tests.support.hosts import OK, OLD_MIDDLE_NEW, OURS, download, end_of, said
 
 SIZE = 3_000_000
 HALF = SIZE // 2
+RATE, SLACK = 3_000_000, 600_000
 
 DEATHS: dict[str, tuple[Entry, Entry]] = {
     "away": (Away(600, after=HALF), None),
@@ -76,7 +77,8 @@ def test_a_mirror_that_sent_other_bytes_is_dropped_and_the_next_goes_on_from_the
     folder = environment.fresh_dir()
     package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
     bad = Other("demo", SIZE, hashes=right_hash())
-    with Lab([package]) as lab, Lab([bad]) as liar, Lab([Package("demo", SIZE)]) as mirror:
+    whole = Lab([Package("demo", SIZE)], rate=RATE)
+    with Lab([package]) as lab, Lab([bad]) as liar, whole as mirror:
         run = environment.run(
             *("download", "--no-deps", "--dest", folder, "--index-url", lab.index_url, "demo"),
             env=mirrors(liar, mirror),
@@ -84,7 +86,8 @@ def test_a_mirror_that_sent_other_bytes_is_dropped_and_the_next_goes_on_from_the
         assert end_of(run) == OK, run.output
         assert (folder / mirror.filename("demo")).read_bytes() == mirror.wheel("demo")
         assert lab.sent("demo") == HALF + 2 * 20
-        assert mirror.sent("demo") == len(mirror.wheel("demo")) - HALF
+        # The plain request that comes first is closed when its answer begins.
+        assert mirror.sent("demo") <= len(mirror.wheel("demo")) - HALF + SLACK
         assert len(run.warnings("sent other bytes of demo-1.0")) == 1, run.output
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.environments import Factory
+from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
 from tests.support.lab.faults import Cut, Drop
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.environments import Factory
-from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
-from tests.support.partials import kept
+from tests.support.partials import stored
 
 SIZE = 3_000_000
 
@@ -40,6 +40,6 @@ def test_nothing_is_kept_of_a_file_that_a_mirror_brought(
             continue
         assert end_of(run) == OK, run.output
         assert (folder / lab.filename("demo")).read_bytes() == lab.wheel("demo")
-        assert not kept(cache)
+        assert not stored(cache)
         ranges = [r.range for r in mirror.log if r.kind == "page"]
         assert ranges and set(ranges) == {None}, "a page is asked for whole"

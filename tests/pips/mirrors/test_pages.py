@@ -7,7 +7,7 @@ from typing import Iterable
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall, Trickle
+from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Entry
@@ -34,7 +34,6 @@ FAILURES: dict[str, Entry] = {
     "501": Busy(501),
     "520": Busy(520),
     "cut": Cut(100),
-    "slow header": Trickle(1.0),
 }
 
 
@@ -202,7 +201,7 @@ def test_a_mirror_that_misbehaves_is_passed_over(pip: str, python: str, armed: F
                 )
                 assert end_of(run) == OK, run.output
                 assert len(run.warnings(f"Reading the mirror {mirror.index_url}")) == 1
-        for fault in (Trickle(0.5), Cut(50), Busy(401), (Drop(), Stall(0))):
+        for fault in (Cut(50), Busy(401), (Drop(), Stall(0))):
             with Lab([Package("demo", page_forever=fault)]) as bad:
                 run = download(
                     armed(pip, python), "-i", lab.index_url, "demo", **mirrors(bad, mirror)

@@ -1,8 +1,9 @@
-"""Where partials are kept: settings, limits, and directories that cannot be used."""
+"""Where unfinished downloads are kept: settings, limits, and directories that cannot be used."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import stat
@@ -10,17 +11,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from pip_retry_patch.policy.representation import Representation, Validators
-from pip_retry_patch.store.header import Header
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment, Factory
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.mounts import mounted
-from tests.support.partials import RATE, SIZE, SOME, continuing, kept, start, wait_for_bytes
+from tests.support.partials import (
+    RATE,
+    SIZE,
+    SOME,
+    continuing,
+    folders,
+    kept,
+    start,
+    stored,
+    wait_for_bytes,
+)
 from tests.support.programs import Argument
 
 
@@ -47,7 +56,7 @@ def test_what_switches_it_off(
     for options, env in (
         (["--no-cache-dir"], {}),
         ([], {"PIP_RETRY_PATCH_PARTIALS": "off"}),
-        ([], {"PIP_RETRY_PATCH_PARTIALS_SIZE": "5 MB"}),
+        ([], {"PIP_RETRY_PATCH_PARTIALS_SIZE": "0"}),
         (["--no-cache-dir"], {"PIP_RETRY_PATCH_PARTIALS": "not/absolute"}),
     ):
         cache = environment.fresh_dir()
@@ -56,12 +65,12 @@ def test_what_switches_it_off(
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
             more: Any = {"cache": cache, "env": variables}
             Download(environment, lab, certificates, *arguments, **more).assert_clear_error()
-            assert not kept(cache), (options, env)
+            assert not stored(cache), (options, env)
             done = Download(environment, lab, certificates, *arguments, **more)
             done.assert_right()
             assert not continuing(done), (options, env)
-            assert lab.requests("demo", "artifact")[-1].range is None
-            assert not kept(cache)
+            assert [request.range for request in lab.requests("demo", "artifact")[3:]] == [None]
+            assert not stored(cache)
 
 
 @SOME
@@ -77,14 +86,19 @@ def test_a_directory_of_its_own_for_images_without_a_cache(
             "PIP_RETRY_PATCH_PARTIALS": mount,
         }
         Download(environment, lab, certificates, env=env).assert_clear_error()
-        (partial,) = mount.iterdir()
+        folder, lock = left = sorted(mount.iterdir())
+        assert lock.name == f"{folder.name}.lock"
         assert stat.S_IMODE(mount.stat().st_mode) == 0o700
-        assert stat.S_IMODE(partial.stat().st_mode) == 0o600
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
         # Root never uses what belongs to another user, as with pip's own cache.
         os.chown(mount, 12345, 12345)
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as other:
-            Download(environment, other, certificates, env=env).assert_clear_error()
-            assert list(mount.iterdir()) == [partial]
+            failed = Download(environment, other, certificates, env=env)
+            failed.assert_clear_error()
+            (line,) = failed.run.warnings("it belongs to another user")
+            assert f"keeps nothing: retry-patch-partials = {environment.inside(mount)}: " in line
+            assert sorted(mount.iterdir()) == left
         os.chown(mount, 0, 0)
         done = Download(environment, lab, certificates, env=env)
         done.assert_right()
@@ -110,56 +124,99 @@ def test_pips_rule_about_cache_directories_of_others(
 def test_the_store_is_bounded_and_purged_with_pips_cache(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
+    """Of what is left over, the oldest goes first, at the beginning of a run."""
     environment = armed(pip, python)
     cache = environment.fresh_dir()
     store = cache / "retry-patch"
-    store.mkdir()
+    store.mkdir(0o700)
     day = 24 * 3600
-    known = Representation(Validators(), None)
-    for name, size, days in (("01d", 10, 8), ("a", 3_000_000, 3), ("b", 3_000_000, 2)):
-        path = store / f"{name:0>32}-x.partial"
-        header = Header(f"{name:0>32}", "demo", known).to_bytes()
-        path.write_bytes(header.ljust(size, b"x"))
-        os.utime(path, (time.time() - days * day,) * 2)
-    foreign = [store / "notes", store / "report.partial"]
+    made = {
+        name: _left_over(store, name, size, days * day)
+        for name, size, days in (
+            ("old", 3_000_000, 8),
+            ("small", 900_000, 1),
+            ("c", 4_000_000, 3),
+            ("b", 4_000_000, 2),
+            ("a", 3_000_000, 1),
+        )
+    }
+    foreign = [store / "notes", store / "report.lock"]
     for path in foreign:
         path.write_text("not ours")
         os.utime(path, (time.time() - 8 * day,) * 2)
     env: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_SIZE": "10 MB"}
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, cache=cache, env=env).assert_clear_error()
-    names = [path.name for path in kept(cache)]
-    assert {f"{'b':0>32}-x.partial", "notes", "report.partial"} <= set(names) and len(names) == 4
+        (new,) = set(folders(cache)) - set(made.values())
+        assert set(folders(cache)) == {new, made["a"], made["b"]}
+        expected = [new, made["a"], made["b"]]
+        locks = [folder.with_name(f"{folder.name}.lock") for folder in expected]
+        assert stored(cache) == sorted([*expected, *locks, *foreign])
+        # Now they are 10.0 MB; with less room, the oldest goes, and what is continued stays.
+        env["PIP_RETRY_PATCH_PARTIALS_SIZE"] = "7 MB"
+        done = Download(environment, lab, certificates, cache=cache, env=env)
+        done.assert_right()
+        assert continuing(done)
+        assert folders(cache) == [made["a"]]
     purged = environment.run("cache", "purge", "--cache-dir", cache)
     # (To pip 20.3, to have nothing else to purge is an error.)
     assert purged.returncode == (pip == "20.3.4"), purged.output
-    assert "Partial downloads removed: 2 (6.0 MB)" in purged.output
-    assert sorted(kept(cache)) == foreign
+    assert "Partial downloads removed: 1 (3.0 MB)" in purged.output
+    assert stored(cache) == sorted(foreign)
     again = environment.run("cache", "purge", "--cache-dir", cache)
     assert "Partial downloads" not in again.output
+
+
+def _left_over(store: Path, name: str, size: int, age: float) -> Path:
+    """Leave what a killed run would, so many seconds ago; return its folder."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    folder = store / f"sha256-{digest}-01234567"
+    folder.mkdir(0o700)
+    file = folder / f"{name}-1.0-py3-none-any.whl"
+    file.write_bytes(bytes(size))
+    os.utime(file, (time.time() - age,) * 2)
+    (store / f"{folder.name}.lock").touch(0o600)
+    return folder
 
 
 @SOME
 def test_a_disk_that_is_full_or_fills_up_stops_no_download(
     pip: str, python: str, armed: Factory, certificates: Certificates
 ) -> None:
+    """pip's own directory is on another disk, which has room; a plain pip does not even notice."""
     environment = armed(pip, python)
     with mounted(environment.fresh_dir() / "disk", "size=30m") as disk:
+        cache = disk / "cache"
         with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-            process = start(environment, lab, certificates.ca_pem, disk / "cache")
+            process = start(environment, lab, certificates.ca_pem, cache)
             wait_for_bytes(process, lab, 2_000_000)
-            (partial,) = (disk / "cache" / "retry-patch").iterdir()
-            with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
-                while True:
-                    ballast.write(bytes(4096))
+            assert kept(cache)
+            _fill(disk)
             outcome = programs.finish(process, 60)
             assert outcome.returncode == 0 and not outcome.stderr, outcome.output
-            assert not partial.exists()
-        # Full from the start: it is not even begun.
-        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-            cache = disk / "cache"
-            Download(environment, lab, certificates, cache=cache).assert_clear_error()
+            assert not stored(cache)
+        # Full from the start.
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
+            _fill(disk)
+            done = Download(environment, lab, certificates, cache=cache)
+            done.assert_right()
             assert not kept(cache)
+        # What an earlier run left makes room at first.
+        (disk / "ballast").unlink()
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
+            Download(environment, lab, certificates, cache=cache).assert_clear_error()
+            assert kept(cache)
+            _fill(disk)
+            done = Download(environment, lab, certificates, cache=cache)
+            done.assert_right()
+            assert not kept(cache)
+
+
+def _fill(disk: Path) -> None:
+    """Leave no room on a disk."""
+    with contextlib.suppress(OSError), (disk / "ballast").open("ab", 0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
 
 
 @SOME
@@ -198,6 +255,31 @@ def test_a_directory_that_vanishes_stops_no_download(
         shutil.rmtree(cache / "retry-patch")
         outcome = programs.finish(process, 60)
         assert outcome.returncode == 0 and not outcome.stderr, outcome.output
+
+
+@SOME
+def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """The file stays in the store for as long as pip needs it."""
+    environment = armed(pip, python)
+    cache = environment.fresh_dir()
+    with mounted(environment.fresh_dir() / "disk", "size=30m") as disk:
+        env: dict[str, Argument] = {"TMPDIR": disk}
+        done = _kept_under(environment, certificates, cache, **env)
+        assert continuing(done)
+        assert not stored(cache)
+        with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
+            target = environment.fresh_dir()
+            installed = environment.run(
+                *("install", "--target", target, "--index-url", lab.index_url),
+                *("--cache-dir", cache, "demo"),
+                env=env,
+            )
+            assert installed.returncode == 0, installed.output
+            assert (target / "demo" / "payload.bin").exists()
+        assert not stored(cache)
+        assert not list(disk.iterdir())
 
 
 @SOME

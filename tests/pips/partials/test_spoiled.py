@@ -1,4 +1,4 @@
-"""What became of a partial between two runs never makes a wrong file."""
+"""What became of a kept file between two runs never makes a wrong file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Callable
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory
-from tests.support.partials import HEADER, SIZE, SOME, continuing, kept
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.partials import SIZE, SOME, continuing, kept, stored
 
 
 def _truncate(path: Path) -> None:
-    os.truncate(path, HEADER + 1_500_000)
+    os.truncate(path, 1_500_000)
 
 
 def _behead(path: Path) -> None:
@@ -39,9 +39,14 @@ def _overextend(path: Path) -> None:
         file.write(bytes(SIZE))
 
 
+def _fill_up(path: Path) -> None:
+    """As it is on a file system that gives a file its last size first."""
+    os.truncate(path, len(Package("demo", SIZE).wheel(0)))
+
+
 def _alter(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[HEADER + 1000] ^= 0xFF
+    data[1000] ^= 0xFF
     path.write_bytes(data)
 
 
@@ -52,18 +57,34 @@ def _zero(path: Path) -> None:
     os.truncate(path, size)
 
 
-def _garble_header(path: Path) -> None:
-    path.write_bytes(os.urandom(HEADER) + path.read_bytes()[HEADER:])
+def _garble_beginning(path: Path) -> None:
+    path.write_bytes(os.urandom(4096) + path.read_bytes()[4096:])
+
+
+def _rename(path: Path) -> None:
+    path.rename(path.with_name("other.whl"))
+
+
+def _add_a_shorter_file(path: Path) -> None:
+    path.with_name("other.whl").write_bytes(os.urandom(2_000_000))
+
+
+def _add_a_longer_file(path: Path) -> None:
+    path.with_name("other.whl").write_bytes(os.urandom(4_000_000))
 
 
 def _replace_by_link(path: Path) -> None:
-    moved = path.with_name("moved")
-    path.rename(moved)
-    path.symlink_to(moved)
+    path.rename(_outside(path))
+    path.symlink_to(_outside(path))
 
 
 def _second_name(path: Path) -> None:
-    os.link(path, path.with_name("second"))
+    os.link(path, _outside(path))
+
+
+def _outside(path: Path) -> Path:
+    """Return a path that is not in the store."""
+    return path.parents[2] / "outside"
 
 
 def _give_away(path: Path) -> None:
@@ -80,7 +101,40 @@ def _directory_in_the_way(path: Path) -> None:
     path.mkdir()
 
 
-# What is done to the partial, and what then comes: it goes on, it goes on and has to be fetched
+def _give_folder_away(path: Path) -> None:
+    os.chown(path.parent, 12345, 12345)
+
+
+def _replace_folder_by_link(path: Path) -> None:
+    path.parent.rename(_outside(path))
+    path.parent.symlink_to(_outside(path))
+
+
+def _replace_folder_by_file(path: Path) -> None:
+    path.parent.rename(_outside(path))
+    path.parent.write_bytes(bytes(SIZE // 2))
+
+
+def _remove_lock(path: Path) -> None:
+    _lock(path).unlink()
+
+
+def _replace_lock_by_link(path: Path) -> None:
+    _outside(path).write_text("not ours")
+    _lock(path).unlink()
+    _lock(path).symlink_to(_outside(path))
+
+
+def _replace_lock_by_pipe(path: Path) -> None:
+    _lock(path).unlink()
+    os.mkfifo(_lock(path))
+
+
+def _lock(path: Path) -> Path:
+    return path.parent.with_name(f"{path.parent.name}.lock")
+
+
+# What is done to the kept file, and what then comes: it goes on, it goes on and has to be fetched
 # again because the hash does not fit, or it is not used.
 GOES_ON, AGAIN, NOT_USED = "goes on", "again", "not used"
 SPOILED: list[tuple[Callable[[Path], None], str]] = [
@@ -89,20 +143,38 @@ SPOILED: list[tuple[Callable[[Path], None], str]] = [
     (_empty, NOT_USED),
     (_extend, AGAIN),
     (_overextend, NOT_USED),
+    (_fill_up, AGAIN),
     (_alter, AGAIN),
     (_zero, AGAIN),
-    (_garble_header, NOT_USED),
+    (_garble_beginning, AGAIN),
+    (_rename, GOES_ON),
+    (_add_a_shorter_file, GOES_ON),
+    (_add_a_longer_file, AGAIN),
     (_replace_by_link, NOT_USED),
     (_second_name, NOT_USED),
     (_give_away, NOT_USED),
     (_make_pipe, NOT_USED),
     (_directory_in_the_way, NOT_USED),
+    (_give_folder_away, NOT_USED),
+    (_replace_folder_by_link, NOT_USED),
+    (_replace_folder_by_file, NOT_USED),
+    (_remove_lock, GOES_ON),
+    (_replace_lock_by_link, NOT_USED),
+    (_replace_lock_by_pipe, NOT_USED),
 ]
+# What is not ours stays as it is. (A file of another user in a folder of ours goes with it.)
+STAYS = (
+    _give_folder_away,
+    _replace_folder_by_link,
+    _replace_folder_by_file,
+    _replace_lock_by_link,
+    _replace_lock_by_pipe,
+)
 
 
 @pytest.mark.parametrize(("spoil", "end"), SPOILED, ids=[s.__name__[1:] for s, _ in SPOILED])
 @SOME
-def test_a_spoiled_partial_never_makes_a_wrong_file(
+def test_a_spoiled_file_never_makes_a_wrong_file(
     spoil: Callable[[Path], None],
     end: str,
     pip: str,
@@ -114,18 +186,29 @@ def test_a_spoiled_partial_never_makes_a_wrong_file(
     cache = environment.fresh_dir()
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         Download(environment, lab, certificates, cache=cache).assert_clear_error()
-        (partial,) = kept(cache)
-        spoil(partial)
+        (file,) = kept(cache)
+        folder = file.parent
+        spoil(file)
+        outside = _contents(_outside(file))
         done = Download(environment, lab, certificates, cache=cache)
         assert done.run.returncode == 0, done.run.output
         assert done.file.read_bytes() == lab.wheel("demo")
-        assert bool(continuing(done)) == (end is not NOT_USED)
+        shown = bool(continuing(done)) or spoil is _fill_up  # nothing is missing, so it seems
+        assert shown == (end is not NOT_USED)
         assert len(done.run.warnings()) == (end is AGAIN), done.run.output
+        ranges = [request.range for request in lab.requests("demo", "artifact")[3:]]
         if end is AGAIN:
-            assert done.run.warnings("what an earlier run had kept of it was damaged")
-            assert lab.requests("demo", "artifact")[-1].range is None
-        left = [path.name for path in kept(cache) if path.suffix == ".partial"]
-        stays = spoil in (_directory_in_the_way, _give_away)
-        assert left == ([partial.name] if stays else [])
-        if spoil is _replace_by_link:
-            assert partial.with_name("moved").stat().st_size == SIZE // 2 + HEADER
+            assert done.run.warnings("What an earlier run had kept of demo-1.0 was removed.")
+            assert ranges[-1] is None and len(ranges) in (2, 3)
+        elif end is NOT_USED:
+            assert ranges == [None]
+        assert (folder in stored(cache)) == (spoil in STAYS)
+        assert bool(stored(cache)) == (spoil in STAYS)
+        assert _contents(_outside(file)) == outside
+
+
+def _contents(path: Path) -> bytes | None:
+    """Return what is in a file, or in the only file of a folder."""
+    if path.is_dir():
+        (path,) = path.iterdir()
+    return path.read_bytes() if path.exists() else None
