@@ -22,15 +22,29 @@ HOST = Peer("h.example")
 PROXIED = Peer("h.example", "proxy.example:3128")
 # Whatever a line or an error may have in it.
 FACTS: dict[str, Any] = {
-    **{"place": PLACE, "peer": HOST, "name": NAME, "host": "h.example", "index": "https://i.example/"},
+    **{
+        "place": PLACE,
+        "peer": HOST,
+        "name": NAME,
+        "host": "h.example",
+        "index": "https://i.example/",
+    },
     **{"why": wording.busy(503, 30.0), "trouble": "the certificate was refused", "status": 403},
     **{"count": 12, "pause": ", waited 41 s", "twice": "123 kB", "seconds": 30.0, "size": "1.2 kB"},
     **{"said": "44.7 MB", "coding": "gzip", "left": "up to 7 more times", "project": "demo"},
     **{"places": "j.example", "age": wording.format_age(90_000), "mirror": "https://m.example/"},
-    **{"so_far": " after 22.8 MB", "mirrors": "https://m.example/", "intended": "https://j.example/"},
+    **{
+        "so_far": " after 22.8 MB",
+        "mirrors": "https://m.example/",
+        "intended": "https://j.example/",
+    },
     **{"key": "retry-patch-patience", "wanted": "a number of seconds", "value": "soon"},
     **{"default": "120", "meant": " Did you mean retry-patch-patience?", "path": "/mnt/x"},
-    **{"title": wording.titled("Sign in"), "whence": " from login.example", "tried": Tried(3, 41.3)},
+    **{
+        "title": wording.titled("Sign in"),
+        "whence": " from login.example",
+        "tried": Tried(3, 41.3),
+    },
     **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
     **{"kind_": "whole wheel", "shown": "1.8 kB of text/plain"},
 }
@@ -65,7 +79,10 @@ def test_all_of_it_is_plain_ascii_whatever_the_network_said() -> None:
         name: evil if isinstance(fact, str) and name != "age" else fact
         for name, fact in FACTS.items()
     }
-    for text in (*(say(kind, **facts) for kind in wording._LINES), *map(str, failures(facts).values())):
+    for text in (
+        *(say(kind, **facts) for kind in wording._LINES),
+        *map(str, failures(facts).values()),
+    ):
         assert text.isascii() and "\x1b" not in text and "SECRET" not in text, text
         assert len(text) < 2000 and "\r" not in text
 
@@ -125,7 +142,13 @@ def test_what_is_kept_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(30, "a minute"), (60, "1 minute"), (7200, "2 hours"), (90_000, "1 day"), (864_000, "10 days")],
+    [
+        (30, "a minute"),
+        (60, "1 minute"),
+        (7200, "2 hours"),
+        (90_000, "1 day"),
+        (864_000, "10 days"),
+    ],
 )
 def test_an_age_has_one_unit(seconds: float, expected: str) -> None:
     assert wording.format_age(seconds) == expected

@@ -148,8 +148,10 @@ def test_a_proxys_answer_to_connect_is_told_and_may_be_final(answer: str, refuse
 
 @pytest.mark.parametrize(
     "reason",
-    ["WRONG_VERSION_NUMBER", "HTTP_REQUEST", "SSLV3_ALERT_HANDSHAKE_FAILURE", "UNKNOWN_CA"]
-    + ["TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_SHARED_CIPHER"],
+    [
+        *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "SSLV3_ALERT_HANDSHAKE_FAILURE", "UNKNOWN_CA"),
+        *("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_SHARED_CIPHER"),
+    ],
 )
 def test_tls_that_time_does_not_change_is_known_by_openssls_reason(reason: str) -> None:
     error = retried(SSLError(ssl.SSLError(1, f"[SSL: {reason}] {reason.lower()} (_ssl.c:1)")))

@@ -73,7 +73,8 @@ def test_a_page_that_ends_with_its_connection_is_whole_if_it_ends_as_it_began(
     assert pages.has_no_end(page(body, content_type=media)) is expected
     # Where a length or chunks tell the end, that is enough; but nobody can read JSON without its.
     expected = expected and media == JSON
-    told = {"content_length": str(len(body))}, {"transfer_encoding": "chunked"}
+    told: list[dict[str, Any]]
+    told = [{"content_length": str(len(body))}, {"transfer_encoding": "chunked"}]
     for fields in told:
         assert pages.has_no_end(page(body, content_type=media, **fields)) is expected
 
@@ -127,7 +128,9 @@ def words(*arguments: Any) -> str:
 def test_a_coding_is_told_where_nobody_undid_it(body: bytes, coding: str, expected: str) -> None:
     answer = page(body, content_encoding=coding, content_length=str(len(body)))
     told = words("page", True, URL, answer)
-    assert told == (expected and f"The answer came encoded as {expected}, which nobody had asked for.")
+    assert told == (
+        expected and f"The answer came encoded as {expected}, which nobody had asked for."
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +139,13 @@ def test_a_coding_is_told_where_nobody_undid_it(body: bytes, coding: str, expect
         ("page", True, 200, {}, ""),
         ("page", True, 404, {}, ""),
         ("page", True, 302, {"location": "http://["}, "The answer leads to an address"),
-        ("page", True, 307, {}, "The answer leads to an address that makes no sense: it names none"),
+        (
+            "page",
+            True,
+            307,
+            {},
+            "The answer leads to an address that makes no sense: it na",
+        ),
         ("page", True, 304, {}, "The server answers 304, which says that nothing has changed"),
         ("page", True, 999, {}, "The server answers 999, which is no status of HTTP."),
         ("page", True, 204, {}, ""),
