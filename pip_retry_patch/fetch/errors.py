@@ -104,11 +104,11 @@ def is_certificate_error(error: BaseException) -> bool:
 
 # What OpenSSL calls a handshake that fails for a reason that time does not change: another
 # protocol, no version or cipher in common, a client certificate that is missing or refused.
-_LASTING_TLS = re.compile(
+_LASTING_TLS = (
     "WRONG_VERSION_NUMBER|HTTP_REQUEST|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW"
     "|ALERT_PROTOCOL_VERSION|HANDSHAKE_FAILURE|NO_SHARED_CIPHER|CERTIFICATE_REQUIRED"
     "|ALERT_(?:BAD|UNSUPPORTED|REVOKED|EXPIRED|UNKNOWN)_C|ALERT_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED"
-    "|ALERT_NO_APPLICATION|UNRECOGNIZED_NAME|DH_KEY_TOO_SMALL|UNSAFE_LEGACY",
+    "|ALERT_NO_APPLICATION|UNRECOGNIZED_NAME|DH_KEY_TOO_SMALL|UNSAFE_LEGACY"
 )
 
 
@@ -117,7 +117,7 @@ def lasting_tls(error: BaseException) -> str:
     for cause in causes(error):
         if isinstance(cause, _TLS_ERRORS) and not isinstance(cause, _CERTIFICATE_ERRORS):
             found = f"{getattr(cause, 'reason', '')} {cause}".upper().replace(" ", "_")
-            if _LASTING_TLS.search(found):
+            if re.search(_LASTING_TLS, found):
                 return str(getattr(cause, "reason", None) or cause)
     return ""
 

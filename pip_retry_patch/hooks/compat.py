@@ -14,7 +14,9 @@ import sys
 import textwrap
 from typing import Any, Callable, Iterable, Mapping
 
-from pip_retry_patch import wording
+from pip_retry_patch import settings, wording
+from pip_retry_patch.fetch.story import Record, no_record
+from pip_retry_patch.hooks.configuration import origins_of_settings, read_settings
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
@@ -105,6 +107,38 @@ def is_for_a_person() -> bool:
     """Whether somebody watches this pip: its warnings go to a terminal, and it is not CI's."""
     watched = sys.stderr is not None and sys.stderr.isatty()
     return watched and not os.environ.get("CI")
+
+
+class Pip:
+    """One copy of pip: its name, the settings, and how it speaks to its user.
+
+    `announce` shows lines, `error` makes pip's exception of a Failure and of what caused it, and
+    `record` writes to the journal, if there is one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.settings = read_settings(name)
+        self.announce = Announcer(self.settings.complaints, f"{name}._vendor")
+        self.error = error_maker(
+            name, lambda: settings.table(self.settings, origins_of_settings(name))
+        )
+        self.version = str(getattr(importlib.import_module(name), "__version__", ""))
+        self.record: Record = no_record
+        if self.settings.log:
+            journal = importlib.import_module("pip_retry_patch.store.journal")
+            self.record = journal.Journal(self.settings.log, self.version, self._complain).note
+
+    def say(self, *kinds: str, **facts: Any) -> None:
+        """Show a line of `wording.say`."""
+        self.announce(wording.say(*kinds, **facts))
+
+    def _complain(self, why: str) -> None:
+        self.say("unusable log", path=self.settings.log, why=why[:1].lower() + why[1:])
+
+    def module(self, name: str) -> Any:
+        """Import one of its internal modules. Raises ImportError."""
+        return importlib.import_module(f"{self.name}._internal.{name}")
 
 
 # Errors.

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import media_of
@@ -58,23 +58,12 @@ class _Search(threading.local):
 
 
 class IndexHooks:
-    """What stands around pip's search in its indexes.
+    """What stands around pip's search in its indexes."""
 
-    :param error: makes pip's exception of a Failure and of what caused it.
-    :param strict: no index may be missing (`retry-patch-indexes = all`).
-    """
-
-    def __init__(
-        self,
-        announce: compat.Announcer,
-        error: Callable[[wording.Failure, Exception], Exception],
-        requests: Requests,
-        strict: bool,
-    ) -> None:
-        self._announce = announce
-        self._error = error
+    def __init__(self, pip: compat.Pip, requests: Requests) -> None:
+        self._pip = pip
         self._requests = requests
-        self._strict = strict
+        self._strict = pip.settings.indexes == "all"  # no index may be missing
         self._search = _Search()
         self._unread: dict[str, wording.Failure] = {}
         self._skipped: set[str] = set()
@@ -125,7 +114,7 @@ class IndexHooks:
             status = self._requests.statuses.get(url, 0)
             failure = self._refusal(index, status, index in collector.search_scope.index_urls)
         if failure is not None:
-            error = error or self._error(failure, LookupError(url))
+            error = error or self._pip.error(failure, LookupError(url))
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
             self._skip(index, failure, error)
@@ -174,7 +163,7 @@ class IndexHooks:
         if index in collector.search_scope.index_urls:
             search.logins |= {index}
             if self._strict:
-                raise self._error(self._refused(index, 200), LookupError(url))
+                raise self._pip.error(self._refused(index, 200), LookupError(url))
 
     def _skip(self, index: str, failure: wording.Failure, error: Exception) -> None:
         if self._search.unread is not None:
@@ -182,7 +171,7 @@ class IndexHooks:
         if index not in self._skipped:
             self._skipped.add(index)
             self._unread[index] = failure
-            self._announce(wording.say("index unread", index=_shown(index), why=failure.why))
+            self._pip.say("index unread", index=_shown(index), why=failure.why)
 
     @fail_open
     def find(self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -209,7 +198,7 @@ class IndexHooks:
         if places and first and project not in self._told:
             self._told.add(project)
             facts = {"project": project, "places": " and ".join(places)}
-            self._announce(wording.say("found elsewhere", index=_shown(indexes[0]), **facts))
+            self._pip.say("found elsewhere", index=_shown(indexes[0]), **facts)
         return found
 
     def _blame_page(self, error: Exception) -> None:
@@ -219,7 +208,7 @@ class IndexHooks:
             name, host = names.name_of(page), names.host_of(page)
             why = names.clean(str(error), 120)
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
-            raise self._error(failure, error) from error
+            raise self._pip.error(failure, error) from error
 
     @fail_open
     def tell(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

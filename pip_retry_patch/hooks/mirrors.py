@@ -15,7 +15,6 @@ Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_m
 
 from __future__ import annotations
 
-import importlib
 import logging
 import posixpath
 import time
@@ -26,7 +25,8 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.job import Asking, Kind, Outcome, Source
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
-from pip_retry_patch.fetch.story import Record
+from pip_retry_patch.hooks import compat
+from pip_retry_patch.hooks.configuration import index_of_mirrors
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open
 
@@ -40,29 +40,18 @@ Send = Callable[[str, Asking, Outcome, Any], Any]
 
 
 class Mirrors:
-    """The mirrors of one index, and what belongs to it.
+    """The mirrors of one index, and what belongs to it."""
 
-    :param pip: the name of the package.
-    :param bases: the URLs of the setting.
-    :param intended: the index that they are set for, None for whichever pip is told to use.
-    """
-
-    def __init__(
-        self,
-        pip: str,
-        bases: Sequence[str],
-        intended: str | None,
-        announce: Callable[[str], None],
-        record: Record,
-    ) -> None:
-        self._link = importlib.import_module(f"{pip}._internal.models.link").Link
-        self._collector = importlib.import_module(f"{pip}._internal.index.collector")
-        lazy = importlib.import_module(f"{pip}._internal.network.lazy_wheel")
+    def __init__(self, pip: compat.Pip) -> None:
+        self._pip = pip
+        self._link = pip.module("models.link").Link
+        self._collector = pip.module("index.collector")
+        lazy = pip.module("network.lazy_wheel")
         self.unsupported: type[Exception] = lazy.HTTPRangeRequestUnsupported
-        self._bases = [_directory(base) for base in bases]
+        self._bases = [_directory(base) for base in pip.settings.mirrors]
+        # The index that they are set for, None for whichever pip is told to use.
+        intended = index_of_mirrors(pip.name)
         self._intended = intended and _directory(intended)
-        self._announce = announce
-        self._record = record
         self._index = ""
         self._pages: dict[str, str] = {}  # of the index, by URL: the rest of the URL
         self._page: str | None = None  # the one that pip reads now
@@ -79,7 +68,9 @@ class Mirrors:
             if base and base not in self._told:
                 self._told.add(base)
                 intended, index = names.redacted(self._intended or ""), names.redacted(base)
-                self._announce(wording.say("mirrors of another", intended=intended, index=index))
+                self._pip.announce(
+                    wording.say("mirrors of another", intended=intended, index=index)
+                )
             return
         self._index = base
         self._page = self._pages[url] = url[len(base) :]
@@ -101,7 +92,7 @@ class Mirrors:
         dropped = list(dict.fromkeys(mirrors))
         self._bases = [base for base in self._bases if base not in dropped]
         shown = " and ".join(map(names.redacted, dropped))
-        self._announce(wording.say("mirror dropped", mirrors=shown, name=name))
+        self._pip.say("mirror dropped", mirrors=shown, name=name)
 
     def sources(
         self, send: Send, session: Any, kind: str, url: str, hashes: Mapping[str, Sequence[str]]
@@ -132,7 +123,9 @@ class Mirrors:
             if base not in self._told:
                 self._told.add(base)
                 index, mirror = names.redacted(self._index), names.redacted(base)
-                self._announce(wording.say("mirror serves", index=index, why=why, mirror=mirror))
+                self._pip.announce(
+                    wording.say("mirror serves", index=index, why=why, mirror=mirror)
+                )
 
         return Source(there, get, base, serves)
 
@@ -182,8 +175,8 @@ class Mirrors:
             name, host, mirror = names.name_of(url), names.host_of(url), names.host_of(there)
             so_far = f" after {names.format_size(offset)}" if offset else ""
             facts = {"name": name, "host": host, "mirror": mirror, "so_far": so_far}
-            self._announce(wording.say("mirror serves file", why=why, **facts))
-            self._record("mirror", name, mirror, offset=offset, outcome=why)
+            self._pip.say("mirror serves file", why=why, **facts)
+            self._pip.record("mirror", name, mirror, offset=offset, outcome=why)
 
         return None if there == url else Source(there, get, base, serves)
 

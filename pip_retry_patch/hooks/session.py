@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
-from pip_retry_patch import names, settings, wording
+from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
@@ -30,14 +30,10 @@ from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
-from pip_retry_patch.fetch.story import Record, Story, no_record
+from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.configuration import (
-    index_of_mirrors,
-    origins_of_settings,
-    read_settings,
-)
-from pip_retry_patch.hooks.files import Artifact, FileHooks
+from pip_retry_patch.hooks.artifact import Artifact
+from pip_retry_patch.hooks.files import FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open, wrap
@@ -72,46 +68,29 @@ def install(session: Any) -> str:
 
     :return: the pip's name and version; "" where the settings switch the guard off.
     """
-    pip = session.__name__[: -len("._internal.network.session")]
-    found = read_settings(pip)
-    if not found.enabled:
+    pip = compat.Pip(session.__name__[: -len("._internal.network.session")])
+    if not pip.settings.enabled:
         return ""
-    announce = compat.Announcer(found.complaints, f"{pip}._vendor")
-    error = compat.error_maker(pip, lambda: settings.table(found, origins_of_settings(pip)))
-    version = str(getattr(importlib.import_module(pip), "__version__", ""))
-    record: Record = no_record
-    if found.log:
-        journal = importlib.import_module("pip_retry_patch.store.journal")
-
-        def complain(why: str) -> None:
-            announce(wording.say("unusable log", path=found.log, why=why[:1].lower() + why[1:]))
-
-        record = journal.Journal(found.log, version, complain).note
-    requests = Requests(found, announce, error, record)
-    download = importlib.import_module(f"{pip}._internal.network.download")
-    requests.pip_resumes = hasattr(download, "_FileDownload")  # 25.1
-    files = FileHooks(pip, found, requests, announce, error, record)
-    indexes = IndexHooks(announce, error, requests, found.indexes == "all")
+    requests = Requests(pip)
+    files, indexes = FileHooks(pip, requests), IndexHooks(pip, requests)
     wrapped = list(WRAPPED)
-    if found.mirrors:
+    if pip.settings.mirrors:
         # Nobody else pays for it. And it is now, for pip 26.1 bans imports later.
-        module: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
-        intended = index_of_mirrors(pip)
-        requests.mirrors = module.Mirrors(pip, found.mirrors, intended, announce, record)
+        mirrors: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
+        requests.mirrors = mirrors.Mirrors(pip)
         wrapped.append(("index.package_finder", "parse_links", "links"))
-    if found.stale:
+    if pip.settings.stale:
         requests.stale = importlib.import_module("pip_retry_patch.hooks.stale")
         requests.library = session.requests
     for module, path, method in wrapped:
         owners = requests, files, indexes, requests.mirrors
         owner = next(owner for owner in owners if hasattr(owner, method))
         try:
-            target = importlib.import_module(f"{pip}._internal.{module}")
-            wrap(target, path, getattr(owner, method))
+            wrap(pip.module(module), path, getattr(owner, method))
         except (ModuleNotFoundError, AttributeError):
             # Without any one of them the others still do their part.
             logger.debug("pip-retry-patch: this pip has no %s.%s", module, path)
-    return f"{pip} {version}"
+    return f"{pip.name} {pip.version}"
 
 
 class Requests:
@@ -121,29 +100,22 @@ class Requests:
     is; `statuses` are of the last answers, and `failures` of the last requests.
     """
 
-    def __init__(
-        self,
-        found: settings.Settings,
-        announce: compat.Announcer,
-        error: Callable[[wording.Failure, Exception], Exception],
-        record: Record,
-    ) -> None:
-        self._announce = announce
-        self._error = error
-        self._record = record
+    def __init__(self, pip: compat.Pip) -> None:
+        self._pip = pip
         self._hosts = Hosts()
         self._clock = Clock()
         self._patience = Patience(
-            attempts=found.attempts,
-            seconds=found.patience,
-            first_contact=found.first_contact,
+            attempts=pip.settings.attempts,
+            seconds=pip.settings.patience,
+            first_contact=pip.settings.first_contact,
             person=compat.is_for_a_person(),
         )
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on
         self.library: Any = None  # the requests that pip's session is of
         self._stale_told = False
-        self.pip_resumes = False  # also with `--retries 0`
+        # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
+        self._pip_resumes = hasattr(pip.module("network.download"), "_FileDownload")
         self.files: dict[str, Artifact] = {}
         self.pages: dict[str, str] = {}
         self.statuses: dict[str, int] = {}
@@ -169,7 +141,7 @@ class Requests:
         self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
-        self._announce.complain()
+        self._pip.announce.complain()
         method, url = args if len(args) == 2 else ("", "")
         body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
         patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
@@ -202,7 +174,7 @@ class Requests:
                 unsupported: Any = self.mirrors.unsupported("the network failed")
                 unsupported.failure = failure
                 raise unsupported from error
-            raise error if hasattr(error, "failure") else self._error(failure, error) from error
+            raise error if hasattr(error, "failure") else self._pip.error(failure, error) from error
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.note(outcome)
@@ -221,7 +193,7 @@ class Requests:
             self._stale_told = True
             index = names.redacted(self.pages[url])
             age = wording.format_age(self.stale.age_of(page))
-            self._announce(wording.say("stale", index=index, why=failure.briefly, age=age))
+            self._pip.say("stale", index=index, why=failure.briefly, age=age)
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
@@ -231,7 +203,7 @@ class Requests:
         raw = outcome.response.raw
         if raw.chunked and not getattr(raw._fp, "chunked", True):
             return  # in chunks of another coding, which only urllib3 takes apart
-        if self.pip_resumes and not exchange.job.patience.attempts:
+        if self._pip_resumes and not exchange.job.patience.attempts:
             return
         last = None
         if exchange.job.ranged and outcome.status == 206:
@@ -280,14 +252,13 @@ class Requests:
             hashed=artifact is not None and bool(artifact.hashes),
             fresh=artifact is not None and artifact.fresh,
             patience=patience,
-            error=self._error,
+            error=self._pip.error,
             mirrors=mirrors,
             forget=lambda urls: compat.forget(session, urls),
         )
-        story = Story(
-            job.name, names.host_of(url), self._announce, self._announce.inform, self._record
-        )
-        return Exchange(job, self._hosts, self._clock, story, self._announce)
+        announce = self._pip.announce
+        story = Story(job.name, names.host_of(url), announce, announce.inform, self._pip.record)
+        return Exchange(job, self._hosts, self._clock, story, announce)
 
 
 def repeat(
