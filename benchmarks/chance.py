@@ -17,8 +17,8 @@ from benchmarks.charts import BLUE, GREEN, GREY, ORANGE, PINK, VERMILION, chart,
 from benchmarks.peers import Outcome, Peer, everyone
 from benchmarks.schedules import schedule
 from benchmarks.serving import serving_here
-from tests.support.lab.site import Request
 from tests.support import runs
+from tests.support.lab.site import Request
 
 TITLE = "Chance: a hundred random schedules of faults"
 

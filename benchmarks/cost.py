@@ -14,9 +14,9 @@ from typing import Any
 from benchmarks import charts, processes
 from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
-from tests.support.lab.packages import Package
 from tests.support import directories, environments
 from tests.support.environments import Environment
+from tests.support.lab.packages import Package
 
 TITLE = "What pip pays where nothing goes wrong"
 

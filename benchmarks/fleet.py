@@ -156,8 +156,8 @@ serve.
     python -m benchmarks fleet
 
 simulates it, with a virtual clock and seeded random numbers: the same figures come out each
-time, on any machine. What decides is the real code: `policy/retry.py`, called as `resumption.py`
-and `asking.py` call it, `retries.py`, and the `Retry` of urllib3 {urllib3}, as pip builds it.
+time, on any machine. What decides is the real code: `fetch/patience.py`, called as
+`fetch/exchange.py` calls it, and the `Retry` of urllib3 {urllib3}, as pip builds it.
 
 * At time zero N clients lose the server, all at once unless said otherwise: the worst case.
   Until the end of the *outage* connections are refused at once.
@@ -168,8 +168,7 @@ and `asking.py` call it, `retries.py`, and the `Retry` of urllib3 {urllib3}, as 
 * **ours, download** goes on in mid-download. **No jitter** is the same, but always with the
   longest wait that might have been drawn. **5 % people**: so many of the fleet sit at a terminal,
   where the waits for a server that cannot be reached are at most 1 s. **Index page** is a page of a
-  host that answered before: first pip's own six requests, whose waits are drawn, then ours.
-  **pip's in step** is the same, with pip's own waits as they were.
+  host that answered before.
 * **pip, one request** is pip's own `Retry`, with waits of 0, 0.5, 1, 2 and 4 s. **pip,
   mid-download** is pip 25.1 and later, which begins that five times (`--resume-retries`),
   without a pause in between.
@@ -226,12 +225,9 @@ not met:
 2. **Where the server needs longer than 30 s for the fleet**: about work / 15, for about as long
    as that takes. All the while it serves what it can. With twice that work nobody gives up;
    with much more the 8 attempts do not suffice for all.
-3. **For index pages, in an outage that is over before pip's own six requests are** (7.5 s), and
-   for a while after. Their waits are drawn, around those that pip would make, so they no longer
-   come in step; but they are short.
-4. **Where connections time out** instead of being refused. Ours then draws from at least the 15
+3. **Where connections time out** instead of being refused. Ours then draws from at least the 15
    s that the attempt took, but the system repeats a SYN after 1, 3 and 7 s for all alike, and
-   lets them in together. For index pages pip's six requests, 15 s each, come first.
+   lets them in together.
 
 After an outage that is nearly as long as patience, some give up (a tenth after 110 s): all waits of
 one request together end after 120 s and one last wait, and little of that is left for a server that

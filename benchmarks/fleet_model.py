@@ -1,9 +1,8 @@
 """Many clients that lose one server, and what they do to it when it is back: a simulation.
 
 The clock is virtual and every random number is seeded, so that the same figures come out each time.
-What decides is the real code: `Effort` and `next_wait` of policy/retry.py, called as resumption.py
-and asking.py call them, `Waits` of retries.py, and the `Retry` of the installed urllib3, as pip
-builds it.
+What decides is the real code: `Effort` and `next_wait` of fetch/patience.py, called as exchange.py
+calls them, and the `Retry` of the installed urllib3, as pip builds it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 import urllib3
 
-from pip_retry_patch.policy.retry import Clock, Effort, Patience, next_wait
-from pip_retry_patch.transport.asking import COUNTED
-from pip_retry_patch.transport.retries import Waits
+from pip_retry_patch.fetch.patience import Effort, Patience, next_wait
+from pip_retry_patch.records import replace
 
 Uniform = Callable[[float, float], float]
 # What a client does next: wait so many seconds, with this state; no seconds: it gives up.
@@ -63,15 +61,19 @@ class Client(Protocol):
     def busy(self, state: Any, now: float, uniform: Uniform, after: int | None) -> Next: ...
 
 
-class Ours:
-    """A download that goes on: `Resumption.reopen` of resume.py.
+# The interruption of a body counts as an attempt, and the one after it comes at once.
+INTERRUPTED = Effort().was_unhelpful()
 
+
+class Ours:
+    """A body that was interrupted, or a request of a host that answered before.
+
+    :param start: `INTERRUPTED`, or the Effort of a request of which nothing is known yet.
     :param jitter: else it always waits for the longest time that might have been drawn.
     """
 
-    start = Effort()
-
-    def __init__(self, jitter: bool = True) -> None:
+    def __init__(self, start: Effort = INTERRUPTED, jitter: bool = True) -> None:
+        self.start = start
         self.patience = Patience()
         self.jitter = jitter
 
@@ -84,7 +86,7 @@ class Ours:
     def _wait(self, effort: Effort, now: float, uniform: Uniform, after: int | None) -> Next:
         draw = uniform if self.jitter else max
         wait = next_wait(self.patience, effort, now, draw, after)
-        return effort._replace(waited=effort.waited + (wait or 0.0)), wait
+        return replace(effort, waited=effort.waited + (wait or 0.0)), wait
 
 
 class OursAndPeople:
@@ -103,7 +105,7 @@ class OursAndPeople:
     def _one(
         self, state: tuple[bool, Effort] | None, uniform: Uniform
     ) -> tuple[Ours, bool, Effort]:
-        person, effort = state or (uniform(0.0, 1.0) < self.share, Effort())
+        person, effort = state or (uniform(0.0, 1.0) < self.share, INTERRUPTED)
         return (self.person if person else self.machine), person, effort
 
     def unreachable(
@@ -160,52 +162,11 @@ class Pip:
         return (finished + 1, 0), 0.0 if finished + 1 < self.rounds else None
 
 
-class OursIndex:
-    """An index page of a host that answered before: pip's retries, then ours, lost or busy.
-
-    :param drawn: pip's own waits are drawn, as `Waits` of retries.py does.
-    """
-
-    # How far pip's own retries are; once they are used up, the Effort of `Hosts`.
-    start: tuple[int, int] | Effort = Pip.start
-
-    def __init__(self, drawn: bool = True) -> None:
-        self.ours, self.pip, self.drawn = Ours(), Pip(), drawn
-
-    def _draw(self, usual: float, uniform: Uniform) -> float:
-        if not (self.drawn and usual):
-            return usual
-        clock = Clock(lambda: 0.0, lambda seconds: None, uniform)
-        return Waits(clock, lambda seconds, last: None).draw(usual, ())
-
-    def unreachable(
-        self, state: tuple[int, int] | Effort, now: float, uniform: Uniform, took: float
-    ) -> Next:
-        if not isinstance(state, Effort):
-            state, wait = self.pip.unreachable(state, now, uniform, took)
-            if wait is not None:
-                return state, self._draw(wait, uniform)
-            state, took = Effort(unreachable=COUNTED), 0.0
-        return self.ours.unreachable(state, now, uniform, took)
-
-    def busy(
-        self, state: tuple[int, int] | Effort, now: float, uniform: Uniform, after: int | None
-    ) -> Next:
-        if not isinstance(state, Effort):
-            # An answer with Retry-After is not for urllib3's retries.
-            state, wait = self.pip.busy(state, now, uniform, None)
-            if wait is not None and after is None:
-                return state, self._draw(wait, uniform)
-            state = Effort(unreachable=COUNTED)
-        return self.ours.busy(state, now, uniform, after)
-
-
 CLIENTS: dict[str, Client] = {
     "ours, download": Ours(),
     "ours, 5 % people": OursAndPeople(0.05),
     "ours, no jitter": Ours(jitter=False),
-    "ours, index page": OursIndex(),
-    "ours, pip's in step": OursIndex(drawn=False),
+    "ours, index page": Ours(Effort()),
     "pip, one request": Pip(),
     "pip, mid-download": Pip(rounds=5),
 }

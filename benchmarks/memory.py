@@ -10,10 +10,10 @@ from typing import Any
 from benchmarks import charts, processes
 from benchmarks.peers import OURS
 from benchmarks.serving import Served, serving
-from tests.support.lab.faults import Cut
-from tests.support.lab.packages import Package
 from tests.support import environments
 from tests.support.environments import Environment
+from tests.support.lab.faults import Cut
+from tests.support.lab.packages import Package
 
 TITLE = "Memory"
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.serving import Served
-from tests.support.lab.packages import payload as made
 from tests.support import directories, environments, matrix, programs
+from tests.support.lab.packages import payload as made
 
 # Debian's packages by the program that is called.
 DEBIAN = {"wget": "wget", "curl": "curl", "aria2c": "aria2", "ip": "iproute2"}

@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import os
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, Callable
 
@@ -172,11 +173,7 @@ def spec_of_wrapt() -> Any:
     :raises ImportError: there is none.
     """
     beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    sys.path.append(beside)
-    try:
-        spec = importlib.util.find_spec("wrapt")
-    finally:
-        sys.path.remove(beside)
+    spec = importlib.util.find_spec("wrapt") or PathFinder.find_spec("wrapt", [beside])
     if spec is None:
         raise ImportError("wrapt is missing")
     return spec

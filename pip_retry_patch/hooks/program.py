@@ -39,6 +39,9 @@ class Program:
         self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """`requests.Session.request(method, url, **kwargs)`."""
+        kwargs = dict(kwargs)
+        missing = ("method", "url")[len(args) :]
+        args = (*args, *(kwargs.pop(name) for name in missing if name in kwargs))
         body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
         if len(args) != 2 or args[0].upper() != "GET" or not isinstance(body, (bytes, type(None))):
             return calls(*args, **kwargs)

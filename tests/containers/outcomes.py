@@ -6,11 +6,11 @@ import zipfile
 from io import BytesIO
 from typing import NamedTuple
 
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import partials
 from tests.support.fatal import fatal
 from tests.support.images import Engine, Files, having, without
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.partials import RATE, SIZE, SLACK
 from tests.support.programs import Argument, Outcome
 

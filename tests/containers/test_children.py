@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.lab.server import Lab
 from tests.containers.outcomes import assert_healed, assert_plain
 from tests.support import supplies
 from tests.support.fatal import fatal
 from tests.support.images import Engine, having
+from tests.support.lab.server import Lab
 from tests.support.programs import Outcome
 
 INSTALL = """FROM your-base

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.containers.conftest import STANDARD
 from tests.containers.outcomes import (
     Builds,
@@ -27,6 +24,9 @@ from tests.support import partials, programs
 from tests.support.directories import scratch
 from tests.support.fatal import fatal
 from tests.support.images import Engine, Files, having, packed, without
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.partials import RATE, SIZE
 from tests.support.programs import Argument, Outcome
 from tests.support.recipes import RECIPES, recipe, taken

@@ -11,13 +11,13 @@ from typing import Callable, NamedTuple, Sequence
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.environments import Factory
 from tests.support.lab.contents import Flip
 from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import SIZE, THIRD, Download
-from tests.support.environments import Factory
 from tests.support.matrix import NEWEST, parametrized
 
 THIS_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"

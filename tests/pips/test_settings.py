@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, pairs
 
 

@@ -18,9 +18,6 @@ from typing import Iterator
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import supplies
 from tests.support.breakage import (
     HALF,
@@ -37,6 +34,9 @@ from tests.support.breakage import (
 from tests.support.downloads import OK
 from tests.support.environments import Environment, Factory
 from tests.support.forked import Forked
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST
 from tests.support.mounts import mounted
 from tests.support.programs import Argument, Outcome

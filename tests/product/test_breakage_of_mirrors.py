@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.product.test_breakage import WITH_MIRRORS, functions_of, raising
 from tests.support.breakage import HALF, IMPATIENT, KINDS, NTH, SIZE, Breakage, each_pip, get
 from tests.support.forked import Forked
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 
 
 @each_pip

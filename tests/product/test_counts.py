@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks import processes
 from benchmarks.serving import serving_here
-from tests.support.lab.packages import Package
 from tests.support import runs
 from tests.support.environments import Environment, Factory
+from tests.support.lab.packages import Package
 
 PIP, PYTHON = "24.0", "3.12.1"
 # The instructions of an armed process by those of one without us. Where a change makes them fewer,

@@ -10,17 +10,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
 from pip_retry_patch.failures import Tried
-from pip_retry_patch.hooks import evidence
-from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from pip_retry_patch.messages import Peer, Place
+
+from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
+from pip_retry_patch.hooks import evidence
 from tests.support import screens
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory, copy_of
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST
 from tests.support.programs import Argument
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from tests.support import matrix, supplies, table
+from tests.support.environments import Environment, Factory
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Kind, Package
 from tests.support.lab.server import Lab
-from tests.support import matrix, supplies, table
-from tests.support.environments import Environment, Factory
 from tests.support.matrix import MINORS, NEWEST, each_minor
 from tests.support.programs import Argument, Outcome
 

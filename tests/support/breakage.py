@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
+from tests.support.downloads import OK, outcome_of
+from tests.support.environments import Environment, copy_of
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Fault
-from tests.support.downloads import OK, outcome_of
-from tests.support.environments import Environment, copy_of
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.support.lab.server import Lab
 from tests.support.environments import Environment
 from tests.support.fatal import assert_healed, fatal
+from tests.support.lab.server import Lab
 from tests.support.programs import Argument
 
 BACKEND = """

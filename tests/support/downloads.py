@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment
 from tests.support.forked import Forked
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Outcome
 

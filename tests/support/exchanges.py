@@ -16,8 +16,9 @@ import urllib3
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.exchange import Asking, Exchange, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import Answer, span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story
@@ -95,7 +96,7 @@ def response(
     source.begin()
     raw = urllib3.HTTPResponse(
         body=source,
-        headers=source.headers.items(),
+        headers=dict(source.headers),
         status=status,
         version=11,
         reason="OK",
@@ -221,14 +222,13 @@ class World:
 
     def start(
         self, last: int | None = None, written: Callable[[], str | None] | None = None, **kept: Any
-    ) -> requests.Response:
+    ) -> Any:
         """Obtain a first answer and put a Body below it."""
         outcome, _ = self.obtain()
         span = span_of(outcome.status, outcome.response.headers, outcome.length)
         assert span is not None
         self.body = Body(self.exchange, outcome, span, last, written=written, **kept)
-        answer: requests.Response = outcome.response
-        return answer
+        return outcome.response
 
     def read(self, piece: int = 4096, **options: Any) -> bytes:
         """Return what pip reads: a first answer, and all of its body."""

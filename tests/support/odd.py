@@ -7,8 +7,8 @@ import hashlib
 import socketserver
 from typing import Callable, Iterator, Mapping, Sequence, Union
 
-from tests.support.lab.packages import Package
 from tests.support.hosts import listening
+from tests.support.lab.packages import Package
 from tests.support.scripted import fields_of
 
 DEMO = Package("demo", 30_000)

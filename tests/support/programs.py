@@ -162,7 +162,7 @@ def ours(*arguments: Argument, env: Mapping[str, str] | None = None) -> str:
             **os.environ,
             "PIP_RETRY_PATCH": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_RETRY_PATCH_STRICT": "1",
+            "PIP_RETRY_PATCH_STRICT": "1",
             **(env or {}),
         },
         stdin=subprocess.DEVNULL,

@@ -12,11 +12,6 @@ from typing import Callable, Iterator, NamedTuple, Sequence
 
 import pytest
 
-from tests.support.lab.contents import Elsewhere, OtherETag, OtherTotal, Unlabelled, Whole
-from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall, Unsatisfiable
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from tests.support.lab.stages import Fault
 from tests.support.certificates import Certificates
 from tests.support.downloads import (
     GAVE_UP,
@@ -33,6 +28,11 @@ from tests.support.downloads import (
 )
 from tests.support.environments import Environment, Factory
 from tests.support.forked import Forked
+from tests.support.lab.contents import Elsewhere, OtherETag, OtherTotal, Unlabelled, Whole
+from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall, Unsatisfiable
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Fault
 from tests.support.matrix import NEWEST, each_pair, pairs
 
 

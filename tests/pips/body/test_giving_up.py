@@ -10,13 +10,13 @@ import time
 import pytest
 import trustme
 
-from tests.support.lab.faults import Away, Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import programs
 from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download, outcome_of
 from tests.support.environments import Factory
+from tests.support.lab.faults import Away, Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, pairs
 
 

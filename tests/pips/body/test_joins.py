@@ -6,6 +6,10 @@ from typing import Any, Mapping
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
+from tests.support.environments import Factory
+from tests.support.hosts import OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
 from tests.support.lab.contents import (
     Excess,
     Multipart,
@@ -18,10 +22,6 @@ from tests.support.lab.contents import (
 from tests.support.lab.faults import Busy, Cut, ToRange
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
-from tests.support.hosts import OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
 from tests.support.odd import WHEEL, odd_index, reply
 from tests.support.partials import SOME
 from tests.support.scripted import asked_from

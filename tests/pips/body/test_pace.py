@@ -11,13 +11,13 @@ from typing import Iterator
 
 import pytest
 
-from tests.support.lab.faults import Slow
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment, Factory, copy_of
 from tests.support.hosts import OLD_MIDDLE_NEW
+from tests.support.lab.faults import Slow
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.proxies import CuttingConnectProxy
 
 SIZE = 3_000_000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import ONE_PYTHON_EACH, SIZE, THIRD, Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, pairs
 
 

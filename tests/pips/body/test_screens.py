@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import screens
+from tests.support.environments import Environment, Factory
 from tests.support.lab.faults import Away, Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support import screens
-from tests.support.environments import Environment, Factory
 from tests.support.matrix import NEWEST, pairs
 
 # The cells of a bar: rich's, and those of pip 20.3.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
+from tests.support.environments import Factory
 from tests.support.lab.contents import Flip
 from tests.support.lab.faults import Busy, Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
-from tests.support.environments import Factory
 from tests.support.matrix import each_pair
 from tests.support.programs import Argument
 

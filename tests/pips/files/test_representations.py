@@ -8,13 +8,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
+from tests.support.environments import Factory
 from tests.support.lab.contents import Changed, Overstate
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
-from tests.support.environments import Factory
 
 
 def spoil(cache: Path, original: bytes) -> int:

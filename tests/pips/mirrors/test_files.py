@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.environments import Factory
+from tests.support.hosts import OK, OLD_MIDDLE_NEW, OURS, download, end_of, said
 from tests.support.lab.faults import Away, Busy, Cut, Drop, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Entry
-from tests.support.environments import Factory
-from tests.support.hosts import OK, OLD_MIDDLE_NEW, OURS, download, end_of, said
 
 SIZE = 3_000_000
 HALF = SIZE // 2

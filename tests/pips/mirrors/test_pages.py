@@ -7,10 +7,6 @@ from typing import Iterable
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry
 from tests.pips.mirrors.test_files import mirrors
 from tests.support.environments import Factory
 from tests.support.hosts import (
@@ -23,6 +19,10 @@ from tests.support.hosts import (
     end_of,
     said,
 )
+from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry
 
 FAILURES: dict[str, Entry] = {
     "reset": (Drop(), Reset(0)),

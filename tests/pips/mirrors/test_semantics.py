@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.pips.mirrors.test_files import HALF, RATE, SIZE, SLACK, mirrors
 from tests.support.certificates import Certificates
 from tests.support.environments import Factory
 from tests.support.hosts import OK, OLD_MIDDLE_NEW, end_of
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import HASTY, OK, Download, outcome_of
+from tests.support.environments import Factory
 from tests.support.lab.contents import Truncated, Unframed
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import HASTY, OK, Download, outcome_of
-from tests.support.environments import Factory
 from tests.support.matrix import NEWEST, pairs
 
 SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.lab.faults import Away, Busy, Drop, Redirect
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, HASTY, SIZE, Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Away, Busy, Drop, Redirect
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 

@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.lab.faults import Busy, Drop, Reset, Stall
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry
 from tests.support.environments import Factory
 from tests.support.hosts import (
     NO_MATCH,
@@ -21,6 +17,10 @@ from tests.support.hosts import (
     end_of,
     said,
 )
+from tests.support.lab.faults import Busy, Drop, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Entry
 
 UNREAD = "could not be read"
 LOST: dict[str, Entry] = {

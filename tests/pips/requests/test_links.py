@@ -7,13 +7,13 @@ from typing import Iterator, Mapping
 
 import pytest
 
-from tests.support.lab.faults import Busy, Cut, Redirect, Reset
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, SIZE, THIRD, Download
 from tests.support.environments import Factory
 from tests.support.hosts import OK, OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
+from tests.support.lab.faults import Busy, Cut, Redirect, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.odd import WHEEL, Odd, odd_index, reply, starting
 
 

@@ -13,10 +13,6 @@ from typing import Any, Callable, ContextManager, Iterator, NamedTuple
 import pytest
 import trustme
 
-from tests.support.lab.faults import Busy, Drop, Reset, Stall
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from tests.support.lab.stages import Lasting
 from tests.support.certificates import Certificates
 from tests.support.environments import Factory
 from tests.support.hosts import (
@@ -32,6 +28,10 @@ from tests.support.hosts import (
     end_of,
     said,
 )
+from tests.support.lab.faults import Busy, Drop, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.lab.stages import Lasting
 from tests.support.programs import Argument
 
 RESET, SILENCE = (Drop(), Reset(0)), (Drop(), Stall(0))

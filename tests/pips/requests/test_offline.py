@@ -9,11 +9,11 @@ import pyte
 import pytest
 
 from benchmarks.link import Link, linked
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import screens
 from tests.support.environments import Factory
 from tests.support.hosts import HURRIED, OLD_MIDDLE_NEW
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 
 OFFLINE = 4.0  # seconds; longer than what is waited for a host at first contact
 SETTINGS = {**HURRIED, "PIP_RETRY_PATCH_FIRST_CONTACT": "1", "PIP_RETRY_PATCH_PATIENCE": "30"}

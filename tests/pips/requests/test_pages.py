@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lab.faults import Cut, Reset, Stall
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, HASTY, Download
 from tests.support.environments import Factory
+from tests.support.lab.faults import Cut, Reset, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import each_pair
 
 

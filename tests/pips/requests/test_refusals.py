@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lab.faults import Busy, Redirect
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.environments import Factory
 from tests.support.hosts import (
     NO_MATCH,
@@ -19,6 +16,9 @@ from tests.support.hosts import (
     end_of,
     said,
 )
+from tests.support.lab.faults import Busy, Redirect
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 
 UNREAD = "could not be read"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from tests.support.lab.faults import Busy
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment, Factory
 from tests.support.hosts import NO_MATCH, OK, OLD_MIDDLE_NEW, OURS, end_of, said
+from tests.support.lab.faults import Busy
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.programs import Outcome
 
 HURRIED = {"PIP_RETRY_PATCH_PATIENCE": "2", "PIP_RETRY_PATCH_FIRST_CONTACT": "1"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lab.server import Lab
 from tests.support.builds import build, project
 from tests.support.environments import Factory
 from tests.support.fatal import fatal
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.downloads import SIZE, THIRD
+from tests.support.environments import Factory
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.downloads import SIZE, THIRD
-from tests.support.environments import Factory
 from tests.support.matrix import NEWEST, pairs
 
 # `coverage run --source=pip` imports what it measures, and drops it again with all that came along.

@@ -12,13 +12,13 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
+from tests.support.certificates import Certificates
+from tests.support.downloads import HASTY, OK, Download, outcome_of
+from tests.support.environments import Environment, Factory
 from tests.support.lab.contents import Compressed, Flip
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.certificates import Certificates
-from tests.support.downloads import HASTY, OK, Download, outcome_of
-from tests.support.environments import Environment, Factory
 from tests.support.like_windows import SITECUSTOMIZE
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab.server import Lab
 from tests.support import environments, programs, supplies
 from tests.support.builds import project
 from tests.support.downloads import TRACEBACK, outcome_of
 from tests.support.environments import Factory
 from tests.support.fatal import assert_healed, downloading, fatal
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 

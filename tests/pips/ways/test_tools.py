@@ -9,12 +9,12 @@ import shutil
 
 import pytest
 
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support import programs, supplies
 from tests.support.certificates import Certificates
 from tests.support.environments import Environment, fresh_environment
 from tests.support.fatal import SIZE, assert_healed, downloading, fatal
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab.server import Lab
 from tests.support import directories, programs, supplies
 from tests.support.environments import Environment, Factory, fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome
 

@@ -16,7 +16,7 @@ from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 from pip_retry_patch.fetch import body as body_module
 from pip_retry_patch.fetch import errors, reader
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.exchange import Source
+from pip_retry_patch.fetch.job import Source
 from pip_retry_patch.fetch.judge import OVERLAP, ContentRange, span_of
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, SLOW
 from pip_retry_patch.fetch.reader import LARGE, Reader
@@ -165,7 +165,7 @@ def test_no_byte_is_taken_that_an_answer_did_not_announce() -> None:
 
 
 def test_a_range_that_pip_asks_for_itself_ends_where_pip_wants() -> None:
-    wanted = {"ranged": True, "hashed": False}
+    wanted: dict[str, Any] = {"ranged": True, "hashed": False}
     first = response(
         *(BODY[1000:1500], RESET),
         status=206,
@@ -324,7 +324,7 @@ def test_kept_bytes_of_another_size_or_of_an_answer_without_length_are_no_harm()
 
 def test_a_kept_file_that_cannot_be_read_is_continued_from_where_it_can() -> None:
     kept = Kept(BODY[:OFFSET])
-    kept.kept.read = lambda _=-1: (_ for _ in ()).throw(OSError(5, "bad sector"))  # type: ignore[assignment,misc]
+    kept.kept.read = lambda _=-1: (_ for _ in ()).throw(OSError(5, "bad sector"))  # type: ignore[method-assign]
     world = World(whole(BODY), serving(BODY))
     assert world.read(kept=kept) == BODY and world.body.continued == 0
 
@@ -338,7 +338,7 @@ def test_a_server_that_refuses_ranges_costs_kept_bytes_one_replay() -> None:
 # Below CacheControl's tee.
 
 
-def teed(answer: requests.Response, cached: list[bytes]) -> requests.Response:
+def teed(answer: Any, cached: list[bytes]) -> Any:
     answer.raw._fp = CallbackFileWrapper(answer.raw._fp, cached.append)
     return answer
 

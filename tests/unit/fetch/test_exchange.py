@@ -18,7 +18,7 @@ from urllib3.exceptions import (
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.exchange import Asking, Kind, Outcome
+from pip_retry_patch.fetch.job import Asking, Kind, Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, READ_AGAIN, TURN, Patience
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
@@ -59,7 +59,7 @@ def silent() -> Exception:
 
 
 def busy(status: int = 503, retry_after: str = "") -> requests.Response:
-    fields = {"retry_after": retry_after} if retry_after else {}
+    fields: dict[str, Any] = {"retry_after": retry_after} if retry_after else {}
     return response(b"busy", status=status, **fields)
 
 
@@ -309,7 +309,9 @@ def test_a_server_that_does_not_help_is_asked_eight_times_more() -> None:
     assert len(world.asked) == 9
     assert world.moments[:5] == [0.0, 0.0, 1.0, 3.0, 7.0]
     failure = end.value.failure
-    assert failure.message == f"Downloading demo-1.0-py3-none-any.whl stopped at {world.body.place()}."
+    assert (
+        failure.message == f"Downloading demo-1.0-py3-none-any.whl stopped at {world.body.place()}."
+    )
     assert failure.setting == ("retry-patch-attempts", "50") and end.value.cause is RESET
 
 
@@ -326,7 +328,7 @@ def test_real_progress_renews_the_budgets_and_less_does_not() -> None:
         def answer(asking: Asking) -> requests.Response:
             first = int(asking.fields["Range"][6:-1]) if asking.fields else 0
             label = f"bytes {first}-{len(BODY) - 1}/{len(BODY)}"
-            fields = {"status": 206, "content_range": label} if asking.fields else {}
+            fields: dict[str, Any] = {"status": 206, "content_range": label} if first else {}
             piece = BODY[first : first + step]
             broken = () if first + step >= len(BODY) else (RESET,)
             return response(piece, *broken, length=len(BODY) - first, etag=ETAG, **fields)
@@ -388,7 +390,9 @@ def test_requests_lost_with_our_range_are_sent_without_it_now_and_then() -> None
     assert world.hosts.refuses_parts == {"files.example"}
 
 
-def test_no_two_requests_follow_each_other_at_once_but_the_first_retry_and_without_a_range() -> None:
+def test_no_two_requests_follow_each_other_at_once_but_the_first_retry_and_without_a_range() -> (
+    None
+):
     """Whatever a server does that is of no use, in any order."""
     useless: list[Any] = [
         lambda: refused(),

@@ -266,7 +266,9 @@ def test_a_206_without_the_same_strong_validator_is_joined_only_where_a_hash_cov
     assert found == Verdict.WHOLE
 
 
-@pytest.mark.parametrize(("total", "expected"), [(200_000, Verdict.CONTINUE), (None, Verdict.WHOLE)])
+@pytest.mark.parametrize(
+    ("total", "expected"), [(200_000, Verdict.CONTINUE), (None, Verdict.WHOLE)]
+)
 def test_a_long_overlap_and_the_same_total_stand_for_a_validator(
     total: int | None, expected: str
 ) -> None:

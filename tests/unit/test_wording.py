@@ -1,0 +1,154 @@
+"""All that a user reads, word for word: words.txt has it in the order of the tables.
+
+It is read by people, so a change of a word is made there as well, and read again. With
+PIP_RETRY_PATCH_TEST_WRITE_WORDS=1 the file is written anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pip_retry_patch import wording
+from pip_retry_patch.records import replace
+from pip_retry_patch.wording import Peer, Place, Tried, failure, say
+
+NAME = "demo-1.0-py3-none-any.whl"
+PLACE = Place(NAME, "files.example", 22_800_000, 44_700_000)
+HOST = Peer("h.example")
+PROXIED = Peer("h.example", "proxy.example:3128")
+# Whatever a line or an error may have in it.
+FACTS: dict[str, Any] = {
+    **{
+        "place": PLACE,
+        "peer": HOST,
+        "name": NAME,
+        "host": "h.example",
+        "index": "https://i.example/",
+    },
+    **{"why": wording.busy(503, 30.0), "trouble": "the certificate was refused", "status": 403},
+    **{"count": 12, "pause": ", waited 41 s", "twice": "123 kB", "seconds": 30.0, "size": "1.2 kB"},
+    **{"said": "44.7 MB", "coding": "gzip", "left": "up to 7 more times", "project": "demo"},
+    **{"places": "j.example", "age": wording.format_age(90_000), "mirror": "https://m.example/"},
+    **{
+        "so_far": " after 22.8 MB",
+        "mirrors": "https://m.example/",
+        "intended": "https://j.example/",
+    },
+    **{"key": "retry-patch-patience", "wanted": "a number of seconds", "value": "soon"},
+    **{"default": "120", "meant": " Did you mean retry-patch-patience?", "path": "/mnt/x"},
+    **{
+        "title": wording.titled("Sign in"),
+        "whence": " from login.example",
+        "tried": Tried(3, 41.3),
+    },
+    **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
+    **{"kind_": "whole wheel", "shown": "1.8 kB of text/plain"},
+}
+WORDS = Path(__file__).parent / "words.txt"
+ADDED = ("trying", "for it", "left")
+
+
+def texts() -> list[str]:
+    """Return every line and every error."""
+    lines = [f"{kind}: {say(kind, **FACTS)}" for kind in wording._LINES if kind not in ADDED]
+    return lines + [f"{kind}:\n{error}" for kind, error in failures(FACTS).items()]
+
+
+def failures(facts: dict[str, Any]) -> dict[str, wording.Failure]:
+    found = {}
+    for kind in wording._FAILURES:
+        peer = replace(PROXIED, is_proxy=True) if kind.startswith("proxy") else HOST
+        found[kind] = failure(kind, **{**facts, "peer": peer})
+    return found
+
+
+def test_what_a_user_reads_is_what_somebody_has_read() -> None:
+    found = "\n\n".join(texts()) + "\n"
+    if os.environ.get("PIP_RETRY_PATCH_TEST_WRITE_WORDS"):
+        WORDS.write_text(found, encoding="ascii")
+    assert found == WORDS.read_text(encoding="ascii")
+
+
+def test_all_of_it_is_plain_ascii_whatever_the_network_said() -> None:
+    evil = "\x1b[31m\u202e\r\nhttps://me:SECRET@h.example/?signature=SECRET" + "x" * 10_000
+    facts = {
+        name: evil if isinstance(fact, str) and name != "age" else fact
+        for name, fact in FACTS.items()
+    }
+    for text in (
+        *(say(kind, **facts) for kind in wording._LINES),
+        *map(str, failures(facts).values()),
+    ):
+        assert text.isascii() and "\x1b" not in text and "SECRET" not in text, text
+        assert len(text) < 2000 and "\r" not in text
+
+
+def test_a_line_is_made_longer_only_where_there_is_room() -> None:
+    facts = {**FACTS, "why": "refused", "left": "for 120 s"}
+    added = say("waits", "trying", **facts)
+    assert added.endswith(", trying for 120 s") and len(added) <= wording._ROOM
+    assert say("waits", "trying", **{**facts, "why": "x" * 60}).endswith(")")
+
+
+@pytest.mark.parametrize(
+    ("why", "brief"),
+    [
+        (wording.NO_DATA_IN_TIME, "timed out"),
+        (wording.busy(503), "HTTP 503"),
+        (wording.busy(429, 30.4), "HTTP 429, wants 30 s"),
+        ("no progress: 50 bytes a second", "50 B/s"),
+        ("what nobody shortened", "what nobody shortened"),
+    ],
+)
+def test_a_line_says_briefly_what_the_network_did(why: str, brief: str) -> None:
+    assert say("resumed", place=PLACE, why=why) == f"demo-1.0 resumed at 22.8 of 44.7 MB ({brief})"
+
+
+def test_a_place_has_a_unit_once() -> None:
+    for offset, total, expected in (
+        (22_800_000, 44_700_000, "22.8 of 44.7 MB"),
+        (900_000, 44_700_000, "900 kB of 44.7 MB"),
+        (22_800_000, None, "22.8 MB"),
+    ):
+        assert replace(PLACE, offset=offset, total=total).briefly == expected
+
+
+def test_who_failed_is_named() -> None:
+    assert str(PROXIED) == "h.example (through the proxy proxy.example:3128)"
+    assert (PROXIED.key, str(HOST), HOST.key) == ("h.example", "h.example", "h.example")
+    proxy = replace(PROXIED, is_proxy=True)
+    assert (str(proxy), proxy.key) == ("The proxy proxy.example:3128", "proxy.example:3128")
+
+
+def test_with_retries_0_the_one_hint_is_that() -> None:
+    found = failure("busy", ("retry-patch-attempts", "50"), retries=False, **FACTS)
+    assert "--retries 0" in found.hint and found.setting is None
+    assert failure("busy", ("retry-patch-attempts", "50"), **FACTS).setting is not None
+
+
+def test_only_another_version_is_begun_anew() -> None:
+    changed = [kind for kind, error in failures(FACTS).items() if error.changed]
+    assert changed == ["changed"]
+
+
+def test_what_is_kept_is_told() -> None:
+    kept = wording.with_kept(failure("gave up", **FACTS))
+    assert kept.note.endswith("What arrived is kept, and the next run continues from there.")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (30, "a minute"),
+        (60, "1 minute"),
+        (7200, "2 hours"),
+        (90_000, "1 day"),
+        (864_000, "10 days"),
+    ],
+)
+def test_an_age_has_one_unit(seconds: float, expected: str) -> None:
+    assert wording.format_age(seconds) == expected
