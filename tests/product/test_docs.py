@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import html
-import inspect
 import os
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from pip_retry_patch.failures import Tried
-from pip_retry_patch.messages import Peer, Place
-
-from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
-from pip_retry_patch.hooks import evidence
+from pip_retry_patch import settings, wording
+from pip_retry_patch.hooks import mismatch
+from pip_retry_patch.records import replace
+from pip_retry_patch.wording import Peer, Place, Tried
 from tests.support import screens
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
@@ -27,119 +24,96 @@ from tests.support.programs import Argument
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MESSAGES = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
 DRAW = "PIP_RETRY_PATCH_TEST_DRAW_TERMINAL"
 COMMAND = "pip install demo"
 
 WHEEL, HOST, REFUSED = "demo-1.0-py3-none-any.whl", "files.example", "connection refused"
-FIRST, MIRROR = "https://a.example/simple", "https://m.example/simple"
 PAGE = "the page https://files.example/simple/demo/"
-PLACE, PEER = Place(WHEEL, HOST, 22_800_000, 40_000_000), Peer(HOST)
-PROXY = Peer(HOST, "proxy.example:3128", True)
-BUSY = messages.busy(503)
+PLACE = Place(WHEEL, HOST, 22_800_000, 40_000_000)
+PROXIED = Peer(HOST, "proxy.example:3128")
 
-# What each function that makes a line is called with, to make the one that the page shows.
-LINES: dict[Any, tuple[Any, ...]] = {
-    messages.resumed: (PLACE, messages.CLOSED_EARLY),
-    messages.resumed_again: (PLACE, 4),
-    messages.replayed: (PLACE, messages.CLOSED_EARLY),
-    messages.waiting: (PLACE, REFUSED, messages.for_seconds(120)),
-    messages.goes_on: (PLACE,),
-    messages.interrupted_often: (WHEEL, 12, 41.0, 0),
-    messages.continuing: (WHEEL, 22_800_000, 40_000_000),
-    messages.restarted: (WHEEL,),
-    messages.page_again: (PAGE,),
-    messages.waiting_for_busy: (WHEEL, PEER, BUSY, 7),
-    messages.trying_again: (PEER, messages.busy(503, 60), 60.0),
-    messages.index_unread: (FIRST, REFUSED),
-    messages.found_elsewhere: ("demo", "b.example", FIRST),
-    messages.may_be_unread: (FIRST, REFUSED),
-    odd_answers.odd_page: (PAGE, odd_answers.CAME_EMPTY),
-    messages.accepted_short: (WHEEL, 40_000_000, 44_700_000),
-    messages.decoded: (WHEEL, "gzip", HOST),
-    messages.purged: (2, 45_600_000),
-    messages.bad_setting: ("retry-patch-patience", "soon", "a number of seconds", "120"),
-    messages.bad_mirror: ("retry-patch-mirrors", "ftp://m.example/x"),
-    messages.unknown_setting: ("retry-patch-patiance", "retry-patch-patience"),
-    messages.unusable_directory: ("/mnt/x", "it cannot be written to"),
-    messages.unusable_log: ("/mnt/x", "Permission denied"),
-    mirror_messages.mirror_serves: (FIRST, REFUSED, MIRROR),
-    mirror_messages.mirror_serves_file: (WHEEL, HOST, REFUSED, "m.example", 22_800_000),
-    mirror_messages.all_sources_failed: (WHEEL, REFUSED, messages.for_seconds(30)),
-    mirror_messages.mirror_dropped: (WHEEL, MIRROR),
-    mirror_messages.mirrors_of_another_index: (FIRST, "https://b.example/simple"),
-    mirror_messages.stale: (FIRST, REFUSED, 2 * 86400.0),
+# What a line or an error has in it on the page, where it is not told below.
+FACTS: dict[str, Any] = {
+    "name": WHEEL,
+    "place": PLACE,
+    "host": HOST,
+    "peer": Peer(HOST),
+    "why": REFUSED,
+    "tried": Tried(8, 41.0),
+    "index": "https://a.example/simple",
+    "mirror": "https://m.example/simple",
+    "mirrors": "https://m.example/simple",
+    "project": "demo",
+    "title": wording.titled("Sign in"),
 }
-FETCH = evidence.Fetch(WHEEL, False, HOST, 40_000_000, 40_000_000, "x", start=b"PK")
-HEALED = [
-    FETCH,
-    FETCH._replace(continued=9),
-    FETCH._replace(cached=True),
-    FETCH._replace(media="text/html"),
-]
-WAITING_FOR_HOST = (WHEEL, PEER, REFUSED)
-# Parts of lines, which stand in the lines above or in an error's second line.
-PARTS = {"tunnel_refused", "no_progress", "certificate_refused", "stream_damaged", "for_seconds"}
-PARTS |= {"up_to_attempts", "busy", "useless", "times", "waiting_for_host", "format_age", "answers"}
-
-# What stands in the line of a page that may not be what the index has.
-ODD_PAGES = [
-    odd_answers.names_no_file("Links for demo"),
-    odd_answers.for_people("Sign in", "login.example", "demo"),
-    odd_answers.HAS_NO_END,
-    odd_answers.IS_JSON,
-]
-PARTS |= {"names_no_file", "for_people"}
-
-ERRORS: dict[Any, failures.Failure] = {
-    failures.gave_up: failures.gave_up(PLACE, REFUSED, None, 8, 41.0, unreachable=False),
-    failures.unreachable_host: failures.unreachable_host(
-        WHEEL, PEER, REFUSED, Tried(), answered=False, offline=False
-    ),
-    failures.refused_tunnel: failures.refused_tunnel(WHEEL, PROXY, "403", Tried(), answered=False),
-    failures.refused_certificate: failures.refused_certificate(WHEEL, PEER, "x", answered=False),
-    failures.busy_host: failures.busy_host(WHEEL, PEER, BUSY, Tried(), helped=False),
-    failures.asks_for_too_long: failures.asks_for_too_long(
-        WHEEL, PEER, BUSY, Tried(), 3600.0, helped=False
-    ),
-    failures.broken_request: failures.broken_request(WHEEL, HOST, "x"),
-    failures.index_refused: failures.index_refused(FIRST, 503, True),
+FOR_LINES: dict[str, dict[str, Any]] = {
+    "resumed": {"why": wording.CLOSED_EARLY},
+    "resumed often": {"count": 4},
+    "replayed": {"why": wording.CLOSED_EARLY},
+    "waits": {"left": "for 120 s"},
+    "cut often": {"count": 12, "pause": ", waited 41 s", "twice": "nothing"},
+    "accepted short": {"said": "44.7 MB", "size": "40.0 MB"},
+    "decoded": {"coding": "gzip"},
+    "host away": {"seconds": 120.0},
+    "host unreachable": {"seconds": 30.0},
+    "host busy": {"why": wording.busy(503)},
+    "long wait": {"why": wording.busy(503, 60), "seconds": 60.0},
+    "found elsewhere": {"places": "b.example"},
+    "stale": {"age": wording.format_age(2 * 86400.0)},
+    "mirror serves file": {"so_far": " after 22.8 MB", "mirror": "m.example"},
+    "all failed": {"seconds": 30.0},
+    "mirrors of another": {
+        "intended": "https://a.example/simple",
+        "index": "https://b.example/simple",
+    },
+    "bad setting": {
+        "key": "retry-patch-patience",
+        "wanted": "a number of seconds",
+        "value": "soon",
+        "default": "120",
+    },
+    "bad mirror": {"key": "retry-patch-mirrors", "value": "ftp://m.example/x"},
+    "unknown setting": {
+        "key": "retry-patch-patiance",
+        "meant": " Did you mean retry-patch-patience?",
+    },
+    "unusable directory": {"path": "/mnt/x", "why": "it cannot be written to"},
+    "unusable log": {"path": "/mnt/x", "why": "permission denied"},
+    "purged": {"count": 2, "size": "45.6 MB"},
+    "names no file": {"title": wording.titled("Links for demo")},
+    "for people": {"whence": " from login.example"},
 }
-# Those that begin as `gave_up` or `broken_request` does, and `with_kept`, which adds to one.
-LIKE_OTHERS = {
-    "refused",
-    *("bad_redirect", "odd_status", "odd_coding", "bad_coding", "no_index_page"),
-    *("web_page_for_file", "not_of_its_kind", "no_end"),
-    "certificate",
-    "web_page",
-    "cut_page",
-    "changed",
-    "with_kept",
+ADDED = {"waits": ("trying",), "host away": ("for it",), "host unreachable": ("for it",)}
+ADDED["host busy"] = ("for it",)
+PARTS = {"trying", "for it", "left"}
+ODD_PAGES = {"came empty", "has no end", "is JSON", "names no file", "for people"}
+FOR_ERRORS: dict[str, dict[str, Any]] = {
+    "gave up": {"last": ""},
+    "refused": {"status": 403},
+    "stranger": {"trouble": "x"},
+    "proxy unreachable": {"peer": replace(PROXIED, is_proxy=True)},
+    "proxy refuses": {"peer": PROXIED},
+    "asks for too long": {"seconds": 3600.0},
+    "bad redirect": {"where": "x"},
+    "odd status": {"status": 204, "what": "x"},
+    "odd coding": {"coding": "br"},
+    "not of its kind": {"kind_": "whole wheel", "shown": "x"},
+    "no end": {"size": "1 kB"},
 }
-
-
-def makers(module: ModuleType) -> set[str]:
-    return {
-        name
-        for name, made in inspect.getmembers(module, inspect.isfunction)
-        if made.__module__ == module.__name__ and not name.startswith("_")
-    }
 
 
 def test_every_line_is_on_its_page() -> None:
-    page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
-    shown = [make(*arguments) for make, arguments in LINES.items()]
-    shown += [messages.waiting_for_host(*WAITING_FOR_HOST, 30, False)]
-    shown += [messages.waiting_for_host(*WAITING_FOR_HOST, 120, True)]
-    shown += [evidence.healed(WHEEL, fetch) for fetch in HEALED]
-    shown += [odd_answers.odd_page(PAGE, what) for what in ODD_PAGES]
-    shown += [error.message for error in ERRORS.values()]
-    assert [line for line in shown if f"`{line}`" not in page] == []
-    named = {make.__name__ for make in LINES} | PARTS
-    errors = {make.__name__ for make in ERRORS} | LIKE_OTHERS
-    lines = makers(messages) | makers(mirror_messages) | makers(odd_answers)
-    assert lines - named - errors == set()
-    assert makers(failures) - errors == set()
+    shown = []
+    for kind in wording._LINES.keys() - PARTS:
+        line = wording.say(kind, *ADDED.get(kind, ()), **{**FACTS, **FOR_LINES.get(kind, {})})
+        shown.append(f"But {PAGE} {line}." if kind in ODD_PAGES else line)
+    for came in {*mismatch._CAME.values(), mismatch._DAMAGED}:
+        shown.append(f"{came.format(name='demo-1.0')} Fetched anew, its hash fits.")
+    for kind in wording._FAILURES:
+        shown.append(wording.failure(kind, **{**FACTS, **FOR_ERRORS.get(kind, {})}).message)
+    assert [line for line in shown if f"`{line}`" not in MESSAGES] == []
 
 
 def test_every_setting_is_on_its_page_with_its_default() -> None:

@@ -19,7 +19,7 @@ from urllib3.exceptions import (
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.job import Asking, Kind, Outcome
-from pip_retry_patch.fetch.patience import BROKEN_URL, READ_AGAIN, TURN, Patience
+from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
     ETAG,
@@ -123,9 +123,9 @@ def test_a_host_that_has_answered_is_waited_for_with_all_patience() -> None:
     assert again.failure.message == "files.example cannot be reached any more."
 
 
-def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_fails_at_once() -> None:
+def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_again() -> None:
     world = World(refused())
-    with pytest.raises(requests.ConnectionError) as first:
+    with pytest.raises(requests.ConnectionError):
         world.obtain()
     spent, asked = world.clock.seconds, len(world.asked)
     # Another host: the seconds are spent.
@@ -133,12 +133,17 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_fails_at_once() -> 
     with pytest.raises(requests.ConnectionError):
         world.another(refused(there), url=there).obtain()
     assert world.clock.seconds == spent and len(world.asked) == asked + 1
-    # The same host: it is not even asked.
-    again = world.another(whole(BODY), url=OTHER)
-    with pytest.raises(requests.ConnectionError) as second:
+    # The same host: it is asked once more, briefly, for each request.
+    again = world.another(refused(), url=OTHER)
+    with pytest.raises(requests.ConnectionError):
         again.obtain()
-    assert second.value is first.value and len(world.asked) == asked + 1
+    assert world.clock.seconds == spent and len(world.asked) == asked + 2
+    assert world.asked[-1][1].slower == IN_VAIN
     assert again.failure is not None and "other-1.0" in again.failure.context
+    # It may be back.
+    world.another(whole(BODY), url=OTHER).obtain()
+    world.another(whole(BODY), url=OTHER).obtain()
+    assert world.asked[-1][1].slower == 1.0
 
 
 def test_a_name_that_does_not_exist_is_waited_for_ten_seconds(

@@ -48,6 +48,7 @@ def test_each_number_is_the_one_of_the_design() -> None:
         "UNKNOWN_NAME": 10.0,
         "LARGEST_PAGE": 64 << 20,
         "LONGEST_PAGE": 60.0,
+        "IN_VAIN": 0.1,
         "TURN": 2,
         "BROKEN_URL": 5,
         "DOUBTS": 3,
