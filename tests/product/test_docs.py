@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import html
-import inspect
 import os
 import re
+import string
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from pip_retry_patch import failures, messages, mirror_messages, odd_answers, settings
-from pip_retry_patch.failures import Tried
-from pip_retry_patch.hooks import evidence
-from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from pip_retry_patch.messages import Peer, Place
+from pip_retry_patch import settings, wording
+from pip_retry_patch.hooks import mismatch
+from pip_retry_patch.wording import Peer, Place, Tried
 from tests.support import screens
 from tests.support.certificates import Certificates
 from tests.support.downloads import Download
 from tests.support.environments import Factory, copy_of
+from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST
 from tests.support.programs import Argument
 
@@ -35,110 +32,93 @@ FIRST, MIRROR = "https://a.example/simple", "https://m.example/simple"
 PAGE = "the page https://files.example/simple/demo/"
 PLACE, PEER = Place(WHEEL, HOST, 22_800_000, 40_000_000), Peer(HOST)
 PROXY = Peer(HOST, "proxy.example:3128", True)
-BUSY = messages.busy(503)
+CLOSED = {"place": PLACE, "why": wording.CLOSED_EARLY}
+UNREAD = {"index": FIRST, "why": REFUSED}
+LOST = {"peer": PEER, "why": REFUSED, "name": WHEEL}
+PATIENCE = "retry-patch-patience"
 
-# What each function that makes a line is called with, to make the one that the page shows.
-LINES: dict[Any, tuple[Any, ...]] = {
-    messages.resumed: (PLACE, messages.CLOSED_EARLY),
-    messages.resumed_again: (PLACE, 4),
-    messages.replayed: (PLACE, messages.CLOSED_EARLY),
-    messages.waiting: (PLACE, REFUSED, messages.for_seconds(120)),
-    messages.goes_on: (PLACE,),
-    messages.interrupted_often: (WHEEL, 12, 41.0, 0),
-    messages.continuing: (WHEEL, 22_800_000, 40_000_000),
-    messages.restarted: (WHEEL,),
-    messages.page_again: (PAGE,),
-    messages.waiting_for_busy: (WHEEL, PEER, BUSY, 7),
-    messages.trying_again: (PEER, messages.busy(503, 60), 60.0),
-    messages.index_unread: (FIRST, REFUSED),
-    messages.found_elsewhere: ("demo", "b.example", FIRST),
-    messages.may_be_unread: (FIRST, REFUSED),
-    odd_answers.odd_page: (PAGE, odd_answers.CAME_EMPTY),
-    messages.accepted_short: (WHEEL, 40_000_000, 44_700_000),
-    messages.decoded: (WHEEL, "gzip", HOST),
-    messages.purged: (2, 45_600_000),
-    messages.bad_setting: ("retry-patch-patience", "soon", "a number of seconds", "120"),
-    messages.bad_mirror: ("retry-patch-mirrors", "ftp://m.example/x"),
-    messages.unknown_setting: ("retry-patch-patiance", "retry-patch-patience"),
-    messages.unusable_directory: ("/mnt/x", "it cannot be written to"),
-    messages.unusable_log: ("/mnt/x", "Permission denied"),
-    mirror_messages.mirror_serves: (FIRST, REFUSED, MIRROR),
-    mirror_messages.mirror_serves_file: (WHEEL, HOST, REFUSED, "m.example", 22_800_000),
-    mirror_messages.all_sources_failed: (WHEEL, REFUSED, messages.for_seconds(30)),
-    mirror_messages.mirror_dropped: (WHEEL, MIRROR),
-    mirror_messages.mirrors_of_another_index: (FIRST, "https://b.example/simple"),
-    mirror_messages.stale: (FIRST, REFUSED, 2 * 86400.0),
+# What each line is made of, to make the one that the page shows.
+LINES: dict[str, dict[str, object]] = {
+    "continuing": {"place": PLACE},
+    "resumed": CLOSED,
+    "resumed often": {**CLOSED, "count": 4},
+    "goes on": {"place": PLACE},
+    "replayed": CLOSED,
+    "waits": {"place": PLACE, "why": REFUSED, "left": "for 120 s"},
+    "cut often": {"name": WHEEL, "count": 12, "pause": ", waited 41 s", "twice": "nothing"},
+    "restarted": {"name": WHEEL},
+    "accepted short": {"name": WHEEL, "said": "44.7 MB", "size": "40.0 MB"},
+    "decoded": {"name": WHEEL, "coding": "gzip", "host": HOST},
+    "taken": {"name": PAGE},
+    "host away": {**LOST, "seconds": 120},
+    "host unreachable": {**LOST, "seconds": 30},
+    "host busy": {**LOST, "why": wording.busy(503)},
+    "long wait": {"peer": PEER, "why": wording.busy(503, 60), "seconds": 60},
+    "index unread": UNREAD,
+    "found elsewhere": {"project": "demo", "places": "b.example", "index": FIRST},
+    "may be unread": UNREAD,
+    "stale": {**UNREAD, "age": wording.format_age(2 * 86400)},
+    "mirror serves": {**UNREAD, "mirror": MIRROR},
+    "mirror serves file": {
+        **{"host": HOST, "name": WHEEL, "so_far": " after 22.8 MB"},
+        **{"why": REFUSED, "mirror": "m.example"},
+    },
+    "all failed": {"name": WHEEL, "why": REFUSED, "seconds": 30},
+    "mirror dropped": {"mirrors": MIRROR, "name": WHEEL},
+    "mirrors of another": {"intended": FIRST, "index": "https://b.example/simple"},
+    "bad setting": {
+        **{"key": PATIENCE, "wanted": "a number of seconds"},
+        **{"value": "soon", "default": "120"},
+    },
+    "bad mirror": {"key": "retry-patch-mirrors", "value": "ftp://m.example/x"},
+    "unknown setting": {"key": "retry-patch-patiance", "meant": f" Did you mean {PATIENCE}?"},
+    "unusable directory": {"path": "/mnt/x", "why": "it cannot be written to"},
+    "unusable log": {"path": "/mnt/x", "why": "permission denied"},
+    "purged": {"count": 2, "size": "45.6 MB"},
 }
-FETCH = evidence.Fetch(WHEEL, False, HOST, 40_000_000, 40_000_000, "x", start=b"PK")
-HEALED = [
-    FETCH,
-    FETCH._replace(continued=9),
-    FETCH._replace(cached=True),
-    FETCH._replace(media="text/html"),
-]
-WAITING_FOR_HOST = (WHEEL, PEER, REFUSED)
-# Parts of lines, which stand in the lines above or in an error's second line.
-PARTS = {"tunnel_refused", "no_progress", "certificate_refused", "stream_damaged", "for_seconds"}
-PARTS |= {"up_to_attempts", "busy", "useless", "times", "waiting_for_host", "format_age", "answers"}
-
+# Which parts are added to a line where there is room.
+ADDED = {
+    "waits": ["trying"],
+    **dict.fromkeys(("host away", "host unreachable", "host busy"), ["for it"]),
+}
+PARTS = {"trying", "for it", "left"}
 # What stands in the line of a page that may not be what the index has.
-ODD_PAGES = [
-    odd_answers.names_no_file("Links for demo"),
-    odd_answers.for_people("Sign in", "login.example", "demo"),
-    odd_answers.HAS_NO_END,
-    odd_answers.IS_JSON,
-]
-PARTS |= {"names_no_file", "for_people"}
-
-ERRORS: dict[Any, failures.Failure] = {
-    failures.gave_up: failures.gave_up(PLACE, REFUSED, None, 8, 41.0, unreachable=False),
-    failures.unreachable_host: failures.unreachable_host(
-        WHEEL, PEER, REFUSED, Tried(), answered=False, offline=False
-    ),
-    failures.refused_tunnel: failures.refused_tunnel(WHEEL, PROXY, "403", Tried(), answered=False),
-    failures.refused_certificate: failures.refused_certificate(WHEEL, PEER, "x", answered=False),
-    failures.busy_host: failures.busy_host(WHEEL, PEER, BUSY, Tried(), helped=False),
-    failures.asks_for_too_long: failures.asks_for_too_long(
-        WHEEL, PEER, BUSY, Tried(), 3600.0, helped=False
-    ),
-    failures.broken_request: failures.broken_request(WHEEL, HOST, "x"),
-    failures.index_refused: failures.index_refused(FIRST, 503, True),
+ODD_PAGES: dict[str, dict[str, object]] = {
+    "came empty": {},
+    "has no end": {},
+    "is JSON": {},
+    "names no file": {"title": wording.titled("Links for demo")},
+    "for people": {
+        **{"title": wording.titled("Sign in"), "whence": " from login.example"},
+        **{"project": "demo"},
+    },
 }
-# Those that begin as `gave_up` or `broken_request` does, and `with_kept`, which adds to one.
-LIKE_OTHERS = {
-    "refused",
-    *("bad_redirect", "odd_status", "odd_coding", "bad_coding", "no_index_page"),
-    *("web_page_for_file", "not_of_its_kind", "no_end"),
-    "certificate",
-    "web_page",
-    "cut_page",
-    "changed",
-    "with_kept",
+FACTS = {
+    **{"place": PLACE, "peer": PEER, "name": WHEEL, "host": HOST, "why": REFUSED},
+    **{"tried": Tried(), "index": FIRST, "seconds": 3600.0},
 }
+OF_PROXY = ("proxy unreachable", "proxy refuses")
 
 
-def makers(module: ModuleType) -> set[str]:
-    return {
-        name
-        for name, made in inspect.getmembers(module, inspect.isfunction)
-        if made.__module__ == module.__name__ and not name.startswith("_")
-    }
+def facts_of(text: str) -> set[str]:
+    """Return the names in the braces of a text."""
+    fields = (field for _, field, _, _ in string.Formatter().parse(text) if field)
+    return {re.split(r"[.\[]", field)[0] for field in fields}
 
 
 def test_every_line_is_on_its_page() -> None:
     page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
-    shown = [make(*arguments) for make, arguments in LINES.items()]
-    shown += [messages.waiting_for_host(*WAITING_FOR_HOST, 30, False)]
-    shown += [messages.waiting_for_host(*WAITING_FOR_HOST, 120, True)]
-    shown += [evidence.healed(WHEEL, fetch) for fetch in HEALED]
-    shown += [odd_answers.odd_page(PAGE, what) for what in ODD_PAGES]
-    shown += [error.message for error in ERRORS.values()]
+    assert wording._LINES.keys() == LINES.keys() | PARTS | ODD_PAGES.keys()
+    shown = [wording.say(kind, *ADDED.get(kind, ()), **facts) for kind, facts in LINES.items()]
+    odd = {kind: wording.say(kind, **facts) for kind, facts in ODD_PAGES.items()}
+    shown += [f"But {PAGE} {what}." for what in odd.values()]
+    came = [*mismatch._CAME.values(), mismatch._DAMAGED]
+    shown += [f"{how.format(name='demo-1.0')} Fetched anew, its hash fits." for how in came]
+    for kind, (message, *_) in wording._FAILURES.items():
+        peer = PROXY if kind in OF_PROXY else PEER
+        assert facts_of(message) <= FACTS.keys(), kind
+        shown.append(message.format(**{**FACTS, "peer": peer}))
     assert [line for line in shown if f"`{line}`" not in page] == []
-    named = {make.__name__ for make in LINES} | PARTS
-    errors = {make.__name__ for make in ERRORS} | LIKE_OTHERS
-    lines = makers(messages) | makers(mirror_messages) | makers(odd_answers)
-    assert lines - named - errors == set()
-    assert makers(failures) - errors == set()
 
 
 def test_every_setting_is_on_its_page_with_its_default() -> None:
