@@ -79,7 +79,9 @@ LINES: dict[str, dict[str, object]] = {
 # Which parts are added to a line where there is room.
 ADDED = {
     "waits": ["trying"],
-    **dict.fromkeys(("host away", "host unreachable", "host busy"), ["for it"]),
+    "host away": ["for it"],
+    "host unreachable": ["for it"],
+    "host busy": ["for it"],
 }
 PARTS = {"trying", "for it", "left"}
 # What stands in the line of a page that may not be what the index has.
