@@ -156,8 +156,8 @@ serve.
     python -m benchmarks fleet
 
 simulates it, with a virtual clock and seeded random numbers: the same figures come out each
-time, on any machine. What decides is the real code: `policy/retry.py`, called as `resumption.py`
-and `asking.py` call it, `retries.py`, and the `Retry` of urllib3 {urllib3}, as pip builds it.
+time, on any machine. What decided was the real code of the former core, and
+the `Retry` of urllib3 {urllib3}, as pip builds it.
 
 * At time zero N clients lose the server, all at once unless said otherwise: the worst case.
   Until the end of the *outage* connections are refused at once.
