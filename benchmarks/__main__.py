@@ -47,6 +47,8 @@ iproute2; uv and the pips come from PyPI), with the packages of
 `pip install -e '.[test,benchmarks]'`. `python -m benchmarks PART` repeats one part. The figures as
 they were measured, run by run, are in `benchmarks/results`.
 
+**All figures were measured on the former core, 2026-11.**
+
 Machines are noisy, so nothing here is a lone time: it is bytes, instructions, and ratios of runs
 made in turn on one machine, with their spread. What is measured against is an unreliable index, on
 loopback or behind a link between two network namespaces, which spoils each client's downloads in

@@ -230,8 +230,8 @@ def _meaning(figures: dict[str, Any]) -> str:
     kept, unkept = (_range(figures, variant) for variant in (ARMED, UNKEPT))
     return text + (
         f"In CPU seconds, which have the kernel's part in them, the large file takes {kept} of "
-        f"what pip alone takes, and {unkept} if it is not kept: the difference is one more copy in "
-        "the page cache ([costs.md](costs.md)). The other times scatter by more than most of these "
+        f"what pip alone takes, and {unkept} if it is not kept: the former core wrote one more "
+        "copy into the page cache. The other times scatter by more than most of these "
         "ratios differ from 1. Loopback has no network in it: where pip waits for a line, all of "
         "this is lost in the waiting. A copied byte counts as one instruction, though "
         "a processor copies 32 at once."

@@ -17,6 +17,8 @@ from pip_retry_patch.fetch.job import Outcome
 from pip_retry_patch.fetch.judge import ContentRange, Representation
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
+from pip_retry_patch.wrapping import note_failure
+from pip_retry_patch.wrapping import note_failure
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -211,7 +213,15 @@ class Body:
             outcome, answer = self._exchange.obtain(self, why)
         except Exception as error:
             self._error = error
-            raise
+            if isinstance(error, errors.Restart) or hasattr(error, "failure") or error is why:
+                raise
+            # A mistake of ours: pip gets what it would have met without us, an error or an end.
+            note_failure("continuing a body", error)
+            if why is None or isinstance(why, errors.EarlyEnd):
+                self._error, self._ended = None, True
+                return
+            self._error = why
+            raise why from None
         self.stop = answer.stop
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
-from pip_retry_patch.fetch.hosts import Hosts, peer_of
+from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import (
     BUSY_STATUSES,
@@ -379,8 +379,7 @@ class Exchange:
         if verdict == _LOST and error is not None:
             self._fruitless += question.first is not None and errors.was_sent(error)
             if self._body is None:
-                peer = peer_of(outcome.last_url, error)
-                patience = self._hosts.patience(patience, peer, error)
+                patience = self._hosts.patience(patience, outcome.peer, error)
             attempts.patience = patience
             attempts.was_unreachable(errors.is_local(error))
             if errors.is_silence(error):
@@ -405,7 +404,7 @@ class Exchange:
         if self._body is not None or self._verdict == _CUT:
             self.story.waits(seconds, attempts, why)
             return
-        peer = self._peer_of(self._last)
+        peer = self._last.peer
         if attempts.retry_after and seconds > LONG_WAIT:
             self._tell(wording.say("long wait", peer=peer, why=why, seconds=seconds))
         if self._announced:
@@ -446,20 +445,17 @@ class Exchange:
 
     def _note_lost(self, last: Outcome) -> None:
         """Wait only once in a run for a host that never answers."""
-        key = self._peer_of(last).key
+        key = last.peer.key
         if key not in self._hosts.answered and self.job.patience.attempts:
             self._hosts.spend(self._attempts.seconds)
             self._hosts.lost.add(key)
-
-    def _peer_of(self, outcome: Outcome) -> wording.Peer:
-        return peer_of(outcome.last_url, outcome.error)
 
     # Why it was all in vain.
 
     def _failure(self, outcome: Outcome) -> wording.Failure:
         """Return why the last request was of no help."""
         attempts, error, verdict = self._attempts, outcome.error, self._verdict
-        peer = self._peer_of(outcome)
+        peer = outcome.peer
         facts: dict[str, Any] = {
             "name": self.job.name,
             "host": peer.host,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from pip_retry_patch import names, wording
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.hosts import peer_of
 from pip_retry_patch.fetch.patience import Patience
 from pip_retry_patch.fetch.reader import Reader
 from pip_retry_patch.records import record
@@ -59,9 +61,16 @@ class Outcome:
     @property
     def last_url(self) -> str:
         """Return the URL that answered, or failed to."""
-        request = getattr(self.error, "request", None)
-        failed = getattr(request, "url", None)
-        return failed or (self.urls[-1] if self.is_answered else self.url)
+        for cause in errors.causes(self.error) if self.error is not None else ():
+            request = getattr(cause, "request", None)
+            if request is not None:
+                return str(request.url)
+        return self.urls[-1] if self.is_answered else self.url
+
+    @property
+    def peer(self) -> wording.Peer:
+        """Whom the request went to, and what failed of them."""
+        return peer_of(self.last_url, self.error)
 
 
 @record
