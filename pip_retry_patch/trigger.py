@@ -85,9 +85,12 @@ class _Loader:
 
 def _failed(where: str, why: Exception) -> None:
     """Leave pip as it is, count that, and raise it in strict mode."""
-    from pip_retry_patch import wrapping
-
-    wrapping.note_failure(where, why)
+    try:
+        from pip_retry_patch import wrapping
+    except Exception:
+        logger.debug("pip-retry-patch failed in %s: %r", where, why)
+    else:
+        wrapping.note_failure(where, why)
 
 
 def await_purge(module: Any) -> None:

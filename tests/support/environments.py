@@ -57,6 +57,7 @@ class Environment:
     python_version: str
     armed: bool
     label: str
+    strict: bool = True  # a mistake of ours raises
 
     @property
     def python(self) -> Path:
@@ -68,6 +69,11 @@ class Environment:
         """The directory that pip installs to."""
         minor = ".".join(self.python_version.split(".")[:2])
         return self.prefix / layout(minor)[2]
+
+    @property
+    def strictness(self) -> Mapping[str, Argument]:
+        """What a pip that is started has in its environment for that."""
+        return {"PIP_RETRY_PATCH_STRICT": "1" if self.strict else "0"}
 
     def fresh_dir(self) -> Path:
         """Make an empty directory that this environment can use; it lives as long as the test."""
@@ -129,7 +135,7 @@ class Environment:
         variables: dict[str, Argument] = {"HOME": home, "XDG_CACHE_HOME": home / "cache"}
         if machine:
             variables.update(machine_settings())
-        variables.update(env or {})
+        variables.update(self.strictness, **(env or {}))
         return launch(self.root, [self.python, *arguments], variables, cwd or self.fresh_dir())
 
 
