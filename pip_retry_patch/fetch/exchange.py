@@ -14,10 +14,10 @@ from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import (
-    BUSY_STATUSES,
     Answer,
     Question,
     Verdict,
+    is_busy,
     is_web_page,
     judge,
     question_for,
@@ -244,7 +244,7 @@ class Exchange:
         job, status, response = self.job, outcome.status, outcome.response
         self._trouble = wording.busy(status, retry_after(response.headers))
         others = status >= 400 and len(self._all_sources()) > 1
-        if status in BUSY_STATUSES or (others and status >= 500):
+        if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
         if source.mirror and status != 200:
             return Verdict.REFUSED

@@ -16,7 +16,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from pip_retry_patch import wording
+from pip_retry_patch import wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.job import Asking, Kind, Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
@@ -550,7 +550,8 @@ def test_a_source_that_answers_every_range_with_200_and_ten_gigabytes_is_no_hot_
     assert len(world.asked) <= 9
 
 
-def test_a_mistake_of_one_source_is_not_hidden_by_another() -> None:
+def test_a_mistake_of_one_source_is_not_hidden_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrapping, "STRICT", True)
     world = World(cut(), KeyError("a mistake"), mirrors={MIRROR: [serving(BODY)]})
     with pytest.raises(KeyError):
         world.read()
