@@ -13,10 +13,11 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     MaxRetryError,
     NewConnectionError,
+    ProtocolError,
     ReadTimeoutError,
 )
 
-from pip_retry_patch import wording
+from pip_retry_patch import wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.job import Asking, Kind, Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
@@ -550,10 +551,17 @@ def test_a_source_that_answers_every_range_with_200_and_ten_gigabytes_is_no_hot_
     assert len(world.asked) <= 9
 
 
-def test_a_mistake_of_one_source_is_not_hidden_by_another() -> None:
-    world = World(cut(), KeyError("a mistake"), mirrors={MIRROR: [serving(BODY)]})
-    with pytest.raises(KeyError):
-        world.read()
+def test_a_mistake_of_ours_ends_a_body_as_its_interruption_would_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wrapping, "failures", ["so that nothing is told at the end"])
+    for strict in (True, False):
+        monkeypatch.setattr(wrapping, "STRICT", strict)
+        world = World(cut(), KeyError("a mistake"), mirrors={MIRROR: [serving(BODY)]})
+        with pytest.raises(KeyError if strict else ProtocolError):
+            world.read()
+        assert not world.mirrors_asked_for
+    assert len(wrapping.failures) == 2 and "a mistake" in wrapping.failures[1]
 
 
 def test_an_outcome_names_the_url_that_failed() -> None:
