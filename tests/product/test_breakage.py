@@ -122,8 +122,10 @@ def loaded_modules(broken: Breakage) -> Iterator[Path]:
 
 
 WITH_MIRRORS = ("hooks/mirrors.py", "hooks/stale.py")
-NEVER_LOADED = ("commands/", "hooks/program.py", "hooks/report.py", "store/journal.py")
-NEVER_LOADED += WITH_MIRRORS
+NEVER_LOADED = (
+    *("commands/", "hooks/program.py", "hooks/report.py", "store/journal.py"),
+    *WITH_MIRRORS,
+)
 
 
 @each_pip

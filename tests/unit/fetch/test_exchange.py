@@ -459,6 +459,14 @@ def test_another_version_is_begun_anew() -> None:
         assert end.value.failure.changed and len(world.asked) == 2
 
 
+def test_where_nobody_can_begin_anew_another_version_is_an_error_for_the_user() -> None:
+    for second in (whole(b"short"), whole(BODY + b"more", framed="chunks", etag='"v2"')):
+        world = World(cut(), second, kind=Kind.OTHER, hashed=False)
+        with pytest.raises(GaveUpError) as end:
+            world.read()
+        assert end.value.failure.changed
+
+
 def test_a_web_page_in_place_of_the_file_is_waited_for_and_named() -> None:
     login = b"<!DOCTYPE html><html>log in</html>"
     for options in ({"content_type": "text/html"}, {"content_type": "application/octet-stream"}):
