@@ -23,7 +23,12 @@ class Forked:
         self._process = programs.launch(
             environment.root,
             [environment.python, CHECKOUT / "tests" / "support" / "forked_pips.py"],
-            {**environment.strictness, **(env or {}), "HOME": self._home, "PYTHONDONTWRITEBYTECODE": "1"},
+            {
+                **environment.strictness,
+                **(env or {}),
+                "HOME": self._home,
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             self._home,
             subprocess.PIPE,
         )
