@@ -18,7 +18,6 @@ from pip_retry_patch.fetch.judge import ContentRange, Representation
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
-from pip_retry_patch.wrapping import note_failure
 
 if TYPE_CHECKING:
     from typing import Protocol
