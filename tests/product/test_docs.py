@@ -54,7 +54,7 @@ FOR_LINES: dict[str, dict[str, Any]] = {
     "replayed": {"why": wording.CLOSED_EARLY},
     "waits": {"left": "for 120 s"},
     "cut often": {"count": 12, "pause": ", waited 41 s", "twice": "nothing"},
-    "taken": {"name": PAGE},
+    "taken": {"place": replace(PLACE, name=PAGE)},
     "accepted short": {"said": "44.7 MB", "size": "40.0 MB"},
     "decoded": {"coding": "gzip"},
     "host away": {"seconds": 120.0},
