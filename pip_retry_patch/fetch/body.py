@@ -185,7 +185,8 @@ class Body:
         if wanted is None:
             return True  # the connection or the last chunk tells the end
         if self.offset == wanted and not self.hashed and self._reader and self._reader.read(1):
-            raise self._exchange.changed(self)  # another version, which is longer
+            self._error = self._exchange.changed(self)  # another version, which is longer
+            raise self._error
         return self.offset == wanted
 
     def _end(self) -> None:

@@ -426,7 +426,7 @@ class Exchange:
             self.story.ended("failed", self._body.offset)
             error = self.job.error(failure, self._why or errors.EarlyEnd())
             if failure.changed:
-                error = errors.Restart(failure, error)
+                error = self._restart(failure, error)
             raise error from self._why
         self.failure = failure
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
@@ -438,10 +438,14 @@ class Exchange:
             self._hosts.busy.add(names.host_of(last.last_url))
         return last, Answer(_USE)
 
-    def changed(self, body: Body) -> errors.Restart:
+    def changed(self, body: Body) -> Exception:
         """Return what tells that another version came, which is longer."""
         failure = wording.failure("changed", place=body.place(), why=wording.CLOSED_EARLY)
-        return errors.Restart(failure, self.job.error(failure, errors.EarlyEnd()))
+        return self._restart(failure, self.job.error(failure, errors.EarlyEnd()))
+
+    def _restart(self, failure: wording.Failure, error: Exception) -> Exception:
+        """Return what begins a file anew; where nobody would, what its user sees."""
+        return error if self.job.kind == Kind.OTHER else errors.Restart(failure, error)
 
     def _note_lost(self, last: Outcome) -> None:
         """Wait only once in a run for a host that never answers."""

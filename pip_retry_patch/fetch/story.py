@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
 from pip_retry_patch.wording import Place, say
+from pip_retry_patch.wrapping import note_failure
 
 # Each of so many interruptions of a body has a line; then each tenth of it has one.
 EACH = 3
@@ -19,6 +21,19 @@ Record = Callable[..., None]
 
 def no_record(*_: Any, **__: Any) -> None:
     """Stand in for the journal where there is none."""
+
+
+def _harmless(method: Callable[..., None]) -> Callable[..., None]:
+    """Let a mistake in telling of a download not end it."""
+
+    @functools.wraps(method)
+    def told(*args: Any, **kwargs: Any) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception as error:
+            note_failure("telling of a download", error)
+
+    return told
 
 
 class Story:
@@ -41,11 +56,13 @@ class Story:
         self._why = ""
         self._is_earlier = False  # the rest of what an earlier run received is asked for
 
+    @_harmless
     def continues(self, place: Place) -> None:
         """What an earlier run received was handed on, and the rest is asked for."""
         self._place, self._why, self._is_earlier = place, wording.EARLIER_RUN, True
         self._said = self._waits = False
 
+    @_harmless
     def interrupted(self, place: Place, why: str) -> None:
         """The connection of a body broke."""
         self.count += 1
@@ -61,6 +78,7 @@ class Story:
             self._tenth = max(self._tenth, tenth)
         self._note("interruption", place.offset, outcome=why)
 
+    @_harmless
     def waits(self, seconds: float, attempts: Attempts, why: str) -> None:
         """The next request for the rest of a body waits."""
         self._wait += seconds
@@ -73,6 +91,7 @@ class Story:
             self._said = self._waits = True
             self._tell(say("waits", "trying", place=self._place, why=why, left=attempts.budget))
 
+    @_harmless
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
         if self._wait:
@@ -88,10 +107,12 @@ class Story:
             kind = "replayed" if replayed else "resumed often" if self.count > EACH else "resumed"
             self._tell(say(kind, place=self._place, why=self._why, count=self.count))
 
+    @_harmless
     def went_on_elsewhere(self) -> None:
         """A mirror delivers the rest, and has said so itself."""
         self._said, self._waits = True, False
 
+    @_harmless
     def ended(self, outcome: str, size: int) -> None:
         """A body that was interrupted has come, or failed."""
         if not self.count:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 import os
 import re
-import string
 from pathlib import Path
+from typing import Any
 
 from pip_retry_patch import settings, wording
 from pip_retry_patch.hooks import mismatch
+from pip_retry_patch.records import replace
 from pip_retry_patch.wording import Peer, Place, Tried
 from tests.support import screens
 from tests.support.certificates import Certificates
@@ -23,104 +24,97 @@ from tests.support.programs import Argument
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MESSAGES = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
 DRAW = "PIP_RETRY_PATCH_TEST_DRAW_TERMINAL"
 COMMAND = "pip install demo"
 
 WHEEL, HOST, REFUSED = "demo-1.0-py3-none-any.whl", "files.example", "connection refused"
-FIRST, MIRROR = "https://a.example/simple", "https://m.example/simple"
 PAGE = "the page https://files.example/simple/demo/"
-PLACE, PEER = Place(WHEEL, HOST, 22_800_000, 40_000_000), Peer(HOST)
-PROXY = Peer(HOST, "proxy.example:3128", True)
-CLOSED = {"place": PLACE, "why": wording.CLOSED_EARLY}
-UNREAD = {"index": FIRST, "why": REFUSED}
-LOST = {"peer": PEER, "why": REFUSED, "name": WHEEL}
-PATIENCE = "retry-patch-patience"
+PLACE = Place(WHEEL, HOST, 22_800_000, 40_000_000)
+PROXIED = Peer(HOST, "proxy.example:3128")
 
-# What each line is made of, to make the one that the page shows.
-LINES: dict[str, dict[str, object]] = {
-    "continuing": {"place": PLACE},
-    "resumed": CLOSED,
-    "resumed often": {**CLOSED, "count": 4},
-    "goes on": {"place": PLACE},
-    "replayed": CLOSED,
-    "waits": {"place": PLACE, "why": REFUSED, "left": "for 120 s"},
-    "cut often": {"name": WHEEL, "count": 12, "pause": ", waited 41 s", "twice": "nothing"},
-    "restarted": {"name": WHEEL},
-    "accepted short": {"name": WHEEL, "said": "44.7 MB", "size": "40.0 MB"},
-    "decoded": {"name": WHEEL, "coding": "gzip", "host": HOST},
-    "taken": {"name": PAGE},
-    "host away": {**LOST, "seconds": 120},
-    "host unreachable": {**LOST, "seconds": 30},
-    "host busy": {**LOST, "why": wording.busy(503)},
-    "long wait": {"peer": PEER, "why": wording.busy(503, 60), "seconds": 60},
-    "index unread": UNREAD,
-    "found elsewhere": {"project": "demo", "places": "b.example", "index": FIRST},
-    "may be unread": UNREAD,
-    "stale": {**UNREAD, "age": wording.format_age(2 * 86400)},
-    "mirror serves": {**UNREAD, "mirror": MIRROR},
-    "mirror serves file": {
-        **{"host": HOST, "name": WHEEL, "so_far": " after 22.8 MB"},
-        **{"why": REFUSED, "mirror": "m.example"},
+# What a line or an error has in it on the page, where it is not told below.
+FACTS: dict[str, Any] = {
+    "name": WHEEL,
+    "place": PLACE,
+    "host": HOST,
+    "peer": Peer(HOST),
+    "why": REFUSED,
+    "tried": Tried(8, 41.0),
+    "index": "https://a.example/simple",
+    "mirror": "https://m.example/simple",
+    "mirrors": "https://m.example/simple",
+    "project": "demo",
+    "title": wording.titled("Sign in"),
+}
+FOR_LINES: dict[str, dict[str, Any]] = {
+    "resumed": {"why": wording.CLOSED_EARLY},
+    "resumed often": {"count": 4},
+    "replayed": {"why": wording.CLOSED_EARLY},
+    "waits": {"left": "for 120 s"},
+    "cut often": {"count": 12, "pause": ", waited 41 s", "twice": "nothing"},
+    "taken": {"place": replace(PLACE, name=PAGE)},
+    "accepted short": {"said": "44.7 MB", "size": "40.0 MB"},
+    "decoded": {"coding": "gzip"},
+    "host away": {"seconds": 120.0},
+    "host unreachable": {"seconds": 30.0},
+    "host busy": {"why": wording.busy(503)},
+    "long wait": {"why": wording.busy(503, 60), "seconds": 60.0},
+    "found elsewhere": {"places": "b.example"},
+    "stale": {"age": wording.format_age(2 * 86400.0)},
+    "mirror serves file": {"so_far": " after 22.8 MB", "mirror": "m.example"},
+    "all failed": {"seconds": 30.0},
+    "mirrors of another": {
+        "intended": "https://a.example/simple",
+        "index": "https://b.example/simple",
     },
-    "all failed": {"name": WHEEL, "why": REFUSED, "seconds": 30},
-    "mirror dropped": {"mirrors": MIRROR, "name": WHEEL},
-    "mirrors of another": {"intended": FIRST, "index": "https://b.example/simple"},
     "bad setting": {
-        **{"key": PATIENCE, "wanted": "a number of seconds"},
-        **{"value": "soon", "default": "120"},
+        "key": "retry-patch-patience",
+        "wanted": "a number of seconds",
+        "value": "soon",
+        "default": "120",
     },
     "bad mirror": {"key": "retry-patch-mirrors", "value": "ftp://m.example/x"},
-    "unknown setting": {"key": "retry-patch-patiance", "meant": f" Did you mean {PATIENCE}?"},
+    "unknown setting": {
+        "key": "retry-patch-patiance",
+        "meant": " Did you mean retry-patch-patience?",
+    },
     "unusable directory": {"path": "/mnt/x", "why": "it cannot be written to"},
     "unusable log": {"path": "/mnt/x", "why": "permission denied"},
     "purged": {"count": 2, "size": "45.6 MB"},
-}
-# Which parts are added to a line where there is room.
-ADDED = {
-    "waits": ["trying"],
-    "host away": ["for it"],
-    "host unreachable": ["for it"],
-    "host busy": ["for it"],
-}
-PARTS = {"trying", "for it", "left"}
-# What stands in the line of a page that may not be what the index has.
-ODD_PAGES: dict[str, dict[str, object]] = {
-    "came empty": {},
-    "has no end": {},
-    "is JSON": {},
     "names no file": {"title": wording.titled("Links for demo")},
-    "for people": {
-        **{"title": wording.titled("Sign in"), "whence": " from login.example"},
-        **{"project": "demo"},
-    },
+    "for people": {"whence": " from login.example"},
 }
-FACTS = {
-    **{"place": PLACE, "peer": PEER, "name": WHEEL, "host": HOST, "why": REFUSED},
-    **{"tried": Tried(), "index": FIRST, "seconds": 3600.0},
+ADDED = {"waits": ("trying",), "host away": ("for it",), "host unreachable": ("for it",)}
+ADDED["host busy"] = ("for it",)
+PARTS = {"trying", "for it", "left"}
+ODD_PAGES = {"came empty", "has no end", "is JSON", "names no file", "for people"}
+FOR_ERRORS: dict[str, dict[str, Any]] = {
+    "gave up": {"last": ""},
+    "refused": {"status": 403},
+    "stranger": {"trouble": "x"},
+    "proxy unreachable": {"peer": replace(PROXIED, is_proxy=True)},
+    "proxy refuses": {"peer": PROXIED},
+    "asks for too long": {"seconds": 3600.0},
+    "bad redirect": {"where": "x"},
+    "odd status": {"status": 204, "what": "x"},
+    "odd coding": {"coding": "br"},
+    "not of its kind": {"kind_": "whole wheel", "shown": "x"},
+    "no end": {"size": "1 kB"},
 }
-OF_PROXY = ("proxy unreachable", "proxy refuses")
-
-
-def facts_of(text: str) -> set[str]:
-    """Return the names in the braces of a text."""
-    fields = (field for _, field, _, _ in string.Formatter().parse(text) if field)
-    return {re.split(r"[.\[]", field)[0] for field in fields}
 
 
 def test_every_line_is_on_its_page() -> None:
-    page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
-    assert wording._LINES.keys() == LINES.keys() | PARTS | ODD_PAGES.keys()
-    shown = [wording.say(kind, *ADDED.get(kind, ()), **facts) for kind, facts in LINES.items()]
-    odd = {kind: wording.say(kind, **facts) for kind, facts in ODD_PAGES.items()}
-    shown += [f"But {PAGE} {what}." for what in odd.values()]
-    came = [*mismatch._CAME.values(), mismatch._DAMAGED]
-    shown += [f"{how.format(name='demo-1.0')} Fetched anew, its hash fits." for how in came]
-    for kind, (message, *_) in wording._FAILURES.items():
-        peer = PROXY if kind in OF_PROXY else PEER
-        assert facts_of(message) <= FACTS.keys(), kind
-        shown.append(message.format(**{**FACTS, "peer": peer}))
-    assert [line for line in shown if f"`{line}`" not in page] == []
+    shown = []
+    for kind in wording._LINES.keys() - PARTS:
+        line = wording.say(kind, *ADDED.get(kind, ()), **{**FACTS, **FOR_LINES.get(kind, {})})
+        shown.append(f"But {PAGE} {line}." if kind in ODD_PAGES else line)
+    for came in {*mismatch._CAME.values(), mismatch._DAMAGED}:
+        shown.append(f"{came.format(name='demo-1.0')} Fetched anew, its hash fits.")
+    for kind in wording._FAILURES:
+        shown.append(wording.failure(kind, **{**FACTS, **FOR_ERRORS.get(kind, {})}).message)
+    assert [line for line in shown if f"`{line}`" not in MESSAGES] == []
 
 
 def test_every_setting_is_on_its_page_with_its_default() -> None:

@@ -94,24 +94,17 @@ EDITS = [
         heals=True,
     ),
     Edit(
-        "urlopen-delegates",
-        [
-            (
-                "_vendor/urllib3/connectionpool.py",
-                r"def urlopen\(",
-                "def urlopen(self, *args, **kwargs):\n"
-                "        return self.open_url(*args, **kwargs)\n\n"
-                "    def open_url(",
-            )
-        ],
-        heals=True,
-    ),
-    Edit(
         "urlopen-renamed",
         [
             ("_vendor/urllib3/connectionpool.py", r"\burlopen(?=\()", "open_url"),
             ("_vendor/requests/adapters.py", r"\bconn\.urlopen\b", "conn.open_url"),
         ],
+        heals=True,
+    ),
+    Edit(
+        "tee-hides-its-source-elsewhere",
+        [("_vendor/cachecontrol/filewrapper.py", r"\b__fp\b", "__source")],
+        heals=True,
     ),
     Edit(
         "cache-without-directory",

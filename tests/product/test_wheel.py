@@ -7,6 +7,7 @@ import json
 import re
 import tarfile
 import zipfile
+from dataclasses import replace
 from email import message_from_string
 from io import StringIO
 from pathlib import Path
@@ -35,7 +36,7 @@ def metadata_file(wheel: Path, name: str) -> str:
 
 def test_the_wheel_is_small_and_for_every_python(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert wheel.stat().st_size <= 190 * 1024
+    assert wheel.stat().st_size <= 100 * 1024
 
 
 def test_the_wheel_holds_the_pth_file_at_its_root_and_records_it(wheel: Path) -> None:
@@ -67,7 +68,8 @@ def test_the_tree_and_the_sdist_give_the_same_wheel(wheel: Path, tmp_path: Path)
 
 @pairs(("25.0.1", "3.8"), MAIN)
 def test_an_editable_install_arms(sdist: Path, pip: str, python: str) -> None:
-    environment = fresh_environment(pip, python, armed=False)
+    # Without wrapt, which it needs.
+    environment = replace(fresh_environment(pip, python, armed=False), strict=False)
     source = environment.fresh_dir()
     with tarfile.open(sdist) as archive:
         archive.extractall(source)

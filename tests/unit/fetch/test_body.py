@@ -238,6 +238,8 @@ def test_a_second_version_that_is_longer_is_noticed_at_its_end() -> None:
         world = World(cut(), lambda _, f=framed: whole(LONGER, framed=f), hashed=False)
         with pytest.raises(errors.Restart):
             world.read()
+        with pytest.raises(errors.Restart):
+            world.body.read(1)
         assert not world.body.closed
 
 

@@ -13,6 +13,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     MaxRetryError,
     NewConnectionError,
+    ProtocolError,
     ReadTimeoutError,
 )
 
@@ -458,6 +459,14 @@ def test_another_version_is_begun_anew() -> None:
         assert end.value.failure.changed and len(world.asked) == 2
 
 
+def test_where_nobody_can_begin_anew_another_version_is_an_error_for_the_user() -> None:
+    for second in (whole(b"short"), whole(BODY + b"more", framed="chunks", etag='"v2"')):
+        world = World(cut(), second, kind=Kind.OTHER, hashed=False)
+        with pytest.raises(GaveUpError) as end:
+            world.read()
+        assert end.value.failure.changed
+
+
 def test_a_web_page_in_place_of_the_file_is_waited_for_and_named() -> None:
     login = b"<!DOCTYPE html><html>log in</html>"
     for options in ({"content_type": "text/html"}, {"content_type": "application/octet-stream"}):
@@ -550,11 +559,17 @@ def test_a_source_that_answers_every_range_with_200_and_ten_gigabytes_is_no_hot_
     assert len(world.asked) <= 9
 
 
-def test_a_mistake_of_one_source_is_not_hidden_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrapping, "STRICT", True)
-    world = World(cut(), KeyError("a mistake"), mirrors={MIRROR: [serving(BODY)]})
-    with pytest.raises(KeyError):
-        world.read()
+def test_a_mistake_of_ours_ends_a_body_as_its_interruption_would_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wrapping, "failures", ["so that nothing is told at the end"])
+    for strict in (True, False):
+        monkeypatch.setattr(wrapping, "STRICT", strict)
+        world = World(cut(), KeyError("a mistake"), mirrors={MIRROR: [serving(BODY)]})
+        with pytest.raises(KeyError if strict else ProtocolError):
+            world.read()
+        assert not world.mirrors_asked_for
+    assert len(wrapping.failures) == 2 and "a mistake" in wrapping.failures[1]
 
 
 def test_an_outcome_names_the_url_that_failed() -> None:
