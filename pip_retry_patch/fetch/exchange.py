@@ -159,7 +159,8 @@ class Exchange:
             if self._withheld or (self._verdict and self._attempts.is_last):
                 return Question()
         conditional = host not in self._hosts.ignores_if_range
-        return question_for(body.known, body.offset, body.last, self.job.hashed, conditional)
+        asked = body.start, body.offset, body.last
+        return question_for(body.known, *asked, self.job.hashed, conditional)
 
     def _ask(self, source: Source, question: Question) -> Outcome:
         outcome = Outcome(source.url)
