@@ -23,7 +23,7 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import coding_of, media_of
 from pip_retry_patch.fetch.story import Record
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.configuration import read_settings
+from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.contents import not_the_file
 from pip_retry_patch.hooks.mismatch import check
 from pip_retry_patch.store.kept import Place, Store, key_of
@@ -469,7 +469,7 @@ class Artifact:
 def install_purge(commands: Any) -> None:
     """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
     pip = commands.__name__[: -len("._internal.commands.cache")]
-    found = read_settings(pip)
+    found = settings.read(*configured(pip))
     if not found.enabled:
         return
 

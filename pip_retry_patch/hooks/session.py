@@ -31,11 +31,7 @@ from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Record, Story, no_record
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.configuration import (
-    index_of_mirrors,
-    origins_of_settings,
-    read_settings,
-)
+from pip_retry_patch.hooks.configuration import configured, index_of_mirrors
 from pip_retry_patch.hooks.files import Artifact, FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks
 from pip_retry_patch.records import replace
@@ -72,11 +68,11 @@ def install(session: Any) -> str:
     :return: the pip's name and version; "" where the settings switch the guard off.
     """
     pip = session.__name__[: -len("._internal.network.session")]
-    found = read_settings(pip)
+    found = settings.read(*configured(pip))
     if not found.enabled:
         return ""
     announce = compat.Announcer(found.complaints, f"{pip}._vendor")
-    error = compat.error_maker(pip, lambda: settings.table(found, origins_of_settings(pip)))
+    error = compat.error_maker(pip, lambda: settings.table(found, *configured(pip)))
     version = str(getattr(importlib.import_module(pip), "__version__", ""))
     record: Record = no_record
     if found.log:

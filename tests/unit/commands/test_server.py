@@ -22,7 +22,7 @@ PACKAGES = [
     Package("reset", 100_000, [Fault("reset", 40_000)]),
     Package("stall", 100_000, [Fault("stall", 40_000)]),
     Package("away", 100_000, [Fault("away", 40_000, 0.5)]),
-    Package("busy", 100_000, [Fault("busy", seconds=1)], forever=Fault("busy")),
+    Package("busy", 100_000, [Fault("busy", seconds=1), *[Fault("busy")] * 9]),
     Package("whole", 100_000, ranges=False),
     Package("chunked", 100_000, [Fault("cut", 40_000)], chunked=True),
     Package("page", 1000, page_faults=[Fault("cut", 50)]),
@@ -65,7 +65,6 @@ def test_a_part_is_sent_where_that_is_wanted(server: Server) -> None:
     response, part = ask(server, path, Range="bytes=60000-")
     assert (response.status, part) == (206, wheel[60_000:])
     assert response.headers["Content-Range"] == f"bytes 60000-{len(wheel) - 1}/{len(wheel)}"
-    assert ask(server, path, Range="bytes=5-9")[1] == wheel[5:10]
     assert ask(server, f"/{package('whole').filename}", Range="bytes=60000-")[0].status == 200
 
 
@@ -77,7 +76,7 @@ def test_the_first_answer_breaks_off_and_the_next_is_whole(name: str, server: Se
         ask(server, path)
     assert server.sent[path] == 40_000
     if name == "away":
-        with pytest.raises(ConnectionRefusedError):
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
             ask(server, path)
         time.sleep(0.8)
     assert ask(server, path)[1] == package(name).wheel()
