@@ -73,7 +73,9 @@ def summary(lines: Iterable[dict[str, Any]], after: float = 0.0) -> dict[str, An
     :param after: seconds since 1970, before which nothing counts.
     """
     earliest = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(after))
-    kinds, reasons, hosts = (collections.Counter[str]() for _ in range(3))
+    kinds: collections.Counter[str] = collections.Counter()
+    reasons: collections.Counter[str] = collections.Counter()
+    hosts: collections.Counter[str] = collections.Counter()
     ends: dict[tuple[str, str], str] = {}
     kept = waited = 0.0
     for line in lines:
