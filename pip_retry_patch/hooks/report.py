@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from pip_retry_patch import settings
-from pip_retry_patch.hooks import files
+from pip_retry_patch.hooks import compat, files
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.store.kept import Store
@@ -69,19 +69,13 @@ def _wrapt() -> tuple[str, str]:
 
 def _make_session() -> str | None:
     """Make a session as `pip download` does; return the cache directory that it uses, or None."""
-    commands, filesystem, misc = (
-        importlib.import_module(f"pip._internal.{name}")
-        for name in ("commands", "utils.filesystem", "utils.misc")
-    )
-    command = commands.create_command("download")
+    command = importlib.import_module("pip._internal.commands").create_command("download")
     options, _ = command.parse_args([])
-    if options.cache_dir:
-        options.cache_dir = misc.normalize_path(options.cache_dir)
-        if not filesystem.check_path_owner(options.cache_dir):
-            options.cache_dir = None
     with command.main_context():
-        command.get_default_session(options)
-    return options.cache_dir or None
+        cache = compat.cache_of(command.get_default_session(options))
+    filesystem = importlib.import_module("pip._internal.utils.filesystem")
+    # pip uses no cache that belongs to somebody else.
+    return os.path.realpath(cache) if cache and filesystem.check_path_owner(cache) else None
 
 
 def _state(module: str, path: str) -> str:
