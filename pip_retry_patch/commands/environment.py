@@ -51,14 +51,12 @@ def python_of(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
 def interpreter(path: str) -> str:
     """Return the Python that a path names, as pip's own `--python` takes it (22.3).
 
-    A directory is an environment. A name without a folder that is not here is looked for on PATH.
-    Absolute, for it is run in another directory. What does not exist is told when it is run.
+    A directory is an environment, and a name without a folder is looked for on PATH. Absolute, for
+    it is run in another directory. What does not exist is told when it is run.
     """
     if os.path.isdir(path):
         path = str(python_of(Path(path)))
-    if not os.path.dirname(path) and not os.path.exists(path):
-        return shutil.which(path) or path
-    return os.path.abspath(path) if path else ""
+    return os.path.abspath(shutil.which(path) or path) if path else ""
 
 
 def describe(python: str, clean: bool = False) -> dict[str, Any]:

@@ -28,8 +28,6 @@ _ENDS = {
     "DO NOT MATCH THE HASHES": "blames hash",
     "No matching distribution": "not found",
     "incomplete-download": "gives up",
-    "differs": "wrong file",
-    "had not ended": "no end",
     "": "error",
 }
 
@@ -77,12 +75,11 @@ def attempt(python: str, package: Package, **env: str) -> tuple[str, float]:
     """
     whole = package._replace(faults=())
     try:
-        with workspace() as directory, Server([package]) as index, Server([whole]) as mirror:
+        with workspace() as directory, Server(package) as index, Server(whole) as mirror:
             if package is _LOST:
                 env["PIP_RETRY_PATCH_MIRRORS"] = mirror.index
             what = "--timeout=2", "--index-url", index.index, package.name
             problem = download(python, package, directory, what, env=env)
-            sent = sum((index.sent + mirror.sent).values())
     except OSError as error:
         raise UnableError(f"cannot listen on 127.0.0.1 for the test: {error}") from None
-    return problem, sent / len(package.wheel())
+    return problem, (index.sent + mirror.sent) / len(package.wheel())

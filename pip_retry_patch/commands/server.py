@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import io
 import os
@@ -67,27 +66,25 @@ class Package(NamedTuple):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Serves packages while it is entered. Raises OSError where it cannot listen.
+    """Serves a package while it is entered. Raises OSError where it cannot listen.
 
-    `sent`: how many bytes of a body were sent, by path. `away`: until when nobody is answered.
+    `sent`: how many bytes of bodies were sent. `away`: until when nobody is answered.
     """
 
     daemon_threads = True
     allow_reuse_address = os.name == "posix"  # Windows would share the port
 
-    def __init__(self, packages: Sequence[Package]) -> None:
+    def __init__(self, package: Package) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.index = f"{self.url}/simple/"
-        self.sent: collections.Counter[str] = collections.Counter()
-        self.away = 0.0
-        self.answers: dict[str, tuple[Package, bytes, list[Fault]]] = {}
-        for package in packages:
-            link = f"<a href='{package.link}'>{package.filename}</a>"
-            page = f"<!DOCTYPE html>\n<html><body>\n{link}\n</body></html>\n".encode()
-            pages = package, page, list(package.page_faults)
-            self.answers[f"/simple/{package.name}/"] = pages
-            self.answers[f"/{package.filename}"] = package, package.wheel(), list(package.faults)
+        self.package, self.sent, self.away = package, 0, 0.0
+        link = f"<a href='{package.link}'>{package.filename}</a>"
+        page = f"<!DOCTYPE html>\n<html><body>\n{link}\n</body></html>\n".encode()
+        self.answers = {
+            f"/simple/{package.name}/": (page, list(package.page_faults)),
+            f"/{package.filename}": (package.wheel(), list(package.faults)),
+        }
 
     def __enter__(self) -> Server:
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -119,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path not in self.server.answers:
             return self.send_error(404)
-        package, data, faults = self.server.answers[self.path]
+        package, (data, faults) = self.server.package, self.server.answers[self.path]
         fault = faults.pop(0) if faults else Fault("none", len(data))
         if fault.kind == "busy":
             return self._begin(503, {"Retry-After": int(fault.seconds), "Content-Length": 0})
@@ -133,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers["Content-Type"] = "text/html" if self.path[-1] == "/" else "application/zip"
         self._begin(206 if start else 200, headers)
         piece = data[start : start + fault.after]
-        self.server.sent[self.path] += len(piece)
+        self.server.sent += len(piece)
         self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if package.chunked else piece)
         if fault.kind != "none":
             self._break_off(fault)

@@ -51,7 +51,7 @@ def try_pip(python: str) -> str:
     package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
     env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
     try:
-        with server.Server([package]) as index, workspace() as directory:
+        with server.Server(package) as index, workspace() as directory:
             env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
             what = "--no-index", "--proxy=", index.url + package.link
             return download(python, package, directory, what, clean=False, env=env) or "healed"
