@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Collection
 from urllib.parse import urlsplit
 
 from pip_retry_patch import names, wording
@@ -25,7 +25,7 @@ _SWITCH = {
 _NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
 _SIZE = rf"({_NUMBER})\s*([kMGT]?)(i?)B"
 
-Items = Iterable["tuple[str, Any]"]
+Items = Collection["tuple[str, Any]"]
 
 
 # The parsers return None for what makes no sense.
@@ -40,8 +40,7 @@ def _number(text: str) -> float | None:
 
 
 def _count(text: str) -> int | None:
-    number = _number(text)
-    return None if number is None or number != int(number) else int(number)
+    return int(text) if re.fullmatch(r"\d{1,15}", text, re.ASCII) else None
 
 
 def _indexes(text: str) -> str | None:
@@ -53,10 +52,7 @@ def _mirrors(text: str) -> tuple[str, ...]:
 
 
 def _path(text: str) -> str | None:
-    try:
-        path = "" if "\0" in text else os.path.expanduser(text)
-    except ValueError:
-        return None  # `~` and what no system can have as a user's name
+    path = "" if "\0" in text else os.path.expanduser(text)
     return os.path.normpath(path) if os.path.isabs(path) else None
 
 
@@ -133,21 +129,19 @@ class Settings:
 
 def read(items: Items, command: str | None = None) -> Settings:
     """Return the settings in the items of pip's Configuration, for the command that pip runs."""
-    texts = {key: text.strip() for key, (text, _) in _merged(items, command).items()}
+    in_force = _in_force(items, command).items()
+    texts = {key: text for key, (text, _) in in_force if key.startswith(PREFIX)}
     values: dict[str, Any] = {}
-    complaints = []
+    complaints = [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
     for key, (field, parse, default, wanted) in _TABLE.items():
         if key in texts:
-            value = parse(texts[key])
-            if value is None:
-                instead = shown(key, default)
-                facts = {"key": key, "wanted": wanted, "default": instead}
-                facts["value"] = names.clean(texts[key], 60)
-                complaints.append(wording.say("bad setting", **facts))
-            values[field] = default if value is None else value
+            values[field] = parse(texts[key])
+            if values[field] is None:
+                values[field], value = default, names.clean(texts[key], 60)
+                facts = {"key": key, "wanted": wanted, "default": shown(key, default)}
+                complaints.append(wording.say("bad setting", value=value, **facts))
     if isinstance(values.get("partials"), str):
         values.update(partials=True, partials_dir=values["partials"])
-    complaints += [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
     for mirror in texts.get(_MIRRORS, "").split():
         if not _is_web_address(mirror):
             told = names.clean(names.redacted(mirror), 60)
@@ -174,19 +168,18 @@ def shown(key: str, value: Any) -> str:
     return (" ".join(value) if isinstance(value, (list, tuple)) else str(value)) or "none"
 
 
-def table(settings: Settings, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return each setting's value, without credentials, and origin by its name."""
-    found = {key: getattr(settings, field) for key, (field, *_) in _TABLE.items()}
-    found[_MIRRORS] = tuple(map(names.redacted, settings.mirrors))
-    found[f"{PREFIX}-partials"] = settings.partials_dir or settings.partials
+def table(
+    settings: Settings, items: Items, command: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return by its name each setting's value, without credentials, and where it was made."""
+    in_force = _in_force(items, command)
+    values = {key: getattr(settings, field) for key, (field, *_) in _TABLE.items()}
+    values[_MIRRORS] = tuple(map(names.redacted, settings.mirrors))
+    values[f"{PREFIX}-partials"] = settings.partials_dir or settings.partials
     return {
-        key: {"value": value, "origin": origins.get(key, "default")} for key, value in found.items()
+        key: {"value": value, "origin": in_force.get(key, ("", "default"))[1]}
+        for key, value in values.items()
     }
-
-
-def origins(items: Items, command: str | None = None) -> dict[str, str]:
-    """Return where each setting that is in force was made; those that are missing are defaults."""
-    return {key: origin for key, (_, origin) in _merged(items, command).items()}
 
 
 def index_of_mirrors(items: Items, command: str | None = None) -> str | None:
@@ -194,36 +187,29 @@ def index_of_mirrors(items: Items, command: str | None = None) -> str | None:
 
     None where the environment sets the mirrors, and no index.
     """
-    items = list(items)
-    index = _merged(items, command, "index-url").get("index-url", ("", ""))
-    if _merged(items, command).get(_MIRRORS, ("", ""))[1].startswith("PIP_"):
-        return index[0] if index[1].startswith("PIP_") else None
-    if index[1].startswith("PIP_"):
-        files = [item for item in items if not item[0].startswith(":env:")]
-        index = _merged(files, command, "index-url").get("index-url", ("", ""))
-    return index[0]
+    _, origin = _in_force(items, command).get(_MIRRORS, ("", ""))
+    by_environment = origin.startswith("PIP_")
+    beside = [item for item in items if item[0].startswith(":env:") == by_environment]
+    index, _ = _in_force(beside, command).get("index-url", ("", ""))
+    return index or (None if by_environment else "")
 
 
-def _merged(items: Items, command: str | None, start: str = PREFIX) -> dict[str, tuple[str, str]]:
-    """Return the value in force, and its origin, of each key that begins with `start`.
+def _in_force(items: Items, command: str | None) -> dict[str, tuple[str, str]]:
+    """Return each key with the value that is in force, and its origin.
 
     As in pip, a later section outranks an earlier one: `global`, then the command's own, then
     the environment (`:env:`). An empty value is no value.
     """
     sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, command or "": {}, ":env:": {}}
-    for name, value, file in _with_files(items):
-        section, _, key = name.partition(".")
-        if section in sections and key.startswith(start) and value.strip():
-            variable = "PIP_" + key.upper().replace("-", "_")
-            origin = variable if section == ":env:" else f"[{section}] in {file}"
-            sections[section][key] = value, origin
+    for file, values in items:
+        # pip before 25.3 does not tell the files apart.
+        texts, place = {file: values}, "pip's configuration"
+        if isinstance(values, dict):
+            texts, place = values, file
+        for name, text in texts.items():
+            section, _, key = name.partition(".")
+            if section in sections and text.strip():
+                variable = "PIP_" + key.upper().replace("-", "_")
+                origin = variable if section == ":env:" else f"[{section}] in {place}"
+                sections[section][key] = text.strip(), origin
     return {key: found for values in sections.values() for key, found in values.items()}
-
-
-def _with_files(items: Items) -> Iterator[tuple[str, str, str]]:
-    """Yield `section.key`, value and file. pip before 25.3 does not tell the files apart."""
-    for name, value in items:
-        if isinstance(value, dict):
-            yield from ((inner, text, name) for inner, text in value.items())
-        else:
-            yield name, value, "pip's configuration"

@@ -70,27 +70,28 @@ class _Loader:
     def exec_module(self, module: ModuleType) -> None:
         # Leave nothing behind: importlib.resources and inspect will ask the module for its loader.
         module.__loader__ = self._loader
-        if module.__spec__ is not None:
+        if module.__spec__:
             module.__spec__.loader = self._loader
         if hasattr(self._loader, "exec_module"):
             self._loader.exec_module(module)
         else:
             # zipimport before Python 3.10 has only the older half of the loader API.
             exec(self._loader.get_code(module.__name__), module.__dict__)
-        try:
-            self._told(module)
-        except Exception as why:
-            _failed(f"looking at {module.__name__}", why)
+        _or_leave(f"looking at {module.__name__}", lambda: self._told(module))
 
 
-def _failed(where: str, why: Exception) -> None:
-    """Leave pip as it is, count that, and raise it in strict mode."""
+def _or_leave(where: str, guard: Callable[[], Any], otherwise: Any = None) -> Any:
+    """Return what `guard` does; a mistake of ours is counted, and `otherwise` is returned."""
     try:
-        from pip_retry_patch import wrapping
-    except Exception:
-        logger.debug("pip-retry-patch failed in %s: %r", where, why)
-    else:
-        wrapping.note_failure(where, why)
+        return guard()
+    except Exception as why:
+        try:
+            from pip_retry_patch import wrapping
+        except Exception:
+            logger.debug("pip-retry-patch failed in %s: %r", where, why)
+        else:
+            wrapping.note_failure(where, why)
+        return otherwise
 
 
 def await_purge(module: Any) -> None:
@@ -114,13 +115,13 @@ def await_subprocess(module: Any) -> None:
     @functools.wraps(original)
     def get_runnable_pip() -> Any:
         runnable = original()
-        try:
+
+        def ours() -> str:
             from pip_retry_patch.hooks import runner
 
             return runner.runner(module.__name__.partition("._internal.")[0], runnable)
-        except Exception as why:
-            _failed("guarding a pip of pip's", why)
-            return runnable
+
+        return _or_leave("guarding a pip of pip's", ours, runnable)
 
     module.get_runnable_pip = get_runnable_pip
 
@@ -141,10 +142,7 @@ def await_session(module: Any) -> None:
             waiting = False
             if session.__init__ is initialize:
                 session.__init__ = original
-            try:
-                _install(module)
-            except Exception as why:
-                _failed("guarding pip", why)
+            _or_leave("guarding pip", lambda: _install(module))
         original(self, *args, **kwargs)
 
     session.__init__ = initialize

@@ -1,4 +1,4 @@
-"""An environment's own pip, asked by the commands: it is run, never guessed about."""
+"""Another Python's pip, asked by the commands: it is run, never guessed about."""
 
 from __future__ import annotations
 
@@ -12,39 +12,30 @@ import tempfile
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-# Run by the environment's own Python as it starts for pip, with the .pth files that it finds. With
-# an argument it tells also what is in place once pip has a session.
+from pip_retry_patch import names
+from pip_retry_patch.commands.server import Package
+
+# Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
 _PROBE = """
 import importlib.util, json, os, sys
-found = {"pip": None, "armed": False, "lacks": "", "python": sys.version.split()[0]}
+names = "pip_retry_patch.pth", "pip_retry_patch_link.pth"
+lines = [os.path.join(folder, name) for folder in sys.path for name in names]
+found = {"pip": None, "armed": False, "python": sys.version.split()[0]}
+found["armed_by"] = [line for line in lines if os.path.isfile(line)]
 if importlib.util.find_spec("pip"):
     import pip
     found["pip"] = pip.__version__
-names = "pip_retry_patch.pth", "pip_retry_patch_link.pth"
-lines = [os.path.join(folder, name) for folder in sys.path for name in names]
-found["armed_by"] = [line for line in lines if os.path.isfile(line)]
-if found["pip"] and "pip_retry_patch" in sys.modules:
-    found["armed"] = True
-    sys.path.append(os.path.dirname(os.path.dirname(sys.modules["pip_retry_patch"].__file__)))
-    found["lacks"] = "missing"
-    try:
-        if importlib.util.find_spec("wrapt"):
-            from importlib import metadata
-            for each in metadata.distributions(name="wrapt"):
-                found["lacks"] = "broken (%s)" % each.version
-            import wrapt
-            wrapt.FunctionWrapper
-            found["lacks"] = ""
-    except Exception as why:
-        found["lacks"] += ": %r" % why
-    if sys.argv[1:] and not found["lacks"]:
+    if "pip_retry_patch" in sys.modules:
         from pip_retry_patch.hooks import report
-        found.update(report.describe())
+        found.update(report.describe(), armed=True)
 print(json.dumps(found))
 """
 
 # The Python of a virtual environment. On Windows that of MSYS2 is a POSIX one in this.
 PYTHONS = ("Scripts/python.exe", "bin/python.exe") if os.name == "nt" else ("bin/python",)
+
+# Those of the user's variables that would change what pip does.
+_SPOILS = re.compile(r"PIP_|(REQUESTS|CURL)_CA_BUNDLE$|\w+_PROXY$", re.IGNORECASE)
 
 
 class UnableError(Exception):
@@ -60,24 +51,32 @@ def python_of(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
 def interpreter(path: str) -> str:
     """Return the Python that a path names, as pip's own `--python` takes it (22.3).
 
-    A directory is an environment. A name without a folder that is not here is looked for on PATH.
-    Absolute, for it is run in another directory. What does not exist is told when it is run.
+    A directory is an environment, and a name without a folder is looked for on PATH. Absolute, for
+    it is run in another directory. What does not exist is told when it is run.
     """
     if os.path.isdir(path):
         path = str(python_of(Path(path)))
-    if not os.path.dirname(path) and not os.path.exists(path):
-        return shutil.which(path) or path
-    return os.path.abspath(path) if path else ""
+    return os.path.abspath(shutil.which(path) or path) if path else ""
 
 
-def pip_of(python: str, *more: str) -> dict[str, Any]:
-    """Ask a Python for its pip. Raises UnableError if that is missing or not armed.
+def describe(python: str, clean: bool = False) -> dict[str, Any]:
+    """Let a Python make pip's session, and tell what is in place.
 
-    :param more: "describe", to tell what is in place with the user's settings.
+    :param clean: keep the user's settings away from it.
+    :raises UnableError: pip is missing or not armed, or the Python cannot be run.
     """
     if not python:
         raise UnableError("this Python does not know its own executable, so it cannot run pip")
-    found: dict[str, Any] = ask([python, "-c", _PROBE, *more], dict, clean=not more)
+    try:
+        with workspace() as directory:
+            output = run([python, "-c", _PROBE], directory, clean=clean).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnableError(f"{python} cannot be run: {error}") from None
+    last = (output.strip().splitlines() or ["it prints nothing"])[-1]
+    try:
+        found: dict[str, Any] = json.loads(last)
+    except ValueError:
+        raise UnableError(f"{python} does not start well: {last}") from None
     if not found["pip"]:
         raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
     if not found.pop("armed"):
@@ -86,50 +85,50 @@ def pip_of(python: str, *more: str) -> dict[str, Any]:
             f"not armed: this environment {does} a pip_retry_patch.pth, so pip runs as it always "
             "did; install pip-retry-patch into it"
         )
-    lacks = ascii_line(found.pop("lacks"))
-    if lacks:
+    if "lacks" in found:
         install = f"{python} -m pip install --force-reinstall wrapt"
-        raise UnableError(f"wrapt, which it needs, is {lacks}; try: {install}")
+        raise UnableError(f"wrapt, which it needs, is {found['lacks']}; try: {install}")
     return found
 
 
-def describe(python: str) -> dict[str, Any]:
-    """Let a Python make pip's session, and tell what is in place. Raises UnableError."""
-    return pip_of(python, "describe")
+def download(
+    python: str, package: Package, directory: Path, arguments: Sequence[str], **how: Any
+) -> str:
+    """Let pip download a package into a directory, and compare the file with the original.
 
-
-def ask(command: list[str], kind: type, clean: bool = True) -> Any:
-    """Run a Python that prints JSON in its last line, and return that. Raises UnableError."""
-    output, found = "", None
+    :param arguments: of `pip download`, to add. `how`: what `run` takes.
+    :return: what went wrong, in a line; "" where the right file came.
+    """
+    command = [python, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=off", "--dest=.", *arguments]
     try:
-        with temporary_directory() as directory, contextlib.suppress(IndexError, ValueError):
-            output = run(command, directory, clean=clean).stdout
-            found = json.loads(output.splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UnableError(f"{command[0]} cannot be run: {error}") from None
-    if not isinstance(found, kind):
-        last = output.strip().splitlines()[-1:] or ["it prints nothing"]
-        raise UnableError(f"{command[0]} does not start well: {ascii_line(last[0])}")
-    return found
+        pip = run(command, directory, **how)
+        if pip.returncode:
+            return last_words(pip.stdout) or f"exit {pip.returncode}"
+        right = (directory / package.filename).read_bytes() == package.wheel()
+        return "" if right else "the file differs from the index's"
+    except subprocess.TimeoutExpired as error:
+        return f"pip had not ended after {error.timeout:.0f} seconds"
+    except OSError as error:
+        return names.clean(str(error))
 
 
 def run(
-    command: list[str], directory: Path, env: Mapping[str, str] | None = None, clean: bool = True
+    command: list[str], directory: Path, clean: bool = True, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a directory, with both streams as one.
 
-    :param env: what to add to its environment.
     :param clean: keep the user's settings of pip, certificates and proxies away from it.
+    :param env: what to add to its environment.
     :raises subprocess.TimeoutExpired: it had to be killed after a minute.
     """
     variables = dict(os.environ)
     if clean:
-        spoils = re.compile(r"PIP_|(REQUESTS|CURL)_CA_BUNDLE$|\w+_PROXY$", re.IGNORECASE)
-        variables = {name: text for name, text in variables.items() if not spoils.match(name)}
+        variables = {name: text for name, text in variables.items() if not _SPOILS.match(name)}
         variables["PIP_CONFIG_FILE"] = os.devnull
     elif "PIP_CONFIG_FILE" in variables:
         variables["PIP_CONFIG_FILE"] = os.path.abspath(variables["PIP_CONFIG_FILE"])
-    variables.update(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **(env or {}))
+    variables.update(env or {}, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     variables["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     return subprocess.run(
         command,
@@ -141,12 +140,11 @@ def run(
         encoding="utf-8",
         errors="replace",
         timeout=60,
-        check=False,
     )
 
 
 @contextlib.contextmanager
-def temporary_directory() -> Iterator[Path]:
+def workspace() -> Iterator[Path]:
     """A place for what a command does. Raises UnableError where there is none."""
     try:
         directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
@@ -159,18 +157,10 @@ def temporary_directory() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def ascii_line(text: str) -> str:
-    """The text without what could upset a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text).encode("ascii", "replace").decode()
-
-
 def last_words(output: str) -> str:
-    """The line of pip's output that says best why it ended: its last error, or its last line."""
+    """Return the line of pip's output that says why it ended: its last error, or its last line."""
+    # A DiagnosticPipError has its slug in a line of its own.
+    output = re.sub(r"^(error: [\w-]+)\s+\u00d7 ", r"\1: ", output, flags=re.MULTILINE)
     lines = [line.strip() for line in output.splitlines() if line.strip()] or [""]
-    errors = [n for n, line in enumerate(lines) if re.match(r"(ERROR|error|[\w.]+Error)\b", line)]
-    best = errors[-1] if errors else len(lines) - 1
-    line = lines[best]
-    if re.fullmatch(r"error: [\w-]+", line):  # the slug of a DiagnosticPipError; its words follow
-        line = " ".join([f"{line}:", *lines[best + 1 : best + 2]]).replace("\u00d7 ", "")
-    line = ascii_line(line)
-    return line if len(line) <= 76 else f"{line[:73]}..."
+    errors = [line for line in lines if re.match(r"(ERROR|error|[\w.]+Error)\b", line)]
+    return names.clean((errors or lines)[-1], 76)

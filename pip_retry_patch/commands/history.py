@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import calendar
 import collections
+import contextlib
 import json
 import re
 import time
@@ -23,7 +23,10 @@ TOLD = 10
 
 
 def history(python: str, file: Path | None, since: str | None, as_json: bool) -> int:
-    """Print what the journal says; the exit code is 0.
+    """Sum up what was interrupted, and what became of it.
+
+    Reads the file that the setting retry-patch-log names, to which each interruption, wait and end
+    of a download is written. Without that setting nothing is written.
 
     :param file: the journal; None for the one that pip's configuration names.
     :param since: how far back: a number and m, h, d or w.
@@ -39,42 +42,44 @@ def history(python: str, file: Path | None, since: str | None, as_json: bool) ->
         )
     if file and not (file.exists() or Path(f"{file}.1").exists()):
         raise UnableError(f"{file} is not there")
-    after = time.time() - int(age[1]) * _UNITS[age[2]] if since else None
-    found = summary(entries(path), after)
+    after = time.time() - int(age[1]) * _UNITS[age[2]] if since else 0.0
+    try:
+        found = summary(entries(path), max(after, 0.0))
+    except OSError as why:
+        raise UnableError(f"{why.filename} cannot be read: {why.strerror}") from None
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     return 0
 
 
 def entries(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a journal, those that were rotated away first. Raises UnableError."""
+    """Yield the lines of a journal, those that were rotated away first. Raises OSError."""
     for part in (Path(f"{path}.1"), path):
-        try:
+        if part.exists():  # nothing need have been interrupted yet
             with part.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    try:
-                        found = json.loads(line)
-                    except (ValueError, RecursionError):
-                        continue  # half a line: a disk was full
-                    if isinstance(found, dict) and isinstance(found.get("kind"), str):
-                        yield found
-        except FileNotFoundError:
-            continue  # nothing was interrupted yet
-        except OSError as why:
-            raise UnableError(f"{part} cannot be read: {why.strerror}") from None
+                yield from filter(None, map(_entry, lines))
 
 
-def summary(lines: Iterable[dict[str, Any]], after: float | None = None) -> dict[str, Any]:
+def _entry(line: str) -> dict[str, Any] | None:
+    with contextlib.suppress(ValueError, RecursionError):  # half a line: a disk was full
+        found = json.loads(line)
+        if isinstance(found, dict) and isinstance(found.get("kind"), str):
+            return found
+    return None
+
+
+def summary(lines: Iterable[dict[str, Any]], after: float = 0.0) -> dict[str, Any]:
     """Return what a journal says, as `--json` prints it.
 
     :param after: seconds since 1970, before which nothing counts.
     """
+    earliest = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(after))
     kinds: collections.Counter[str] = collections.Counter()
     reasons: collections.Counter[str] = collections.Counter()
     hosts: collections.Counter[str] = collections.Counter()
     ends: dict[tuple[str, str], str] = {}
     kept = waited = 0.0
     for line in lines:
-        if after is not None and _time_of(line) < after:
+        if str(line.get("time")) < earliest:
             continue
         kind, outcome = line["kind"], str(line.get("outcome"))
         download = str(line.get("run")), str(line.get("file"))
@@ -92,11 +97,12 @@ def summary(lines: Iterable[dict[str, Any]], after: float | None = None) -> dict
         elif kind == "end":
             ends[download] = outcome
             kept -= _number(line.get("again"))
+    became = list(ends.values())
     return {
         "schema": SCHEMA,
         "downloads": len(ends),
-        "finished": list(ends.values()).count("finished"),
-        "failed": list(ends.values()).count("failed"),
+        "finished": became.count("finished"),
+        "failed": became.count("failed"),
         "interruptions": kinds["interruption"],
         "by": dict(reasons.most_common()),
         "hosts": dict(hosts.most_common()),
@@ -105,13 +111,6 @@ def summary(lines: Iterable[dict[str, Any]], after: float | None = None) -> dict
         "waited": round(waited, 1),
         "not_fetched_twice": max(int(kept), 0),
     }
-
-
-def _time_of(line: dict[str, Any]) -> float:
-    try:
-        return calendar.timegm(time.strptime(str(line.get("time")), "%Y-%m-%dT%H:%M:%SZ"))
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _number(value: Any) -> float:
@@ -123,22 +122,25 @@ def _number(value: Any) -> float:
 def _lines(found: dict[str, Any]) -> list[str]:
     if not found["downloads"]:
         return ["No download was interrupted."]
-    rows: list[tuple[str, Any]] = [
+    stopped = found["downloads"] - found["finished"] - found["failed"]
+    rows = [
         ("downloads that were interrupted", found["downloads"]),
         ("  finished", found["finished"]),
         ("  failed", found["failed"]),
-        ("  stopped before their end", found["downloads"] - found["finished"] - found["failed"]),
-    ]
-    for title, key in (("interruptions", "by"), ("hosts", "hosts")):
-        most = list(found[key].items())
-        rows.append((title, found["interruptions"] if key == "by" else ""))
-        rows += [(f"  {names.clean(name, 50)}", count) for name, count in most[:TOLD]]
-        if most[TOLD:]:
-            rows.append((f"  {len(most) - TOLD} others", sum(count for _, count in most[TOLD:])))
-    rows += [
+        ("  stopped before their end", stopped),
+        ("interruptions", found["interruptions"]),
+        *_most(found["by"]),
+        ("hosts", ""),
+        *_most(found["hosts"]),
         ("waited", f"{found['waited']:.0f} s"),
         ("gone on from a mirror", found["mirrors"]),
         ("fetched once more", found["fresh"]),
         ("not fetched twice", names.format_sum(found["not_fetched_twice"])),
     ]
     return [f"{name:54} {value}".rstrip() for name, value in rows]
+
+
+def _most(counts: dict[str, int]) -> list[tuple[str, int]]:
+    rows = [(f"  {names.clean(name, 50)}", count) for name, count in counts.items()]
+    others = sum(count for _, count in rows[TOLD:])
+    return [*rows[:TOLD], (f"  {len(rows) - TOLD} others", others)] if others else rows

@@ -9,14 +9,14 @@ whose base has gone is silent, as is everything else about it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
-import sysconfig
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from pip_retry_patch.commands.environment import UnableError, ask, python_of
+from pip_retry_patch.commands.environment import UnableError, python_of
 from pip_retry_patch.store import writer
 
 logger = logging.getLogger("pip_retry_patch")
@@ -38,56 +38,72 @@ _LINE = (
     "f.find_spec = f; sys.meta_path = [f] + sys.meta_path\n"
 )
 
-# Run by an environment's Python: where its packages are.
-_ASK = (
-    "import json, sys, sysconfig; "
-    "print(json.dumps([sys.prefix, sys.base_prefix, sysconfig.get_path('purelib')]))"
-)
+# Where venv and virtualenv put an environment's packages.
+_PLACES = ("lib/python*/site-packages", "lib/pypy*/site-packages", "Lib/site-packages")
 
 
 def link(environments: Sequence[Path]) -> int:
-    """Link environments; the exit code is 0. Raises UnableError."""
+    """Arm a virtual environment from this installation.
+
+    Writes one .pth file into a virtual environment, so that its pip is guarded by this
+    installation. Nothing is added to the environment's path or package list. To link all new
+    environments: PIP_RETRY_PATCH_VENVS=1.
+
+    :raises UnableError: an environment is none, or the link cannot be written.
+    """
     for environment in environments:
-        packages = site_packages(environment)
-        if packages.resolve() == base():
-            raise UnableError(f"{environment} has pip-retry-patch installed: it needs no link")
-        try:
-            path = write(packages)
-        except OSError as error:
-            raise UnableError(f"cannot write the link: {error}") from None
-        print(f"Linked {environment}: its pip is guarded by {base()}, through {path}")
+        for packages in packages_of(environment):
+            if packages.resolve() == base():
+                raise UnableError(f"{environment} has pip-retry-patch installed: it needs no link")
+            try:
+                path = write(packages)
+            except OSError as error:
+                raise UnableError(f"cannot write the link: {error}") from None
+            print(f"Linked {environment}: its pip is guarded by {base()}, through {path}")
     return 0
 
 
 def unlink(environments: Sequence[Path], everything: bool) -> int:
-    """Take links back, also where an environment's Python does not start; the exit code is 0.
+    """Take a link back.
+
+    Removes the file that 'link' wrote, and only that. Do this before 'pip uninstall
+    pip-retry-patch', which knows nothing of links: they stay behind, without effect.
 
     :param everything: take back what `recorded` returns, and no other.
-    :raises UnableError: as `link` does.
+    :raises UnableError: an environment is none, or the link cannot be removed.
     """
     if bool(environments) == everything:
         raise UnableError("name the environments to unlink, or say --all")
     try:
-        if everything:
-            made = recorded()
-            for path in made:
-                path.unlink()
-                print(f"Removed {path}")
-            if not made:
-                print("You have made no link from here; nothing was changed.")
+        made = recorded() if everything else []
+        for path in made:
+            path.unlink()
+            print(f"Removed {path}")
+        if everything and not made:
+            print("You have made no link from here; nothing was changed.")
         for environment in environments:
-            places = "lib/python*/site-packages", "lib/pypy*/site-packages", "Lib/site-packages"
-            links = {path for place in places for path in environment.glob(f"{place}/{NAME}")}
+            links = [path / NAME for path in packages_of(environment) if (path / NAME).is_file()]
             for path in links:
                 path.unlink()
-            if links:
-                print(f"Unlinked {environment}: its pip is as it was.")
-            else:
-                _python(environment)
-                print(f"{environment} was not linked; nothing was changed.")
+            done = "Unlinked {}: its pip is as it was."
+            nothing = "{} was not linked; nothing was changed."
+            print((done if links else nothing).format(environment))
     except OSError as error:
         raise UnableError(f"cannot remove the link: {error}") from None
     return 0
+
+
+def packages_of(environment: Path) -> list[Path]:
+    """Return where an environment's packages are. Its Python need not start.
+
+    :raises UnableError: it is no virtual environment.
+    """
+    found = [path for place in _PLACES for path in environment.glob(place)]
+    if not found or not (environment / "pyvenv.cfg").exists():
+        is_python = python_of(environment).exists()
+        why = "is a Python itself, no virtual environment: install there"
+        raise UnableError(f"{environment} {why if is_python else 'is no virtual environment'}")
+    return found
 
 
 def base() -> Path:
@@ -104,22 +120,6 @@ def line(home: str = "") -> str:
     return _LINE.format(code=ascii(code))
 
 
-def _python(environment: Path) -> Path:
-    python = python_of(environment)
-    if not python.exists():
-        raise UnableError(f"{environment} is no virtual environment: there is no {python}")
-    return python
-
-
-def site_packages(environment: Path) -> Path:
-    """Ask an environment's own Python where its packages are. Raises UnableError."""
-    prefix, base_prefix, packages = ask([str(_python(environment)), "-I", "-c", _ASK], list)
-    if prefix == base_prefix:
-        is_one = "is a Python itself, no virtual environment"
-        raise UnableError(f"{environment} {is_one}: install there")
-    return Path(packages)
-
-
 def write(packages: Path) -> Path:
     """Link the environment whose packages are in that directory; return the link.
 
@@ -129,27 +129,23 @@ def write(packages: Path) -> Path:
     :raises OSError: the link itself cannot be written.
     """
     path = packages / NAME
-    writer.replace(str(path), line())
-    record = _record()
+    writer.write(str(path), line())
+    record = record_of(os.environ)
     try:
         writer.check_directory(str(record.parent))
         record.parent.mkdir(parents=True, exist_ok=True)
         with writer.locked(str(record)):
             links = sorted({*map(str, recorded()), str(path)})
-            writer.replace(str(record), "".join(f"{link}\n" for link in links))
+            writer.write(str(record), "".join(f"{link}\n" for link in links))
     except (OSError, ValueError):
         logger.debug("pip-retry-patch could not write down a link", exc_info=True)
     return path
 
 
-def state_home(environ: Mapping[str, str], windows: bool = os.name == "nt") -> Path:
-    """Where this user's programs keep what is no cache (XDG Base Directory; Windows: AppData)."""
+def record_of(environ: Mapping[str, str], windows: bool = os.name == "nt") -> Path:
+    """Where a user's links are written down (XDG Base Directory; Windows: AppData)."""
     named = environ.get("XDG_STATE_HOME") or (environ.get("LOCALAPPDATA") if windows else "")
-    return Path(named or os.path.expanduser("~/.local/state"))
-
-
-def _record() -> Path:
-    return state_home(os.environ) / "pip-retry-patch" / "links"
+    return Path(named or os.path.expanduser("~/.local/state"), "pip-retry-patch", "links")
 
 
 def recorded() -> list[Path]:
@@ -157,18 +153,13 @@ def recorded() -> list[Path]:
 
     One environment may have been linked by two names.
     """
-    try:
-        paths = map(Path, _record().read_text(encoding="utf-8").splitlines())
-        return sorted({path.resolve() for path in paths if _is_to_here(path)})
-    except (OSError, ValueError):
-        return []
-
-
-def _is_to_here(path: Path) -> bool:
-    try:
-        return path.read_text(encoding="ascii") == line()
-    except (OSError, ValueError):
-        return False
+    found = set()
+    with contextlib.suppress(OSError, ValueError):
+        for path in map(Path, record_of(os.environ).read_text(encoding="utf-8").splitlines()):
+            with contextlib.suppress(OSError, ValueError):
+                if path.read_text(encoding="ascii") == line():
+                    found.add(path.resolve())
+    return sorted(found)
 
 
 # Environments that are linked from birth, where PIP_RETRY_PATCH_VENVS says so.
@@ -179,23 +170,15 @@ def watch_venv(module: Any) -> None:
 
     `EnvBuilder.create` calls this method when the directories are there, before pip is in them.
     """
-
-    def packages(_: Any, context: Any) -> str:
-        # Without starting a process, which would make every new environment slower.
-        usual = "nt" if os.name == "nt" else "posix_prefix"
-        scheme = "venv" if "venv" in sysconfig.get_scheme_names() else usual
-        places = dict.fromkeys(("base", "platbase"), os.path.abspath(context.env_dir))
-        return sysconfig.get_path("purelib", scheme, places)
-
-    _link_after(module.EnvBuilder, "setup_python", packages)
+    _link_after(module.EnvBuilder, "setup_python", lambda _, context: context.env_dir)
 
 
 def watch_virtualenv(module: Any) -> None:
     """Link what virtualenv makes; `module` is `virtualenv.run.session`."""
-    _link_after(module.Session, "run", lambda session: session.creator.purelib)
+    _link_after(module.Session, "run", lambda session: session.creator.dest)
 
 
-def _link_after(owner: Any, name: str, packages: Callable[..., Any]) -> None:
+def _link_after(owner: Any, name: str, environment: Callable[..., Any]) -> None:
     """Link the environment that a method works on, when it has returned."""
     method = getattr(owner, name)
 
@@ -203,7 +186,8 @@ def _link_after(owner: Any, name: str, packages: Callable[..., Any]) -> None:
     def linking(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
         try:
-            write(Path(packages(*args, *kwargs.values())))
+            for packages in packages_of(Path(environment(*args, *kwargs.values()))):
+                write(packages)
         except Exception:
             logger.debug("pip-retry-patch could not link an environment", exc_info=True)
         return result

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from typing import Any
+from typing import Any, Iterator
 
 import pip_retry_patch
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.commands import links, server
-from pip_retry_patch.commands.environment import (
-    UnableError,
-    describe,
-    last_words,
-    run,
-    temporary_directory,
-)
+from pip_retry_patch.commands.environment import UnableError, describe, download, workspace
 from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
@@ -27,7 +20,11 @@ _FATAL = (server.Fault("cut", 40_000), server.Fault("reset", 30_000))
 
 
 def status(python: str, as_json: bool) -> int:
-    """Print what a Python's pip says when it is asked; the exit code is 0 if it is guarded.
+    """Say whether pip is guarded here, and how.
+
+    Lets pip download a small file from this machine that breaks off, and asks a pip process: which
+    pip and urllib3, what is wrapped, which settings are in force and where they were made, what is
+    kept, which environments are linked. Exit code 0: pip is guarded; 1: not.
 
     :raises UnableError: it cannot be asked.
     """
@@ -54,60 +51,50 @@ def try_pip(python: str) -> str:
     package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
     env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
     try:
-        with server.Server([package]) as index, temporary_directory() as directory:
+        with server.Server(package) as index, workspace() as directory:
             env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
-            command = [python, "-m", "pip", "download", "--no-deps", "--no-index", "--no-input"]
-            command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off"]
-            command += ["--proxy=", "--dest=.", index.url + index.links[package.name]]
-            pip = run(command, directory, env, clean=False)
-            if pip.returncode:
-                return last_words(pip.stdout) or f"exit {pip.returncode}"
-            right = (directory / package.filename).read_bytes() == package.wheel()
-            return "healed" if right else "another file came"
-    except subprocess.TimeoutExpired as error:
-        return f"pip had not ended after {error.timeout:.0f} seconds"
+            what = "--no-index", "--proxy=", index.url + package.link
+            return download(python, package, directory, what, clean=False, env=env) or "healed"
     except OSError as error:
         return f"not tried: {error}"
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: dict[str, Any]) -> Iterator[str]:
     does = "guards" if found["guarded"] else "does NOT guard"
     version, pip, in_force = found["version"], found["pip"], found["settings"]
-    return [
-        f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}",
-        *(["It is switched off."] if not in_force["retry-patch"]["value"] else []),
-        "",
-        *(f"  armed by  {path}" for path in found["armed_by"]),
-        f"  pip       {found['pip_path']}",
-        f"  urllib3   {found['urllib3']}, {found['urllib3_path']}",
-        f"  wrapt     {found['wrapt'] or 'not loaded'}",
-        f"  tried     a download that is cut: {found['tried']}",
-        "",
-        "wrapped",
-        *(f"  {name:32} {state}" for name, state in found["hooks"].items()),
-        "",
-        "settings",
-        *(
-            f"  {key:28} {settings.shown(key, entry['value']):12} {entry['origin']}"
-            for key, entry in in_force.items()
-        ),
-        *(f"  {line}" for line in found["complaints"]),
-        "",
-        "partial downloads",
-        f"  {_kept(found)}",
-        "",
-        "linked environments",
-        *(f"  {link}" for link in found["links"] or ["none"]),
-    ]
+    yield f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}"
+    if not in_force["retry-patch"]["value"]:
+        yield "It is switched off."
+    sections = {
+        "": [
+            *(f"armed by  {path}" for path in found["armed_by"]),
+            f"pip       {found['pip_path']}",
+            f"urllib3   {found['urllib3']}, {found['urllib3_path']}",
+            f"wrapt     {found['wrapt'] or 'not loaded'}",
+            f"tried     a download that is cut: {found['tried']}",
+        ],
+        "wrapped": [f"{name:32} {state}" for name, state in found["hooks"].items()],
+        "settings": [
+            *(
+                f"{key:28} {settings.shown(key, entry['value']):12} {entry['origin']}"
+                for key, entry in in_force.items()
+            ),
+            *found["complaints"],
+        ],
+        "partial downloads": [_kept(found)],
+        "linked environments": found["links"] or ["none"],
+    }
+    for title, lines in sections.items():
+        yield from ("", title) if title else ("",)
+        yield from (f"  {line}" for line in lines)
 
 
 def _kept(found: dict[str, Any]) -> str:
     kept, why = found["kept"], _why_none(found)
-    if why and not kept["files"]:
+    if why:
         return f"none are kept: {why}"
     files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
-    left = f", left from before: {why}" if why else ""
-    return f"{files}, {names.format_sum(kept['size'])}, in {kept['directory']}{left}"
+    return f"{files}, {names.format_sum(kept['size'])}, in {kept['directory']}"
 
 
 def _why_none(found: dict[str, Any]) -> str:
@@ -121,7 +108,13 @@ def _why_none(found: dict[str, Any]) -> str:
 
 
 def purge(python: str) -> int:
-    """Remove what is kept for later runs. Raises UnableError."""
+    """Remove partial downloads.
+
+    Removes what is kept of downloads that did not finish. So does 'pip cache purge', where pip has
+    a cache.
+
+    :raises UnableError: pip cannot be asked.
+    """
     found = describe(python)
     kept = found["kept"]
     if kept["directory"] is None:

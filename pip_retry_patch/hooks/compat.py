@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from pip_retry_patch import settings, wording
 from pip_retry_patch.fetch.story import Record, no_record
-from pip_retry_patch.hooks.configuration import origins_of_settings, read_settings
+from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
@@ -118,11 +118,9 @@ class Pip:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.settings = read_settings(name)
+        self.settings = settings.read(*configured(name))
         self.announce = Announcer(self.settings.complaints, f"{name}._vendor")
-        self.error = error_maker(
-            name, lambda: settings.table(self.settings, origins_of_settings(name))
-        )
+        self.error = error_maker(name, lambda: settings.table(self.settings, *configured(name)))
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Record = no_record
         if self.settings.log:

@@ -18,35 +18,37 @@ from pip_retry_patch import settings
 logger = logging.getLogger("pip_retry_patch")
 
 
-def read_settings(pip: str) -> settings.Settings:
-    """Read the settings through pip's own Configuration, with the rules of its option parser."""
-    items, command = configured(pip)
-    return settings.read(items, command)
-
-
-def origins_of_settings(pip: str) -> dict[str, str]:
-    """Return where each setting that is in force was made; see `settings.origins`."""
-    items, command = configured(pip)
-    return settings.origins(items, command)
-
-
 def index_of_mirrors(pip: str) -> str | None:
     """Return the index that the setting of mirrors is for: the one that is set beside it.
 
     A file's mirrors are for the index that the files name, or else for pip's default. Those of the
     environment are for the environment's index, or else for whichever pip is told to use (None).
     """
-    items, command = configured(pip)
-    found = settings.index_of_mirrors(items, command)
-    if found != "":
-        return found
-    default: str = importlib.import_module(f"{pip}._internal.models.index").PyPI.simple_url
-    return default
+    found = settings.index_of_mirrors(*configured(pip))
+    if found == "":
+        found = importlib.import_module(f"{pip}._internal.models.index").PyPI.simple_url
+    return found
 
 
-def configured(pip: str) -> tuple[list[tuple[str, Any]], str | None]:
-    """Return the items of pip's configuration, and the command that pip runs."""
-    return list(_configuration(pip).items()), _command(pip)
+def configured(pip: str, by_file: bool = False) -> tuple[list[tuple[str, Any]], str | None]:
+    """Return the items of pip's configuration, and the command that pip runs.
+
+    :param by_file: file by file, also where pip merges the files (before 25.3).
+    """
+    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
+        isolated="--isolated" in sys.argv[1:]
+    )
+    configuration.load()
+    items = list(configuration.items())
+    if by_file and not any(isinstance(value, dict) for _, value in items):
+        items = [item for item in items if item[0].startswith(":env:.")]
+        items[:0] = [
+            (name, dict(configuration._normalized_keys(section, parser.items(section))))
+            for parsers in configuration._parsers.values()
+            for name, parser in parsers
+            for section in parser.sections()
+        ]
+    return items, _command(pip)
 
 
 def _command(pip: str) -> str | None:
@@ -69,30 +71,3 @@ def _command(pip: str) -> str | None:
 
 def _refuse(message: str) -> None:
     raise ValueError(message)
-
-
-def configured_by_file(pip: str) -> list[tuple[str, Any]]:
-    """Return the items of pip's configuration, file by file also where pip merges the files."""
-    configuration = _configuration(pip)
-    merged = list(configuration.items())
-    try:
-        files = [
-            (name, dict(configuration._normalized_keys(section, parser.items(section))))
-            for parsers in configuration._parsers.values()
-            for name, parser in parsers
-            for section in parser.sections()
-        ]
-    except Exception as why:
-        logger.debug("pip-retry-patch cannot tell pip's configuration files apart: %r", why)
-        return merged
-    if any(isinstance(value, dict) for _, value in merged):
-        return merged
-    return [*files, *(item for item in merged if item[0].startswith(":env:."))]
-
-
-def _configuration(pip: str) -> Any:
-    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
-        isolated="--isolated" in sys.argv[1:]
-    )
-    configuration.load()
-    return configuration

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact
-from pip_retry_patch.hooks.configuration import read_settings
+from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.mismatch import check
 from pip_retry_patch.store.kept import Place, Store, key_of
 from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
@@ -199,7 +199,7 @@ def directory(found: settings.Settings, cache: str | None) -> str | None:
 def install_purge(commands: Any) -> None:
     """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
     pip = commands.__name__[: -len("._internal.commands.cache")]
-    found = read_settings(pip)
+    found = settings.read(*configured(pip))
     if not found.enabled:
         return
 

@@ -10,11 +10,12 @@ import atexit
 import functools
 import os
 import shutil
-import sys
 import tempfile
-from importlib.machinery import PathFinder
+from pathlib import Path
 
-from pip_retry_patch.hooks.configuration import read_settings
+from pip_retry_patch import settings
+from pip_retry_patch.hooks.configuration import configured
+from pip_retry_patch.wrapping import spec_of_wrapt
 
 # In the other Python only the two packages can be imported from here, if it has none itself, and
 # nothing here counts as installed there. The other Python may be any, even one that is too old for
@@ -56,14 +57,10 @@ def runner(pip: str, runnable: str) -> str:
     :param pip: the package whose pip asks; where its settings switch us off, it is left alone.
     :raises Exception: there is no place for the file, or wrapt is missing.
     """
-    if not read_settings(pip).enabled:
+    if not settings.read(*configured(pip)).enabled:
         return runnable
-    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    wrapt = PathFinder.find_spec("wrapt", [*sys.path, ours])
-    if wrapt is None or not wrapt.origin:
-        raise ImportError("wrapt is missing")
-    home = os.path.dirname(os.path.dirname(os.path.abspath(wrapt.origin)))
-    homes = {"pip_retry_patch": ours, "wrapt": home}
+    ours, wrapt = Path(os.path.abspath(__file__)), Path(os.path.abspath(spec_of_wrapt().origin))
+    homes = {"pip_retry_patch": str(ours.parents[2]), "wrapt": str(wrapt.parents[1])}
     directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = os.path.join(directory, "__pip-runner__.py")

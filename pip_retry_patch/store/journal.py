@@ -32,9 +32,7 @@ class Journal:
     ) -> None:
         folder, name = os.path.split(path)
         self._path = os.path.join(os.path.realpath(folder), name)
-        self._pip = pip
-        self._complain = complain
-        self._largest = largest
+        self._pip, self._complain, self._largest = pip, complain, largest
         self._run = f"{os.getpid():x}-{time.time_ns():x}"
         self._patience = 1.0  # seconds to wait for others; none, once that was in vain
         self._failed = False
@@ -48,17 +46,11 @@ class Journal:
             interrupted, or what became of it. `seconds`: how long it took. `again`: bytes that
             were fetched twice.
         """
-        line = {
-            "v": VERSION,
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "run": self._run,
-            "pip": self._pip,
-            "file": name,
-            "host": host,
-            "kind": event,
-            **{"offset": 0, "total": None, "outcome": "", "again": 0, **facts},
-            "seconds": round(facts.get("seconds", 0.0), 1),
-        }
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"v": VERSION, "time": moment, "run": self._run, "pip": self._pip}
+        line.update(file=name, host=host, kind=event)
+        line.update({"offset": 0, "total": None, "outcome": "", "again": 0, **facts})
+        line["seconds"] = round(facts.get("seconds", 0.0), 1)
         try:
             self._append((json.dumps(line) + "\n").encode("ascii"))
         except Exception as why:
@@ -70,14 +62,11 @@ class Journal:
         writer.check_directory(os.path.dirname(self._path))
         with writer.locked(self._path, self._patience) as held:
             if held:
+                writer.check(self._path)
                 # Windows renames no file that somebody reads: then it grows until the next line.
                 with contextlib.suppress(OSError):
-                    self._rotate()
+                    if os.path.getsize(self._path) > self._largest:
+                        os.replace(self._path, f"{self._path}.1")
             else:
                 self._patience = 0.0
             writer.append(self._path, line)
-
-    def _rotate(self) -> None:
-        writer.check(self._path)
-        if os.path.getsize(self._path) > self._largest:
-            os.replace(self._path, f"{self._path}.1")

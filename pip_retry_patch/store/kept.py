@@ -66,7 +66,7 @@ def key_of(hashes: Mapping[str, Sequence[str]]) -> str | None:
     return None
 
 
-def _lock(handle: int) -> Any:
+def lock(handle: int) -> Any:
     """Lock an open file until it is closed.
 
     Raises OSError where it is locked or cannot be, ImportError where the platform has no locks.
@@ -123,7 +123,7 @@ class _Folder:
         try:
             self.handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | SAFE, 0o600)
             _held.add(self.lock)
-            _lock(self.handle)
+            lock(self.handle)
             if not _is_mine(os.fstat(self.handle), stat.S_ISREG):
                 raise OSError(errno.ENOENT, "the lock file was removed, or is not ours")
             if new:

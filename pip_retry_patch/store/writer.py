@@ -8,26 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import os
 import stat
 import time
-from typing import Any, Iterator
+from typing import IO, Any, Iterator
 
+from pip_retry_patch.store.kept import SAFE, lock
 
-def _import(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None  # each is on some systems only
-
-
-_fcntl, _msvcrt = _import("fcntl"), _import("msvcrt")
-_HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # by another process
-_PAUSE = 0.01  # seconds
-
-# O_NONBLOCK: a pipe that nobody reads must not make pip wait.
-_SAFELY = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "BINARY"))
+_PAUSE = 0.01  # seconds between two tries to lock a file
 
 
 def check(path: str) -> None:
@@ -54,69 +42,54 @@ def _check_owner(path: str, status: os.stat_result) -> None:
         raise OSError(errno.EPERM, "it belongs to another user", path)
 
 
-def replace(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
     """Give a file this text, all at once. Raises OSError."""
     check(path)
     temporary = f"{path}.{os.urandom(8).hex()}"  # a name that `site` does not read
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
         os.replace(temporary, path)
-    except (OSError, ValueError):
-        os.unlink(temporary)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # it is still there only if something failed
 
 
 def append(path: str, data: bytes) -> None:
     """Add to a file. Raises OSError."""
     check(path)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _SAFELY, 0o666)
-    try:
-        os.write(handle, data)
-    finally:
-        os.close(handle)
+    with _append_to(path) as file:
+        file.write(data)
 
 
-def lock(path: str, wait: float = 0.0) -> int | None:
-    """Lock a file, which is made if it is missing, for this process; return what `unlock` takes.
-
-    :param wait: seconds to wait for another process that holds it.
-    :return: None if it cannot be had.
-    """
-    end = time.monotonic() + wait
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o666)
-    except OSError:
-        return None
-    while _fcntl or _msvcrt:
-        try:
-            if _fcntl:
-                _fcntl.flock(handle, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
-            else:
-                _msvcrt.locking(handle, _msvcrt.LK_NBLCK, 1)
-            return handle
-        except OSError as error:
-            if error.errno not in _HELD or time.monotonic() >= end:
-                break
-        time.sleep(_PAUSE)
-    os.close(handle)
-    return None
-
-
-def unlock(handle: int) -> None:
-    """Give back what `lock` returned. The end of a process does it, too."""
-    if not _fcntl:
-        _msvcrt.locking(handle, _msvcrt.LK_UNLCK, 1)  # else Windows takes its time
-    os.close(handle)
+def _append_to(path: str) -> IO[Any]:
+    """Open a file, and follow no link that was planted since it was checked."""
+    return open(path, "ab", 0, opener=lambda path, flags: os.open(path, flags | SAFE, 0o666))
 
 
 @contextlib.contextmanager
 def locked(path: str, wait: float = 1.0) -> Iterator[bool]:
-    """Hold the lock file beside a file, if it can be had; what is yielded says whether."""
-    handle = lock(f"{path}.lock", wait)
-    try:
-        yield handle is not None
-    finally:
-        if handle is not None:
-            unlock(handle)
+    """Hold the lock file beside a file, if it can be had; what is yielded says whether.
+
+    The system gives the lock back when this process ends.
+
+    :param wait: seconds to wait for another process that holds it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(_append_to(f"{path}.lock"))
+            held = _is_locked(file.fileno(), time.monotonic() + wait)
+        except (OSError, ImportError):
+            held = False  # nothing can be locked here
+        yield held
+
+
+def _is_locked(handle: int, end: float) -> bool:
+    while True:
+        try:
+            lock(handle)
+            return True
+        except (BlockingIOError, PermissionError):  # another process holds it
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PAUSE)

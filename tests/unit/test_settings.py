@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.settings import Settings, index_of_mirrors, origins, read, table
+from pip_retry_patch.settings import Settings, index_of_mirrors, read, table
 
 
 def same(found: Settings, **wanted: object) -> bool:
@@ -95,7 +95,7 @@ def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
     there = read([(key, f"{tmp_path}/a/../b/"), size])
     wanted = {"partials_dir": str(tmp_path / "b"), "partials_size": 1_500_000_000}
     assert same(there, partials=True, **wanted)
-    assert table(there, {})["retry-patch-partials"]["value"] == str(tmp_path / "b")
+    assert table(there, [])["retry-patch-partials"]["value"] == str(tmp_path / "b")
     assert same(read([(key, "off")]), partials=False)
     assert same(read([(key, "on")]), partials=True)
 
@@ -171,7 +171,7 @@ def test_what_is_no_mirror_is_said_once_for_each_and_shows_no_secret() -> None:
 def test_mirrors_are_for_the_index_that_is_set_beside_them(
     items: dict[str, str], index: str | None
 ) -> None:
-    assert index_of_mirrors(items.items()) == index
+    assert index_of_mirrors(list(items.items())) == index
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,11 @@ def test_the_table_shows_mirrors_without_credentials() -> None:
         [("global.retry-patch-mirrors", "https://me:SECRET@m.example/simple https://n.example")]
     )
     assert found.mirrors[0].startswith("https://me:SECRET@")
-    shown = table(found, {})["retry-patch-mirrors"]["value"]
+    shown = table(found, [])["retry-patch-mirrors"]["value"]
     assert list(shown) == ["https://m.example/simple", "https://n.example"]
+
+
+NAMES = [f"retry-patch-{name}" for name in ("patience", "attempts", "partials", "log")]
 
 
 def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None:
@@ -209,18 +212,16 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
         (":env:.retry-patch-partials", "/x"),
         (":env:.retry-patch-log", ""),
     ]
-    assert origins(merged, "install") == {
+    shown = table(read(merged, "install"), merged, "install")
+    assert {key: entry["origin"] for key, entry in shown.items() if key in NAMES} == {
         "retry-patch-patience": "[install] in pip's configuration",
         "retry-patch-attempts": "[global] in pip's configuration",
         "retry-patch-partials": "PIP_RETRY_PATCH_PARTIALS",
+        "retry-patch-log": "default",
     }
     newer = [("/etc/pip.conf", dict(merged[:1])), (":env:", dict(merged[3:4]))]
-    found = origins(newer)
-    assert found == {
-        "retry-patch-patience": "[global] in /etc/pip.conf",
-        "retry-patch-partials": "PIP_RETRY_PATCH_PARTIALS",
-    }
-    shown = table(Settings(patience=10.0), found)
+    shown = table(Settings(patience=10.0), newer)
     assert shown["retry-patch-patience"] == {"value": 10.0, "origin": "[global] in /etc/pip.conf"}
+    assert shown["retry-patch-partials"]["origin"] == "PIP_RETRY_PATCH_PARTIALS"
     assert shown["retry-patch"] == {"value": True, "origin": "default"}
     assert set(shown) >= {f"retry-patch-{name}" for name in ("log", "stale", "partials-size")}

@@ -51,8 +51,17 @@ def test_an_environments_python_is_found_in_each_layout(place: str, tmp_path: Pa
     python.parent.mkdir()
     python.touch()
     assert environment.python_of(tmp_path, WINDOWS) == python
-    with pytest.raises(environment.UnableError, match="no virtual environment: there is no"):
-        links.site_packages(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("file", "words"), [(environment.PYTHONS[0], "is a Python itself"), ("x", "is no virtual env")]
+)
+def test_what_is_no_environment_is_told(file: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    (tmp_path / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
+    with pytest.raises(environment.UnableError, match=words):
+        links.packages_of(tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["Lib", "lib/python3.12"])
@@ -62,15 +71,17 @@ def test_a_link_is_taken_back_in_each_layout(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     packages = tmp_path / layout / "site-packages"
     packages.mkdir(parents=True)
+    (tmp_path / "pyvenv.cfg").touch()
     made = links.write(packages)
     assert made.exists() and links.unlink([tmp_path], False) == 0
     assert not made.exists()
 
 
 def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
+    end = Path("pip-retry-patch", "links")
     windows = {"LOCALAPPDATA": r"C:\Users\me\AppData\Local"}
-    assert links.state_home(windows, windows=True) == Path(windows["LOCALAPPDATA"])
-    assert links.state_home(windows, windows=False) == Path.home() / ".local" / "state"
+    assert links.record_of(windows, windows=True) == Path(windows["LOCALAPPDATA"]) / end
+    assert links.record_of(windows, windows=False) == Path.home() / ".local" / "state" / end
     chosen = {"XDG_STATE_HOME": "/state", **windows}
-    assert links.state_home(chosen, windows=True) == Path("/state")
-    assert links.state_home({}, windows=True) == Path.home() / ".local" / "state"
+    assert links.record_of(chosen, windows=True) == Path("/state") / end
+    assert links.record_of({}, windows=True) == Path.home() / ".local" / "state" / end

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 import pip_retry_patch
-from pip_retry_patch.commands import environment, links
+from pip_retry_patch.commands import links
 from pip_retry_patch.store import writer
 
 # What is written down
@@ -106,32 +104,31 @@ def test_root_writes_nothing_into_the_home_of_another(
 # Environments that are linked from birth
 
 
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A new environment."""
+    packages = tmp_path / "env" / "lib" / "python3.12" / "site-packages"
+    packages.mkdir(parents=True)
+    (tmp_path / "env" / "pyvenv.cfg").touch()
+    return packages
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_an_environment_is_linked_before_pip_runs_in_it(
-    named: bool, state: Path, tmp_path: Path
+    named: bool, state: Path, tmp_path: Path, made: Path
 ) -> None:
-    packages: list[Path] = []
-
-    class EnvBuilder:
-        def setup_python(self, context: Any) -> str:
-            places = {"base": context.env_dir, "platbase": context.env_dir}
-            scheme = "venv" if "venv" in sysconfig.get_scheme_names() else None
-            found = sysconfig.get_path("purelib", scheme or sysconfig.get_default_scheme(), places)
-            packages.append(Path(found))
-            packages[0].mkdir(parents=True)
-            return "made"
-
-    module = SimpleNamespace(EnvBuilder=EnvBuilder)
+    setup_python = {"setup_python": lambda self, context: "made"}
+    module = SimpleNamespace(EnvBuilder=type("EnvBuilder", (), setup_python))
     links.watch_venv(module)
     context = SimpleNamespace(env_dir=str(tmp_path / "env"))
     setup: Any = module.EnvBuilder().setup_python
     assert (setup(context=context) if named else setup(context)) == "made"
-    assert links.recorded() == [packages[0] / links.NAME]
+    assert links.recorded() == [made / links.NAME]
 
 
-def test_what_virtualenv_makes_is_linked_as_well(state: Path, tmp_path: Path) -> None:
+def test_what_virtualenv_makes_is_linked_as_well(state: Path, tmp_path: Path, made: Path) -> None:
     class Session:
-        creator = SimpleNamespace(purelib=tmp_path)
+        creator = SimpleNamespace(dest=tmp_path / "env")
 
         def run(self) -> int:
             return 5
@@ -139,7 +136,7 @@ def test_what_virtualenv_makes_is_linked_as_well(state: Path, tmp_path: Path) ->
     module = SimpleNamespace(Session=Session)
     links.watch_virtualenv(module)
     assert module.Session().run() == 5
-    assert links.recorded() == [tmp_path / links.NAME]
+    assert links.recorded() == [made / links.NAME]
 
 
 def test_an_environment_that_cannot_be_linked_is_made_all_the_same(state: Path) -> None:
@@ -147,19 +144,3 @@ def test_an_environment_that_cannot_be_linked_is_made_all_the_same(state: Path) 
     module = SimpleNamespace(EnvBuilder=type("EnvBuilder", (), setup))
     links.watch_venv(module)
     assert module.EnvBuilder().setup_python(SimpleNamespace(env_dir="/missing")) == "/missing"
-
-
-def test_an_environments_own_python_says_where_its_packages_are(tmp_path: Path) -> None:
-    def answering(*answer: Any) -> Path:
-        python = tmp_path / "bin" / "python"
-        python.parent.mkdir(exist_ok=True)
-        python.write_text(f"#!/bin/sh\n[ \"$1 $2\" = '-I -c' ] && echo '{json.dumps(answer)}'\n")
-        python.chmod(0o755)
-        return tmp_path
-
-    assert links.site_packages(answering("/env", "/usr", "/env/lib")) == Path("/env/lib")
-    with pytest.raises(environment.UnableError, match="a Python itself, no virtual environment"):
-        links.site_packages(answering("/usr", "/usr", "/usr/lib"))
-    (tmp_path / "bin" / "python").write_text("")
-    with pytest.raises(environment.UnableError, match=r"does not start well|cannot be run"):
-        links.site_packages(tmp_path)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pip_retry_patch.hooks import configuration
-from pip_retry_patch.settings import Settings
+from pip_retry_patch.settings import Settings, read, table
 
 
 @pytest.fixture
@@ -35,16 +35,16 @@ def test_pips_files_and_environment_are_read_for_the_command(
         "[download]\nretry-patch-patience = 20\n[install]\nretry-patch-patience = 30\n"
     )
     monkeypatch.setenv("PIP_RETRY_PATCH_STALE", "on")
-    found, wanted = configuration.read_settings("pip"), Settings(patience=20.0, attempts=1)
+    found, wanted = read(*configuration.configured("pip")), Settings(patience=20.0, attempts=1)
     assert vars(found) == {**vars(wanted), "stale": True, "complaints": ()}
-    origins = configuration.origins_of_settings("pip")
-    assert origins["retry-patch-stale"] == "PIP_RETRY_PATCH_STALE"
-    assert origins["retry-patch-patience"].startswith("[download] in ")
-    assert origins["retry-patch-attempts"].startswith("[global] in ")
+    shown = table(found, *configuration.configured("pip"))
+    assert shown["retry-patch-stale"]["origin"] == "PIP_RETRY_PATCH_STALE"
+    assert shown["retry-patch-patience"]["origin"].startswith("[download] in ")
+    assert shown["retry-patch-attempts"]["origin"].startswith("[global] in ")
     assert configuration.configured("pip")[1] == "download"
     monkeypatch.setattr(sys, "argv", ["pip", "--version", "demo"])
     assert configuration.configured("pip")[1] is None
-    assert configuration.read_settings("pip").patience == 10.0
+    assert read(*configuration.configured("pip")).patience == 10.0
     monkeypatch.setattr(sys, "argv", ["download"])
     assert configuration.configured("pip")[1] is None, "the first word is pip's own name"
 
@@ -84,9 +84,9 @@ def test_isolated_means_without_the_environment(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_RETRY_PATCH_ATTEMPTS", "3")
-    assert configuration.read_settings("pip").attempts == 3
+    assert read(*configuration.configured("pip")).attempts == 3
     monkeypatch.setattr(sys, "argv", ["pip", "--isolated", "download"])
-    assert configuration.read_settings("pip").attempts == 8
+    assert read(*configuration.configured("pip")).attempts == 8
 
 
 def test_mirrors_are_of_the_index_in_the_file_or_of_pips_own(file: Path) -> None:
@@ -110,6 +110,9 @@ class Merged:
 
     def __init__(self, parsers: Any) -> None:
         self._parsers = parsers
+
+    def load(self) -> None:
+        pass
 
     def items(self) -> Any:
         return {"global.a": "2", ":env:.b": "3"}.items()
@@ -135,22 +138,20 @@ class Parser:
 def test_files_are_told_apart_also_where_pip_merges_them(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_parsers(parsers: Any) -> Any:
-        monkeypatch.setattr(configuration, "_configuration", lambda pip: Merged(parsers))
-        return configuration.configured_by_file("pip")
-
     parsers = {"user": [("/one", Parser(A="1"))], "env-var": [("/two", Parser(A="2"))]}
-    assert with_parsers(parsers) == [
+    module: Any = importlib.import_module("pip._internal.configuration")
+    monkeypatch.setattr(module, "Configuration", lambda isolated: Merged(parsers))
+    assert configuration.configured("pip", by_file=True)[0] == [
         ("/one", {"global.a": "1"}),
         ("/two", {"global.a": "2"}),
         (":env:.b", "3"),
     ]
-    assert with_parsers(None) == [("global.a", "2"), (":env:.b", "3")]
+    assert configuration.configured("pip")[0] == [("global.a", "2"), (":env:.b", "3")]
 
 
 def test_a_newer_pip_tells_them_apart_itself(file: Path) -> None:
     file.write_text("[global]\nretry-patch-attempts = 1\n")
-    found = configuration.configured_by_file("pip")
+    found, _ = configuration.configured("pip", by_file=True)
     assert [value for name, value in found if name == str(file)] == [
         {"global.retry-patch-attempts": "1"}
     ]

@@ -441,7 +441,7 @@ def test_two_places_of_one_artifact_at_once(path: Path) -> None:
 
 def test_a_process_never_opens_its_own_locks_again(path: Path) -> None:
     """On NFS it could lock them a second time, and would lose both locks."""
-    with mock.patch.object(kept, "_lock"):
+    with mock.patch.object(kept, "lock"):
         first, second = place_of(path), place_of(path)
         write(first, 2 * SMALLEST)
         assert place_of(path).kept is None
@@ -516,7 +516,7 @@ def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(path: Path) -> Non
         for name in names(path):
             os.unlink(path / name)
 
-    with mock.patch.object(kept, "_lock", removed):
+    with mock.patch.object(kept, "lock", removed):
         assert Store(str(path), LIMIT).place(KEY) is None
     assert names(path) == []
 
@@ -614,7 +614,7 @@ def test_a_read_only_store_is_not_used(path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_left_as_it_was(path: Path, number: int) -> None:
-    with mock.patch.object(kept, "_lock", side_effect=OSError(number, "no locks")):
+    with mock.patch.object(kept, "lock", side_effect=OSError(number, "no locks")):
         assert_is_off(Store(str(path), LIMIT))
         assert not path.exists()
         folder = left(path, 2 * SMALLEST)

@@ -8,8 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -29,7 +27,7 @@ def test_only_a_plain_file_is_written(what: str, tmp_path: Path) -> None:
     else:
         path.mkdir()
     with pytest.raises(OSError, match="not a plain file"):
-        writer.replace(str(path), "x")
+        writer.write(str(path), "x")
     with pytest.raises(OSError, match="not a plain file"):
         writer.append(str(path), b"x")
     assert victim.read_text() == "precious" and sorted(tmp_path.iterdir()) == [path, victim]
@@ -51,11 +49,11 @@ def test_root_writes_no_file_of_another_user(
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "path"
-    writer.replace(str(path), "one\n")
+    writer.write(str(path), "one\n")
     assert path.read_bytes() == b"one\n"
     assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
     with pytest.raises(ValueError, match="surrogates"):
-        writer.replace(str(path), "\udcff")
+        writer.write(str(path), "\udcff")
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"one\n"]
 
 
@@ -66,48 +64,36 @@ def _umask() -> int:
 
 
 def test_a_lock_is_held_by_one_until_it_ends(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
+    path = str(tmp_path / "path")
     code = "import sys; sys.path.insert(0, sys.argv[1]); from pip_retry_patch.store import writer\n"
-    code += "print(writer.lock(sys.argv[2]), flush=True); sys.stdin.readline()"
+    code += "with writer.locked(sys.argv[2]) as held: print(held, flush=True); sys.stdin.readline()"
     command = [sys.executable, "-c", code, str(Path(writer.__file__).parents[2]), path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None and other.stdout.readline() != b"None\n"
-        began = time.monotonic()
-        assert writer.lock(path) is None and writer.lock(path, 0.2) is None
-        assert 0.2 <= time.monotonic() - began < 5
+        assert other.stdout is not None and other.stdout.readline() == b"True\n"
+        for wait in (0.0, 0.2):
+            began = time.monotonic()
+            with writer.locked(path, wait) as held:
+                assert not held and wait <= time.monotonic() - began < 5
         other.kill()
-    held = writer.lock(path, 1.0)
-    assert held is not None and writer.lock(path) is None
-    writer.unlock(held)
-    again = writer.lock(path)
-    assert again is not None
-    writer.unlock(again)
-
-
-def test_where_nothing_can_be_locked_nobody_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    path = str(tmp_path / "lock")
-    assert writer.lock(str(tmp_path / "missing" / "lock"), 1.0) is None
-    without: Any = SimpleNamespace(flock=refused, LOCK_EX=1, LOCK_NB=2)
-    began = time.monotonic()
-    for system in (without, None):
-        monkeypatch.setattr(writer, "_fcntl", system)
-        monkeypatch.setattr(writer, "_msvcrt", None)
-        assert writer.lock(path, 5.0) is None
-        with writer.locked(path, 5.0) as held:
-            assert not held
-    assert time.monotonic() - began < 2
-
-
-def test_windows_locks_the_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-    system = SimpleNamespace(LK_NBLCK=2, LK_UNLCK=0, locking=lambda _, *how: asked.append(how))
-    monkeypatch.setattr(writer, "_fcntl", None)
-    monkeypatch.setattr(writer, "_msvcrt", system)
-    with writer.locked(str(tmp_path / "path")) as held:
+    with writer.locked(path) as held:
         assert held
-    assert asked == [(2, 1), (0, 1)]
+        with writer.locked(path, 0.0) as twice:
+            assert not twice
+    with writer.locked(path, 0.0) as held:
+        assert held
+
+
+@pytest.mark.parametrize("why", [OSError(errno.ENOLCK, "No locks available"), ImportError()])
+def test_where_nothing_can_be_locked_nobody_waits(
+    why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(handle: int) -> None:
+        raise why
+
+    began = time.monotonic()
+    with writer.locked(str(tmp_path / "missing" / "path"), 5.0) as held:
+        assert not held
+    monkeypatch.setattr(writer, "lock", refused)
+    with writer.locked(str(tmp_path / "path"), 5.0) as held:
+        assert not held
+    assert time.monotonic() - began < 2
