@@ -204,12 +204,12 @@ class Body:
 
     def _continue(self, why: Exception | None) -> None:
         """Get an answer that continues at the offset, or raise what ends the download."""
-        if self._reader is not None:
-            self._reader.drop()
-            self._reader = None
-        if not self.hashed and self._first is not None:
-            self._first.cache_nothing()
+        reader, self._reader = self._reader, None
         try:
+            if reader is not None:
+                reader.drop()
+            if not self.hashed and self._first is not None:
+                self._first.cache_nothing()
             outcome, answer = self._exchange.obtain(self, why)
         except Exception as error:
             self._error = error
