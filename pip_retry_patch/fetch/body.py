@@ -168,8 +168,11 @@ class Body:
             while self._held_size - len(self._held[0]) >= HELD:
                 self._held_size -= len(self._held.popleft())
         elif self._superseded is not None and self.offset > (self.continued or 0) + HELD:
-            self._superseded()
-            self._superseded = None
+            superseded, self._superseded = self._superseded, None
+            try:
+                superseded()
+            except Exception as error:
+                note_failure("removing what was kept", error)
         if self.offset == self._wanted_stop() == self.stop:
             self._end()
 
