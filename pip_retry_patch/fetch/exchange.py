@@ -14,10 +14,10 @@ from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import (
-    BUSY_STATUSES,
     Answer,
     Question,
     Verdict,
+    is_busy,
     is_web_page,
     judge,
     question_for,
@@ -159,7 +159,8 @@ class Exchange:
             if self._withheld or (self._verdict and self._attempts.is_last):
                 return Question()
         conditional = host not in self._hosts.ignores_if_range
-        return question_for(body.known, body.offset, body.last, self.job.hashed, conditional)
+        asked = body.start, body.offset, body.last
+        return question_for(body.known, *asked, self.job.hashed, conditional)
 
     def _ask(self, source: Source, question: Question) -> Outcome:
         outcome = Outcome(source.url)
@@ -244,7 +245,7 @@ class Exchange:
         job, status, response = self.job, outcome.status, outcome.response
         self._trouble = wording.busy(status, retry_after(response.headers))
         others = status >= 400 and len(self._all_sources()) > 1
-        if status in BUSY_STATUSES or (others and status >= 500):
+        if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
         if source.mirror and status != 200:
             return Verdict.REFUSED

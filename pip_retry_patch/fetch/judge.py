@@ -24,6 +24,12 @@ _STRONG_TAG = r'"[\x21\x23-\x7e\x80-\xff]*"'
 BUSY_STATUSES = frozenset([408, 421, 425, 429, 500, 502, 503, 504, *range(520, 531)])
 REDIRECTS = (301, 302, 303, 307, 308)
 
+
+def is_busy(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer asks for time; 413 does with Retry-After (section 15.5.14)."""
+    return status in BUSY_STATUSES or (status == 413 and "retry-after" in headers)
+
+
 # Where no hash covers a body, a part is asked for from so many bytes before the offset, and they
 # are compared with those that pip has: two files of one second may share a validator. Without a
 # strong validator more of them must be the same.
@@ -190,7 +196,7 @@ def judge(
         this answer, never by what an earlier one announced.
     """
     ranged = question.first is not None
-    if status in BUSY_STATUSES and not (ranged and status == 500):
+    if is_busy(status, headers) and not (ranged and status == 500):
         return Answer(Verdict.BUSY)
     if status == 206:
         return _judge_part(known, offset, question, headers, length, hashed)
@@ -268,19 +274,25 @@ def _judge_whole(
 
 
 def question_for(
-    known: Representation, offset: int, last: int | None, hashed: bool, conditional: bool
+    known: Representation,
+    start: int,
+    offset: int,
+    last: int | None,
+    hashed: bool,
+    conditional: bool,
 ) -> Question:
     """Return how to ask for the bytes from `offset` on; a Question for all if that is no use.
 
+    :param start: the first byte that was ever asked for: there is nothing to compare before it.
     :param conditional: a server takes If-Range.
     """
     if hashed:
         return Question(offset, last)
     if known.validator:
-        first = max(offset - OVERLAP, 0)
+        first = max(offset - OVERLAP, start)
         return Question(first, last, known.validator if conditional else "")
     if known.total is not None:
-        return Question(max(offset - LONG_OVERLAP, 0), last)
+        return Question(max(offset - LONG_OVERLAP, start), last)
     return Question()
 
 

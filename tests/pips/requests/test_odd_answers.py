@@ -116,7 +116,7 @@ PARTS = [
     Case("page-always", {"page": [part(0, 99, PAGE)]}, ONLY_A_PART),
     Case("page-elsewhere-once", {"page": [part(9, 99, PAGE), reply(200, PAGE)]}),
     Case("page-elsewhere-always", {"page": [part(9, 99, PAGE)]}, OTHER_PART),
-    Case("page-bare", {"page": [reply(206, PAGE[:100])]}, "and names no file", end=NO_MATCH),
+    Case("page-bare", {"page": [reply(206, PAGE[:100])]}, "came without its end", end=NO_MATCH),
     Case("file-in-parts", {"file": [starting(9000, WHEEL)]}),
     Case("file-always", {"file": [part(0, 99, WHEEL)]}, ONLY_A_PART),
     Case("file-elsewhere-once", {"file": [part(9, 99, WHEEL), reply(200, WHEEL)]}),

@@ -186,28 +186,28 @@ def test_a_part_that_nobody_asked_for_is_told_from_all(
 
 def test_with_a_hash_the_rest_is_asked_for_from_the_offset_without_a_condition() -> None:
     for etag in (STRONG, WEAK, None):
-        question = question_for(known(etag), OFFSET, None, True, True)
+        question = question_for(known(etag), 0, OFFSET, None, True, True)
         assert question.fields() == {"Range": "bytes=400-"}
-    assert question_for(known(), OFFSET, 499, True, True).fields() == {"Range": "bytes=400-499"}
+    assert question_for(known(), 0, OFFSET, 499, True, True).fields() == {"Range": "bytes=400-499"}
 
 
 def test_without_a_hash_an_overlap_is_asked_for_with_a_condition() -> None:
     offset = 10 * LONG_OVERLAP
     first = f"bytes={offset - OVERLAP}-"
-    assert question_for(known(), offset, None, False, True).fields() == {
+    assert question_for(known(), 0, offset, None, False, True).fields() == {
         "Range": first,
         "If-Range": STRONG,
     }
-    assert question_for(known(), offset, None, False, False).fields() == {"Range": first}
-    assert question_for(known(), 10, None, False, False).fields() == {"Range": "bytes=0-"}
+    assert question_for(known(), 0, offset, None, False, False).fields() == {"Range": first}
+    assert question_for(known(), 0, 10, None, False, False).fields() == {"Range": "bytes=0-"}
 
 
 def test_without_a_strong_validator_the_overlap_is_longer_and_the_total_must_be_known() -> None:
     offset = 10 * LONG_OVERLAP
     for etag in (WEAK, None):
-        question = question_for(known(etag), offset, None, False, True)
+        question = question_for(known(etag), 0, offset, None, False, True)
         assert question.fields() == {"Range": f"bytes={offset - LONG_OVERLAP}-"}
-        assert question_for(known(etag, None), offset, None, False, True).fields() == {}
+        assert question_for(known(etag, None), 0, offset, None, False, True).fields() == {}
 
 
 # 206
