@@ -149,7 +149,10 @@ def test_any_function_of_ours_may_raise(half: int, pip: str, python: str, broken
                     continue
                 with broken.changed({path: raising(source, function)}):
                     where = f"{broken.name_of(path)}: {name}"
-                    broken.assert_clean_download(forked)
+                    try:
+                        broken.assert_clean_download(forked)
+                    except AssertionError as error:
+                        raise AssertionError(where) from error
                     if broken.name_of(path) not in UNKEPT:
                         cache = environment.fresh_dir() / "cache"
                         shutil.copytree(template, cache)
