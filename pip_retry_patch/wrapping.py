@@ -153,6 +153,9 @@ def import_function_wrapper() -> Any:
         os.environ["WRAPT_DISABLE_EXTENSIONS"] = "1"
     try:
         return _module_of_wrappers().FunctionWrapper
+    except (AttributeError, ModuleNotFoundError) as error:
+        # Not what a pip raises that lacks what is to be wrapped.
+        raise ImportError(f"wrapt does not work: {error}") from None
     finally:
         if switched:
             del os.environ["WRAPT_DISABLE_EXTENSIONS"]

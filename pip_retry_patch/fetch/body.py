@@ -168,8 +168,11 @@ class Body:
             while self._held_size - len(self._held[0]) >= HELD:
                 self._held_size -= len(self._held.popleft())
         elif self._superseded is not None and self.offset > (self.continued or 0) + HELD:
-            self._superseded()
-            self._superseded = None
+            superseded, self._superseded = self._superseded, None
+            try:
+                superseded()
+            except Exception as error:
+                note_failure("removing what was kept", error)
         if self.offset == self._wanted_stop() == self.stop:
             self._end()
 
@@ -204,12 +207,12 @@ class Body:
 
     def _continue(self, why: Exception | None) -> None:
         """Get an answer that continues at the offset, or raise what ends the download."""
-        if self._reader is not None:
-            self._reader.drop()
-            self._reader = None
-        if not self.hashed and self._first is not None:
-            self._first.cache_nothing()
+        reader, self._reader = self._reader, None
         try:
+            if reader is not None:
+                reader.drop()
+            if not self.hashed and self._first is not None:
+                self._first.cache_nothing()
             outcome, answer = self._exchange.obtain(self, why)
         except Exception as error:
             self._error = error

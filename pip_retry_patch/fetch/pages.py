@@ -152,7 +152,8 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     if coding:
         return wording.failure("odd coding", coding=coding, **about)
     start = response.content[:4096]
-    if status == 200 and kind == "other" and is_web_page("", start):
+    is_other = kind == "other" and not names_files(response.content)
+    if status == 200 and is_other and is_web_page("", start):
         title = wording.titled(title_of(start))
         return wording.failure("web page for file", why=wording.WEB_PAGE, title=title, **about)
     return None

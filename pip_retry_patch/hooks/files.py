@@ -127,7 +127,10 @@ class FileHooks:
         if artifact is None:
             return wrapped(*args, **kwargs)
         checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce, note_failure)
-        artifact.finish()
+        try:
+            artifact.finish()
+        except Exception as error:
+            note_failure("removing what was kept", error)
         return checked
 
     # The store.

@@ -103,7 +103,7 @@ EDITS = [
     ),
     Edit(
         "tee-hides-its-source-elsewhere",
-        [("_vendor/cachecontrol/filewrapper.py", r"\b__fp\b", "__source")],
+        [("_vendor/cachecontrol/filewrapper.py", r"__fp\b", "__source")],
         heals=True,
     ),
     Edit(

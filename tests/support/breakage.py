@@ -122,7 +122,8 @@ class Breakage:
         """A download that nothing interrupts is what it is without us."""
         got = self._get(pip or self.environment.run, self.environment, ())
         assert got.right, got.run.output
-        assert (got.run.returncode, got.said) == (0, self.plain.clean.said)
+        said = self.plain.clean.said
+        assert (got.run.returncode, got.said) == (0, said), got.run.output
         assert got.asked == self.plain.clean.asked == ["page", "artifact"]
 
     def assert_cut_ends_no_worse(self, pip: Callable[..., Outcome] | None = None) -> None:

@@ -239,6 +239,20 @@ def test_a_wrapt_that_is_loaded_already_is_used() -> None:
     assert run(first="import wrapt")[1] == "4 4"
 
 
+@pytest.mark.parametrize("error", [AttributeError("x"), ModuleNotFoundError("x")])
+def test_a_wrapt_that_does_not_work_is_no_pip_without_a_function(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Any:
+        raise error
+
+    monkeypatch.setattr(wrapping, "_module_of_wrappers", broken)
+    monkeypatch.setattr(sys, "modules", {k: v for k, v in sys.modules.items() if k != "wrapt"})
+    with pytest.raises(ImportError) as end:
+        wrapping.import_function_wrapper()
+    assert type(end.value) is ImportError and "wrapt" not in sys.modules
+
+
 def test_wrapt_is_found_beside_this_package_too_and_the_path_stays_as_it_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -164,6 +164,8 @@ def test_an_answer_that_pip_would_take_for_something_else_is_told(
 def test_a_web_page_is_no_requirements_file() -> None:
     assert words("other", True, URL, page(PAGE)).startswith("A web page came in place of the file")
     assert not words("other", True, URL, page(b"demo==1.0\n"))
+    # It may be a page of an index, of which we know nothing in a pip that we have never seen.
+    assert not words("other", True, URL, page(b"<html><a href='demo-1.0.tar.gz'></html>"))
 
 
 ELSEWHERE = "https://b.example/login"
