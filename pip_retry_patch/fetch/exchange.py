@@ -231,7 +231,8 @@ class Exchange:
     def _judge_error(self, outcome: Outcome, error: Exception) -> str:
         self._trouble = errors.reason(error)
         if not errors.is_network_error(error):
-            if not outcome.urls or not errors.is_bad_redirect(error):
+            is_redirect = bool(outcome.urls) and not outcome.is_answered
+            if not is_redirect or not errors.is_bad_redirect(error):
                 raise error  # what the user set wrong, or a mistake of ours
             return Verdict.BUSY if type(error).__name__ == "TooManyRedirects" else _DOUBTED
         self._silences += errors.is_silence(error)

@@ -17,6 +17,7 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import coding_of, media_of
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.contents import not_the_file
+from pip_retry_patch.wrapping import note_failure
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
@@ -197,14 +198,16 @@ class Artifact:
 
     def _move(self, path: str, location: str) -> str:
         """Put the file where pip wants it."""
-        if self.place is not None:
-            return self.place.move(path, location)
-        if self._folder != location:
-            wanted = os.path.join(location, os.path.basename(path))
+        wanted = os.path.join(location, os.path.basename(path))
+        try:
+            if self.place is not None:
+                return self.place.move(path, location)
             os.replace(path, wanted)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            return wanted
-        return path
+            if self._folder != location:
+                shutil.rmtree(self._folder, ignore_errors=True)
+        except Exception as error:
+            note_failure("moving a file", error)
+        return wanted if os.path.exists(wanted) else path
 
     def _leave(self, worthless: bool = False) -> int:
         """End a download that failed; return how many bytes are kept for the next run."""

@@ -126,7 +126,15 @@ class FileHooks:
         artifact = self._came.pop(path, None)
         if artifact is None:
             return wrapped(*args, **kwargs)
-        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce, note_failure)
+        try:
+            checked = check(
+                artifact, wrapped, path, self._mismatch, self.pip.announce, note_failure
+            )
+        except Exception as error:
+            if isinstance(error, self._mismatch) or hasattr(error, "failure"):
+                raise
+            note_failure("the hash check", error)
+            return wrapped(*args, **kwargs)
         try:
             artifact.finish()
         except Exception as error:
