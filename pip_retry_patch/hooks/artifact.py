@@ -127,6 +127,7 @@ class Artifact:
                 self._uses_store = self._uses_store and not of_disk
                 if errors.is_full(error):
                     may_help = self._hooks.give_way(self._session) or may_help
+                    compat.sweep(self._session, self._urls)
                 if not may_help:
                     raise
                 # What the error holds takes room: the HTTP cache's own temporary file.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib
 import logging
 import os
@@ -231,6 +232,20 @@ def forget(session: Any, urls: Iterable[str]) -> None:
         adapter = session.get_adapter(url)
         if hasattr(adapter, "controller"):
             adapter.cache.delete(adapter.controller.cache_url(url))
+
+
+def sweep(session: Any, urls: Iterable[str]) -> None:
+    """Remove what pip's HTTP cache began to write of these URLs when the disk was full.
+
+    `network.cache.SafeFileCache` leaves such files, and passes over the error.
+    """
+    for url in urls:
+        adapter = session.get_adapter(url)
+        if hasattr(adapter, "controller"):
+            path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
+            for unfinished in glob.glob(f"{glob.escape(path)}*.tmp"):
+                with contextlib.suppress(OSError):
+                    os.unlink(unfinished)
 
 
 def cache_of(session: Any) -> str | None:
