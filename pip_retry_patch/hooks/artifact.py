@@ -87,7 +87,7 @@ class Artifact:
         self.name = names.name_of(self._url)
         self.host = names.host_of(self._url)
         self.media = self.coding = ""
-        self.cached = self.part = self.fresh = False
+        self.cached = self.part = self.fresh = self.disk_was_full = False
         self.announced: int | None = None
         self.place: Place | None = None
         self.body: Body | None = None
@@ -126,6 +126,7 @@ class Artifact:
                 may_help = self._uses_store and of_disk  # pip's own directory may be elsewhere
                 self._uses_store = self._uses_store and not of_disk
                 if errors.is_full(error):
+                    self.disk_was_full = True  # so pip's cache gets no copy
                     may_help = self._hooks.give_way(self._session) or may_help
                     compat.sweep(self._session, self._urls)
                 if not may_help:

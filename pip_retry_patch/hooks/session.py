@@ -30,6 +30,7 @@ from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
+from pip_retry_patch.fetch.reader import Reader
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact
@@ -149,7 +150,10 @@ class Requests:
             return calls(*args, **kwargs)
         self.failures.pop(url, None)
         page = self._stale_page(session, url, kwargs)
-        if page is not None and (self._patience.person or self._hosts.rests(url)):
+        # Of a wheel pip wants to read parts, which no hash covers. Told that ranges do not work, it
+        # takes the whole file, and that from a mirror.
+        lazy = self.mirrors is not None and url not in self.files and self.mirrors.lists(url)
+        if lazy or (page is not None and (self._patience.person or self._hosts.rests(url))):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, method, url, kwargs, patience)
         error: Exception
@@ -168,9 +172,7 @@ class Requests:
                 self._tell_of_stale(url, page, failure)
                 return page
             self.failures[url] = failure
-            if self.mirrors is not None and method == "HEAD" and self.mirrors.lists(url):
-                # A wheel of which pip wants to read parts, which no hash covers. Told that ranges
-                # do not work, pip takes the whole file.
+            if self.mirrors is not None and lazy:
                 unsupported: Any = self.mirrors.unsupported("the network failed")
                 unsupported.failure = failure
                 raise unsupported from error
@@ -211,6 +213,8 @@ class Requests:
         if artifact is None:
             Body(exchange, outcome, span, last)
             return
+        if artifact.disk_was_full:
+            Reader(outcome.response).cache_nothing()
         kept = artifact.before or (None if artifact.fresh else artifact.place)
         artifact.body = Body(exchange, outcome, span, last, kept, artifact.written)
         artifact.before, artifact.mirrored = None, exchange.mirrored
