@@ -65,11 +65,11 @@ class Finder:
     @staticmethod
     def find_spec(name, path=None, target=None):
         asks = sys._getframe(1)
-        while asks is not None and asks.f_globals.get("__name__") != "pip_retry_patch.store.locks":
+        while asks is not None and asks.f_globals.get("__name__") != "pip_retry_patch.store.kept":
             asks = asks.f_back
         if asks is not None and name == "msvcrt":
             return importlib.machinery.ModuleSpec(name, Loader())
-        if name == "pip_retry_patch.store.locks":
+        if name == "pip_retry_patch.store.kept":
             sys.modules["fcntl"] = None
         return None
 
