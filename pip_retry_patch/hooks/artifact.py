@@ -219,8 +219,7 @@ class Artifact:
                 shutil.rmtree(self._folder, ignore_errors=True)
             return 0
         if worthless:
-            place.discard()
-            return 0
+            place.finish()
         return place.leave()
 
     def finish(self) -> None:
@@ -234,7 +233,7 @@ class Artifact:
         place, self.place = self.place, None
         if place is not None:
             # Where something else came in its place, what is kept is as good as before.
-            place.leave() if self.continued is None else place.discard()
+            place.leave() if self.continued is None else place.finish()
         compat.forget(self._session, self._urls)
 
     def note(self, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.mismatch import check
-from pip_retry_patch.store.kept import Place, Store, key_of
+from pip_retry_patch.store.kept import Place, Store, is_safe, key_of
 from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 
 if TYPE_CHECKING:
@@ -191,8 +191,7 @@ def trouble(found: settings.Settings) -> str:
         return "it is not a directory"
     if not os.access(there, os.W_OK | os.X_OK):
         return "it cannot be written to"
-    owner, user = os.stat(there).st_uid, getattr(os, "geteuid", int)()
-    return "it belongs to another user" if there == path and owner != user else ""
+    return "" if there != path or is_safe(path) else "other users may change it"
 
 
 def directory(found: settings.Settings, cache: str | None) -> str | None:

@@ -88,6 +88,17 @@ def _is_mine(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
     return kind(status.st_mode) and has_one_name and status.st_uid == getattr(os, "geteuid", int)()
 
 
+def is_safe(path: str) -> bool:
+    """Whether this is a directory in which no other user can change what this one has.
+
+    A directory of root will do, as a volume of a container is one. Raises OSError.
+    """
+    found = os.lstat(path)
+    others_may_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    is_roots = found.st_uid == 0 and not others_may_write
+    return _is_mine(found, stat.S_ISDIR) or (is_roots and stat.S_ISDIR(found.st_mode))
+
+
 class _Folder:
     """A folder of the store, and the lock file beside it."""
 
@@ -174,8 +185,8 @@ class Store:
         if self._works and is_ours and len(_held) < MOST_HELD and len(self.path + key) < LONGEST:
             try:
                 os.makedirs(self.path, 0o700, exist_ok=True)
-                if not _is_mine(os.lstat(self.path), stat.S_ISDIR):
-                    raise OSError(errno.EPERM, "this is not a directory of this user")
+                if not is_safe(self.path):
+                    raise OSError(errno.EPERM, "other users may change it")
                 if not self._is_tidy:
                     self._tidy()
                 return Place(self, key)
@@ -200,7 +211,7 @@ class Store:
         """Return what is ours, held or not, the longest first; nothing where none is to be had."""
         found = []
         with contextlib.suppress(OSError):
-            if _is_mine(os.lstat(self.path), stat.S_ISDIR):
+            if is_safe(self.path):
                 for name in {re.sub(r"\.lock$", "", name) for name in os.listdir(self.path)}:
                     folder = _Folder(self, name)
                     if name.startswith(key) and re.fullmatch(NAME, name) and folder.look():
@@ -242,7 +253,7 @@ class Place:
     `folder` is an empty directory for pip. `kept` is the longest leftover, open for reading, and
     has `kept_size` bytes.
 
-    `finish`, `leave` or `discard` ends it. Each method may be called again; none raises OSError.
+    `finish` or `leave` ends it. Each method may be called again; none raises OSError.
     """
 
     def __init__(self, store: Store, key: str) -> None:
@@ -282,7 +293,7 @@ class Place:
         return self._moved
 
     def finish(self) -> None:
-        """Remove what is left of this artifact: its hash was checked, or never will be."""
+        """Remove what is left of this artifact: it is whole, or worthless."""
         self._give_back()
         if not self._moved:
             self._own.remove()
@@ -300,12 +311,6 @@ class Place:
                 self._own.release()
         self.finish()
         return self._left
-
-    def discard(self) -> None:
-        """Remove everything of this artifact: its hash is wrong, or it is another version."""
-        self._give_back()
-        if not self._moved:
-            self._own.remove()
 
     def _give_back(self, longest: float = float("inf")) -> None:
         """Give up what was kept. Remove what nobody holds and is not longer than `longest`."""

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -228,16 +229,16 @@ def test_a_moved_file_whose_hash_is_never_checked_leaves_the_older_one(
     assert older.exists()
 
 
-def test_worthless_bytes_are_discarded(path: Path) -> None:
+def test_what_is_finished_is_gone(path: Path) -> None:
     left(path, 2 * SMALLEST)
     left(path, 3 * SMALLEST)
     place = place_of(path)
     write(place, 5 * SMALLEST)
-    place.discard()
+    place.finish()
     assert names(path) == [] and place.leave() == 0
 
 
-@pytest.mark.parametrize("end", ["finish", "leave", "discard"])
+@pytest.mark.parametrize("end", ["finish", "leave"])
 def test_every_method_may_be_called_again(path: Path, tmp_path: Path, end: str) -> None:
     left(path, 2 * SMALLEST)
     place = place_of(path)
@@ -249,7 +250,6 @@ def test_every_method_may_be_called_again(path: Path, tmp_path: Path, end: str) 
     before = names(path)
     place.superseded()
     place.finish()
-    place.discard()
     assert names(path) == before == ([] if end != "leave" else before)
     assert place.leave() == (first or 0)
     assert place.move(file, str(tmp_path / "nowhere")) == file
@@ -261,7 +261,7 @@ def test_a_store_that_vanishes_raises_nothing(path: Path, tmp_path: Path) -> Non
     places[0].superseded()
     assert places[0].move(os.path.join(places[0].folder, "f"), str(tmp_path)).endswith("f")
     places[0].finish()
-    places[1].discard()
+    places[1].finish()
     assert places[2].leave() == 0
 
 
@@ -303,6 +303,28 @@ def test_a_leftover_that_cannot_be_opened_is_passed_over(path: Path) -> None:
     assert Store(str(path), LIMIT).left_over() == (1, 3 * SMALLEST)
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no other users here")
+@pytest.mark.parametrize(
+    ("owner", "mode", "user", "safe"),
+    [
+        (0, 0o755, 1000, True),  # of root, who could do anything anyway
+        (0, 0o1777, 1000, True),
+        (0, 0o777, 1000, False),  # here each user could put another folder in the place of ours
+        (0, 0o775, 1000, False),
+        (1000, 0o777, 1000, True),
+        (1000, 0o755, 0, False),  # `sudo pip` leaves nothing in the directories of others
+        (1001, 0o1777, 1000, False),
+    ],
+)
+def test_a_store_is_where_no_other_user_can_change_it(
+    monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, user: int, safe: bool
+) -> None:
+    found = mock.Mock(st_uid=owner, st_mode=stat.S_IFDIR | mode, st_nlink=2)
+    monkeypatch.setattr(os, "lstat", lambda _: found)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert kept.is_safe("anywhere") is safe
+
+
 def test_a_folder_that_is_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
     place_of(path).finish()
     outside = tmp_path / "outside"
@@ -312,7 +334,7 @@ def test_a_folder_that_is_a_link_is_not_followed(path: Path, tmp_path: Path) -> 
     store = Store(str(path), LIMIT)
     place = given(store.place(KEY))
     assert place.kept is None
-    place.discard()
+    place.finish()
     assert store.purge() == (0, 0)
     assert (outside / "f.whl").exists()
 
@@ -334,7 +356,7 @@ def test_what_is_not_ours_stays(path: Path) -> None:
         (path / name).mkdir()
     (path / f"{KEY}-89abcdef").write_text("a file in place of a folder")
     store = Store(str(path), LIMIT)
-    given(store.place(KEY)).discard()
+    given(store.place(KEY)).finish()
     store.purge()
     assert not ours.exists()
     assert names(path) == sorted([*strangers, f"{KEY}-89abcdef"])
@@ -435,7 +457,7 @@ def test_two_places_of_one_artifact_at_once(path: Path) -> None:
     assert os.path.exists(places[1].folder) and places[1].kept is not None
     assert places[1].kept.read(1) == b"x"
     assert places[1].leave() == 4 * SMALLEST
-    places[2].discard()
+    places[2].finish()
     assert names(path) == []
 
 
@@ -445,7 +467,7 @@ def test_a_process_never_opens_its_own_locks_again(path: Path) -> None:
         first, second = place_of(path), place_of(path)
         write(first, 2 * SMALLEST)
         assert place_of(path).kept is None
-        second.discard()
+        second.finish()
         assert Store(str(path), LIMIT).purge() == (0, 0)
     assert os.path.exists(first.folder)
 
@@ -457,7 +479,7 @@ def test_a_place_that_another_process_holds_is_untouched(path: Path) -> None:
         place = given(store.place(KEY))
         assert place.kept is None
         assert store.left_over() == store.purge() == (0, 0)
-        place.discard()
+        place.finish()
         assert len(names(path)) == 2
     finally:
         kill(process)
@@ -576,7 +598,7 @@ def test_files_of_other_users_stay(path: Path) -> None:
     store = Store(str(path), LIMIT)
     place = given(store.place(KEY))
     assert place.kept is None
-    place.discard()
+    place.finish()
     store.purge()
     # A folder of this user goes, whoever has written into it.
     assert folder.exists() and lock.exists() and not file.exists()
@@ -719,7 +741,7 @@ def test_a_file_that_cannot_be_moved_stays_until_the_process_ends(
     assert names(path) == []
 
 
-def test_a_file_that_stays_is_not_discarded_before_the_process_ends(
+def test_a_file_that_stays_is_not_removed_before_the_process_ends(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered: list[Callable[[], object]] = []
@@ -728,7 +750,7 @@ def test_a_file_that_stays_is_not_discarded_before_the_process_ends(
     file = write(place, 2 * SMALLEST)
     with mock.patch("os.replace", side_effect=OSError(errno.EXDEV, "elsewhere")):
         place.move(file, str(tmp_path))
-    place.discard()
+    place.finish()
     assert os.path.exists(file)  # it may still be looked into, to tell why its hash did not fit
     registered[0]()
     assert names(path) == []
