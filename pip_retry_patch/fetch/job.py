@@ -7,6 +7,7 @@ from typing import Any, Callable, Sequence
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.hosts import peer_of
+from pip_retry_patch.fetch.judge import length_of
 from pip_retry_patch.fetch.patience import Patience
 from pip_retry_patch.fetch.reader import Reader
 from pip_retry_patch.records import record
@@ -43,9 +44,8 @@ class Outcome:
 
     @property
     def length(self) -> int | None:
-        """The Content-Length in bytes, None without a valid one."""
-        text = self.response.headers.get("content-length") or ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+        """How many bytes the header says that there are, None where it does not."""
+        return length_of(self.response.headers)
 
     @property
     def received(self) -> int:

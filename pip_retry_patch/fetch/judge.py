@@ -88,6 +88,18 @@ def coding_of(headers: Mapping[str, str]) -> str:
     return coding
 
 
+def length_of(headers: Mapping[str, str]) -> int | None:
+    """Return the Content-Length in bytes, None without a valid one.
+
+    Chunks overrule it (RFC 9112 section 6.3). The same length twice is one (RFC 9110 section 8.6).
+    """
+    if "chunked" in (headers.get("transfer-encoding") or "").lower():
+        return None
+    texts = {text.strip() for text in (headers.get("content-length") or "").split(",")}
+    text = texts.pop() if len(texts) == 1 else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def media_of(headers: Mapping[str, str]) -> str:
     """Return the media type of Content-Type in one spelling, without its parameters."""
     return (headers.get("content-type") or "").partition(";")[0].strip().lower()

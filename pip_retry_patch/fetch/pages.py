@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch.judge import REDIRECTS, coding_of, is_web_page, media_of
+from pip_retry_patch.fetch.judge import REDIRECTS, coding_of, is_web_page, length_of, media_of
 
 # What pip takes for a file, by the end of its name; the commonest first.
 _FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
@@ -34,10 +34,10 @@ _SWALLOW_DATA = 2
 
 def is_short(response: Any) -> bool:
     """Whether fewer bytes came than the header announced (urllib3 1.26 does not look)."""
-    length = response.headers.get("content-length") or ""
-    if not length.isdigit() or getattr(response, "from_cache", False):
+    length = length_of(response.headers)
+    if length is None or getattr(response, "from_cache", False):
         return False
-    return int(response.raw.tell()) < int(length) and response.status_code not in (204, 304)
+    return int(response.raw.tell()) < length and response.status_code not in (204, 304)
 
 
 def is_doubtful(response: Any) -> bool:

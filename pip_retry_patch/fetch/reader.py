@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from typing import Any
 
-from pip_retry_patch.fetch.errors import StoppedError
+from pip_retry_patch.fetch.errors import StoppedError, is_full
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, PROGRESS, SLOW
 
 # What is read at once, in bytes; and how long it may take to come, in seconds, before less of it is
@@ -16,6 +17,28 @@ LARGE, SOON = 256 * 1024, 0.02
 # CacheControl's tee (pip 20.0 to 26.3) hides what an answer reads from under this name.
 _BELOW_TEE = "_CallbackFileWrapper__fp"
 _TEES_CALLBACK = "_CallbackFileWrapper__callback"
+_TEES_COPY = "_CallbackFileWrapper__buf"
+
+
+class _Copy:
+    """The file that CacheControl's tee collects in. Where a disk has no room for it, none is made.
+
+    An error of the tee would be told as the network's.
+    """
+
+    def __init__(self, reader: Reader, file: Any) -> None:
+        self._reader, self._file = reader, file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._reader.cache_nothing()
 
 
 class Reader:
@@ -78,13 +101,21 @@ class Reader:
         raw = self.response.raw
         if hasattr(raw._fp, _BELOW_TEE):
             setattr(raw._fp, _BELOW_TEE, body)
+            if hasattr(raw._fp, _TEES_COPY):
+                setattr(raw._fp, _TEES_COPY, _Copy(self, getattr(raw._fp, _TEES_COPY)))
         else:
             raw._fp = body
 
     def cache_nothing(self) -> None:
-        """Let CacheControl's tee forget what it has collected."""
-        if hasattr(self.response.raw._fp, _TEES_CALLBACK):
-            setattr(self.response.raw._fp, _TEES_CALLBACK, None)
+        """Let CacheControl's tee forget what it has collected, and collect no more."""
+        tee = self.response.raw._fp
+        if hasattr(tee, _TEES_CALLBACK):
+            setattr(tee, _TEES_CALLBACK, None)
+        if hasattr(tee, _TEES_COPY):
+            copy: Any = getattr(tee, _TEES_COPY)
+            setattr(tee, _TEES_COPY, open(os.devnull, "wb"))  # noqa: SIM115 - the tee closes it
+            with contextlib.suppress(OSError):  # what it holds in memory may not fit either
+                copy.close()
 
     def drop(self) -> None:
         """Close the connection, whose end nobody reads."""

@@ -14,6 +14,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Mapping
 
+from pip_retry_patch.fetch.judge import length_of
 from pip_retry_patch.fetch.pages import has_no_end
 
 # By which a server forbids it (RFC 9111 section 5.2.2).
@@ -41,9 +42,9 @@ def stale_page(requests: Any, session: Any, url: str, kwargs: Mapping[str, Any])
         return None
     response = adapter.build_response(request, found, from_cache=True)
     control = (response.headers.get("cache-control") or "").lower()
-    length = response.headers.get("content-length")
+    length = length_of(response.headers)
     coded = response.headers.get("content-encoding")
-    is_short = length is not None and not coded and int(length) != len(response.content)
+    is_short = length is not None and not coded and length != len(response.content)
     if response.status_code != 200 or is_short or has_no_end(response):
         return None
     return (

@@ -8,10 +8,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.certificates import Certificates
 from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
 from tests.support.environments import Factory
-from tests.support.lab.contents import Changed, Overstate
+from tests.support.lab.contents import Changed, Doubled, Overruled, Overstate
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -124,3 +126,26 @@ def test_a_length_that_is_never_reached_is_an_error_where_no_hash_is_known(
 ) -> None:
     with Lab([Package("demo", SIZE, forever=Overstate(10), hashes=False)]) as lab:
         Download(armed(pip, python), lab, certificates, env=HASTY).assert_clear_error()
+
+
+@GENERATIONS
+@pytest.mark.parametrize("hashes", [True, False])
+def test_a_length_beside_chunks_does_not_count(
+    pip: str, python: str, hashes: bool, armed: Factory, certificates: Certificates
+) -> None:
+    package = Package(
+        "demo", SIZE, forever=Overruled(17), page_forever=Overruled(SIZE), hashes=hashes
+    )
+    with Lab([package]) as lab:
+        Download(armed(pip, python), lab, certificates).assert_right()
+        assert len(lab.requests("demo")) == 2
+
+
+@GENERATIONS
+def test_a_length_that_is_told_twice_counts(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    with Lab([Package("demo", SIZE, [(Doubled(), Cut(THIRD))], hashes=False)]) as lab:
+        download = Download(armed(pip, python), lab, certificates)
+        download.assert_right()
+        assert lab.sent("demo") < SIZE * 1.05

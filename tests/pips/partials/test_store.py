@@ -260,6 +260,23 @@ def test_the_least_disk_with_us_is_the_least_disk_without_us(
     assert found.ok if chunked else found.cached
 
 
+@SOME
+def test_a_small_disk_of_temporary_files_is_not_told_as_the_network(
+    pip: str, python: str, armed: Factory, certificates: Certificates
+) -> None:
+    """pip's cache collects its copy there, and the file is in the store."""
+    environment = armed(pip, python)
+    packages = [Package("demo", SIZE, max_age=60)]
+    with Lab(packages, tls=certificates.server) as lab, mounted(
+        environment.fresh_dir() / "disk", SIZE // 2
+    ) as disk:
+        cache = environment.fresh_dir()
+        download = Download(environment, lab, certificates, cache=cache, env={"TMPDIR": disk})
+        download.assert_right()
+        assert len(lab.requests("demo", "artifact")) == 1
+        assert not download.warnings
+
+
 QUOTA = """
 import builtins, errno, io
 class Limited(io.FileIO):

@@ -190,3 +190,22 @@ class Unframed(Fault):
     def rewrite(self, reply: Reply) -> None:
         reply.headers.pop("Transfer-Encoding", None)
         reply.announced = None
+
+
+@dataclass(frozen=True)
+class Overruled(Fault):
+    """Chunks, and a Content-Length beside them that is wrong and does not count."""
+
+    length: int
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers.update({"Transfer-Encoding": "chunked", "Content-Length": str(self.length)})
+        reply.announced = None
+
+
+@dataclass(frozen=True)
+class Doubled(Fault):
+    """The right Content-Length twice, as gateways in a row may write it."""
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers["Content-length"] = str(len(reply.body))

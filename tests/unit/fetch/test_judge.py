@@ -21,6 +21,7 @@ from pip_retry_patch.fetch.judge import (
     coding_of,
     is_web_page,
     judge,
+    length_of,
     parse_content_range,
     question_for,
     span_of,
@@ -501,3 +502,23 @@ def test_no_header_is_a_crash_and_none_joins_what_starts_elsewhere(
         assert label is None or label.first == OFFSET
         assert said.stop is not None and said.stop >= OFFSET
         assert total is None or said.stop <= total
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"content-length": "5"}, 5),
+        ({"content-length": "5, 5"}, 5),
+        ({"content-length": "5, 6"}, None),
+        ({"content-length": "-5"}, None),
+        ({"content-length": "+5"}, None),
+        ({"content-length": "1" * 19}, None),
+        ({"content-length": "5", "transfer-encoding": "Chunked"}, None),
+        ({"content-length": "5", "transfer-encoding": "gzip, chunked"}, None),
+        ({}, None),
+    ],
+)
+def test_the_length_is_what_a_reader_may_believe(
+    headers: dict[str, str], expected: int | None
+) -> None:
+    assert length_of(headers) == expected
