@@ -50,7 +50,7 @@ class FileHooks:
         self._came: dict[str, Artifact] = {}  # what the hash will be checked of, by path
 
     @fail_open
-    def expect(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def expect(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
         hashes = args[3] if len(args) > 3 else kwargs.get("hashes")
         link = args[0] if args else kwargs["link"]
@@ -61,9 +61,7 @@ class FileHooks:
             self._expected.pop(link.url_without_fragment, None)
 
     @fail_open
-    def download(
-        self, calls: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
         if len(args) != 2 or kwargs or not self._is_retried(downloader, args[0]):
             return calls(*args, **kwargs)
@@ -71,9 +69,7 @@ class FileHooks:
         return self._fetch(downloader, link, lambda folder: calls(link, folder), location)
 
     @fail_open
-    def download_all(
-        self, calls: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Iterable[Any]:
+    def download_all(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Iterable[Any]:
         """`BatchDownloader.__call__(links, location)`: up to 25.0 it has a loop of its own.
 
         In 25.1 it calls `Downloader`.
@@ -86,9 +82,7 @@ class FileHooks:
         return (self._one(whole, downloader, (link, location), {}) for link in links)
 
     @fail_open
-    def _one(
-        self, calls: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _one(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         link, location = args
         named: Any = link  # pip names what it yields by the link, or by its URL (20.3)
 

@@ -16,7 +16,6 @@ skip or to fail |
 
 from __future__ import annotations
 
-import logging
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,6 @@ from pip_retry_patch.fetch.pages import is_login, oddity
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open
-
-logger = logging.getLogger("pip_retry_patch")
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
@@ -71,7 +68,7 @@ class IndexHooks:
         self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
 
     @fail_open
-    def create(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def create(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.create`: only the self-version check asks for an index in any case."""
         collector = calls(*args, **kwargs)
         if kwargs.get("suppress_no_index"):
@@ -79,9 +76,7 @@ class IndexHooks:
         return collector
 
     @fail_open
-    def fetch(
-        self, calls: Calls, collector: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def fetch(self, calls: Calls, collector: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.fetch_response`: skip an index that pip can do without, but say so."""
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
@@ -174,7 +169,7 @@ class IndexHooks:
             self._pip.say("index unread", index=_shown(index), why=failure.why)
 
     @fail_open
-    def find(self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         search, project = self._search, args[0] if args else kwargs["project_name"]
         before = vars(search).copy()
@@ -211,7 +206,7 @@ class IndexHooks:
             raise self._pip.error(failure, error) from error
 
     @fail_open
-    def tell(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
         unread = self._unread.items()

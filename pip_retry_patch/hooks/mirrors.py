@@ -76,7 +76,7 @@ class Mirrors:
         self._page = self._pages[url] = url[len(base) :]
 
     @fail_open
-    def links(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def links(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`parse_links(page)`: note what files belong to the index."""
         found, page = list(calls(*args, **kwargs)), self._page
         if page is not None:

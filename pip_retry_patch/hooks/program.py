@@ -35,9 +35,7 @@ class Program:
         self._clock = Clock()
 
     @fail_open
-    def request(
-        self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`requests.Session.request(method, url, **kwargs)`."""
         kwargs = dict(kwargs)
         missing = ("method", "url")[len(args) :]

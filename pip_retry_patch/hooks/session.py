@@ -138,9 +138,7 @@ class Requests:
         return replace(self._patience, attempts=max(self._patience.attempts, total))
 
     @fail_open
-    def request(
-        self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
         self._pip.announce.complain()
         method, url = args if len(args) == 2 else ("", "")
