@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.artifact import Artifact
+from pip_retry_patch.hooks.artifact import Artifact, Download
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.mismatch import check
 from pip_retry_patch.store.kept import Place, Store, is_safe, key_of
@@ -101,9 +101,7 @@ class FileHooks:
         patience = self.requests.patience(downloader._session, link.url_without_fragment)
         return patience is not None and patience.attempts > 0
 
-    def _fetch(
-        self, downloader: Any, link: Any, call: Callable[[str], tuple[str, str]], location: str
-    ) -> tuple[str, str]:
+    def _fetch(self, downloader: Any, link: Any, call: Download, location: str) -> tuple[str, str]:
         hashes = hashes_of(link, self._expected.get(link.url_without_fragment, {}))
         artifact = Artifact(self, downloader._session, link, call, hashes)
         path, content_type = artifact.fetch(location)
@@ -120,15 +118,7 @@ class FileHooks:
         artifact = self._came.pop(path, None)
         if artifact is None:
             return wrapped(*args, **kwargs)
-        try:
-            checked = check(
-                artifact, wrapped, path, self._mismatch, self.pip.announce, note_failure
-            )
-        except Exception as error:
-            if isinstance(error, self._mismatch) or hasattr(error, "failure"):
-                raise
-            note_failure("the hash check", error)
-            return wrapped(*args, **kwargs)
+        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce)
         try:
             artifact.finish()
         except Exception as error:
