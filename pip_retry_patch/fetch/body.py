@@ -44,7 +44,6 @@ class Body:
     the chunked coding to http.client, below this class.
 
     :param span: which bytes the first answer brings.
-    :param last: the last byte that is wanted, where that is not the last of the representation.
     :param kept: what an earlier run received of the same file; it is read in place of the network.
     :param written: returns the path of the file that pip writes, None while there is none.
     """
@@ -54,7 +53,6 @@ class Body:
         exchange: Exchange,
         first: Outcome,
         span: ContentRange,
-        last: int | None = None,
         kept: Kept | None = None,
         written: Callable[[], str | None] | None = None,
     ) -> None:
@@ -72,7 +70,8 @@ class Body:
         self.start = self.offset = span.first or 0
         self.stop = None if span.last is None else span.last + 1  # of the answer that is read
         self.known = Representation.of(first.response.headers, span.total)
-        self.last = last  # the last byte that is wanted, where that is not the file's
+        # The last byte that is wanted, where that need not be the file's.
+        self.last = span.last if exchange.job.ranged and first.status == 206 else None
         self.hashed = exchange.job.hashed
         self.continued: int | None = None  # bytes that an earlier run had received
         self._kept: BinaryIO | None = None

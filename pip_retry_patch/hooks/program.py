@@ -58,22 +58,17 @@ class Program:
         def send(asking: Asking, outcome: Outcome) -> Any:
             return repeat(calls, session, args, dict(kwargs, stream=True), asking, outcome)
 
-        ranged = outcome.status == 206
         job = Job(
             kind=Kind.OTHER,
             source=Source(args[1], send),
-            whole=False,
-            ranged=ranged,
-            hashed=False,
-            fresh=False,
             patience=Patience(),
             error=lambda _, cause: cause,
-            mirrors=tuple,
             forget=lambda _: None,
+            ranged=outcome.status == 206,
         )
         story = Story(job.name, names.host_of(args[1]), logger.info, logger.info, no_record)
         exchange = Exchange(job, self._hosts, self._clock, story, logger.info)
-        Body(exchange, outcome, span, span.last if ranged else None)
+        Body(exchange, outcome, span)
 
 
 def _is_endless(headers: Any) -> bool:

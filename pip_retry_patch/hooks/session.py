@@ -153,7 +153,7 @@ class Requests:
         lazy = self.mirrors is not None and url not in self.files and self.mirrors.lists(url)
         if lazy or (page is not None and (self._patience.person or self._hosts.rests(url))):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
-        exchange = self._exchange(calls, session, method, url, kwargs, patience)
+        exchange = self._exchange(calls, session, (method, url), kwargs, patience)
         error: Exception
         try:
             outcome, _ = exchange.obtain()
@@ -205,28 +205,21 @@ class Requests:
             return  # in chunks of another coding, which only urllib3 takes apart
         if self._pip_resumes and not exchange.job.patience.attempts:
             return
-        last = None
-        if exchange.job.ranged and outcome.status == 206:
-            last = span.last
         if artifact is None:
-            Body(exchange, outcome, span, last)
+            Body(exchange, outcome, span)
             return
         if artifact.disk_was_full:
             Reader(outcome.response).cache_nothing()
         kept = artifact.before or (None if artifact.fresh else artifact.place)
-        artifact.body = Body(exchange, outcome, span, last, kept, artifact.written)
+        artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.before, artifact.mirrored = None, exchange.mirrored
 
     def _exchange(
-        self,
-        calls: Calls,
-        session: Any,
-        method: str,
-        url: str,
-        kwargs: dict[str, Any],
-        patience: Patience,
+        self, calls: Calls, session: Any, args: tuple[str, str], kwargs: Any, patience: Patience
     ) -> Exchange:
+        (method, url), elsewhere = args, self.mirrors
         artifact = self.files.get(url)
+        hashes = artifact.hashes if artifact is not None else {}
         whole = method == "GET" and not kwargs.get("stream")
         headers = kwargs.get("headers") or {}
         kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
@@ -234,24 +227,23 @@ class Requests:
             kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
 
         def send(asking: Asking, outcome: Outcome) -> Any:
-            return repeat(calls, session, (method, url), kwargs, asking, outcome)
+            return repeat(calls, session, args, kwargs, asking, outcome)
 
         def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
             how = dict(kwargs, stream=True, allow_redirects=False)
             return repeat(calls, session, ("GET", there), how, asking, outcome, jar)
 
         def mirrors() -> Sequence[Source]:
-            hashes = artifact.hashes if artifact is not None else {}
-            if self.mirrors is None:
-                return ()
-            return self.mirrors.sources(send_elsewhere, session, kind, url, hashes)
+            return (
+                elsewhere.sources(send_elsewhere, session, kind, url, hashes) if elsewhere else ()
+            )
 
         job = Job(
             kind=kind,
             source=Source(url, send),
             whole=whole,
             ranged=any(name.lower() == "range" for name in headers),
-            hashed=artifact is not None and bool(artifact.hashes),
+            hashed=bool(hashes),
             fresh=artifact is not None and artifact.fresh,
             patience=patience,
             error=self._pip.error,
