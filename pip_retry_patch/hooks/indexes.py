@@ -64,7 +64,6 @@ class IndexHooks:
         self._search = _Search()
         self._unread: dict[str, wording.Failure] = {}
         self._skipped: set[str] = set()
-        self._told: set[str] = set()  # projects
         self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
 
     @fail_open
@@ -86,9 +85,8 @@ class IndexHooks:
         self._requests.pages[url] = index
         if self._requests.mirrors is not None:
             urls = collector.search_scope.index_urls
-            self._requests.mirrors.begin_page(
-                index if urls[:1] == [index] and not quiet else "", url
-            )
+            first = index if urls[:1] == [index] and not quiet else ""
+            self._requests.mirrors.begin_page(first, url)
         try:
             content = calls(*args, **kwargs)
         except Exception as raised:
@@ -190,10 +188,9 @@ class IndexHooks:
             raise unread[indexes[0]]
         places = sorted({place for place in map(_place_of, found) if place})
         first = indexes[0] in (unread or ()) or indexes[0] in logins
-        if places and first and project not in self._told:
-            self._told.add(project)
-            facts = {"project": project, "places": " and ".join(places)}
-            self._pip.say("found elsewhere", index=_shown(indexes[0]), **facts)
+        if places and first:
+            facts = {"index": _shown(indexes[0]), "project": project}
+            self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
 
     def _blame_page(self, error: Exception) -> None:
@@ -209,10 +206,9 @@ class IndexHooks:
     def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
-        unread = self._unread.items()
         more = [
             wording.say("may be unread", index=_shown(index), why=failure.why)
-            for index, failure in unread
+            for index, failure in self._unread.items()
         ]
         plain = _plain(text)
         for project, pages in self._odd.items():

@@ -62,17 +62,15 @@ class Mirrors:
         self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
         self._cookies: dict[str, Any] = {}
-        self._told: set[str] = set()
 
     def begin_page(self, index: str, url: str) -> None:
         """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
         self._page = None
         base = _directory(index) if index else ""
         if not base or (self._intended is not None and base != self._intended):
-            if base and base not in self._told:
-                self._told.add(base)
+            if base:
                 intended, index = names.redacted(self._intended or ""), names.redacted(base)
-                self._pip.say("mirrors of another", intended=intended, index=index)
+                self._pip.say_once("mirrors of another", base, intended=intended, index=index)
             return
         self._index = base
         self._page = self._pages[url] = url[len(base) :]
@@ -122,10 +120,8 @@ class Mirrors:
             return _read_whole(follow(there, self._index, asking, outcome))
 
         def serves(why: str, _: int) -> None:
-            if base not in self._told:
-                self._told.add(base)
-                index, mirror = names.redacted(self._index), names.redacted(base)
-                self._pip.say("mirror serves", index=index, why=why, mirror=mirror)
+            index, mirror = names.redacted(self._index), names.redacted(base)
+            self._pip.say_once("mirror serves", base, index=index, why=why, mirror=mirror)
 
         return Source(there, get, base, serves)
 

@@ -114,7 +114,6 @@ class Requests:
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on
         self.library: Any = None  # the requests that pip's session is of
-        self._stale_told = False
         # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
         self._pip_resumes = hasattr(pip.module("network.download"), "_FileDownload")
         self.files: dict[str, Artifact] = {}
@@ -189,11 +188,9 @@ class Requests:
         return self.stale.stale_page(self.library, session, url, kwargs)
 
     def _tell_of_stale(self, url: str, page: Any, failure: wording.Failure) -> None:
-        if not self._stale_told:
-            self._stale_told = True
-            index = names.redacted(self.pages[url])
-            age = wording.format_age(self.stale.age_of(page))
-            self._pip.say("stale", index=index, why=failure.briefly, age=age)
+        index = names.redacted(self.pages[url])
+        age = wording.format_age(self.stale.age_of(page))
+        self._pip.say_once("stale", "", index=index, why=failure.briefly, age=age)
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
