@@ -272,23 +272,18 @@ def _judge_whole(
 
 
 def question_for(
-    known: Representation,
-    start: int,
-    offset: int,
-    last: int | None,
-    hashed: bool,
-    conditional: bool,
+    known: Representation, start: int, offset: int, last: int | None, hashed: bool, if_range: bool
 ) -> Question:
     """Return how to ask for the bytes from `offset` on; a Question for all if that is no use.
 
     :param start: the first byte that was ever asked for: there is nothing to compare before it.
-    :param conditional: a server takes If-Range.
+    :param if_range: a server takes If-Range.
     """
     if hashed:
         return Question(offset, last)
     if known.validator:
         first = max(offset - OVERLAP, start)
-        return Question(first, last, known.validator if conditional else "")
+        return Question(first, last, known.validator if if_range else "")
     if known.total is not None:
         return Question(max(offset - LONG_OVERLAP, start), last)
     return Question()

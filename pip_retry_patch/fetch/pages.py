@@ -106,9 +106,8 @@ def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> st
     # A page for people may have something for them to download.
     if not _lists(content, project) and _is_for_people(content):
         host = names.host_of(url)
-        moved = host if host != names.host_of(asked) else ""
+        whence = f" from {host}" if host != names.host_of(asked) else ""
         title = wording.titled(title_of(content))
-        whence = f" from {moved}" if moved else ""
         return wording.say("for people", title=title, whence=whence, project=project)
     if not names_files(content):
         kind = "names no file" if content.strip() else "came empty"
