@@ -222,9 +222,8 @@ def _judge_part(
     hashed: bool,
 ) -> Answer:
     first, other = question.first, Answer(Verdict.WHOLE)
-    if first is None or coding_of(headers) != known.coding:
-        return other
-    if media_of(headers) == "multipart/byteranges":
+    is_of_several = media_of(headers) == "multipart/byteranges"
+    if first is None or is_of_several or coding_of(headers) != known.coding:
         return other
     proven = known.validator != "" and known.validator == strong_validator(headers)
     value = headers.get("content-range")

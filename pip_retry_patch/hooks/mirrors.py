@@ -67,13 +67,12 @@ class Mirrors:
         """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
         self._page = None
         base = _directory(index) if index else ""
-        if not base or (self._intended is not None and base != self._intended):
-            if base:
-                intended, index = names.redacted(self._intended or ""), names.redacted(base)
-                self._pip.say_once("mirrors of another", base, intended=intended, index=index)
-            return
-        self._index = base
-        self._page = self._pages[url] = url[len(base) :]
+        if base and self._intended in (None, base):
+            self._index = base
+            self._page = self._pages[url] = url[len(base) :]
+        elif base:
+            intended, index = names.redacted(self._intended or ""), names.redacted(base)
+            self._pip.say_once("mirrors of another", base, intended=intended, index=index)
 
     @fail_open
     def links(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:

@@ -132,9 +132,8 @@ class Requests:
         total = int(retries.total or 0)
         if not total:
             return replace(self._patience, attempts=0, seconds=0.0)
-        if total <= PIPS_OWN:
-            return self._patience
-        return replace(self._patience, attempts=max(self._patience.attempts, total))
+        asked = total if total > PIPS_OWN else 0
+        return replace(self._patience, attempts=max(self._patience.attempts, asked))
 
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
