@@ -13,6 +13,7 @@ from typing import Any, Collection
 from urllib.parse import urlsplit
 
 from pip_retry_patch import names, wording
+from pip_retry_patch.records import record
 
 PREFIX = "retry-patch"
 
@@ -79,23 +80,24 @@ def _is_web_address(text: str) -> bool:
 
 _MIRRORS = f"{PREFIX}-mirrors"
 
-# By name: the field of Settings, the parser, the default, and what a value must be.
-_TABLE: dict[str, tuple[str, Any, Any, str]] = {
-    PREFIX: ("enabled", _switch, True, "on or off"),
-    f"{PREFIX}-patience": ("patience", _number, 120.0, "a number of seconds"),
-    f"{PREFIX}-first-contact": ("first_contact", _number, 30.0, "a number of seconds"),
-    f"{PREFIX}-attempts": ("attempts", _count, 8, "a whole number"),
-    f"{PREFIX}-indexes": ("indexes", _indexes, "any", "any or all"),
-    _MIRRORS: ("mirrors", _mirrors, (), "http or https URLs"),
-    f"{PREFIX}-stale": ("stale", _switch, False, "on or off"),
-    f"{PREFIX}-log": ("log", _path, "", "an absolute path"),
-    f"{PREFIX}-partials": ("partials", _partials, True, "on, off or an absolute path"),
-    f"{PREFIX}-partials-size": ("partials_size", _size, 5 * 10**9, "a size with its unit (5 GB)"),
+# By name: the field of Settings, the parser, and what a value must be.
+_TABLE: dict[str, tuple[str, Any, str]] = {
+    PREFIX: ("enabled", _switch, "on or off"),
+    f"{PREFIX}-patience": ("patience", _number, "a number of seconds"),
+    f"{PREFIX}-first-contact": ("first_contact", _number, "a number of seconds"),
+    f"{PREFIX}-attempts": ("attempts", _count, "a whole number"),
+    f"{PREFIX}-indexes": ("indexes", _indexes, "any or all"),
+    _MIRRORS: ("mirrors", _mirrors, "http or https URLs"),
+    f"{PREFIX}-stale": ("stale", _switch, "on or off"),
+    f"{PREFIX}-log": ("log", _path, "an absolute path"),
+    f"{PREFIX}-partials": ("partials", _partials, "on, off or an absolute path"),
+    f"{PREFIX}-partials-size": ("partials_size", _size, "a size with its unit (5 GB)"),
 }
 # These are read from the environment, where pip sees them as well.
 _NOT_HERE = (f"{PREFIX}-venvs", f"{PREFIX}-strict")
 
 
+@record
 class Settings:
     """What is in force.
 
@@ -110,21 +112,18 @@ class Settings:
     most. `complaints`: one line for each value that made no sense, for which the default is used.
     """
 
-    enabled: bool
-    patience: float
-    first_contact: float
-    attempts: int
-    indexes: str
-    mirrors: tuple[str, ...]
-    stale: bool
-    log: str
-    partials: bool
+    enabled: bool = True
+    patience: float = 120.0
+    first_contact: float = 30.0
+    attempts: int = 8
+    indexes: str = "any"
+    mirrors: tuple[str, ...] = ()
+    stale: bool = False
+    log: str = ""
+    partials: bool = True
     partials_dir: str = ""
-    partials_size: int
+    partials_size: int = 5 * 10**9
     complaints: tuple[str, ...] = ()
-
-    def __init__(self, **values: Any) -> None:
-        vars(self).update({field: default for field, _, default, _ in _TABLE.values()}, **values)
 
 
 def read(items: Items, command: str | None = None) -> Settings:
@@ -133,11 +132,12 @@ def read(items: Items, command: str | None = None) -> Settings:
     texts = {key: text for key, (text, _) in in_force if key.startswith(PREFIX)}
     values: dict[str, Any] = {}
     complaints = [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
-    for key, (field, parse, default, wanted) in _TABLE.items():
+    for key, (field, parse, wanted) in _TABLE.items():
         if key in texts:
             values[field] = parse(texts[key])
             if values[field] is None:
-                values[field], value = default, names.clean(texts[key], 60)
+                values[field] = default = getattr(Settings, field)
+                value = names.clean(texts[key], 60)
                 facts = {"key": key, "wanted": wanted, "default": shown(key, default)}
                 complaints.append(wording.say("bad setting", value=value, **facts))
     if isinstance(values.get("partials"), str):

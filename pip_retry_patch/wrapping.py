@@ -92,9 +92,7 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(wrapper)
-    def guarded(
-        self: Any, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
-    ) -> Any:
+    def guarded(self: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         calls = Calls(wrapped)
         try:
             return wrapper(self, calls, instance, args, kwargs)

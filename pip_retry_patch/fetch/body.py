@@ -8,7 +8,7 @@ uninterrupted body, or one error.
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable
+from typing import Any, BinaryIO, Callable
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
@@ -18,19 +18,6 @@ from pip_retry_patch.fetch.judge import ContentRange, Representation
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Kept(Protocol):
-        """What an earlier run received: `store.kept.Place`."""
-
-        kept: BinaryIO | None
-        kept_size: int
-
-        def superseded(self) -> None:
-            """Remove it, for the file that pip writes has it too."""
-
 
 # Without a hash so much of the end is held in memory: the overlap that is asked for again, and what
 # pip's file lags behind (its buffer, at most `st_blksize`, which is a MiB on some file systems).
@@ -44,8 +31,8 @@ class Body:
     the chunked coding to http.client, below this class.
 
     :param span: which bytes the first answer brings.
-    :param last: the last byte that is wanted, where that is not the last of the representation.
-    :param kept: what an earlier run received of the same file; it is read in place of the network.
+    :param kept: what an earlier run received of the same file (as `store.kept.Place` has it); it
+        is read in place of the network.
     :param written: returns the path of the file that pip writes, None while there is none.
     """
 
@@ -54,8 +41,7 @@ class Body:
         exchange: Exchange,
         first: Outcome,
         span: ContentRange,
-        last: int | None = None,
-        kept: Kept | None = None,
+        kept: Any = None,
         written: Callable[[], str | None] | None = None,
     ) -> None:
         reader = Reader(first.response)
@@ -72,13 +58,20 @@ class Body:
         self.start = self.offset = span.first or 0
         self.stop = None if span.last is None else span.last + 1  # of the answer that is read
         self.known = Representation.of(first.response.headers, span.total)
-        self.last = last  # the last byte that is wanted, where that is not the file's
+        # The last byte that is wanted, where that need not be the file's.
+        self.last = span.last if exchange.job.ranged and first.status == 206 else None
         self.hashed = exchange.job.hashed
         self.continued: int | None = None  # bytes that an earlier run had received
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
         total = self.known.total
-        if kept is not None and kept.kept and (total is None or kept.kept_size <= total):
+        is_whole = not span.first  # what pip itself continues begins elsewhere
+        if (
+            is_whole
+            and kept is not None
+            and kept.kept
+            and (total is None or kept.kept_size <= total)
+        ):
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded = kept.superseded
             reader.drop()

@@ -65,6 +65,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         waiting.extend(e for e in inner if isinstance(e, BaseException))
 
 
+def _is_any(error: BaseException, kinds: Any, *called: str) -> bool:
+    """Whether an error, or what caused it, is of these classes, or of a class with such a name."""
+    return any(isinstance(e, kinds) or type(e).__name__ in called for e in causes(error))
+
+
 def _kinds(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
@@ -96,10 +101,7 @@ def _is_of_network(error: BaseException) -> bool:
 
 def is_certificate_error(error: BaseException) -> bool:
     """Whether a certificate was refused."""
-    return any(
-        isinstance(e, _CERTIFICATE_ERRORS) or type(e).__name__ == "CertificateError"
-        for e in causes(error)
-    )
+    return _is_any(error, _CERTIFICATE_ERRORS, "CertificateError")
 
 
 # What OpenSSL calls a handshake that fails for a reason that time does not change: another
@@ -136,24 +138,17 @@ def is_full(error: BaseException) -> bool:
     )
 
 
-_NO_CONNECTION = frozenset(["NewConnectionError", "ConnectTimeoutError", "NameResolutionError"])
+_NO_CONNECTION = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError")
 
 
 def was_sent(error: BaseException) -> bool:
     """Whether a request that ended without an answer may have reached a server."""
-    return not any(
-        type(cause).__name__ in _NO_CONNECTION | {"ProxyError"}
-        or isinstance(cause, socket.gaierror)
-        for cause in causes(error)
-    )
+    return not _is_any(error, socket.gaierror, *_NO_CONNECTION, "ProxyError")
 
 
 def is_silence(error: BaseException) -> bool:
     """Whether a request was sent and the read timeout ended the wait for an answer."""
-    return was_sent(error) and any(
-        isinstance(cause, socket.timeout) or type(cause).__name__ == "ReadTimeoutError"
-        for cause in causes(error)
-    )
+    return was_sent(error) and _is_any(error, socket.timeout, "ReadTimeoutError")
 
 
 def tunnel_answer(error: BaseException) -> str:
@@ -193,19 +188,23 @@ def is_of_proxy(error: BaseException) -> bool:
     urllib3 1.26 calls every broken connection through a proxy a ProxyError. What is certain is that
     no connection could be made: only the proxy was connected to.
     """
-    return any(
-        type(cause).__name__ in _NO_CONNECTION
-        or isinstance(cause, (ConnectionRefusedError, socket.gaierror))
-        for cause in causes(error)
-    )
+    return _is_any(error, (ConnectionRefusedError, socket.gaierror), *_NO_CONNECTION)
 
 
-_TIMEOUTS = {
+# What errors mean, by the name of the class, or else by the class.
+_BY_NAME = {
     "ConnectTimeoutError": wording.NO_CONNECTION_IN_TIME,
-    "ReadTimeoutError": wording.NO_DATA_IN_TIME,
-    "timeout": wording.NO_DATA_IN_TIME,
-    "TimeoutError": wording.NO_DATA_IN_TIME,
+    **dict.fromkeys(("ReadTimeoutError", "TimeoutError"), wording.NO_DATA_IN_TIME),
+    **dict.fromkeys(("ContentDecodingError", "DecodeError"), wording.NOT_DECODABLE),
+    "NameResolutionError": wording.NAME_NOT_RESOLVED,
 }
+_BY_CLASS = (
+    (http.client.RemoteDisconnected, wording.NO_ANSWER),
+    (http.client.BadStatusLine, wording.NOT_HTTP),
+    (socket.timeout, wording.NO_DATA_IN_TIME),
+    (socket.gaierror, wording.NAME_NOT_RESOLVED),
+    (_TLS_ENDS, wording.TLS_CLOSED_EARLY),
+)
 
 # The errors of Windows' sockets keep their numbers as errno, and the system's text for them is in
 # its own language.
@@ -244,23 +243,15 @@ def reason(error: BaseException) -> str:
         if isinstance(e, _CERTIFICATE_ERRORS):
             said = getattr(e, "verify_message", "") or str(e)
             return names.clean(f"the certificate was refused: {said}")
-        if isinstance(e, http.client.RemoteDisconnected):
-            return wording.NO_ANSWER
         if isinstance(e, http.client.IncompleteRead):
             return getattr(e, "why", wording.CLOSED_EARLY)
-        if isinstance(e, http.client.BadStatusLine):
-            return wording.NOT_HTTP
-        if isinstance(e, socket.timeout) or type(e).__name__ in _TIMEOUTS:
-            return _TIMEOUTS.get(type(e).__name__, wording.NO_DATA_IN_TIME)
-        if isinstance(e, socket.gaierror) or type(e).__name__ == "NameResolutionError":
-            return wording.NAME_NOT_RESOLVED
-        if isinstance(e, _TLS_ENDS):
-            return wording.TLS_CLOSED_EARLY
+        meanings = (meaning for kinds, meaning in _BY_CLASS if isinstance(e, kinds))
+        meaning = _BY_NAME.get(type(e).__name__) or next(meanings, None)
+        if meaning is not None:
+            return meaning
         if isinstance(e, _TLS_ERRORS):
             said = getattr(e, "reason", None) or str(e)
             return names.clean(f"the encrypted stream was damaged: {said}")
-        if "ContentDecodingError" in _kinds(e) or "DecodeError" in _kinds(e):
-            return wording.NOT_DECODABLE
         if isinstance(e, OSError) and e.strerror and "RequestException" not in _kinds(e):
             return said_by_system(e)
     # The outermost error may name the whole URL, with what is secret in its query.

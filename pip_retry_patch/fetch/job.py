@@ -89,6 +89,7 @@ class Asking:
     slower: float = 1.0
 
 
+@record
 class Source:
     """Where the bytes of a job can be asked for.
 
@@ -97,17 +98,13 @@ class Source:
     :param serves: is told why a mirror delivers in the place of others, and from which offset on.
     """
 
-    def __init__(
-        self,
-        url: str,
-        send: Callable[[Asking, Outcome], Any],
-        mirror: str = "",
-        serves: Callable[[str, int], None] | None = None,
-    ) -> None:
-        self.url, self.send, self.mirror, self.serves = url, send, mirror, serves
-        self.vain = 0  # requests in vain, in this turn
-        self.is_late = False  # it sends no parts: others are asked first
-        self.end: wording.Failure | None = None  # why it is asked no more
+    url: str
+    send: Callable[[Asking, Outcome], Any]
+    mirror: str = ""
+    serves: Callable[[str, int], None] | None = None
+    vain: int = 0  # requests in vain, in this turn
+    is_late: bool = False  # it sends no parts: others are asked first
+    end: wording.Failure | None = None  # why it is asked no more
 
 
 @record
@@ -125,14 +122,14 @@ class Job:
 
     kind: str
     source: Source
-    whole: bool
-    ranged: bool
-    hashed: bool
-    fresh: bool
     patience: Patience
     error: Callable[[wording.Failure, Exception], Exception]
-    mirrors: Callable[[], Sequence[Source]]
     forget: Callable[[Sequence[str]], None]
+    whole: bool = False
+    ranged: bool = False
+    hashed: bool = False
+    fresh: bool = False
+    mirrors: Callable[[], Sequence[Source]] = tuple
 
     @property
     def name(self) -> str:

@@ -12,6 +12,8 @@ from typing import Mapping
 
 from pip_retry_patch.records import record
 
+Headers = Mapping[str, str]
+
 # No file has a size of more than 18 digits. (Compiled at first use: a clean download has no range.)
 _CONTENT_RANGE = r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)"
 # Some servers write "bytes=400-999/1000", "400-999/1000" or "bytes 400-1000/1000".
@@ -25,7 +27,7 @@ BUSY_STATUSES = frozenset([408, 421, 425, 429, 500, 502, 503, 504, *range(520, 5
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
-def is_busy(status: int, headers: Mapping[str, str]) -> bool:
+def is_busy(status: int, headers: Headers) -> bool:
     """Whether an answer asks for time; 413 does with Retry-After (section 15.5.14)."""
     return status in BUSY_STATUSES or (status == 413 and "retry-after" in headers)
 
@@ -57,11 +59,11 @@ class Representation:
     media: str = ""
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], total: int | None) -> Representation:
+    def of(cls, headers: Headers, total: int | None) -> Representation:
         return cls(strong_validator(headers), total, coding_of(headers), media_of(headers))
 
 
-def strong_validator(headers: Mapping[str, str]) -> str:
+def strong_validator(headers: Headers) -> str:
     """Return the ETag if it is a strong one; without an ETag a Last-Modified that has settled."""
     tag = (headers.get("etag") or "").strip()
     if tag:
@@ -75,7 +77,7 @@ def strong_validator(headers: Mapping[str, str]) -> str:
     return (modified or "").strip() if settled else ""
 
 
-def coding_of(headers: Mapping[str, str]) -> str:
+def coding_of(headers: Headers) -> str:
     """Return the Content-Encoding in one spelling; "" means none.
 
     A transfer coding other than chunked, which pip's libraries do not decode, is like one.
@@ -88,7 +90,7 @@ def coding_of(headers: Mapping[str, str]) -> str:
     return coding
 
 
-def length_of(headers: Mapping[str, str]) -> int | None:
+def length_of(headers: Headers) -> int | None:
     """Return the Content-Length in bytes, None without a valid one.
 
     Chunks overrule it (RFC 9112 section 6.3). The same length twice is one (RFC 9110 section 8.6).
@@ -100,7 +102,7 @@ def length_of(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def media_of(headers: Mapping[str, str]) -> str:
+def media_of(headers: Headers) -> str:
     """Return the media type of Content-Type in one spelling, without its parameters."""
     return (headers.get("content-type") or "").partition(";")[0].strip().lower()
 
@@ -194,7 +196,7 @@ def judge(
     offset: int,
     question: Question,
     status: int,
-    headers: Mapping[str, str],
+    headers: Headers,
     *,
     length: int | None,
     hashed: bool,
@@ -227,14 +229,13 @@ def _judge_part(
     known: Representation,
     offset: int,
     question: Question,
-    headers: Mapping[str, str],
+    headers: Headers,
     length: int | None,
     hashed: bool,
 ) -> Answer:
     first, other = question.first, Answer(Verdict.WHOLE)
-    if first is None or coding_of(headers) != known.coding:
-        return other
-    if media_of(headers) == "multipart/byteranges":
+    is_of_several = media_of(headers) == "multipart/byteranges"
+    if first is None or is_of_several or coding_of(headers) != known.coding:
         return other
     proven = known.validator != "" and known.validator == strong_validator(headers)
     value = headers.get("content-range")
@@ -265,11 +266,7 @@ def _judge_part(
 
 
 def _judge_whole(
-    known: Representation,
-    offset: int,
-    question: Question,
-    headers: Mapping[str, str],
-    length: int | None,
+    known: Representation, offset: int, question: Question, headers: Headers, length: int | None
 ) -> Answer:
     media = media_of(headers)
     if is_web_page(media) and not is_web_page(known.media):
@@ -286,29 +283,24 @@ def _judge_whole(
 
 
 def question_for(
-    known: Representation,
-    start: int,
-    offset: int,
-    last: int | None,
-    hashed: bool,
-    conditional: bool,
+    known: Representation, start: int, offset: int, last: int | None, hashed: bool, if_range: bool
 ) -> Question:
     """Return how to ask for the bytes from `offset` on; a Question for all if that is no use.
 
     :param start: the first byte that was ever asked for: there is nothing to compare before it.
-    :param conditional: a server takes If-Range.
+    :param if_range: a server takes If-Range.
     """
     if hashed:
         return Question(offset, last)
     if known.validator:
         first = max(offset - OVERLAP, start)
-        return Question(first, last, known.validator if conditional else "")
+        return Question(first, last, known.validator if if_range else "")
     if known.total is not None:
         return Question(max(offset - LONG_OVERLAP, start), last)
     return Question()
 
 
-def unasked_part(headers: Mapping[str, str], length: int | None) -> ContentRange | None:
+def unasked_part(headers: Headers, length: int | None) -> ContentRange | None:
     """Return what a 206 brings that answers a request without Range; None if it may be all.
 
     No server should send one (section 15.3.7). Of several parts no position is told.
@@ -326,7 +318,7 @@ def unasked_part(headers: Mapping[str, str], length: int | None) -> ContentRange
     return said
 
 
-def span_of(status: int, headers: Mapping[str, str], length: int | None) -> ContentRange | None:
+def span_of(status: int, headers: Headers, length: int | None) -> ContentRange | None:
     """Return which bytes of a representation a first answer brings; None if that is not known.
 
     :param length: its Content-Length in bytes, None if it has none.

@@ -59,11 +59,8 @@ def has_no_end(response: Any) -> bool:
     if "content-length" in headers or "transfer-encoding" in headers:
         # A proxy may have cut it and made its length anew. Of JSON that can be told, and whoever
         # reads it cannot read it then. What ends as an object is not read twice.
-        return (
-            media.endswith("+json")
-            and content[-64:].rstrip()[-1:] != b"}"
-            and not _ends(media, content)
-        )
+        may_be_cut = media.endswith("+json") and content[-64:].rstrip()[-1:] != b"}"
+        return may_be_cut and not _ends(media, content)
     return not _ends(media, content)
 
 
@@ -109,9 +106,8 @@ def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> st
     # A page for people may have something for them to download.
     if not _lists(content, project) and _is_for_people(content):
         host = names.host_of(url)
-        moved = host if host != names.host_of(asked) else ""
+        whence = f" from {host}" if host != names.host_of(asked) else ""
         title = wording.titled(title_of(content))
-        whence = f" from {moved}" if moved else ""
         return wording.say("for people", title=title, whence=whence, project=project)
     if not names_files(content):
         kind = "names no file" if content.strip() else "came empty"
@@ -165,9 +161,8 @@ def _undecoded(response: Any) -> str:
     What is text in spite of such a label is read as text.
     """
     coding = coding_of(response.headers)
-    if not coding or getattr(response.raw, "_decoder", "") is not None:
-        return ""
-    if names_files(response.content):
+    is_decoded = getattr(response.raw, "_decoder", "") is not None
+    if not coding or is_decoded or names_files(response.content):
         return ""
     try:
         return coding if "\0" in response.content.decode("utf-8") else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import mimetypes
 import os
 import shutil
@@ -16,7 +15,7 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import coding_of, media_of
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.contents import not_the_file
+from pip_retry_patch.hooks.contents import digest, not_the_file
 from pip_retry_patch.wrapping import note_failure
 
 if TYPE_CHECKING:
@@ -32,12 +31,8 @@ RESTARTS = 2
 COPIES = 3
 
 
-def _digest(path: str, algorithm: str) -> str:
-    digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
+# Lets pip download a link into a directory; returns the path and the content type.
+Download = Callable[[str], "tuple[str, str]"]
 
 
 class Prefix:
@@ -47,11 +42,8 @@ class Prefix:
         self.kept: BinaryIO | None = tempfile.TemporaryFile(dir=os.path.dirname(path))  # noqa: SIM115
         self.kept_size = size
         with open(path, "rb") as file:
-            while size > 0:
-                piece = file.read(min(size, 1 << 20))
-                if not piece:
-                    break
-                size -= self.kept.write(piece)
+            for offset in range(0, size, 1 << 20):
+                self.kept.write(file.read(min(size - offset, 1 << 20)))
         self.kept.seek(0)
 
     def superseded(self) -> None:
@@ -65,8 +57,6 @@ class Artifact:
     Content-Length), `continued` (how much of it an earlier run had received, in bytes), `media` and
     `coding` (its media type and Content-Encoding, "" for none) and `part` (the server called it a
     part, though nobody asked for one) tell of it.
-
-    :param call: lets pip download it into a directory; returns the path and the content type.
     """
 
     def __init__(
@@ -74,7 +64,7 @@ class Artifact:
         hooks: FileHooks,
         session: Any,
         link: Any,
-        call: Callable[[str], tuple[str, str]],
+        call: Download,
         hashes: dict[str, list[str]],
     ) -> None:
         self._hooks = hooks
@@ -108,12 +98,12 @@ class Artifact:
         for restart in range(RESTARTS + 1):
             try:
                 result = self._fetch(location, fresh)
-                failure = None if self.hashes else self._look(result[0])
+                failure = None if self.hashes else not_the_file(result[0], self)
                 if failure is None:
                     return result
                 self.forget()
                 if fresh:
-                    raise self._hooks.pip.error(failure, errors.EarlyEnd())
+                    raise self.error(failure)
                 fresh = True
             except errors.Restart as changed:
                 if restart == RESTARTS:
@@ -193,9 +183,7 @@ class Artifact:
             return None
         size = names.format_size(os.path.getsize(path))
         said = "more" if self.announced is None else names.format_size(self.announced)
-        self._hooks.pip.announce(
-            wording.say("accepted short", name=self.name, size=size, said=said)
-        )
+        self._hooks.pip.say("accepted short", name=self.name, size=size, said=said)
         return path, mimetypes.guess_type(path)[0] or ""
 
     def _move(self, path: str, location: str) -> str:
@@ -248,14 +236,9 @@ class Artifact:
             self._hooks.make_room(self._session, COPIES * self.announced)
         self._urls.update(outcome.urls)
 
-    def _look(self, path: str) -> wording.Failure | None:
-        """Return what is said of a file that no hash is known of and that pip cannot use."""
-        about = self.name, self.host, self.media, self.coding
-        return not_the_file(path, *about, whole=self.announced is not None)
-
     def fits(self, path: str) -> bool:
         """Whether a file has a hash that is wanted."""
-        return any(_digest(path, name) in digests for name, digests in self.hashes.items())
+        return any(digest(path, name) in digests for name, digests in self.hashes.items())
 
     def error(self, failure: wording.Failure) -> Exception:
         """Make pip's error of a Failure."""

@@ -40,14 +40,11 @@ class Announcer:
         self._complaints = list(complaints)
         self._vendored = vendored
 
-    def __call__(self, line: str) -> None:
-        self._show(logging.WARNING, line)
-
     def inform(self, line: str) -> None:
         """Show a line that warns of nothing; `-q` hides it."""
-        self._show(logging.INFO, line)
+        self(line, logging.INFO)
 
-    def _show(self, level: int, line: str) -> None:
+    def __call__(self, line: str, level: int = logging.WARNING) -> None:
         self.complain()
         with contextlib.ExitStack() as stack:
             try:
@@ -73,9 +70,7 @@ def _fitted(line: str) -> str:
     return "\n  ".join(rows)
 
 
-def _clear_progress_bar(
-    vendored: str, stack: contextlib.ExitStack, windows: bool = os.name == "nt"
-) -> None:
+def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "nt") -> None:
     """Erase a progress bar, which its owner draws again below what is written now.
 
     It leaves the cursor at the end of its last line on stdout, and a warning would be written right
@@ -124,6 +119,7 @@ class Pip:
         self.error = error_maker(name, lambda: settings.table(self.settings, *configured(name)))
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Record = no_record
+        self._told: set[tuple[str, str]] = set()
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
             self.record = journal.Journal(self.settings.log, self.version, self._complain).note
@@ -131,6 +127,12 @@ class Pip:
     def say(self, *kinds: str, **facts: Any) -> None:
         """Show a line of `wording.say`."""
         self.announce(wording.say(*kinds, **facts))
+
+    def say_once(self, kind: str, about: str, **facts: Any) -> None:
+        """Show a line of `wording.say`, if there was none of this kind about the same thing."""
+        if (kind, about) not in self._told:
+            self._told.add((kind, about))
+            self.say(kind, **facts)
 
     def _complain(self, why: str) -> None:
         self.say("unusable log", path=self.settings.log, why=why[:1].lower() + why[1:])

@@ -6,6 +6,7 @@ answer is "not known", and nothing is called broken for that.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import tarfile
@@ -28,15 +29,24 @@ _OPENERS = {_GZIP: "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma", b"\x5d\0\0": "lzm
 _LOOK_SECONDS, _LOOK_BYTES = 2.0, 64 << 20
 
 
-def not_the_file(
-    path: str, name: str, host: str, media: str, coding: str, whole: bool
-) -> wording.Failure | None:
+def digest(path: str, algorithm: str) -> str:
+    """Return the hexadecimal digest of a file."""
+    made = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            made.update(piece)
+    return made.hexdigest()
+
+
+def not_the_file(path: str, artifact: Any) -> wording.Failure | None:
     """Return what is said of a file that no hash is known of and that pip cannot use in any way.
 
-    :param media: and `coding`, its media type and its Content-Encoding.
-    :param whole: a Content-Length has told how long it is. Otherwise it may have been cut, and
-        pip would end in a traceback as it unpacks it.
+    If no Content-Length has told how long it is, it may have been cut, and pip would end in a
+    traceback as it unpacks it.
+
+    :param artifact: what `artifact.Artifact` is: the link that the file was fetched from.
     """
+    name, host, media, coding = artifact.name, artifact.host, artifact.media, artifact.coding
     is_metadata = path.endswith(".metadata")
     with open(path, "rb") as file:
         start = file.read(_LOOK_BYTES if is_metadata else 4096)
@@ -48,7 +58,9 @@ def not_the_file(
     else:
         # pip looks into a file whose name does not help.
         usable = not path.endswith((*_ZIPPED, *_TARRED)) or zipfile.is_zipfile(path)
-        usable = usable or (path.endswith(_TARRED) and not _defect(path, to_its_end=not whole))
+        usable = usable or (
+            path.endswith(_TARRED) and not _defect(path, to_its_end=artifact.announced is None)
+        )
     size = os.path.getsize(path)
     if usable:
         return None

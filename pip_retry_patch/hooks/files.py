@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.artifact import Artifact
+from pip_retry_patch.hooks.artifact import Artifact, Download
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.mismatch import check
 from pip_retry_patch.store.kept import Place, Store, is_safe, key_of
@@ -50,7 +50,7 @@ class FileHooks:
         self._came: dict[str, Artifact] = {}  # what the hash will be checked of, by path
 
     @fail_open
-    def expect(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def expect(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
         hashes = args[3] if len(args) > 3 else kwargs.get("hashes")
         link = args[0] if args else kwargs["link"]
@@ -61,9 +61,7 @@ class FileHooks:
             self._expected.pop(link.url_without_fragment, None)
 
     @fail_open
-    def download(
-        self, calls: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
         if len(args) != 2 or kwargs or not self._is_retried(downloader, args[0]):
             return calls(*args, **kwargs)
@@ -71,9 +69,7 @@ class FileHooks:
         return self._fetch(downloader, link, lambda folder: calls(link, folder), location)
 
     @fail_open
-    def download_all(
-        self, calls: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Iterable[Any]:
+    def download_all(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Iterable[Any]:
         """`BatchDownloader.__call__(links, location)`: up to 25.0 it has a loop of its own.
 
         In 25.1 it calls `Downloader`.
@@ -86,9 +82,7 @@ class FileHooks:
         return (self._one(whole, downloader, (link, location), {}) for link in links)
 
     @fail_open
-    def _one(
-        self, calls: Calls, downloader: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _one(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         link, location = args
         named: Any = link  # pip names what it yields by the link, or by its URL (20.3)
 
@@ -107,9 +101,7 @@ class FileHooks:
         patience = self.requests.patience(downloader._session, link.url_without_fragment)
         return patience is not None and patience.attempts > 0
 
-    def _fetch(
-        self, downloader: Any, link: Any, call: Callable[[str], tuple[str, str]], location: str
-    ) -> tuple[str, str]:
+    def _fetch(self, downloader: Any, link: Any, call: Download, location: str) -> tuple[str, str]:
         hashes = hashes_of(link, self._expected.get(link.url_without_fragment, {}))
         artifact = Artifact(self, downloader._session, link, call, hashes)
         path, content_type = artifact.fetch(location)
@@ -126,15 +118,7 @@ class FileHooks:
         artifact = self._came.pop(path, None)
         if artifact is None:
             return wrapped(*args, **kwargs)
-        try:
-            checked = check(
-                artifact, wrapped, path, self._mismatch, self.pip.announce, note_failure
-            )
-        except Exception as error:
-            if isinstance(error, self._mismatch) or hasattr(error, "failure"):
-                raise
-            note_failure("the hash check", error)
-            return wrapped(*args, **kwargs)
+        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce)
         try:
             artifact.finish()
         except Exception as error:

@@ -16,7 +16,6 @@ skip or to fail |
 
 from __future__ import annotations
 
-import logging
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,6 @@ from pip_retry_patch.fetch.pages import is_login, oddity
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open
-
-logger = logging.getLogger("pip_retry_patch")
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
@@ -67,11 +64,10 @@ class IndexHooks:
         self._search = _Search()
         self._unread: dict[str, wording.Failure] = {}
         self._skipped: set[str] = set()
-        self._told: set[str] = set()  # projects
         self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
 
     @fail_open
-    def create(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def create(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.create`: only the self-version check asks for an index in any case."""
         collector = calls(*args, **kwargs)
         if kwargs.get("suppress_no_index"):
@@ -79,9 +75,7 @@ class IndexHooks:
         return collector
 
     @fail_open
-    def fetch(
-        self, calls: Calls, collector: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def fetch(self, calls: Calls, collector: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.fetch_response`: skip an index that pip can do without, but say so."""
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
@@ -91,9 +85,8 @@ class IndexHooks:
         self._requests.pages[url] = index
         if self._requests.mirrors is not None:
             urls = collector.search_scope.index_urls
-            self._requests.mirrors.begin_page(
-                index if urls[:1] == [index] and not quiet else "", url
-            )
+            first = index if urls[:1] == [index] and not quiet else ""
+            self._requests.mirrors.begin_page(first, url)
         try:
             content = calls(*args, **kwargs)
         except Exception as raised:
@@ -174,7 +167,7 @@ class IndexHooks:
             self._pip.say("index unread", index=_shown(index), why=failure.why)
 
     @fail_open
-    def find(self, calls: Calls, finder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         search, project = self._search, args[0] if args else kwargs["project_name"]
         before = vars(search).copy()
@@ -195,10 +188,9 @@ class IndexHooks:
             raise unread[indexes[0]]
         places = sorted({place for place in map(_place_of, found) if place})
         first = indexes[0] in (unread or ()) or indexes[0] in logins
-        if places and first and project not in self._told:
-            self._told.add(project)
-            facts = {"project": project, "places": " and ".join(places)}
-            self._pip.say("found elsewhere", index=_shown(indexes[0]), **facts)
+        if places and first:
+            facts = {"index": _shown(indexes[0]), "project": project}
+            self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
 
     def _blame_page(self, error: Exception) -> None:
@@ -211,13 +203,12 @@ class IndexHooks:
             raise self._pip.error(failure, error) from error
 
     @fail_open
-    def tell(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
-        unread = self._unread.items()
         more = [
             wording.say("may be unread", index=_shown(index), why=failure.why)
-            for index, failure in unread
+            for index, failure in self._unread.items()
         ]
         plain = _plain(text)
         for project, pages in self._odd.items():

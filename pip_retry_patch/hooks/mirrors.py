@@ -15,13 +15,14 @@ Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_m
 
 from __future__ import annotations
 
+import functools
 import logging
 import posixpath
 import time
 from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote, urljoin, urlsplit
 
-from pip_retry_patch import names, wording
+from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.job import Asking, Kind, Outcome, Source
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
@@ -37,6 +38,9 @@ _METADATA = ".metadata"  # PEP 658
 
 # Sends a request of pip's session: its URL, how, the outcome to fill, and a jar of cookies.
 Send = Callable[[str, Asking, Outcome, Any], Any]
+# The same through redirects: its URL, what that stands in for, how, and the outcome to fill.
+Follow = Callable[[str, str, Asking, Outcome], Any]
+Hashes = Mapping[str, Sequence[str]]
 
 
 class Mirrors:
@@ -58,25 +62,20 @@ class Mirrors:
         self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
         self._cookies: dict[str, Any] = {}
-        self._told: set[str] = set()
 
     def begin_page(self, index: str, url: str) -> None:
         """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
         self._page = None
         base = _directory(index) if index else ""
-        if not base or (self._intended is not None and base != self._intended):
-            if base and base not in self._told:
-                self._told.add(base)
-                intended, index = names.redacted(self._intended or ""), names.redacted(base)
-                self._pip.announce(
-                    wording.say("mirrors of another", intended=intended, index=index)
-                )
-            return
-        self._index = base
-        self._page = self._pages[url] = url[len(base) :]
+        if base and self._intended in (None, base):
+            self._index = base
+            self._page = self._pages[url] = url[len(base) :]
+        elif base:
+            intended, index = names.redacted(self._intended or ""), names.redacted(base)
+            self._pip.say_once("mirrors of another", base, intended=intended, index=index)
 
     @fail_open
-    def links(self, calls: Calls, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def links(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`parse_links(page)`: note what files belong to the index."""
         found, page = list(calls(*args, **kwargs)), self._page
         if page is not None:
@@ -95,45 +94,41 @@ class Mirrors:
         self._pip.say("mirror dropped", mirrors=shown, name=name)
 
     def sources(
-        self, send: Send, session: Any, kind: str, url: str, hashes: Mapping[str, Sequence[str]]
+        self, send: Send, session: Any, kind: str, url: str, hashes: Hashes
     ) -> list[Source]:
         """Return where else something can be asked for.
 
         :param hashes: of a file, {} where none is known.
         """
         bases = [base for base in self._bases if base != self._index]
+        follow = functools.partial(self._follow, send, session)
         if kind == Kind.PAGE and url in self._pages:
             page = self._pages[url]
-            return [self._page_of(send, session, base, page) for base in bases]
+            return [self._page_of(follow, base, page) for base in bases]
         if kind in (Kind.FILE, Kind.METADATA) and hashes and self.lists(url):
-            found = (self._file_of(send, session, base, url, hashes) for base in bases)
+            found = (self._file_of(follow, base, url, hashes) for base in bases)
             return [source for source in found if source is not None]
         return []
 
     # Pages.
 
-    def _page_of(self, send: Send, session: Any, base: str, page: str) -> Source:
+    def _page_of(self, follow: Follow, base: str, page: str) -> Source:
         there = urljoin(base, page)
 
         def get(asking: Asking, outcome: Outcome) -> Any:
-            response = self._follow(send, session, there, self._index, asking, outcome)
-            return _read_whole(response)
+            return _read_whole(follow(there, self._index, asking, outcome))
 
         def serves(why: str, _: int) -> None:
-            if base not in self._told:
-                self._told.add(base)
-                index, mirror = names.redacted(self._index), names.redacted(base)
-                self._pip.announce(
-                    wording.say("mirror serves", index=index, why=why, mirror=mirror)
-                )
+            index, mirror = names.redacted(self._index), names.redacted(base)
+            self._pip.say_once("mirror serves", base, index=index, why=why, mirror=mirror)
 
         return Source(there, get, base, serves)
 
-    def _links_of(self, send: Send, session: Any, base: str, page: str) -> dict[str, Any]:
+    def _links_of(self, follow: Follow, base: str, page: str) -> dict[str, Any]:
         """Return the files of a mirror's page by name; nothing where it cannot be read."""
         if (base, page) not in self._files:
             found: dict[str, Any] = {}
-            source, outcome = self._page_of(send, session, base, page), Outcome(urljoin(base, page))
+            source, outcome = self._page_of(follow, base, page), Outcome(urljoin(base, page))
             collector = self._collector
             make = getattr(collector, "_make_index_content", None) or collector._make_html_page
             try:
@@ -149,17 +144,10 @@ class Mirrors:
 
     # Files.
 
-    def _file_of(
-        self,
-        send: Send,
-        session: Any,
-        base: str,
-        url: str,
-        hashes: Mapping[str, Sequence[str]],
-    ) -> Source | None:
+    def _file_of(self, follow: Follow, base: str, url: str, hashes: Hashes) -> Source | None:
         """Return where a mirror has a file, if its page lists no other hash for it."""
         name = posixpath.basename(unquote(urlsplit(_without_metadata(url)).path))
-        link = self._links_of(send, session, base, self._listed[_without_metadata(url)]).get(name)
+        link = self._links_of(follow, base, self._listed[_without_metadata(url)]).get(name)
         suffix = _METADATA if url.endswith(_METADATA) else ""
         if link is None or not (suffix or _may_have(link, hashes)):
             return None
@@ -169,7 +157,7 @@ class Mirrors:
             return None
 
         def get(asking: Asking, outcome: Outcome) -> Any:
-            return self._follow(send, session, there, url, asking, outcome)
+            return follow(there, url, asking, outcome)
 
         def serves(why: str, offset: int) -> None:
             name, host, mirror = names.name_of(url), names.host_of(url), names.host_of(there)
@@ -231,7 +219,7 @@ def _without_metadata(url: str) -> str:
     return url[: -len(_METADATA)] if url.endswith(_METADATA) else url
 
 
-def _may_have(link: Any, hashes: Mapping[str, Sequence[str]]) -> bool:
+def _may_have(link: Any, hashes: Hashes) -> bool:
     """Whether a link lists no other digest than one of these."""
     listed = getattr(link, "_hashes", None) or {link.hash_name: link.hash}
     return all(

@@ -10,21 +10,17 @@ This check fails closed. Only pip's verification of the very file in place can a
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import tempfile
 import textwrap
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.errors import reason
 from pip_retry_patch.fetch.judge import is_web_page
 from pip_retry_patch.hooks import contents
 from pip_retry_patch.names import clean, format_size, short
-
-Verify = Callable[[str], Any]
-Tell = Callable[[str], None]
-Failed = Callable[[str, Exception], None]
+from pip_retry_patch.wrapping import note_failure
 
 # A file is fetched afresh a second and third time only if no length was told and it was cut.
 _FRESH_FETCHES = 3
@@ -32,15 +28,12 @@ _FRESH_FETCHES = 3
 _MOST_MIRRORS = 10
 
 
-def check(
-    artifact: Any, verify: Verify, path: str, mismatch: type[Exception], tell: Tell, failed: Failed
-) -> Any:
+def check(artifact: Any, verify: Any, path: str, mismatch: type[Exception], tell: Any) -> Any:
     """Let pip check the hash of a file. If it does not fit, put others in its place.
 
     :param artifact: what `files.Artifact` is: one link, and how pip fetches it.
     :param verify: raises `mismatch` if the hash of a file does not fit.
     :param tell: shows one line to the user.
-    :param failed: counts a mistake of ours, or raises it in strict mode.
     :raises mismatch: the first one, whatever goes wrong here.
     :raises Exception: made of a Failure: no other source delivers the file, or it has no end.
     """
@@ -50,7 +43,7 @@ def check(
         first: Any = error
     seen: list[_Fetch] = []
     try:
-        for line in _others(artifact, path, seen, failed):
+        for line in _others(artifact, path, seen):
             with contextlib.suppress(mismatch):
                 verified = verify(path)
                 if line:
@@ -67,11 +60,11 @@ def check(
     except Exception as error:
         if getattr(error, "failure", None) is not None:
             raise
-        failed("the hash check", error)
+        note_failure("the hash check", error)
     raise first
 
 
-def _others(artifact: Any, path: str, seen: list[_Fetch], failed: Failed) -> Iterator[str]:
+def _others(artifact: Any, path: str, seen: list[_Fetch]) -> Iterator[str]:
     """Put one file after another in place, and yield what to tell if it fits.
 
     :param seen: gets what is known of each file that did not fit.
@@ -79,13 +72,13 @@ def _others(artifact: Any, path: str, seen: list[_Fetch], failed: Failed) -> Ite
     for _, size in zip(range(_MOST_MIRRORS), iter(artifact.drop_mirrors, None)):
         artifact.forget()
         artifact.continue_from(path, size)
-        if _why_not_fetched(artifact, path, False, failed):
+        if _why_not_fetched(artifact, path, False):
             break
         yield ""
     for fresh in range(1 + _FRESH_FETCHES):
         if fresh:
             artifact.forget()
-            seen[-1].then = _why_not_fetched(artifact, path, True, failed)
+            seen[-1].then = _why_not_fetched(artifact, path, True)
             if seen[-1].then:
                 return
             yield f"{seen[0].came.format(name=short(artifact.name))} Fetched anew, its hash fits."
@@ -98,7 +91,7 @@ def _others(artifact: Any, path: str, seen: list[_Fetch], failed: Failed) -> Ite
     artifact.forget()
 
 
-def _why_not_fetched(artifact: Any, path: str, fresh: bool, failed: Failed) -> str:
+def _why_not_fetched(artifact: Any, path: str, fresh: bool) -> str:
     """Replace a file by another fetch of it; return why that failed, "" if it did not.
 
     :raises Exception: made of a Failure, if the fetch was not to be a fresh one.
@@ -112,7 +105,7 @@ def _why_not_fetched(artifact: Any, path: str, fresh: bool, failed: Failed) -> s
         if failure is not None and not fresh:
             raise
         if type(error).__module__ == "builtins" and not isinstance(error, OSError):
-            failed("another fetch of a file", error)
+            note_failure("another fetch of a file", error)
         return reason(error) if failure is None else str(failure.message)
 
 
@@ -143,13 +136,9 @@ class _Fetch:
     """
 
     def __init__(self, artifact: Any, path: str) -> None:
-        digest = hashlib.sha256()
         with open(path, "rb") as file:
             start = file.read(512)
-            file.seek(0)
-            for piece in iter(lambda: file.read(1 << 20), b""):
-                digest.update(piece)
-        self.digest, self.size = digest.digest(), os.path.getsize(path)
+        self.digest, self.size = contents.digest(path, "sha256"), os.path.getsize(path)
         self.host = clean(artifact.host)
         media, coding, announced = artifact.media, artifact.coding, artifact.announced
         begins = _BEGINNINGS.get(os.path.splitext(artifact.name)[1])

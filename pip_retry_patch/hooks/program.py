@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
@@ -9,7 +10,7 @@ from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.job import Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.judge import media_of, span_of
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story, no_record
@@ -35,9 +36,7 @@ class Program:
         self._clock = Clock()
 
     @fail_open
-    def request(
-        self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`requests.Session.request(method, url, **kwargs)`."""
         kwargs = dict(kwargs)
         missing = ("method", "url")[len(args) :]
@@ -49,33 +48,24 @@ class Program:
         outcome.response = response = calls(*args, **dict(kwargs, stream=True))
         span = span_of(outcome.status, response.headers, outcome.length)
         if span is not None and outcome.length != 0 and not _is_endless(response.headers):
-            self._guard(calls, session, args, kwargs, outcome, span)
+            send = functools.partial(repeat, calls, session, args, dict(kwargs, stream=True))
+            self._guard(Source(args[1], send), outcome, span)
         if not kwargs.get("stream"):
             response.content  # noqa: B018  (reads it)
         return response
 
-    def _guard(
-        self, calls: Calls, session: Any, args: Any, kwargs: Any, outcome: Outcome, span: Any
-    ) -> None:
-        def send(asking: Asking, outcome: Outcome) -> Any:
-            return repeat(calls, session, args, dict(kwargs, stream=True), asking, outcome)
-
-        ranged = outcome.status == 206
+    def _guard(self, source: Source, outcome: Outcome, span: Any) -> None:
         job = Job(
             kind=Kind.OTHER,
-            source=Source(args[1], send),
-            whole=False,
-            ranged=ranged,
-            hashed=False,
-            fresh=False,
+            source=source,
             patience=Patience(),
             error=lambda _, cause: cause,
-            mirrors=tuple,
             forget=lambda _: None,
+            ranged=outcome.status == 206,
         )
-        story = Story(job.name, names.host_of(args[1]), logger.info, logger.info, no_record)
+        story = Story(job.name, names.host_of(source.url), logger.info, logger.info, no_record)
         exchange = Exchange(job, self._hosts, self._clock, story, logger.info)
-        Body(exchange, outcome, span, span.last if ranged else None)
+        Body(exchange, outcome, span)
 
 
 def _is_endless(headers: Any) -> bool:

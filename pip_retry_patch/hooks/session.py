@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from pip_retry_patch import names, wording
@@ -114,9 +115,6 @@ class Requests:
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on
         self.library: Any = None  # the requests that pip's session is of
-        self._stale_told = False
-        # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
-        self._pip_resumes = hasattr(pip.module("network.download"), "_FileDownload")
         self.files: dict[str, Artifact] = {}
         self.pages: dict[str, str] = {}
         self.statuses: dict[str, int] = {}
@@ -133,14 +131,11 @@ class Requests:
         total = int(retries.total or 0)
         if not total:
             return replace(self._patience, attempts=0, seconds=0.0)
-        if total <= PIPS_OWN:
-            return self._patience
-        return replace(self._patience, attempts=max(self._patience.attempts, total))
+        asked = total if total > PIPS_OWN else 0
+        return replace(self._patience, attempts=max(self._patience.attempts, asked))
 
     @fail_open
-    def request(
-        self, calls: Calls, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
         self._pip.announce.complain()
         method, url = args if len(args) == 2 else ("", "")
@@ -155,7 +150,7 @@ class Requests:
         lazy = self.mirrors is not None and url not in self.files and self.mirrors.lists(url)
         if lazy or (page is not None and (self._patience.person or self._hosts.rests(url))):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
-        exchange = self._exchange(calls, session, method, url, kwargs, patience)
+        exchange = self._exchange(calls, session, (method, url), kwargs, patience)
         error: Exception
         try:
             outcome, _ = exchange.obtain()
@@ -191,11 +186,9 @@ class Requests:
         return self.stale.stale_page(self.library, session, url, kwargs)
 
     def _tell_of_stale(self, url: str, page: Any, failure: wording.Failure) -> None:
-        if not self._stale_told:
-            self._stale_told = True
-            index = names.redacted(self.pages[url])
-            age = wording.format_age(self.stale.age_of(page))
-            self._pip.say("stale", index=index, why=failure.briefly, age=age)
+        index = names.redacted(self.pages[url])
+        age = wording.format_age(self.stale.age_of(page))
+        self._pip.say_once("stale", "", index=index, why=failure.briefly, age=age)
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
@@ -205,30 +198,26 @@ class Requests:
         raw = outcome.response.raw
         if raw.chunked and not getattr(raw._fp, "chunked", True):
             return  # in chunks of another coding, which only urllib3 takes apart
-        if self._pip_resumes and not exchange.job.patience.attempts:
+        # Since 25.1 pip resumes downloads by itself, also with `--retries 0`. (This module is not
+        # imported before pip does it: that would enter an import cycle of 25.3 at the wrong end.)
+        downloads = sys.modules.get(f"{self._pip.name}._internal.network.download")
+        if hasattr(downloads, "_FileDownload") and not exchange.job.patience.attempts:
             return
-        last = None
-        if exchange.job.ranged and outcome.status == 206:
-            last = span.last
         if artifact is None:
-            Body(exchange, outcome, span, last)
+            Body(exchange, outcome, span)
             return
         if artifact.disk_was_full:
             Reader(outcome.response).cache_nothing()
         kept = artifact.before or (None if artifact.fresh else artifact.place)
-        artifact.body = Body(exchange, outcome, span, last, kept, artifact.written)
+        artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.before, artifact.mirrored = None, exchange.mirrored
 
     def _exchange(
-        self,
-        calls: Calls,
-        session: Any,
-        method: str,
-        url: str,
-        kwargs: dict[str, Any],
-        patience: Patience,
+        self, calls: Calls, session: Any, args: tuple[str, str], kwargs: Any, patience: Patience
     ) -> Exchange:
+        (method, url), elsewhere = args, self.mirrors
         artifact = self.files.get(url)
+        hashes = artifact.hashes if artifact is not None else {}
         whole = method == "GET" and not kwargs.get("stream")
         headers = kwargs.get("headers") or {}
         kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
@@ -236,24 +225,23 @@ class Requests:
             kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
 
         def send(asking: Asking, outcome: Outcome) -> Any:
-            return repeat(calls, session, (method, url), kwargs, asking, outcome)
+            return repeat(calls, session, args, kwargs, asking, outcome)
 
         def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
             how = dict(kwargs, stream=True, allow_redirects=False)
             return repeat(calls, session, ("GET", there), how, asking, outcome, jar)
 
         def mirrors() -> Sequence[Source]:
-            hashes = artifact.hashes if artifact is not None else {}
-            if self.mirrors is None:
-                return ()
-            return self.mirrors.sources(send_elsewhere, session, kind, url, hashes)
+            return (
+                elsewhere.sources(send_elsewhere, session, kind, url, hashes) if elsewhere else ()
+            )
 
         job = Job(
             kind=kind,
             source=Source(url, send),
             whole=whole,
             ranged=any(name.lower() == "range" for name in headers),
-            hashed=artifact is not None and bool(artifact.hashes),
+            hashed=bool(hashes),
             fresh=artifact is not None and artifact.fresh,
             patience=patience,
             error=self._pip.error,

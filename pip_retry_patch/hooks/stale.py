@@ -45,11 +45,10 @@ def stale_page(requests: Any, session: Any, url: str, kwargs: Mapping[str, Any])
     length = length_of(response.headers)
     coded = response.headers.get("content-encoding")
     is_short = length is not None and not coded and length != len(response.content)
-    if response.status_code != 200 or is_short or has_no_end(response):
+    is_forbidden = _FORBID & {each.split("=")[0].strip() for each in control.split(",")}
+    if response.status_code != 200 or is_short or is_forbidden or has_no_end(response):
         return None
-    return (
-        None if _FORBID & {each.split("=")[0].strip() for each in control.split(",")} else response
-    )
+    return response
 
 
 def age_of(response: Any) -> float:

@@ -12,8 +12,7 @@ from tests.support.matrix import NEWEST, pairs
 GUARDED = """
 from pip._internal.network.session import PipSession
 PipSession()
-from pip._vendor.urllib3.connectionpool import HTTPConnectionPool
-assert hasattr(HTTPConnectionPool.urlopen, "__wrapped__")
+assert hasattr(PipSession.request, "__wrapped__")
 """
 
 PROGRAMS = {

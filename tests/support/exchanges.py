@@ -220,14 +220,12 @@ class World:
     def obtain(self) -> tuple[Outcome, Answer]:
         return self.exchange.obtain()
 
-    def start(
-        self, last: int | None = None, written: Callable[[], str | None] | None = None, **kept: Any
-    ) -> Any:
+    def start(self, written: Callable[[], str | None] | None = None, **kept: Any) -> Any:
         """Obtain a first answer and put a Body below it."""
         outcome, _ = self.obtain()
         span = span_of(outcome.status, outcome.response.headers, outcome.length)
         assert span is not None
-        self.body = Body(self.exchange, outcome, span, last, written=written, **kept)
+        self.body = Body(self.exchange, outcome, span, written=written, **kept)
         return outcome.response
 
     def read(self, piece: int = 4096, **options: Any) -> bytes:

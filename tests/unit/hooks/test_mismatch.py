@@ -13,10 +13,12 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from pip_retry_patch.hooks import contents, mismatch
+from tests.unit.hooks.test_not_the_file import fetched
 
 WHEEL, METADATA = "demo-1.0-py3-none-any.whl", "demo-1.0-py3-none-any.whl.metadata"
 
@@ -131,14 +133,12 @@ class Pip:
         return f"verified {len(self.verified)}"
 
     def check(self) -> Any:
-        return mismatch.check(
-            self.artifact,
-            self.verify,
-            self.artifact.path,
-            HashMismatch,
-            self.lines.append,
-            lambda _, error: self.failed.append(error),
-        )
+        return self.check_and(self.lines.append, lambda _, error: self.failed.append(error))
+
+    def check_and(self, tell: Any, failed: Any) -> Any:
+        with mock.patch.object(mismatch, "note_failure", failed):
+            path = self.artifact.path
+            return mismatch.check(self.artifact, self.verify, path, HashMismatch, tell)
 
     def accepts(self) -> str:
         """Check a file that is accepted; return what is told."""
@@ -251,7 +251,7 @@ def test_a_mistake_of_ours_leaves_the_first_mismatch(what: str, tmp_path: Path) 
     assert [type(error) for error in world.failed] == [TypeError]
 
 
-@pytest.mark.parametrize("what", ["tell", "short", "hashlib"])
+@pytest.mark.parametrize("what", ["tell", "short", "contents"])
 def test_no_earlier_answer_is_given_after_a_mistake(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,10 +264,7 @@ def test_no_earlier_answer_is_given_after_a_mistake(
     if what != "tell":
         monkeypatch.setattr(mismatch, what, broken)
     with pytest.raises(HashMismatch) as found:
-        mismatch.check(
-            *(world.artifact, world.verify, world.artifact.path, HashMismatch),
-            *(broken, lambda _, error: world.failed.append(error)),
-        )
+        world.check_and(broken, lambda _, error: world.failed.append(error))
     assert found.value is world.first and len(world.failed) == 1
 
 
@@ -278,10 +275,7 @@ def test_a_mistake_is_raised_in_strict_mode(tmp_path: Path) -> None:
         raise error
 
     with pytest.raises(TypeError):
-        mismatch.check(
-            *(world.artifact, world.verify, world.artifact.path, HashMismatch),
-            *(world.lines.append, strict),
-        )
+        world.check_and(world.lines.append, strict)
 
 
 def test_what_decodes_to_the_file_is_no_answer_until_it_stands_in_its_place(
@@ -432,7 +426,7 @@ def test_a_look_has_a_budget_and_beyond_it_nothing_is_called_broken(
 ) -> None:
     path = tmp_path / f"demo-1.0.tar.{ending}"
     path.write_bytes(sdist(os.urandom(2 << 20), mode=f"w:{ending}")[:-9000])
-    told = (str(path), path.name, "h", "", "", False)
+    told = (str(path), fetched(path.name, False))
     monkeypatch.setattr(contents, "_LOOK_SECONDS", 60.0)
     assert contents.not_the_file(*told) and not contents.has_end(str(path))
     for budget, least in (("_LOOK_BYTES", 1 << 20), ("_LOOK_SECONDS", -1.0)):
@@ -450,7 +444,7 @@ def test_a_python_without_a_compression_looks_no_further(
     path.write_bytes(sdist(b"x", mode=mode)[:-20])
     monkeypatch.setitem(sys.modules, module, None)
     assert contents.has_end(str(path))
-    assert contents.not_the_file(str(path), path.name, "h", "", "", False) is None
+    assert contents.not_the_file(str(path), fetched(path.name, False)) is None
 
 
 @pytest.mark.parametrize("times", [1, 2])

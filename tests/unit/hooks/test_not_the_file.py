@@ -6,6 +6,8 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -32,11 +34,19 @@ def archive(ending: str) -> bytes:
     return made.getvalue()
 
 
+def fetched(name: str, whole: bool) -> Any:
+    """Return what is known of a file that was fetched; `whole`: a server told its length."""
+    announced = 1 if whole else None
+    return SimpleNamespace(
+        name=name, host="files.example", media="", coding="", announced=announced
+    )
+
+
 def told_of(tmp_path: Path, ending: str, content: bytes, whole: bool) -> str:
     """Return what is said of a file; "" for one that pip can use."""
     path = tmp_path / f"demo-1.0{ending}"
     path.write_bytes(content)
-    failure = not_the_file(str(path), path.name, "files.example", "", "", whole)
+    failure = not_the_file(str(path), fetched(path.name, whole))
     return "" if failure is None else failure.context
 
 
