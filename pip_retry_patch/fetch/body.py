@@ -65,13 +65,9 @@ class Body:
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
         total = self.known.total
-        is_whole = not span.first  # what pip itself continues begins elsewhere
-        if (
-            is_whole
-            and kept is not None
-            and kept.kept
-            and (total is None or kept.kept_size <= total)
-        ):
+        # What pip itself continues begins elsewhere.
+        fits = not span.first and (kept is None or total is None or kept.kept_size <= total)
+        if kept is not None and kept.kept and fits:
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded = kept.superseded
             reader.drop()

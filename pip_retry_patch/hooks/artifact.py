@@ -196,6 +196,7 @@ class Artifact:
             if self._folder != location:
                 shutil.rmtree(self._folder, ignore_errors=True)
         except Exception as error:
+            self.place = None  # it would remove what pip is about to read
             note_failure("moving a file", error)
         return wanted if os.path.exists(wanted) else path
 
