@@ -151,6 +151,14 @@ def is_silence(error: BaseException) -> bool:
     return was_sent(error) and _is_any(error, socket.timeout, "ReadTimeoutError")
 
 
+def is_unreadable(error: BaseException) -> bool:
+    """Whether something answered, but not in HTTP that can be read."""
+    kinds = (http.client.BadStatusLine, http.client.LineTooLong)
+    return not _is_any(error, http.client.RemoteDisconnected) and _is_any(
+        error, kinds, "InvalidHeader", "HTTPException"
+    )
+
+
 def tunnel_answer(error: BaseException) -> str:
     """Return what a proxy answered to CONNECT ("503 Service Unavailable"); "" if that is not it.
 

@@ -238,6 +238,8 @@ class Exchange:
         self._silences += errors.is_silence(error)
         if outcome.is_answered:
             return _CUT
+        if errors.is_unreadable(error):
+            return Verdict.BUSY
         lasting = errors.is_certificate_error(error) or errors.is_refused_tunnel(error)
         return _LASTING if lasting or errors.lasting_tls(error) else _LOST
 
@@ -476,7 +478,7 @@ class Exchange:
         if verdict == _CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
             return wording.failure("cut page", **facts)
-        if error is None:
+        if error is None or errors.is_unreadable(error):
             wanted = retry_after(outcome.response.headers) if outcome.response is not None else None
             facts["first_contact"] = peer.key not in self._hosts.helped
             if wanted is not None and wanted > LONG_WAIT and facts["retries"]:

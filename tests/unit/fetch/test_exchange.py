@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 from typing import Any
@@ -175,6 +176,33 @@ def test_a_busy_host_is_asked_nine_times_and_its_answer_is_pips(status: int) -> 
     world.another(whole(BODY)).obtain()
     world.another(busy(status), whole(BODY)).obtain()
     assert len(world.asked) == 13
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        http.client.BadStatusLine("nonsense"),
+        http.client.LineTooLong("header line"),
+        http.client.HTTPException("got more than 100 headers"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_no_host_that_is_away(why: Exception) -> None:
+    error = requests.ConnectionError("Connection aborted.")
+    error.request = requests.Request("GET", URL).prepare()
+    error.__cause__ = why
+    world = World(error)
+    with pytest.raises(requests.ConnectionError):
+        world.obtain()
+    assert len(world.asked) == 9
+    failure = world.exchange.failure
+    assert failure is not None and failure.message == (
+        "files.example is there, but of no help now."
+    )
+    (line,) = world.lines
+    assert line.startswith("files.example is busy (")
+    # After a cut it may well be gone again.
+    world = World(cut(), error, part(BODY, OFFSET))
+    assert world.read() == BODY
 
 
 def test_a_500_is_asked_for_as_often_as_pip_does_and_its_host_is_not_busy() -> None:
