@@ -120,7 +120,11 @@ def linked(rate: int) -> Iterator[Link]:
     Its addresses are of 198.18.0.0/16, which is kept for benchmarks (RFC 2544).
     """
     number = next(_numbers)
-    link = Link(f"b{os.getpid()}n{number}", f"198.18.{(os.getpid() + number) % 256}", rate)
+    routes = subprocess.run(["ip", "route"], check=True, capture_output=True, text=True).stdout
+    # Others may run meanwhile, and one that was killed has removed nothing.
+    numbers = ((os.getpid() + number + step) % 256 for step in range(256))
+    network = next(n for n in (f"198.18.{i}" for i in numbers) if f"{n}." not in routes)
+    link = Link(f"b{os.getpid()}n{number}", network, rate)
     try:
         link.make()
         yield link
