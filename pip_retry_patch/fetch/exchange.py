@@ -33,7 +33,6 @@ from pip_retry_patch.fetch.patience import (
     TURN,
     Attempts,
     Clock,
-    retry_after,
 )
 from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.fetch.story import Story, Tell
@@ -201,7 +200,7 @@ class Exchange:
         )
         self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
         if answer.verdict == Verdict.BUSY:
-            self._trouble = wording.busy(outcome.status, retry_after(response.headers))
+            self._trouble = wording.busy(outcome.status, outcome.retry_after)
         elif answer.verdict == Verdict.PAGE:
             self._trouble = wording.WEB_PAGE
         elif answer.verdict == Verdict.CHANGED:
@@ -246,7 +245,7 @@ class Exchange:
     def _judge_first(self, source: Source, outcome: Outcome) -> str:
         """Judge an answer to pip's own request."""
         job, status, response = self.job, outcome.status, outcome.response
-        self._trouble = wording.busy(status, retry_after(response.headers))
+        self._trouble = wording.busy(status, outcome.retry_after)
         others = status >= 400 and len(self._all_sources()) > 1
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
@@ -398,8 +397,7 @@ class Exchange:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, self._trouble)
         attempts.patience = patience
-        wanted = None if outcome.response is None else retry_after(outcome.response.headers)
-        attempts.was_unhelpful(wanted, at_once=verdict == _CUT)
+        attempts.was_unhelpful(outcome.retry_after, at_once=verdict == _CUT)
 
     def _announce(self, seconds: float) -> None:
         """Tell of a wait before the next request."""
@@ -478,16 +476,16 @@ class Exchange:
         if verdict == _CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
             return wording.failure("cut page", **facts)
-        if error is None or errors.is_unreadable(error):
-            wanted = retry_after(outcome.response.headers) if outcome.response is not None else None
+        if error is not None and not errors.is_network_error(error):
+            facts.update(why=pages.BAD_REDIRECT, where=str(error), retries=True)
+            return wording.failure("bad redirect", **facts)
+        if error is None or verdict == Verdict.BUSY:
+            wanted = outcome.retry_after
             facts["first_contact"] = peer.key not in self._hosts.helped
             if wanted is not None and wanted > LONG_WAIT and facts["retries"]:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
             return wording.failure("busy", ("retry-patch-attempts", "50"), **facts)
-        if verdict in (_DOUBTED, Verdict.BUSY):
-            facts.update(why=pages.BAD_REDIRECT, where=str(error), retries=True)
-            return wording.failure("bad redirect", **facts)
         if verdict == _LASTING:
             facts["retries"] = True
             if errors.is_refused_tunnel(error):

@@ -8,7 +8,7 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.hosts import peer_of
 from pip_retry_patch.fetch.judge import length_of
-from pip_retry_patch.fetch.patience import Patience
+from pip_retry_patch.fetch.patience import Patience, retry_after
 from pip_retry_patch.fetch.reader import Reader
 from pip_retry_patch.records import record
 
@@ -46,6 +46,11 @@ class Outcome:
     def length(self) -> int | None:
         """How many bytes the header says that there are, None where it does not."""
         return length_of(self.response.headers)
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that it asks for, None where it asks for none, or did not come."""
+        return None if self.response is None else retry_after(self.response.headers)
 
     @property
     def received(self) -> int:

@@ -68,13 +68,19 @@ def strong_validator(headers: Headers) -> str:
     tag = (headers.get("etag") or "").strip()
     if tag:
         return tag if re.fullmatch(_STRONG_TAG, tag) else ""
-    modified, date = headers.get("last-modified"), headers.get("date")
+    modified = headers.get("last-modified") or ""
+    age = seconds_between(modified, headers.get("date") or "")
+    settled = age is not None and age >= _SETTLED_SECONDS and modified.isprintable()
+    return modified.strip() if settled else ""
+
+
+def seconds_between(earlier: str, later: str) -> float | None:
+    """Return the seconds from one HTTP date to another, None where one is no date."""
     try:
-        age = parsedate_to_datetime(date or "") - parsedate_to_datetime(modified or "")
+        between = parsedate_to_datetime(later) - parsedate_to_datetime(earlier)
+        return between.total_seconds()
     except (TypeError, ValueError, IndexError, OverflowError):
-        return ""
-    settled = age.total_seconds() >= _SETTLED_SECONDS and (modified or "").isprintable()
-    return (modified or "").strip() if settled else ""
+        return None
 
 
 def coding_of(headers: Headers) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import time
-from email.utils import parsedate_to_datetime
 from typing import Callable, Mapping
 
+from pip_retry_patch.fetch.judge import seconds_between
 from pip_retry_patch.records import record, replace
 
 # Real progress: so many bytes beyond the furthest offset renew the budgets of `Patience`.
@@ -248,8 +248,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = (headers.get("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value) if len(value) <= 9 else None
-    try:
-        at, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date") or "")
-        return max((at - now).total_seconds(), 0.0)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
+    wait = seconds_between(headers.get("date") or "", value)
+    return None if wait is None else max(wait, 0.0)

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import textwrap
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from pip_retry_patch import settings, wording
 from pip_retry_patch.fetch.story import Record, no_record
@@ -230,10 +230,8 @@ def forget(session: Any, urls: Iterable[str]) -> None:
 
     Without that a fresh fetch would be a conditional request that the same stale file answers.
     """
-    for url in urls:
-        adapter = session.get_adapter(url)
-        if hasattr(adapter, "controller"):
-            adapter.cache.delete(adapter.controller.cache_url(url))
+    for cache, key in _cached(session, urls):
+        cache.delete(key)
 
 
 def sweep(session: Any, urls: Iterable[str]) -> None:
@@ -241,13 +239,18 @@ def sweep(session: Any, urls: Iterable[str]) -> None:
 
     `network.cache.SafeFileCache` leaves such files, and passes over the error.
     """
+    for cache, key in _cached(session, urls):
+        for unfinished in glob.glob(f"{glob.escape(cache._get_cache_path(key))}*.tmp"):
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)
+
+
+def _cached(session: Any, urls: Iterable[str]) -> Iterator[tuple[Any, str]]:
+    """Yield the cache of each URL that pip caches, and its key there."""
     for url in urls:
         adapter = session.get_adapter(url)
         if hasattr(adapter, "controller"):
-            path = adapter.cache._get_cache_path(adapter.controller.cache_url(url))
-            for unfinished in glob.glob(f"{glob.escape(path)}*.tmp"):
-                with contextlib.suppress(OSError):
-                    os.unlink(unfinished)
+            yield adapter.cache, adapter.controller.cache_url(url)
 
 
 def cache_of(session: Any) -> str | None:

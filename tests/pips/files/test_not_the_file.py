@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.downloads import HASH, HASTY, OK, SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
+from tests.support.environments import Environment, Factory
 from tests.support.lab.contents import Compressed
 from tests.support.lab.faults import Busy, Cut, WebPage
 from tests.support.lab.packages import Package
@@ -76,6 +77,17 @@ def test_a_login_page_that_stays_is_told_as_one_and_what_was_kept_stays(
         plain_then_rest(lab.requests("demo", "artifact")[3:], KEPT_SIZE // 2)
 
 
+def assert_half_is_continued(
+    environment: Environment, lab: Lab, certificates: Certificates, cache: Path
+) -> None:
+    (file,) = kept(cache)
+    assert file.read_bytes() == lab.wheel("demo")[: KEPT_SIZE // 2]
+    done = Download(environment, lab, certificates, cache=cache)
+    done.assert_right()
+    assert continuing(done)
+    assert not stored(cache)
+
+
 @labelled_or_not
 @SOME
 def test_a_login_page_at_the_start_of_the_next_run_leaves_what_was_kept(
@@ -87,12 +99,7 @@ def test_a_login_page_at_the_start_of_the_next_run_leaves_what_was_kept(
     with Lab([Package("demo", KEPT_SIZE, [Cut(KEPT_SIZE // 2), *pages])]) as lab:
         for _ in range(2):
             Download(environment, lab, certificates, cache=cache, env=HASTY)
-        (file,) = kept(cache)
-        assert file.read_bytes() == lab.wheel("demo")[: KEPT_SIZE // 2]
-        done = Download(environment, lab, certificates, cache=cache)
-        done.assert_right()
-        assert continuing(done)
-        assert not stored(cache)
+        assert_half_is_continued(environment, lab, certificates, cache)
 
 
 @labelled_or_not
@@ -109,12 +116,7 @@ def test_a_login_page_in_place_of_the_rest_leaves_what_was_kept(
         stopped = Download(environment, lab, certificates, cache=cache, env=HASTY)
         stopped.assert_clear_error()
         assert "sends a web page in place of the file" in words(stopped)
-        (file,) = kept(cache)
-        assert file.read_bytes() == lab.wheel("demo")[: KEPT_SIZE // 2]
-        done = Download(environment, lab, certificates, cache=cache)
-        done.assert_right()
-        assert continuing(done)
-        assert not stored(cache)
+        assert_half_is_continued(environment, lab, certificates, cache)
 
 
 @labelled_or_not
