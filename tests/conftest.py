@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import signal
-import ssl
 from pathlib import Path
 from typing import Iterator
 
 import pytest
-import trustme
 
-from tests.support import directories, environments, machine, runs, supplies, table
-from tests.support.certificates import Certificates
-from tests.support.environments import Factory
+from tests.support import directories, machine, runs, supplies, table
+from tests.support.environments import Environment, environment
 
 
 @pytest.fixture(scope="session")
@@ -27,27 +24,16 @@ def wheel() -> Path:
     return supplies.product().wheel
 
 
-@pytest.fixture(scope="session")
-def armed() -> Factory:
-    """Give environments that have the product installed."""
-    return lambda pip, python: environments.environment(pip, python, armed=True)
+@pytest.fixture
+def armed(pip: str, python: str) -> Environment:
+    """An environment of this pip and this Python that has the product installed."""
+    return environment(pip, python, armed=True)
 
 
-@pytest.fixture(scope="session")
-def bare() -> Factory:
-    """Give environments that have pip alone."""
-    return lambda pip, python: environments.environment(pip, python, armed=False)
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """A certificate for 127.0.0.1 and localhost. In a chroot, too, pass `ca_pem` as a Path."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    ca_pem = tmp_path_factory.mktemp("certificates") / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_pem))
-    return Certificates(context, ca_pem)
+@pytest.fixture
+def bare(pip: str, python: str) -> Environment:
+    """The same with pip alone."""
+    return environment(pip, python, armed=False)
 
 
 @pytest.fixture(autouse=True)

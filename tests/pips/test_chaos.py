@@ -12,31 +12,27 @@ import time
 from collections import Counter
 
 from tests.support import runs
-from tests.support.certificates import Certificates
 from tests.support.chaos import Chaos
-from tests.support.environments import Factory
-from tests.support.matrix import NEWEST, pairs
+from tests.support.environments import Environment
+from tests.support.matrix import old_middle_new
 
 MINUTES = float(os.environ.get("PIP_RETRY_PATCH_CHAOS_MINUTES", "0"))
 SEED = int(os.environ.get("PIP_RETRY_PATCH_CHAOS_SEED", "0"))
 IN_THE_CHECK = 4
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_whatever_goes_wrong_the_file_is_right_or_the_error_is(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_whatever_goes_wrong_the_file_is_right_or_the_error_is(armed: Environment) -> None:
     first = SEED or (random.randrange(1 << 32) if MINUTES else 1)
     end, worlds = time.monotonic() + 60 * MINUTES, 0
     ends: Counter[str] = Counter()
     while time.monotonic() < end if MINUTES else worlds < IN_THE_CHECK:
-        chaos = Chaos(first + worlds, environment, certificates)
+        chaos = Chaos(first + worlds, armed)
         chaos.play()
         ends += chaos.ends
         worlds += 1
     told = ", ".join(f"{count} {how}" for how, count in sorted(ends.items()))
     runs.note_figure(
-        f"pip {environment.pip_version}: {worlds} worlds from seed {first} on, "
+        f"pip {armed.pip_version}: {worlds} worlds from seed {first} on, "
         f"{sum(ends.values())} runs: {told}"
     )

@@ -11,9 +11,9 @@ from typing import Callable, NamedTuple, Sequence
 
 import pytest
 
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import SIZE, THIRD, Download
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.contents import Flip
 from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall
 from tests.support.lab.packages import Package
@@ -63,12 +63,10 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @parametrized([(NEWEST, THIS_PYTHON)])
-def test_the_newest_pip_gets_the_right_file(
-    name: str, pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_the_newest_pip_gets_the_right_file(name: str, armed: Environment) -> None:
     case = CASES[name]
-    with Lab([case.package()], tls=certificates.server if case.tls else None) as lab:
-        done = Download(armed(pip, python), lab, certificates, *case.options)
+    with Lab([case.package()], tls=certificates().server if case.tls else None) as lab:
+        done = Download(armed, lab, *case.options)
         done.assert_right()
         assert done.run.times_interrupted == case.warnings, done.run.output
         assert any(request.fault for request in lab.log)

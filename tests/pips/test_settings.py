@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 from tests.support import programs
-from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.matrix import each_pair, old_middle_new
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_switched_off_nothing_is_wrapped(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_switched_off_nothing_is_wrapped(armed: Environment) -> None:
     show = (
         "import sys; from pip._internal.network.session import PipSession; PipSession();"
         "wrapped = type(vars(PipSession)['request']).__name__;"
         "print(wrapped, 'pip_retry_patch.hooks.session' in sys.modules)"
     )
-    assert environment.run_python("-c", show).stdout.split() == ["FunctionWrapper", "True"]
-    off = environment.run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
+    assert armed.run_python("-c", show).stdout.split() == ["FunctionWrapper", "True"]
+    off = armed.run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
     assert off.stdout.split()[0] == "function"
-    config = environment.fresh_dir() / "pip.conf"
+    config = armed.fresh_dir() / "pip.conf"
     config.write_text("[global]\nretry-patch = off\n")
-    off = environment.run_python("-c", show, env={"PIP_CONFIG_FILE": config})
+    off = armed.run_python("-c", show, env={"PIP_CONFIG_FILE": config})
     assert off.stdout.split()[0] == "function"
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+@old_middle_new
 def test_settings_come_from_pips_configuration_and_isolated_ignores_the_environment(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
-    environment = armed(pip, python)
-    config = environment.fresh_dir() / "pip.conf"
-    changed = environment.run(
+    config = armed.fresh_dir() / "pip.conf"
+    changed = armed.run(
         "config", "set", "global.retry-patch-attempts", "1", env={"PIP_CONFIG_FILE": config}
     )
     # (older pips do not write to PIP_CONFIG_FILE)
@@ -46,7 +41,7 @@ def test_settings_come_from_pips_configuration_and_isolated_ignores_the_environm
 
     def requests(*options: str, **env: programs.Argument) -> int:
         with Lab([Package("demo", SIZE, [Cut(THIRD)], forever=Cut(10))]) as lab:
-            done = Download(environment, lab, certificates, *options, env=env)
+            done = Download(armed, lab, *options, env=env)
             done.assert_clear_error()
             return len(lab.requests("demo", "artifact"))
 
@@ -56,53 +51,46 @@ def test_settings_come_from_pips_configuration_and_isolated_ignores_the_environm
     assert isolated == 2
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_a_nonsense_setting_is_one_line_and_the_download_goes_on(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_nonsense_setting_is_one_line_and_the_download_goes_on(armed: Environment) -> None:
     env: dict[str, programs.Argument] = {
         "PIP_RETRY_PATCH_PATIENCE": "soon",
         "PIP_RETRY_PATCH": "maybe",
     }
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        done = Download(armed(pip, python), lab, certificates, env=env)
+        done = Download(armed, lab, env=env)
         done.assert_right()
         complaints = done.run.warnings("pip-retry-patch: the setting")
         assert len(complaints) == 2
         assert len(done.run.stderr.splitlines()) == 3, done.run.stderr
-        quiet = armed(pip, python).run("list", env=env)
+        quiet = armed.run("list", env=env)
         assert quiet.returncode == 0 and "retry-patch:" not in quiet.output
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_quiet_and_log_mean_what_they_meant(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    log = environment.fresh_dir() / "pip.log"
+@old_middle_new
+def test_quiet_and_log_mean_what_they_meant(armed: Environment) -> None:
+    log = armed.fresh_dir() / "pip.log"
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        done = Download(environment, lab, certificates, "-qq")
+        done = Download(armed, lab, "-qq")
         done.assert_right()
         assert done.run.output == ""
     with Lab([Package("demo", SIZE, [Cut(THIRD), *[Busy(404)] * 2])]) as lab:
-        done = Download(environment, lab, certificates, "-q")
+        done = Download(armed, lab, "-q")
         done.assert_clear_error()
         assert done.run.stdout == ""
     with Lab([Package("demo", SIZE, [Cut(THIRD), Cut(THIRD), *[Busy(404)] * 2])]) as lab:
-        done = Download(environment, lab, certificates, "--log", log)
+        done = Download(armed, lab, "--log", log)
         done.assert_clear_error()
         assert "demo-1.0 resumed at 1000 kB of 3.0 MB (closed early)" in log.read_text()
         assert "the server answered 404" in log.read_text()
 
 
 @each_pair
-def test_a_clean_download_is_silent_and_one_request(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
-) -> None:
+def test_a_clean_download_is_silent_and_one_request(armed: Environment, bare: Environment) -> None:
     said = []
     for factory in (armed, bare):
         with Lab([Package("demo", 2000)]) as lab:
-            done = Download(factory(pip, python), lab, certificates)
+            done = Download(factory, lab)
             done.assert_right()
             assert [r.kind for r in lab.log] == ["page", "artifact"]
             text = done.run.output.replace(lab.url, "URL").replace(str(done.file.parent), "DIR")
@@ -110,27 +98,26 @@ def test_a_clean_download_is_silent_and_one_request(
     assert said[0] == said[1]
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+@old_middle_new
 def test_a_misspelt_setting_and_a_useless_directory_are_one_warning_each(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    armed: Environment, bare: Environment
 ) -> None:
-    environment = armed(pip, python)
-    file = environment.fresh_dir() / "file"
+    file = armed.fresh_dir() / "file"
     file.write_text("")
     env: dict[str, programs.Argument] = {
         "PIP_RETRY_PATCH_PATIANCE": "5",
         "PIP_RETRY_PATCH_PARTIALS": file,
     }
     with Lab([Package("demo", SIZE)]) as lab:
-        done = Download(environment, lab, certificates, env=env)
+        done = Download(armed, lab, env=env)
         done.assert_right()
         misspelt, useless = done.run.warnings("retry-patch")
         assert "retry-patch-patiance" in misspelt
         assert "Did you mean retry-patch-patience?" in misspelt
         assert "retry-patch-partials" in useless and "it is not a directory" in useless
-        plain = Download(bare(pip, python), lab, certificates, env=env)
+        plain = Download(bare, lab, env=env)
         plain.assert_right()
         assert not plain.run.warnings("retry-patch")
-    said = environment.run_python("-m", "pip_retry_patch", "status", env=env)
+    said = armed.run_python("-m", "pip_retry_patch", "status", env=env)
     assert "cannot be used: it is not a directory" in said.stdout
     assert "no cache directory" not in said.stdout

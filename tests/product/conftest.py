@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.breakage import Breakage
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 
 
 @pytest.fixture
-def broken(pip: str, python: str, armed: Factory, bare: Factory) -> Breakage:
+def broken(armed: Environment, bare: Environment) -> Breakage:
     """An environment to be broken."""
-    return Breakage(armed(pip, python), bare(pip, python))
+    return Breakage(armed, bare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import runs
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.matrix import NEWEST, pairs
 
 # What tells of a pip that is guarded: its first session wraps this.
@@ -73,10 +73,8 @@ OLD_MIDDLE_NEW = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"), (N
 
 @pytest.mark.parametrize("program", list(PROGRAMS.values()), ids=list(PROGRAMS))
 @OLD_MIDDLE_NEW
-def test_pip_is_guarded_whatever_a_program_did_before(
-    pip: str, python: str, armed: Factory, program: str
-) -> None:
-    outcome = armed(pip, python).run_python("-c", program + GUARDED)
+def test_pip_is_guarded_whatever_a_program_did_before(armed: Environment, program: str) -> None:
+    outcome = armed.run_python("-c", program + GUARDED)
     assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
 
 
@@ -101,21 +99,20 @@ PipSession()
 
 
 @pairs(("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"), (NEWEST, "3.14"))
-def test_pip_is_guarded_in_a_subinterpreter(pip: str, python: str, armed: Factory) -> None:
+def test_pip_is_guarded_in_a_subinterpreter(armed: Environment) -> None:
     program = SUB.format(config="legacy", code=GUARDED)
-    outcome = armed(pip, python).run_python("-c", program)
+    outcome = armed.run_python("-c", program)
     assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
 
 
 @pairs((NEWEST, "3.13"), (NEWEST, "3.14"))
 def test_pip_is_guarded_in_an_isolated_subinterpreter_if_wrapt_can_be_there(
-    pip: str, python: str, armed: Factory
+    python: str, armed: Environment
 ) -> None:
     """Before 3.13 pip itself cannot: pyexpat, or subprocess, is refused there."""
-    environment = armed(pip, python)
     wrapt = SUB.format(config="isolated", code="import wrapt._wrappers")
-    can = environment.run_python("-c", wrapt).returncode == 0
+    can = armed.run_python("-c", wrapt).returncode == 0
     program = SUB.format(config="isolated", code=GUARDED if can else WORKS)
-    outcome = environment.run_python("-c", program)
+    outcome = armed.run_python("-c", program)
     assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
     runs.note_figure(f"isolated subinterpreter of {python}: {'guarded' if can else 'plain pip'}")

@@ -32,7 +32,7 @@ from tests.support.breakage import (
     get,
 )
 from tests.support.downloads import OK
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.forked import Forked
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
@@ -73,7 +73,7 @@ LOADED_BEFORE_ANY_FORK = ("__init__.py", "trigger.py")
 
 
 @each_pip
-def test_any_module_of_ours_may_be_broken(pip: str, python: str, broken: Breakage) -> None:
+def test_any_module_of_ours_may_be_broken(pip: str, broken: Breakage) -> None:
     modules = sorted(broken.package.rglob("*.py"))
     assert len(modules) > 30
     with Forked(broken.environment, IMPATIENT) as forked:
@@ -132,7 +132,7 @@ NEVER_LOADED = (
 
 @each_pip
 @pytest.mark.parametrize("half", [0, 1])
-def test_any_function_of_ours_may_raise(half: int, pip: str, python: str, broken: Breakage) -> None:
+def test_any_function_of_ours_may_raise(half: int, pip: str, broken: Breakage) -> None:
     """Each function, in one of the pips."""
     environment = broken.environment
     number = 0
@@ -174,7 +174,7 @@ def replace_wrapt(environment: Environment, wheel: Path | None) -> None:
 
 
 @each_pip
-def test_wrapt_may_be_missing_or_broken(pip: str, python: str, broken: Breakage) -> None:
+def test_wrapt_may_be_missing_or_broken(broken: Breakage) -> None:
     init = broken.site_packages / "wrapt" / "__init__.py"
     with broken.changed({init: RAISES}):
         broken.assert_heals()  # its extension module is all that is needed
@@ -207,7 +207,7 @@ def test_wrapt_may_be_missing_or_broken(pip: str, python: str, broken: Breakage)
         (NEWEST, "3.13", ""),
     ],
 )
-def test_each_wrapt_heals(pip: str, python: str, version: str, broken: Breakage) -> None:
+def test_each_wrapt_heals(python: str, version: str, broken: Breakage) -> None:
     wheel = supplies.wrapt_wheel(python, version)
     replace_wrapt(broken.environment, wheel)
     broken.assert_clean_download()
@@ -232,9 +232,7 @@ def fill(disk: Path) -> None:
 
 
 @each_pip
-def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(
-    pip: str, python: str, broken: Breakage
-) -> None:
+def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(broken: Breakage) -> None:
     """HOME, the cache and the environment; a pip that can write nowhere can do nothing."""
     environment = broken.environment
     for old in [*broken.package.rglob("*.pyc"), *broken.site_packages.glob("wrapt/**/*.pyc")]:
@@ -263,15 +261,13 @@ def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(
 
 
 @each_pip
-def test_pip_sees_one_more_package_and_wrapt(
-    pip: str, python: str, armed: Factory, bare: Factory
-) -> None:
+def test_pip_sees_one_more_package_and_wrapt(armed: Environment, bare: Environment) -> None:
     def listed(environment: Environment) -> set[str]:
         outcome = environment.run("list", "--format=json")
         assert (outcome.returncode, outcome.stderr) == (0, "")
         return {entry["name"] for entry in json.loads(outcome.stdout)}
 
-    environment = armed(pip, python)
-    assert listed(environment) - listed(bare(pip, python)) == {"pip-retry-patch", "wrapt"}
+    environment = armed
+    assert listed(environment) - listed(bare) == {"pip-retry-patch", "wrapt"}
     outcome = environment.run("check")
     assert outcome[:3] == (0, "No broken requirements found.\n", "")

@@ -11,9 +11,7 @@ from tests.support.lab.server import Lab
 
 
 @each_pip
-def test_any_module_or_function_that_mirrors_need_may_be_broken(
-    pip: str, python: str, broken: Breakage
-) -> None:
+def test_any_module_or_function_that_mirrors_need_may_be_broken(pip: str, broken: Breakage) -> None:
     """Who needs no mirror is spared; who needs one gets the right file, or an error."""
     environment, number = broken.environment, 0
     dying = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))

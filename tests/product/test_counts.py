@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks import processes
 from benchmarks.serving import serving_here
-from tests.support import runs
-from tests.support.environments import Environment, Factory
+from tests.support import environments, runs
+from tests.support.environments import Environment
 from tests.support.lab.packages import Package
 
 PIP, PYTHON = "24.0", "3.12.1"
@@ -41,14 +41,14 @@ def count(environment: Environment, what: str, index_url: str) -> int:
 
 
 @pytest.mark.parametrize("what", KEPT)
-def test_nothing_has_become_dearer(what: str, armed: Factory, bare: Factory) -> None:
+def test_nothing_has_become_dearer(what: str) -> None:
     python = PYTHON.rpartition(".")[0]
-    environments = armed(PIP, python), bare(PIP, python)
-    for environment in environments:
+    pair = [environments.environment(PIP, python, armed) for armed in (True, False)]
+    for environment in pair:
         found = environment.python_version
         assert found == PYTHON, f"the kept counts are of Python {PYTHON}: count anew on {found}"
     with serving_here([Package("small", 20_000)]) as served:
-        ours, theirs = (count(environment, what, served.index_url) for environment in environments)
+        ours, theirs = (count(environment, what, served.index_url) for environment in pair)
     share = ours / theirs
     runs.note_figure(f"{what}, pip {PIP}: {ours:,} of {theirs:,} instructions, {share:.4f}")
     assert abs(share - KEPT[what]) <= SLACK, f"{share:.4f} instead of {KEPT[what]:.4f}"

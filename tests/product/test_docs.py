@@ -13,13 +13,12 @@ from pip_retry_patch.hooks import mismatch
 from pip_retry_patch.records import replace
 from pip_retry_patch.wording import Peer, Place, Tried
 from tests.support import screens
-from tests.support.certificates import Certificates
 from tests.support.downloads import Download
-from tests.support.environments import Factory, copy_of
+from tests.support.environments import Environment, copy_of
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST
+from tests.support.matrix import newest
 from tests.support.programs import Argument
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,17 +143,16 @@ def as_shown(text: str, lab: Lab) -> str:
     return re.sub(r"\d+ attempts? in [^;]*? brought", "8 attempts in 41 s brought", text)
 
 
-def test_the_errors_of_the_readme_are_what_pip_prints(
-    armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(NEWEST, "3.13")
+@newest
+def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> None:
+    environment = armed
     cache = environment.fresh_dir()
     package = Package("demo", 40_000_000, [Cut(22_800_000)], forever=Cut(0))
     with Lab([package], rate=100_000_000) as lab:
         settings = cache / "pip.conf"
         settings.write_text("[global]\nretry-patch-attempts = 2\n", encoding="utf-8")
         env: dict[str, Argument] = {"PIP_CONFIG_FILE": settings, "COLUMNS": "400"}
-        first = Download(environment, lab, certificates, cache=cache, env=env)
+        first = Download(environment, lab, cache=cache, env=env)
         assert first.run.returncode == 1
         error, going_on = "error: network-interrupted", "  Continuing "
         printed = as_shown(first.run.stderr, lab)
@@ -162,7 +160,7 @@ def test_the_errors_of_the_readme_are_what_pip_prints(
         assert "\n".join(block) in printed, printed
         (line,) = [b[0] for b in screens.blocks(README, "text") if b[0].startswith(going_on)]
     with Lab([Package("demo", 40_000_000)]) as lab:
-        second = Download(environment, lab, certificates, cache=cache)
+        second = Download(environment, lab, cache=cache)
         second.assert_right()
         assert line in second.run.stdout.splitlines()
 
@@ -175,8 +173,9 @@ def texts_of(picture: str) -> list[str]:
     return [line.strip() for line in lines.values()]
 
 
-def test_the_picture_of_the_readme_shows_what_a_terminal_shows(armed: Factory) -> None:
-    environment = copy_of(armed(NEWEST, "3.13"))
+@newest
+def test_the_picture_of_the_readme_shows_what_a_terminal_shows(armed: Environment) -> None:
+    environment = copy_of(armed)
     faults = [Cut(8_000_000), Reset(9_000_000), Cut(5_800_000), Cut(6_000_000), Cut(4_000_000)]
     with Lab([Package("demo", 40_000_000, faults)], rate=15_000_000) as lab:
         env = {"PIP_INDEX_URL": lab.index_url}

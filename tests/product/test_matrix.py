@@ -15,7 +15,7 @@ import pytest
 from packaging.version import Version
 
 from tests.support import matrix, supplies, table
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Kind, Package
 from tests.support.lab.server import Lab
@@ -99,31 +99,28 @@ def not_reported(environment: Environment, lab: Lab, run: Outcome, folder: Path)
 
 
 @each_minor
-def test_a_minor_release_heals_and_reports(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
+def test_a_minor_release_heals_and_reports(armed: Environment) -> None:
     packages = [package for column in HEALED.values() for package in column]
     with Lab([*packages, MISMATCH]) as lab:
-        run, folder = download(environment, lab, packages, {})
-        refused, empty = download(environment, lab, [MISMATCH], {})
+        run, folder = download(armed, lab, packages, {})
+        refused, empty = download(armed, lab, [MISMATCH], {})
         wrong = {
             column: [line for each in chosen for line in not_healed(each, lab, run, folder)]
             for column, chosen in HEALED.items()
         }
-        wrong["hash mismatch"] = not_reported(environment, lab, refused, empty)
+        wrong["hash mismatch"] = not_reported(armed, lab, refused, empty)
     cells = {column: table.BAD if wrong[column] else good for column, good in table.GOOD.items()}
-    table.note_row(environment, cells)
+    table.note_row(armed, cells)
     assert not any(wrong.values()), f"{wrong}\n{run.output}\n{refused.output}"
     assert run.returncode == 0 and "Traceback" not in run.output, run.output
 
 
 @matrix.parametrized([("20.0.2", "3.8"), ("24.0", "3.12")])
 @pytest.mark.parametrize("column", HEALED)
-def test_what_is_healed_breaks_a_pip_that_is_not_armed(
-    column: str, pip: str, python: str, armed: Factory
-) -> None:
+def test_what_is_healed_breaks_a_pip_that_is_not_armed(column: str, armed: Environment) -> None:
     (package, *_) = HEALED[column]
     with Lab([package]) as lab:
-        run, folder = download(armed(pip, python), lab, [package], {"PIP_RETRY_PATCH": "0"})
+        run, folder = download(armed, lab, [package], {"PIP_RETRY_PATCH": "0"})
         assert run.returncode and not list(folder.iterdir())
         assert not_healed(package, lab, run, folder)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import directories, environments, runs
 from tests.support.breakage import FAILED
-from tests.support.environments import Environment, Factory, fresh_environment
+from tests.support.environments import Environment, fresh_environment
 from tests.support.matrix import NEWEST, each_pair, pairs
 from tests.support.starts import ARMED, instructions, new_venv
 
@@ -26,8 +26,8 @@ HEAVY = {"wrapt", "re", "logging", "importlib.util", "typing"}
 
 
 @each_pair
-def test_every_python_is_armed_by_one_finder(armed: Factory, pip: str, python: str) -> None:
-    outcome = armed(pip, python).run_python("-c", ARMED)
+def test_every_python_is_armed_by_one_finder(armed: Environment) -> None:
+    outcome = armed.run_python("-c", ARMED)
     assert (outcome.stdout, outcome.stderr) == ("1\n", "")
 
 
@@ -176,14 +176,13 @@ def imported(environment: Environment, *arguments: str) -> set[str]:
 
 
 @each_pair
-def test_pip_loads_the_hooks_only_for_the_network(armed: Factory, pip: str, python: str) -> None:
+def test_pip_loads_the_hooks_only_for_the_network(armed: Environment) -> None:
     """And wrapt with them, of which product/test_wrapt.py says how much."""
-    environment = armed(pip, python)
     for offline in (["--version"], ["list"]):
-        modules = imported(environment, *offline)
+        modules = imported(armed, *offline)
         assert "pip_retry_patch" in modules
         loaded = {name for name in modules if name.startswith(("wrapt", "pip_retry_patch.hooks"))}
         assert not loaded, offline
     nowhere = ["--index-url", "http://127.0.0.1:9/simple", "--retries", "0"]
-    modules = imported(environment, "download", *nowhere, "nothing")
+    modules = imported(armed, "download", *nowhere, "nothing")
     assert "pip_retry_patch.hooks.session" in modules

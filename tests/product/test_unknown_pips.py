@@ -131,7 +131,7 @@ def edited(pip: Path, edit: Edit) -> dict[Path, str | None]:
 
 
 @each_pip
-def test_pip_may_be_another_one(pip: str, python: str, broken: Breakage) -> None:
+def test_pip_may_be_another_one(broken: Breakage) -> None:
     tried = 0
     for edit in EDITS:
         texts = edited(broken.site_packages / "pip", edit)

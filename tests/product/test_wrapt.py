@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 
@@ -54,10 +54,7 @@ assert getattr(found, "asyncio", asyncio) is asyncio
 
 
 @pairs(("20.3.4", "3.8"), (NEWEST, "3.11"), (NEWEST, "3.13"), (NEWEST, "3.14"), (NEWEST, "3.15"))
-def test_only_what_wraps_is_loaded_and_all_of_it_for_those_who_want_it(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+def test_only_what_wraps_is_loaded_and_all_of_it_for_those_who_want_it(armed: Environment) -> None:
     pure: dict[str, Argument] = {"WRAPT_DISABLE_EXTENSIONS": "1"}
     none: dict[str, Argument] = {}
     for code, env in (
@@ -68,5 +65,5 @@ def test_only_what_wraps_is_loaded_and_all_of_it_for_those_who_want_it(
         (BEFORE, none),
         (BEFORE, pure),
     ):
-        run = environment.run_python("-c", code, env=env)
+        run = armed.run_python("-c", code, env=env)
         assert (run.returncode, run.output) == (0, ""), run.output

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from pathlib import Path
 from typing import NamedTuple
+
+import trustme
+
+from tests.support.directories import lasting
 
 
 class Certificates(NamedTuple):
@@ -12,3 +17,19 @@ class Certificates(NamedTuple):
 
     server: ssl.SSLContext
     ca_pem: Path
+
+
+@functools.lru_cache(maxsize=None)
+def certificates() -> Certificates:
+    """Make a certificate for 127.0.0.1 and localhost. In a chroot, too, pass `ca_pem` as a Path."""
+    return new_certificates()
+
+
+def new_certificates() -> Certificates:
+    """Make one of an authority of its own."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    ca_pem = lasting(Path("/")) / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_pem))
+    return Certificates(context, ca_pem)

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from tests.support import programs
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.environments import Environment
 from tests.support.hosts import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.lab.contents import (
@@ -151,12 +151,11 @@ class Chaos:
     `ends` counts how each run ended, the killed ones among them.
     """
 
-    def __init__(self, seed: int, pip: Environment, certificates: Certificates) -> None:
+    def __init__(self, seed: int, pip: Environment) -> None:
         self.seed = seed
         self.ends: Counter[str] = Counter()
         self._chance = random.Random(seed)
         self._pip = pip
-        self._certificates = certificates
         self._cache = pip.fresh_dir()
         self._output = ""
 
@@ -178,7 +177,7 @@ class Chaos:
             second = drawn_package(chance, size, 3, False, hashes)
             if fit(first, second):
                 break
-        context = self._certificates.server if encrypted else None
+        context = certificates().server if encrypted else None
         with Lab([first], rate=rate, tls=context) as index, Lab([second]) as mirror:
             yield index, mirror
 
@@ -190,7 +189,7 @@ class Chaos:
             trusted = [part.partition("://")[2] for part in (index.url, mirror.url)]
             options = [word for host in trusted for word in ("--trusted-host", host)]
             if index.tls is not None:
-                options[:2] = ["--cert", str(self._certificates.ca_pem)]
+                options[:2] = ["--cert", str(certificates().ca_pem)]
             options += ["--index-url", index.index_url]
             kills = chance.randrange(3)
             for turn in range(MOST_RUNS):

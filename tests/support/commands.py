@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut
@@ -14,10 +13,8 @@ from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome
 
 LINK = "pip_retry_patch_link.pth"
-SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 MAIN = pairs((NEWEST, "3.13"))
 # pip, where a test needs an environment to have one, is the one that comes with its Python.
-WITH_PIP = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 
 
 def command(environment: Environment, *arguments: Argument, **env: Argument) -> Outcome:
@@ -40,10 +37,10 @@ def venv_of(prefix: Path, root: Path, python: str) -> Environment:
     return Environment(prefix, root, "", python, armed=False, label="")
 
 
-def heals(environment: Environment, certificates: Certificates) -> bool:
+def heals(environment: Environment) -> bool:
     """Whether a cut download is healed; plain pip does not, or does not with our words."""
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        done = Download(environment, lab, certificates)
+        done = Download(environment, lab)
         if done.warnings:
             done.assert_right()
         return bool(done.warnings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support import programs
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.environments import Environment
 from tests.support.forked import Forked
 from tests.support.lab.server import Lab
@@ -57,7 +57,6 @@ class Download:
         self,
         pip: Environment,
         lab: Lab,
-        certificates: Certificates,
         *options: programs.Argument,
         cache: Path | None = None,
         env: dict[str, programs.Argument] | None = None,
@@ -69,7 +68,7 @@ class Download:
         tls = lab.url.startswith("https")
         # Over plain http, pip uses its HTTP cache only for a trusted host.
         trust: list[programs.Argument] = (
-            ["--cert", certificates.ca_pem] if tls else ["--trusted-host", "127.0.0.1"]
+            ["--cert", certificates().ca_pem] if tls else ["--trusted-host", "127.0.0.1"]
         )
         store: list[programs.Argument] = ["--cache-dir", cache] if cache else []
         command: list[programs.Argument] = []

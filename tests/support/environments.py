@@ -19,7 +19,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Mapping
+from typing import Iterable, Mapping
 
 from tests.support import runs
 from tests.support.directories import CHROOT, SOURCE, made_once, scratch, store
@@ -220,7 +220,3 @@ def build(prefix: Path, pip: str, python: str, armed: bool) -> Environment:
     if not match[2].startswith(inside(root, prefix)):
         raise MissingError(f"{prefix} has the pip of another environment: {said}")
     return Environment(prefix, root, match[1], full.strip(), armed, label(pip, python))
-
-
-# What the fixtures `armed` and `bare` are: they give the environment of a pip and a Python.
-Factory = Callable[[str, str], Environment]

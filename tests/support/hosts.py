@@ -9,11 +9,10 @@ import threading
 from typing import Any, Iterator, Mapping
 
 from tests.support.environments import Environment
-from tests.support.matrix import NEWEST, pairs
+from tests.support.matrix import NEWEST
 from tests.support.programs import Argument, Outcome
 from tests.support.proxies import RESET
 
-OLD_MIDDLE_NEW = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 OLD_MIDDLE_NEW_NUMBERS = ("20.3.4", "24.0", NEWEST)
 
 HURRIED: Mapping[str, Argument] = {

@@ -76,4 +76,7 @@ def pairs(*chosen: tuple[str, str]) -> pytest.MarkDecorator:
 
 
 each_pair = pairs(*MATRIX)
+# Where a pip makes no difference but by its age: 25.1 and later resume by themselves.
+old_middle_new = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+newest = pairs((NEWEST, "3.13"))
 each_minor = parametrized(MINORS)

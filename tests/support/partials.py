@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Callable
 
 from tests.support import programs
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment
 from tests.support.lab.server import Lab
 from tests.support.lab.site import Request
-from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
 
 SIZE = 6_000_000
@@ -26,14 +25,15 @@ KILL = 350_000
 # That last one alone, where an error and no kill ended the run before.
 CLOSED_LATE = 200_000
 SLACK = 1_500_000  # a kill of a container takes longer
-SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 
 
 def start(
-    pip: Environment, lab: Lab, ca_pem: Path, cache: Path, *options: Argument, **env: Argument
+    pip: Environment, lab: Lab, cache: Path, *options: Argument, **env: Argument
 ) -> subprocess.Popen[str]:
     """Start what `Download` runs, with a cache."""
-    tls: list[Argument] = ["--cert", ca_pem] if lab.tls else ["--trusted-host", "127.0.0.1"]
+    tls: list[Argument] = (
+        ["--cert", certificates().ca_pem] if lab.tls else ["--trusted-host", "127.0.0.1"]
+    )
     command: list[Argument] = ["-m", "pip", "download", "--no-deps", "--dest", pip.fresh_dir()]
     command += ["--index-url", lab.index_url, "--cache-dir", cache, *tls, *options]
     return pip.start(*command, "demo", env=env)
@@ -88,11 +88,9 @@ def plain_then_rest(requests: list[Request], *offsets: int) -> None:
     assert not any(request.if_range for request in requests)
 
 
-def interrupted(
-    pip: Environment, lab: Lab, certificates: Certificates, cache: Path, count: int = SIZE // 2
-) -> Path:
+def interrupted(pip: Environment, lab: Lab, cache: Path, count: int = SIZE // 2) -> Path:
     """Let a pip be killed in mid-download; return the one file that it leaves."""
-    process = start(pip, lab, certificates.ca_pem, cache)
+    process = start(pip, lab, cache)
     wait_for_bytes(process, lab, count)
     stop(process)
     (file,) = kept(cache)

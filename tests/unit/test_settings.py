@@ -161,10 +161,7 @@ def test_what_is_no_mirror_is_said_once_for_each_and_shows_no_secret() -> None:
     [
         ({"global.retry-patch-mirrors": "m", "global.index-url": "i"}, "i"),
         ({"global.retry-patch-mirrors": "m"}, ""),
-        (
-            {"global.retry-patch-mirrors": "m", "global.index-url": "i", ":env:.index-url": "e"},
-            "i",
-        ),
+        ({"global.retry-patch-mirrors": "m", "global.index-url": "i", ":env:.index-url": "e"}, "i"),
         ({"global.retry-patch-mirrors": "m", ":env:.index-url": "e"}, ""),
         ({":env:.retry-patch-mirrors": "m", ":env:.index-url": "e", "global.index-url": "i"}, "e"),
         ({":env:.retry-patch-mirrors": "m", "global.index-url": "i"}, None),

@@ -159,10 +159,7 @@ def test_hooks_that_cannot_be_loaded_leave_the_session(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("collects", [True, False])
 @pytest.mark.parametrize("guarded", ["pip 24.0", ""])
 def test_what_is_guarded_is_logged_and_garbage_is_collected_as_before(
-    guarded: str,
-    collects: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    guarded: str, collects: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from pip_retry_patch import __version__
     from pip_retry_patch.hooks import session

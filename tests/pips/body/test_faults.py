@@ -12,7 +12,7 @@ from typing import Callable, Iterator, NamedTuple, Sequence
 
 import pytest
 
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import (
     GAVE_UP,
     HASH,
@@ -26,7 +26,7 @@ from tests.support.downloads import (
     Download,
     outcome_of,
 )
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.forked import Forked
 from tests.support.lab.contents import Elsewhere, OtherETag, OtherTotal, Unlabelled, Whole
 from tests.support.lab.faults import Away, Busy, Cut, Garble, Reset, Stall, Unsatisfiable
@@ -101,10 +101,7 @@ HEALED = [
         warnings=2,
     ),
     Case(
-        "206-from-elsewhere",
-        cut_then(Elsewhere(1000)),
-        (HASH, HASH, TRACEBACK, GAVE_UP),
-        wire=2.5,
+        "206-from-elsewhere", cut_then(Elsewhere(1000)), (HASH, HASH, TRACEBACK, GAVE_UP), wire=2.5
     ),
     Case("206-with-another-total", cut_then(OtherTotal(7)), (HASH, OK, TRACEBACK, OK), wire=2.5),
     Case("206-with-another-validator", cut_then(OtherETag()), (HASH, OK, TRACEBACK, OK), wire=2.5),
@@ -177,11 +174,9 @@ def each(cases: Sequence[Case]) -> pytest.MarkDecorator:
 
 @each(HEALED)
 @each_pair
-def test_heals(
-    case: Case, pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    with Lab([case.package()], tls=certificates.server if case.tls else None) as lab:
-        done = Download(armed(pip, python), lab, certificates, *case.options)
+def test_heals(case: Case, armed: Environment) -> None:
+    with Lab([case.package()], tls=certificates().server if case.tls else None) as lab:
+        done = Download(armed, lab, *case.options)
         done.assert_right()
         assert done.run.times_interrupted == case.warnings, done.run.output
         assert lab.wait_idle()
@@ -200,19 +195,13 @@ def forked() -> Iterator[Callable[[Environment], Forked]]:
 @each(HEALED)
 @pairs(*ONE_PYTHON_EACH)
 def test_the_fault_is_real(
-    case: Case,
-    pip: str,
-    python: str,
-    bare: Factory,
-    forked: Callable[[Environment], Forked],
-    certificates: Certificates,
+    case: Case, pip: str, bare: Environment, forked: Callable[[Environment], Forked]
 ) -> None:
-    environment = bare(pip, python)
-    pips = forked(environment)
-    column = {"25.3": 1, "26.1.2": 2, "26.3": 3}.get(environment.pip_version, 0)
-    with Lab([case.package()], tls=certificates.server if case.tls else None) as lab:
-        cache = environment.fresh_dir()
-        run = Download(environment, lab, certificates, *case.options, cache=cache, forked=pips).run
+    pips = forked(bare)
+    column = {"25.3": 1, "26.1.2": 2, "26.3": 3}.get(bare.pip_version, 0)
+    with Lab([case.package()], tls=certificates().server if case.tls else None) as lab:
+        cache = bare.fresh_dir()
+        run = Download(bare, lab, *case.options, cache=cache, forked=pips).run
         assert any(request.fault for request in lab.log)
         if pip != NEWEST or column:
             # (A pip that is newer than this table may well do better.)

@@ -11,24 +11,19 @@ import pytest
 import trustme
 
 from tests.support import programs
-from tests.support.certificates import Certificates
 from tests.support.downloads import SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Away, Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.matrix import NEWEST, each_pair, old_middle_new, pairs
 
 
 @each_pair
-def test_when_patience_ends_the_error_names_the_network(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_when_patience_ends_the_error_names_the_network(armed: Environment) -> None:
     package = Package("demo", SIZE, [Cut(THIRD)], forever=Cut(10))
     with Lab([package]) as lab:
-        done = Download(
-            armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_ATTEMPTS": "2"}
-        )
+        done = Download(armed, lab, env={"PIP_RETRY_PATCH_ATTEMPTS": "2"})
         done.assert_clear_error()
         output = " ".join(done.run.output.split())
         assert "stopped at 1.0 MB of 3.0 MB" in output
@@ -38,13 +33,9 @@ def test_when_patience_ends_the_error_names_the_network(
 
 
 @each_pair
-def test_a_server_that_stays_away_is_waited_for_and_then_named(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_a_server_that_stays_away_is_waited_for_and_then_named(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
-        done = Download(
-            armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_PATIENCE": "2"}
-        )
+        done = Download(armed, lab, env={"PIP_RETRY_PATCH_PATIENCE": "2"})
         done.assert_clear_error()
         output = " ".join(done.run.output.split())
         assert "connection refused" in output
@@ -61,12 +52,10 @@ REFUSALS = {
 
 @pytest.mark.parametrize("what", REFUSALS)
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("26.1.2", "3.12"), (NEWEST, "3.13"))
-def test_what_no_patience_can_help_ends_at_once(
-    what: str, pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_what_no_patience_can_help_ends_at_once(what: str, armed: Environment) -> None:
     faults, words = REFUSALS[what]
     with Lab([Package("demo", SIZE, faults)]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_clear_error()
         assert words in " ".join(done.run.output.split())
         # Once with our Range, and once without: it might have been that which is refused.
@@ -75,15 +64,13 @@ def test_what_no_patience_can_help_ends_at_once(
 
 
 @pairs(("20.3.4", "3.8"), ("23.0.1", "3.11"), ("25.0.1", "3.8"), (NEWEST, "3.13"))
-def test_retries_0_means_no_patience_but_the_truth(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
-) -> None:
+def test_retries_0_means_no_patience_but_the_truth(armed: Environment, bare: Environment) -> None:
     """One request, as from plain pip, but no accusation of the hash."""
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        plain = Download(bare(pip, python), lab, certificates, "--retries", "0")
+        plain = Download(bare, lab, "--retries", "0")
         asked = len(lab.requests("demo", "artifact"))
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        done = Download(armed(pip, python), lab, certificates, "--retries", "0")
+        done = Download(armed, lab, "--retries", "0")
         assert not done.warnings
         assert len(lab.requests("demo", "artifact")) == asked
         # Since 25.1 pip resumes by itself, whatever --retries says.
@@ -93,10 +80,8 @@ def test_retries_0_means_no_patience_but_the_truth(
             done.assert_clear_error()
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_a_refused_certificate_is_not_tried_again(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_refused_certificate_is_not_tried_again(armed: Environment) -> None:
     """A network that begins to answer in the server's place, as a captive portal does."""
     stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(stranger)
@@ -109,24 +94,20 @@ def test_a_refused_certificate_is_not_tried_again(
             connection.context = stranger
 
     host.sni_callback = answer
-    environment = armed(pip, python)
-    ca_pem = environment.fresh_dir() / "ca.pem"
+    ca_pem = armed.fresh_dir() / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_pem))
     with Lab([Package("demo", SIZE, [Cut(THIRD)])], tls=host) as lab:
-        done = Download(environment, lab, Certificates(host, ca_pem))
+        done = Download(armed, lab, "--cert", ca_pem)
         done.assert_clear_error()
         assert "certificate was refused" in " ".join(done.run.output.split())
         assert len(lab.requests("demo", "artifact")) == 1
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_ctrl_c_ends_a_wait_at_once(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_ctrl_c_ends_a_wait_at_once(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
-        process = environment.start(
-            *("-m", "pip", "download", "--dest", environment.fresh_dir()),
+        process = armed.start(
+            *("-m", "pip", "download", "--dest", armed.fresh_dir()),
             *("--index-url", lab.index_url, "demo"),
             env={"PYTHONUNBUFFERED": "1"},
         )
@@ -143,14 +124,14 @@ def test_ctrl_c_ends_a_wait_at_once(
         assert "Traceback" not in outcome.output
 
 
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+@old_middle_new
 @pytest.mark.parametrize("value", ["\x1b[2J\x1b[31m", "9" * 60_000, "x" * 100_000])
 def test_hostile_header_values_are_neither_shown_nor_believed(
-    value: str, pip: str, python: str, armed: Factory, certificates: Certificates
+    value: str, armed: Environment
 ) -> None:
     faults = [Cut(THIRD), Busy(503, retry_after=value)]
     env: dict[str, programs.Argument] = {"PIP_RETRY_PATCH_PATIENCE": "1"}
     with Lab([Package("demo", SIZE, faults)]) as lab:
-        done = Download(armed(pip, python), lab, certificates, env=env)
+        done = Download(armed, lab, env=env)
         done.assert_right()
         assert "\x1b[2J" not in done.run.output and len(done.run.output) < 3000

@@ -6,10 +6,10 @@ from typing import Any, Mapping
 
 import pytest
 
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
-from tests.support.hosts import OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
+from tests.support.environments import Environment
+from tests.support.hosts import download, end_of
 from tests.support.lab.contents import (
     Excess,
     Multipart,
@@ -22,23 +22,23 @@ from tests.support.lab.contents import (
 from tests.support.lab.faults import Busy, Cut, ToRange
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import NEWEST, old_middle_new
 from tests.support.odd import WHEEL, odd_index, reply
-from tests.support.partials import SOME
 from tests.support.scripted import asked_from
 
 hashed_or_not = pytest.mark.parametrize("hashes", [True, False], ids=["hash", "no-hash"])
 
 
-@SOME
+@old_middle_new
 def test_nodes_that_disagree_on_validators_are_joined_because_a_hash_covers_all(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    armed: Environment, bare: Environment
 ) -> None:
     faults: list[Any] = [Cut(500_000), (OtherETag(), Cut(500_000))] * 3
     with Lab([Package("demo", SIZE, faults)]) as lab:
-        Download(armed(pip, python), lab, certificates).assert_right()
+        Download(armed, lab).assert_right()
         assert lab.sent("demo") == len(lab.wheel("demo"))
     with Lab([Package("demo", SIZE, faults)]) as lab:
-        plain = Download(bare(pip, python), lab, certificates)
+        plain = Download(bare, lab)
         assert outcome_of(plain.run) != OK
 
 
@@ -57,28 +57,22 @@ ODD_PARTS: dict[str, Any] = {
 @hashed_or_not
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("odd", ODD_PARTS.values(), ids=ODD_PARTS)
-@SOME
+@old_middle_new
 def test_an_odd_part_never_makes_another_file(
-    odd: Any,
-    chunked: bool,
-    hashes: bool,
-    pip: str,
-    python: str,
-    armed: Factory,
-    certificates: Certificates,
+    odd: Any, chunked: bool, hashes: bool, armed: Environment
 ) -> None:
     package = Package("demo", SIZE, [Cut(THIRD), *[odd] * 3], hashes=hashes, chunked=chunked)
     with Lab([package]) as lab:
-        Download(armed(pip, python), lab, certificates).assert_right()
+        Download(armed, lab).assert_right()
 
 
 LABELS = ["bytes={}-{}/{}", "{}-{}/{}", "bytes {}-{}", "bytes {0}-{2}/{2}", "bytes {}-{}/9"]
 
 
 @pytest.mark.parametrize("label", LABELS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_label_that_makes_no_sense_but_for_its_start_is_no_obstacle(
-    label: str, pip: str, python: str, armed: Factory, bare: Factory
+    label: str, pip: str, armed: Environment, bare: Environment
 ) -> None:
     """All of the file never comes at once. Plain pip 26.3 looks at no label."""
 
@@ -89,29 +83,28 @@ def test_a_label_that_makes_no_sense_but_for_its_start_is_no_obstacle(
         told = label.format(first, total - 1, total)
         return reply(206, WHEEL[first:], "", Content_Range=told)
 
-    for environment in (armed(pip, python), bare(pip, python)):
+    for environment in (armed, bare):
         with odd_index(file=[file]) as index:
             run = download(environment, "--index-url", index.index_url, "demo")
-            right = environment.armed or pip == OLD_MIDDLE_NEW_NUMBERS[2]
+            right = environment.armed or pip == NEWEST
             assert (end_of(run) == OK) == right, run.output
 
 
 @pytest.mark.parametrize("validator", ["strong", "date", "weak", "none"])
-@SOME
+@old_middle_new
 def test_a_file_replaced_under_the_same_validator_is_never_mixed_nor_cached(
-    validator: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    validator: Any, armed: Environment
 ) -> None:
     """Of the same size, too, and with no hash that anyone will check."""
     package = Package(
         "demo", SIZE, [Cut(THIRD)], forever=Replaced(), hashes=False, validator=validator
     )
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
-    with Lab([package], tls=certificates.server) as lab:
+    cache = armed.fresh_dir()
+    with Lab([package], tls=certificates().server) as lab:
         original = lab.wheel("demo")
         later = replaced(original)
-        done = Download(environment, lab, certificates, cache=cache)
-        again = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
+        again = Download(armed, lab, cache=cache)
         for download in (done, again):
             if download.file.exists():
                 assert download.file.read_bytes() in (original, later)
@@ -119,11 +112,11 @@ def test_a_file_replaced_under_the_same_validator_is_never_mixed_nor_cached(
         assert done.file.read_bytes() == later
 
 
-@SOME
+@old_middle_new
 def test_a_server_that_is_busy_for_ranges_alone_gets_a_plain_request_in_the_end(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
     package = Package("demo", SIZE, [Cut(THIRD)], forever=ToRange(Busy(502)))
     env: Any = {"PIP_RETRY_PATCH_ATTEMPTS": "2"}
     with Lab([package]) as lab:
-        Download(armed(pip, python), lab, certificates, env=env).assert_right()
+        Download(armed, lab, env=env).assert_right()

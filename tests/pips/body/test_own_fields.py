@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.certificates import Certificates
 from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.contents import Unconditional
 from tests.support.lab.faults import Busy, Cut, Drop, Reset, Stall, ToRange
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST
+from tests.support.matrix import NEWEST, old_middle_new
 from tests.support.partials import SIZE as KEPT_SIZE
-from tests.support.partials import SOME, continuing, kept, stored
+from tests.support.partials import continuing, kept, stored
 
 REFUSALS: dict[str, Any] = {
     **{str(status): ToRange(Busy(status)) for status in (400, 403, 405, 500, 501)},
@@ -28,38 +27,37 @@ TIMEOUT = ("--timeout", "1")
 
 
 @each_refusal
-@SOME
+@old_middle_new
 def test_a_server_that_refuses_ranges_is_asked_without_one(
-    refusal: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    refusal: Any, armed: Environment, bare: Environment
 ) -> None:
     """One cut ends a plain pip, for it cannot continue either."""
     again = (*(refusal if isinstance(refusal, tuple) else (refusal,)), Cut(2 * THIRD))
     package = Package("demo", SIZE, [Cut(THIRD), *[again] * 3], forever=refusal)
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates, *TIMEOUT)
+        done = Download(armed, lab, *TIMEOUT)
         done.assert_right()
         requests = lab.requests("demo", "artifact")
         # Once it is known for the host, no range is asked for any more.
         assert requests[-1].range is None
         assert sum(request.range is not None for request in requests) <= 2
     with Lab([package]) as lab:
-        plain = Download(bare(pip, python), lab, certificates, *TIMEOUT)
+        plain = Download(bare, lab, *TIMEOUT)
         assert outcome_of(plain.run) != OK
 
 
 @each_refusal
-@SOME
+@old_middle_new
 def test_what_an_earlier_run_kept_never_makes_a_later_one_fail(
-    refusal: Any, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    refusal: Any, armed: Environment, bare: Environment
 ) -> None:
     """Where a plain pip has no trouble at all: nothing is cut any more."""
     cut = [Cut(KEPT_SIZE // 2), *[Busy(404)] * 2]
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     with Lab([Package("demo", KEPT_SIZE, cut, forever=refusal)]) as lab:
-        Download(environment, lab, certificates, cache=cache).assert_clear_error()
+        Download(armed, lab, cache=cache).assert_clear_error()
         assert kept(cache)
-        done = Download(environment, lab, certificates, *TIMEOUT, cache=cache)
+        done = Download(armed, lab, *TIMEOUT, cache=cache)
         done.assert_right()
         assert not continuing(done)
         # What refuses our Range costs one replay, and no more.
@@ -73,28 +71,23 @@ def test_what_an_earlier_run_kept_never_makes_a_later_one_fail(
         # Silence or a lost connection may be an accident, once.
         assert len(ranges) == 1 if says_so else len(ranges) <= 2
         assert not stored(cache)
-        again = Download(environment, lab, certificates, *TIMEOUT, cache=cache)
+        again = Download(armed, lab, *TIMEOUT, cache=cache)
         again.assert_right()
         assert not continuing(again) and not again.run.warnings()
-        plain = Download(bare(pip, python), lab, certificates)
+        plain = Download(bare, lab)
         plain.assert_right()
 
 
 @pytest.mark.parametrize("hashes", [True, False], ids=["hash", "no-hash"])
-@SOME
+@old_middle_new
 def test_a_server_that_takes_if_range_for_a_refusal_of_ranges_sends_parts(
-    hashes: bool,
-    pip: str,
-    python: str,
-    armed: Factory,
-    bare: Factory,
-    certificates: Certificates,
+    hashes: bool, pip: str, armed: Environment, bare: Environment
 ) -> None:
     faults = [(Cut(800_000), Unconditional()) for _ in range(12)]
     package = Package("demo", SIZE, faults, forever=Unconditional(), hashes=hashes)
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
     with Lab([package]) as lab:
-        plain = Download(bare(pip, python), lab, certificates)
+        plain = Download(bare, lab)
         assert outcome_of(plain.run) != OK or not plain.is_right or pip == NEWEST

@@ -11,13 +11,13 @@ from typing import Iterator
 
 import pytest
 
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import Download
-from tests.support.environments import Environment, Factory, copy_of
-from tests.support.hosts import OLD_MIDDLE_NEW
+from tests.support.environments import Environment, copy_of
 from tests.support.lab.faults import Slow
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 from tests.support.proxies import CuttingConnectProxy
 
 SIZE = 3_000_000
@@ -26,9 +26,9 @@ TURNED_DOWN = "FLOOR, MOVED, SLOW = 100, 2.0, 8.0"
 
 
 @pytest.fixture
-def hasty(pip: str, python: str, armed: Factory) -> Iterator[Environment]:
+def hasty(armed: Environment) -> Iterator[Environment]:
     """A pip whose guard takes less time to find that a connection has stopped."""
-    environment = copy_of(armed(pip, python))
+    environment = copy_of(armed)
     module = environment.site_packages / "pip_retry_patch" / "fetch" / "patience.py"
     text = module.read_text(encoding="utf-8")
     text, count = re.subn("^FLOOR, MOVED, SLOW = .*$", TURNED_DOWN, text, flags=re.M)
@@ -38,40 +38,38 @@ def hasty(pip: str, python: str, armed: Factory) -> Iterator[Environment]:
 
 
 @pytest.mark.parametrize("way", ["http", "tls", "proxy"])
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_connection_that_has_stopped_moving_is_left_for_another(
-    hasty: Environment, bare: Factory, certificates: Certificates, way: str
+    hasty: Environment, way: str
 ) -> None:
     """From megabytes a second to fifty bytes: at that rate the rest would take hours."""
-    tls = None if way == "http" else certificates.server
+    tls = None if way == "http" else certificates().server
     package = Package("demo", SIZE, [Slow(1_000_000, 50, 3600)])
     with Lab([package], tls=tls, rate=2_000_000) as lab, CuttingConnectProxy() as proxy:
         options = ("--proxy", proxy.url) if way == "proxy" else ()
-        done = Download(hasty, lab, certificates, *options)
+        done = Download(hasty, lab, *options)
         done.assert_right()
         assert len(done.warnings) == 1 and "B/s)" in done.warnings[0]
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 10_000
 
 
 @pytest.mark.parametrize("rate", [50, 3_000])
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_connection_that_was_slow_from_its_first_byte_is_let_be(
-    hasty: Environment, bare: Factory, pip: str, python: str, certificates: Certificates, rate: int
+    hasty: Environment, bare: Environment, rate: int
 ) -> None:
     """A gateway that hands out some bytes a second until its scan is done; an old modem."""
     with Lab([Package("demo", SIZE, [Slow(0, rate, 4.0)])]) as lab:
-        for environment in (hasty, bare(pip, python)):
-            done = Download(environment, lab, certificates)
+        for environment in (hasty, bare):
+            done = Download(environment, lab)
             done.assert_right()
             assert not done.run.warnings()
         assert len(lab.requests("demo", "artifact")) == 2
 
 
-@OLD_MIDDLE_NEW
-def test_plain_pip_waits_on_a_connection_that_has_stopped_moving(
-    pip: str, python: str, bare: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_plain_pip_waits_on_a_connection_that_has_stopped_moving(bare: Environment) -> None:
     with Lab([Package("demo", SIZE, [Slow(1_000_000, 50, 12.0)])], rate=2_000_000) as lab:
-        plain = Download(bare(pip, python), lab, certificates)
+        plain = Download(bare, lab)
         plain.assert_right()
         assert plain.run.seconds > 12

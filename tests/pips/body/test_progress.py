@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import ONE_PYTHON_EACH, SIZE, THIRD, Download
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -15,12 +15,10 @@ from tests.support.matrix import NEWEST, each_pair, pairs
 
 @pairs(*ONE_PYTHON_EACH[2:])
 @pytest.mark.parametrize("gzip", [False, True], ids=["identity", "gzip"])
-def test_a_cut_json_index_page_is_healed(
-    gzip: bool, pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_a_cut_json_index_page_is_healed(gzip: bool, armed: Environment) -> None:
     package = Package("demo", page_format="json", page_faults=[Cut(50), Reset(100)], gzip=gzip)
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
         # It is asked for until it is whole, and never put together.
         (line,) = done.warnings
@@ -29,14 +27,10 @@ def test_a_cut_json_index_page_is_healed(
 
 
 @each_pair
-def test_fifty_cuts_with_progress_are_no_reason_to_stop(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_fifty_cuts_with_progress_are_no_reason_to_stop(armed: Environment) -> None:
     package = Package("demo", 5_000_000, [Cut(70_000)] * 50)
     with Lab([package]) as lab:
-        done = Download(
-            armed(pip, python), lab, certificates, env={"PIP_RETRY_PATCH_ATTEMPTS": "1"}
-        )
+        done = Download(armed, lab, env={"PIP_RETRY_PATCH_ATTEMPTS": "1"})
         done.assert_right()
         assert len(done.warnings) <= 11 and len(done.run.warnings()) <= 12, done.run.stderr
         assert "demo-1.0: cut 50 times, nothing refetched" in done.run.warnings()[-1]
@@ -46,38 +40,31 @@ def test_fifty_cuts_with_progress_are_no_reason_to_stop(
 
 
 @each_pair
-def test_a_healed_download_is_in_the_cache_of_pip(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+def test_a_healed_download_is_in_the_cache_of_pip(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     package = Package("demo", SIZE, [Cut(THIRD), Reset(THIRD)], max_age=3600)
-    with Lab([package], tls=certificates.server) as lab:
-        Download(environment, lab, certificates, cache=cache).assert_right()
+    with Lab([package], tls=certificates().server) as lab:
+        Download(armed, lab, cache=cache).assert_right()
         asked = len(lab.requests("demo", "artifact"))
-        again = Download(environment, lab, certificates, cache=cache)
+        again = Download(armed, lab, cache=cache)
         again.assert_right()
         assert "Using cached" in again.run.stdout
         assert len(lab.requests("demo", "artifact")) == asked == 3
 
 
 @each_pair
-def test_without_a_cache_it_heals_as_well(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_without_a_cache_it_heals_as_well(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        Download(armed(pip, python), lab, certificates, "--no-cache-dir").assert_right()
+        Download(armed, lab, "--no-cache-dir").assert_right()
         assert lab.sent("demo") == len(lab.wheel("demo"))
 
 
 @pairs(("22.3.1", "3.10"), ("24.0", "3.12"), ("25.3", "3.9"), (NEWEST, "3.13"))
-def test_the_ranges_of_a_lazy_wheel_are_healed(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_the_ranges_of_a_lazy_wheel_are_healed(armed: Environment) -> None:
     """With fast-deps pip reads a wheel's metadata by requests that are ranges themselves."""
     package = Package("demo", SIZE, [Cut(100), Reset(200)])
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates, "--use-feature=fast-deps")
+        done = Download(armed, lab, "--use-feature=fast-deps")
         done.assert_right()
         assert len(done.warnings) in (1, 2)  # the reset may come before all that was sent
         first, second, third = lab.requests("demo", "artifact")[1:4]
@@ -89,29 +76,24 @@ def test_the_ranges_of_a_lazy_wheel_are_healed(
 
 
 @pairs(("23.0.1", "3.11"), ("24.0", "3.12"), ("25.3", "3.9"), ("26.1.2", "3.12"), (NEWEST, "3.13"))
-def test_cut_metadata_is_healed(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_cut_metadata_is_healed(pip: str, armed: Environment) -> None:
     package = Package("demo", SIZE, metadata=True, metadata_faults=[Cut(10), Reset(3)])
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
         asked = len(lab.requests("demo", "metadata"))
         assert len(done.warnings) == 2 if asked else pip == "23.0.1"
 
 
 @each_pair
-def test_an_install_goes_through(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    target = environment.fresh_dir()
+def test_an_install_goes_through(armed: Environment) -> None:
+    target = armed.fresh_dir()
     packages = [
         Package("demo", SIZE, [Cut(THIRD), Reset(THIRD)], requires=["other"]),
         Package("other", SIZE, [Cut(THIRD)], page_faults=[Cut(20)]),
     ]
     with Lab(packages) as lab:
-        run = environment.run(
+        run = armed.run(
             "install",
             *("--target", target, "--index-url", lab.index_url, "--trusted-host", "127.0.0.1"),
             "demo",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import screens
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Away, Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -48,21 +48,17 @@ def rows_with_a_bar(shown: screens.Shown) -> list[str]:
 
 @pytest.mark.parametrize("columns", [80, 200])
 @pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_one_bar_is_left_and_every_line_is_whole(
-    pip: str, python: str, armed: Factory, columns: int
-) -> None:
-    shown = downloaded(armed(pip, python), columns)
+def test_one_bar_is_left_and_every_line_is_whole(armed: Environment, columns: int) -> None:
+    shown = downloaded(armed, columns)
     assert has_each_line_whole(shown), shown.lines
     assert len(rows_with_a_bar(shown)) == 1, shown.lines
 
 
 @pytest.mark.parametrize("columns", [40, 56, 72])
 @pairs(("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_one_bar_is_left_on_a_narrow_terminal(
-    pip: str, python: str, armed: Factory, columns: int
-) -> None:
+def test_one_bar_is_left_on_a_narrow_terminal(armed: Environment, columns: int) -> None:
     """Before pip 22.0 the bar is wider than that, and pip erases nothing of what was wrapped."""
-    shown = downloaded(armed(pip, python), columns)
+    shown = downloaded(armed, columns)
     flat = " ".join("".join(row.ljust(columns) for row in shown.lines).split())
     assert all(line[:20] in flat for line in TOLD), shown.lines
     assert len(rows_with_a_bar(shown)) == 1, shown.lines
@@ -71,9 +67,9 @@ def test_one_bar_is_left_on_a_narrow_terminal(
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"PIP_NO_COLOR": "1"}], ids=["dumb", "plain"])
 @pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
 def test_what_a_terminal_cannot_do_is_not_asked_of_it(
-    pip: str, python: str, armed: Factory, env: dict[str, str]
+    armed: Environment, env: dict[str, str]
 ) -> None:
-    shown = downloaded(armed(pip, python), env=env)
+    shown = downloaded(armed, env=env)
     assert has_each_line_whole(shown), shown.lines
     assert len(rows_with_a_bar(shown)) == 1, shown.lines
     for row, text in enumerate(shown.lines):
@@ -82,9 +78,9 @@ def test_what_a_terminal_cannot_do_is_not_asked_of_it(
 
 
 @pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_a_sentence_stands_in_rows_of_whole_words(pip: str, python: str, armed: Factory) -> None:
+def test_a_sentence_stands_in_rows_of_whole_words(armed: Environment) -> None:
     wrong = "a value that makes no sense"
-    shown = downloaded(armed(pip, python), env={"PIP_RETRY_PATCH_PATIENCE": wrong})
+    shown = downloaded(armed, env={"PIP_RETRY_PATCH_PATIENCE": wrong})
     rows = [row.rstrip() for row in shown.lines]
     (first,) = [at for at, row in enumerate(rows) if "WARNING: pip-retry-patch: the setting" in row]
     assert rows[first + 1].startswith("  ") and max(map(len, rows[first : first + 2])) <= 79

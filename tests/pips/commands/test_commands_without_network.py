@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.environments import Environment, Factory
-from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, OURS, closed_port, end_of, said
+from tests.support.environments import Environment
+from tests.support.hosts import HURRIED, OK, OURS, closed_port, end_of, said
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 from tests.support.programs import Argument
 
 SETUP = 'from setuptools import setup\nsetup(name="demo")\n'
@@ -45,30 +46,27 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_command_without_network_ends_in_one_clear_error(
-    pip: str, python: str, armed: Factory, bare: Factory, name: str
+    pip: str, armed: Environment, bare: Environment, name: str
 ) -> None:
     if (name, pip) in (("index", "20.3.4"), ("lock", "20.3.4"), ("lock", "24.0")):
         return  # `pip index` is there since 21.2, `pip lock` since 25.1
     dead = f"http://127.0.0.1:{closed_port()}"
     with Lab([Package("demo")]) as lab:
-        environment = armed(pip, python)
-        run = environment.run(*command(name, environment, lab, dead), env=HURRIED)
+        run = armed.run(*command(name, armed, lab, dead), env=HURRIED)
         assert end_of(run) == OURS, run.output
         assert f"{dead.partition('//')[2]} cannot be reached." in said(run)
-        plain_one = bare(pip, python)
+        plain_one = bare
         plain = plain_one.run(*command(name, plain_one, lab, dead), env=HURRIED)
         # Plain pip finds nothing out of date where it could not look.
         assert end_of(plain) != OURS and (plain.returncode or name == "outdated")
 
 
-@OLD_MIDDLE_NEW
-def test_the_self_version_check_stays_silent(
-    pip: str, python: str, armed: Factory, bare: Factory
-) -> None:
+@old_middle_new
+def test_the_self_version_check_stays_silent(armed: Environment, bare: Environment) -> None:
     """`pip list` of local files alone needs no network; only the check does."""
-    for environment in (armed(pip, python), bare(pip, python)):
+    for environment in (armed, bare):
         links = environment.fresh_dir()
         package = Package("demo", 1000)
         (links / package.filename).write_bytes(package.wheel())

@@ -8,32 +8,29 @@ import shutil
 from pathlib import Path
 
 from tests.support import environments, runs, supplies
-from tests.support.certificates import Certificates
-from tests.support.commands import LINK, MAIN, WITH_PIP, child, command, heals, venv_of
-from tests.support.environments import Factory
+from tests.support.commands import LINK, child, command, heals, venv_of
+from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.server import Lab
-from tests.support.matrix import each_pair
+from tests.support.matrix import each_pair, newest, old_middle_new
 from tests.support.programs import Argument
 from tests.support.real import Real
 from tests.support.starts import ARMED, instructions, new_venv
 
 
-@WITH_PIP
-def test_a_link_arms_and_unlink_takes_it_back(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    base = armed(pip, python)
+@old_middle_new
+def test_a_link_arms_and_unlink_takes_it_back(armed: Environment) -> None:
+    base = armed
     linked = child(base)
     state = base.fresh_dir()
-    assert not heals(linked, certificates)
+    assert not heals(linked)
     frozen = linked.run("list", "--format=freeze").stdout
     assert "pip==" in frozen
 
     said = command(base, "link", linked.prefix, XDG_STATE_HOME=state)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith(f"Linked {linked.prefix}: its pip is guarded by")
-    assert heals(linked, certificates)
+    assert heals(linked)
     assert linked.run("list", "--format=freeze").stdout == frozen
     assert "retry" not in linked.run("freeze", "--all").stdout
     for name in ("pip_retry_patch", "wrapt"):
@@ -52,19 +49,19 @@ def test_a_link_arms_and_unlink_takes_it_back(
     taken = command(base, "unlink", linked.prefix)
     assert taken.stdout == f"Unlinked {linked.prefix}: its pip is as it was.\n"
     assert not (linked.site_packages / LINK).exists()
-    assert not heals(linked, certificates)
+    assert not heals(linked)
     again = command(base, "unlink", linked.prefix)
     assert again.stdout == f"{linked.prefix} was not linked; nothing was changed.\n"
     listed = command(base, "status", "--json", XDG_STATE_HOME=state)
     assert json.loads(listed.stdout)["links"] == []
 
 
-@MAIN
+@newest
 def test_a_link_whose_base_went_away_is_silent_and_harmless(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    pip: str, python: str, armed: Environment
 ) -> None:
     base = environments.fresh_environment(pip, python, armed=True)
-    linked = child(armed(pip, python))
+    linked = child(armed)
     assert command(base, "link", linked.prefix).returncode == 0
     assert linked.run_python("-c", ARMED).stdout == "1\n"
     shutil.rmtree(base.prefix)
@@ -74,13 +71,13 @@ def test_a_link_whose_base_went_away_is_silent_and_harmless(
     assert linked.run("list").stderr == ""
     # Nor is the environment's Python needed to take it back.
     linked.python.unlink()
-    assert command(armed(pip, python), "unlink", linked.prefix).returncode == 0
+    assert command(armed, "unlink", linked.prefix).returncode == 0
     assert not (linked.site_packages / LINK).exists()
 
 
-@MAIN
-def test_what_cannot_be_linked_is_said_in_one_line(pip: str, python: str, armed: Factory) -> None:
-    base = armed(pip, python)
+@newest
+def test_what_cannot_be_linked_is_said_in_one_line(python: str, armed: Environment) -> None:
+    base = armed
     empty = base.fresh_dir()
     for directory, words in (
         (empty, "is no virtual environment"),
@@ -100,41 +97,35 @@ def test_what_cannot_be_linked_is_said_in_one_line(pip: str, python: str, armed:
     assert (broken.site_packages / LINK).exists(), "its Python need not start for that"
 
 
-@MAIN
-def test_a_path_with_odd_characters_is_linked(
-    pip: str, python: str, armed: Factory, wheel: Path
-) -> None:
-    base = new_venv(armed(pip, python).fresh_dir() / 'it\'s \u00e4 "base" \\n', python)
+@newest
+def test_a_path_with_odd_characters_is_linked(python: str, armed: Environment, wheel: Path) -> None:
+    base = new_venv(armed.fresh_dir() / 'it\'s \u00e4 "base" \\n', python)
     target = base.site_packages
-    outcome = armed(pip, python).run(
+    outcome = armed.run(
         "install", "--no-index", "--target", target, wheel, supplies.wrapt_wheel(python)
     )
     assert outcome.returncode == 0, outcome.output
-    linked = child(armed(pip, python))
+    linked = child(armed)
     said = base.run_python("-m", "pip_retry_patch", "link", linked.prefix)
     assert said.returncode == 0, said.output
     assert linked.run_python("-c", ARMED).stdout == "1\n"
     assert (linked.site_packages / LINK).read_bytes().isascii()
 
 
-@MAIN
-def test_a_linked_start_costs_no_more_than_an_armed_one(
-    pip: str, python: str, armed: Factory
-) -> None:
-    linked = child(armed(pip, python), "--without-pip")
+@newest
+def test_a_linked_start_costs_no_more_than_an_armed_one(armed: Environment) -> None:
+    linked = child(armed, "--without-pip")
     (linked.site_packages / LINK).write_text("# nothing but a comment\n")
     commented = instructions(linked)
-    assert command(armed(pip, python), "link", linked.prefix).returncode == 0
+    assert command(armed, "link", linked.prefix).returncode == 0
     share = instructions(linked) / commented - 1
     runs.note_figure(f"python -c pass in a linked environment: {share:+.2%}")
     assert share <= 0.02
 
 
 @each_pair
-def test_environments_are_linked_from_birth_where_that_is_wanted(
-    pip: str, python: str, armed: Factory
-) -> None:
-    base = armed(pip, python)
+def test_environments_are_linked_from_birth_where_that_is_wanted(armed: Environment) -> None:
+    base = armed
     plain = child(base, "--without-pip")
     assert not (plain.site_packages / LINK).exists()
     off = child(base, "--without-pip", PIP_RETRY_PATCH_VENVS="0")
@@ -148,23 +139,21 @@ def test_environments_are_linked_from_birth_where_that_is_wanted(
     assert list((cwd / "made").glob(f"lib/*/site-packages/{LINK}"))
 
 
-@MAIN
-def test_a_born_link_heals_and_survives_clear(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    base = armed(pip, python)
+@newest
+def test_a_born_link_heals_and_survives_clear(armed: Environment) -> None:
+    base = armed
     linked = child(base, PIP_RETRY_PATCH_VENVS="1")
-    assert heals(linked, certificates)
+    assert heals(linked)
     again = base.run_python(
         "-m", "venv", "--clear", linked.prefix, env={"PIP_RETRY_PATCH_VENVS": "1"}
     )
     assert again[:3] == (0, "", "")
-    assert heals(linked, certificates)
+    assert heals(linked)
 
 
-@MAIN
-def test_what_venv_itself_upgrades_is_guarded(pip: str, python: str, armed: Factory) -> None:
-    base = armed(pip, python)
+@newest
+def test_what_venv_itself_upgrades_is_guarded(armed: Environment) -> None:
+    base = armed
     wheel = supplies.pip_wheel(supplies.newest_pip())
     faults = [Cut(400_000), Reset(400_000)]
     with Lab([Real("pip", faults=faults, chunked=True, path=wheel)]) as lab:
@@ -174,10 +163,8 @@ def test_what_venv_itself_upgrades_is_guarded(pip: str, python: str, armed: Fact
         assert len(lab.requests("pip", "artifact")) == 3
 
 
-@MAIN
-def test_what_virtualenv_makes_is_linked_too(
-    pip: str, python: str, certificates: Certificates
-) -> None:
+@newest
+def test_what_virtualenv_makes_is_linked_too(pip: str, python: str) -> None:
     base = environments.fresh_environment(pip, python, armed=True)
     installed = base.run("install", "--quiet", "virtualenv", machine=True)
     assert installed.returncode == 0, installed.output
@@ -189,14 +176,12 @@ def test_what_virtualenv_makes_is_linked_too(
         assert made.returncode == 0, made.output
         born = venv_of(prefix, base.root, python)
         assert (born.site_packages / LINK).exists() == wanted
-        assert heals(born, certificates) == wanted
+        assert heals(born) == wanted
 
 
-@MAIN
-def test_links_are_taken_back_together_and_found_by_others(
-    pip: str, python: str, armed: Factory
-) -> None:
-    base = armed(pip, python)
+@newest
+def test_links_are_taken_back_together_and_found_by_others(armed: Environment) -> None:
+    base = armed
     linked, state = child(base), base.fresh_dir()
     own = command(base, "link", base.prefix, XDG_STATE_HOME=state)
     assert own.returncode == 1 and "it needs no link" in own.stderr
@@ -223,11 +208,9 @@ def test_links_are_taken_back_together_and_found_by_others(
     assert nothing.returncode == 0 and "nothing was changed" in nothing.stdout
 
 
-@MAIN
-def test_the_list_of_links_is_written_to_no_file_of_somebody_else(
-    pip: str, python: str, armed: Factory
-) -> None:
-    base = armed(pip, python)
+@newest
+def test_the_list_of_links_is_written_to_no_file_of_somebody_else(armed: Environment) -> None:
+    base = armed
     linked, state, victim = child(base), base.fresh_dir(), base.fresh_dir() / "victim"
     victim.write_text("precious")
     (state / "pip-retry-patch").mkdir()

@@ -10,15 +10,14 @@ from typing import Any
 
 from pip_retry_patch.hooks.session import WRAPPED
 from tests.support import environments
-from tests.support.certificates import Certificates
-from tests.support.commands import MAIN, SOME, child, command
+from tests.support.commands import child, command
 from tests.support.downloads import SIZE, THIRD, Download
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.hosts import closed_port
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.matrix import NEWEST, each_pair, newest, old_middle_new, pairs
 from tests.support.programs import Argument
 
 # Asks a pip that is not guarded which of these it has.
@@ -44,20 +43,19 @@ def hooks_of(environment: Environment) -> dict[str, str]:
 
 
 @each_pair
-def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
-    config = environment.fresh_dir() / "pip.conf"
+def test_status_asks_a_pip_process(armed: Environment) -> None:
+    config = armed.fresh_dir() / "pip.conf"
     config.write_text("[global]\nretry-patch-patience = 300\nretry-patch-attempts = many\n")
     env: dict[str, Argument] = {"PIP_CONFIG_FILE": config, "PIP_RETRY_PATCH_PARTIALS_SIZE": "3 MB"}
-    said = command(environment, "status", "--json", **env)
+    said = command(armed, "status", "--json", **env)
     assert (said.returncode, said.stderr) == (0, "")
     found: dict[str, Any] = json.loads(said.stdout)
     assert found["guarded"] is True and found["tried"] == "healed"
-    assert found["pip"] == environment.pip_version
-    assert found["python"] == environment.python_version
+    assert found["pip"] == armed.pip_version
+    assert found["python"] == armed.python_version
     assert [Path(p).name for p in found["armed_by"]] == ["pip_retry_patch.pth"]
     assert found["wrapt"] and found["urllib3"]
-    assert found["hooks"] == hooks_of(environment)
+    assert found["hooks"] == hooks_of(armed)
     assert found["settings"]["retry-patch-patience"]["value"] == 300
     origin = found["settings"]["retry-patch-patience"]["origin"]
     assert origin.startswith("[global] in /") and origin.endswith(f"/{config.name}")
@@ -66,24 +64,23 @@ def test_status_asks_a_pip_process(pip: str, python: str, armed: Factory) -> Non
     assert found["settings"]["retry-patch"] == {"value": True, "origin": "default"}
     (complaint,) = found["complaints"]
     assert "retry-patch-attempts" in complaint
-    text = command(environment, "status", **env)
+    text = command(armed, "status", **env)
     assert text.returncode == 0
     assert text.stdout.startswith("pip-retry-patch 0.1.0 guards pip ")
     assert text.stdout.isascii()
 
 
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("25.3", "3.9"), (NEWEST, "3.13"))
-def test_no_plain_pip_heals_what_status_tries(pip: str, python: str, armed: Factory) -> None:
-    off = command(armed(pip, python), "status", "--json", PIP_RETRY_PATCH="0")
+def test_no_plain_pip_heals_what_status_tries(armed: Environment) -> None:
+    off = command(armed, "status", "--json", PIP_RETRY_PATCH="0")
     found = json.loads(off.stdout)
     assert off.returncode == 1 and found["tried"] and "healed" not in found["tried"]
 
 
-@MAIN
-def test_status_tries_no_network_but_its_own(pip: str, python: str, armed: Factory) -> None:
+@newest
+def test_status_tries_no_network_but_its_own(armed: Environment) -> None:
     """Whatever the user's settings name is left alone, and so is what is kept and written down."""
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
+    folder = armed.fresh_dir()
     dead = f"http://127.0.0.1:{closed_port()}"
     (folder / "constraints.txt").write_text("pip-retry-patch-status==7\n")
     (folder / "pip.conf").write_text(
@@ -92,32 +89,31 @@ def test_status_tries_no_network_but_its_own(pip: str, python: str, armed: Facto
         f"constraint = {folder}/constraints.txt\nretry-patch-log = {folder}/log\n"
         f"[download]\nno-binary = :all:\ndest = {folder}/dest\n"
     )
-    said = command(environment, "status", PIP_CONFIG_FILE=folder / "pip.conf")
+    said = command(armed, "status", PIP_CONFIG_FILE=folder / "pip.conf")
     assert said.returncode == 0, said.output
     assert sorted(path.name for path in folder.iterdir()) == ["constraints.txt", "pip.conf"]
 
 
-@SOME
-def test_status_says_when_pip_is_not_guarded(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
-    off = command(environment, "status", PIP_RETRY_PATCH="0")
+@old_middle_new
+def test_status_says_when_pip_is_not_guarded(armed: Environment) -> None:
+    off = command(armed, "status", PIP_RETRY_PATCH="0")
     assert off.returncode == 1
     assert "does NOT guard" in off.stdout and "It is switched off." in off.stdout
     # What is in place may do nothing: pip was told not to retry.
-    vain = command(environment, "status", "--json", PIP_RETRIES="0")
+    vain = command(armed, "status", "--json", PIP_RETRIES="0")
     found = json.loads(vain.stdout)
     assert vain.returncode == 1 and not found["guarded"] and found["tried"] != "healed"
     assert found["hooks"]["PipSession.request"] == "in place"
-    bare = child(environment)
-    other = command(environment, "status", "--python", bare.python)
+    bare = child(armed)
+    other = command(armed, "status", "--python", bare.python)
     assert other.returncode == 1
     assert "not armed" in other.stderr and other.stderr.count("\n") == 1
-    as_json = command(environment, "status", "--json", "--python", bare.python)
+    as_json = command(armed, "status", "--json", "--python", bare.python)
     assert as_json.returncode == 1
     assert json.loads(as_json.stdout)["guarded"] is False
 
 
-@MAIN
+@newest
 def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -> None:
     environment = environments.fresh_environment(pip, python, armed=True)
     for path in (environment.site_packages / "pip" / "_internal").rglob("*.py"):
@@ -133,7 +129,7 @@ def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -
     assert not found["guarded"] and "RuntimeError: broken" in found["reason"]
 
 
-@MAIN
+@newest
 def test_a_broken_wrapt_is_not_called_missing(pip: str, python: str) -> None:
     environment = environments.fresh_environment(pip, python, armed=True)
     wrapt = environment.site_packages / "wrapt"
@@ -145,43 +141,34 @@ def test_a_broken_wrapt_is_not_called_missing(pip: str, python: str) -> None:
     assert "wrapt, which it needs, is missing" in command(environment, "status").stderr
 
 
-@SOME
-def test_status_shows_mirrors_without_credentials(pip: str, python: str, armed: Factory) -> None:
+@old_middle_new
+def test_status_shows_mirrors_without_credentials(armed: Environment) -> None:
     mirrors = "https://me:SECRET@m.example/simple https://n.example/simple"
     for options in ([], ["--json"]):
-        said = command(armed(pip, python), "status", *options, PIP_RETRY_PATCH_MIRRORS=mirrors)
+        said = command(armed, "status", *options, PIP_RETRY_PATCH_MIRRORS=mirrors)
         assert said.returncode == 0 and "SECRET" not in said.output
         assert "https://m.example/simple" in said.stdout and "n.example" in said.stdout
 
 
-@SOME
-def test_purge_removes_what_is_kept_and_says_where(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    store = environment.fresh_dir() / "store"
-    env: dict[str, Argument] = {
-        "PIP_NO_CACHE_DIR": "1",
-        "PIP_RETRY_PATCH_PARTIALS": store,
-    }
+@old_middle_new
+def test_purge_removes_what_is_kept_and_says_where(armed: Environment) -> None:
+    store = armed.fresh_dir() / "store"
+    env: dict[str, Argument] = {"PIP_NO_CACHE_DIR": "1", "PIP_RETRY_PATCH_PARTIALS": store}
     with Lab([Package("demo", SIZE, [Cut(THIRD * 2), *[Busy(404)] * 2])]) as lab:
-        Download(environment, lab, certificates, env=env).assert_clear_error()
+        Download(armed, lab, env=env).assert_clear_error()
     (partial,) = store.glob("*/*.whl")
-    kept = json.loads(command(environment, "status", "--json", **env).stdout)["kept"]
+    kept = json.loads(command(armed, "status", "--json", **env).stdout)["kept"]
     size = partial.stat().st_size
     assert kept == {"directory": str(store), "trouble": "", "files": 1, "size": size}
-    said = command(environment, "purge", **env)
+    said = command(armed, "purge", **env)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == f"Partial downloads removed: 1 (2.0 MB) from {store}\n"
     assert not list(store.iterdir())
 
 
-@MAIN
-def test_status_and_purge_give_the_one_reason_why_nothing_is_kept(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
-    file = environment.fresh_dir() / "file"
+@newest
+def test_status_and_purge_give_the_one_reason_why_nothing_is_kept(armed: Environment) -> None:
+    file = armed.fresh_dir() / "file"
     file.touch()
     named: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS": file}
     for env, why in (
@@ -192,50 +179,45 @@ def test_status_and_purge_give_the_one_reason_why_nothing_is_kept(
             "retry-patch-partials is off",
         ),
     ):
-        shown = command(environment, "status", **env).stdout.split("partial downloads\n")[1]
+        shown = command(armed, "status", **env).stdout.split("partial downloads\n")[1]
         assert shown.startswith(f"  none are kept: {why}\n")
-        said = command(environment, "purge", **env)
+        said = command(armed, "purge", **env)
         assert (said.returncode, said.stdout) == (0, f"Nothing is kept here: {why}\n")
 
 
-@MAIN
-def test_every_help_reads_well(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
+@newest
+def test_every_help_reads_well(armed: Environment) -> None:
     for name in ("status", "selftest", "history", "link", "unlink", "purge"):
-        said = command(environment, name, "--help")
+        said = command(armed, name, "--help")
         assert (said.returncode, said.stderr) == (0, "")
         assert said.stdout.startswith(f"usage: pip-retry-patch {name} ")
-        module = environment.run_python("-m", "pip_retry_patch", name, "--help")
+        module = armed.run_python("-m", "pip_retry_patch", name, "--help")
         assert module.stdout == said.stdout
         assert max(map(len, said.stdout.splitlines())) <= 80
 
 
-@SOME
-def test_verbose_pip_says_once_what_guards_it(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_verbose_pip_says_once_what_guards_it(armed: Environment) -> None:
     with Lab([Package("demo", 2000)]) as lab:
-        done = Download(environment, lab, certificates, "-v")
+        done = Download(armed, lab, "-v")
         done.assert_right()
-        line = f"pip-retry-patch 0.1.0 guards pip {environment.pip_version}"
+        line = f"pip-retry-patch 0.1.0 guards pip {armed.pip_version}"
         assert done.run.output.count(line) == 1
-        assert line not in Download(environment, lab, certificates).run.output
+        assert line not in Download(armed, lab).run.output
 
 
-@MAIN
-def test_an_environment_without_pip_is_named_as_such(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
-    without = child(environment, "--without-pip")
+@newest
+def test_an_environment_without_pip_is_named_as_such(armed: Environment) -> None:
+    without = child(armed, "--without-pip")
     for name in ("status", "purge", "history"):
-        said = command(environment, name, "--python", without.prefix)
+        said = command(armed, name, "--python", without.prefix)
         assert said.returncode == 1
         assert "no pip in this environment" in said.stderr and said.stderr.count("\n") == 1
 
 
-@MAIN
-def test_the_page_about_json_has_every_key(pip: str, python: str, armed: Factory) -> None:
-    found = json.loads(command(armed(pip, python), "status", "--json").stdout)
+@newest
+def test_the_page_about_json_has_every_key(armed: Environment) -> None:
+    found = json.loads(command(armed, "status", "--json").stdout)
     page = (Path(__file__).parents[3] / "docs" / "status.md").read_text()
     assert found["schema"] == 1
     assert not [key for key in (*found, *found["kept"]) if f"`{key}`" not in page]

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.certificates import Certificates
-from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
-from tests.support.environments import Factory
+from tests.support.certificates import certificates
+from tests.support.downloads import HASTY, SIZE, THIRD, Download
+from tests.support.environments import Environment
 from tests.support.lab.contents import Flip
 from tests.support.lab.faults import Busy, Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import each_pair
+from tests.support.matrix import each_pair, old_middle_new
 from tests.support.programs import Argument
 
 
 @each_pair
-def test_a_file_that_was_damaged_on_its_way_is_fetched_once_more(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    with Lab([Package("demo", SIZE, [Flip(THIRD)], max_age=3600)], tls=certificates.server) as lab:
-        environment = armed(pip, python)
-        cache = environment.fresh_dir()
-        done = Download(environment, lab, certificates, cache=cache)
+def test_a_file_that_was_damaged_on_its_way_is_fetched_once_more(armed: Environment) -> None:
+    with Lab(
+        [Package("demo", SIZE, [Flip(THIRD)], max_age=3600)], tls=certificates().server
+    ) as lab:
+        cache = armed.fresh_dir()
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert len(done.run.warnings("damaged on its way")) == 1
         assert len(lab.requests("demo", "artifact")) == 2
-        again = Download(environment, lab, certificates, cache=cache)
+        again = Download(armed, lab, cache=cache)
         again.assert_right()
         assert len(lab.requests("demo", "artifact")) == 2, "the right file is in the cache"
 
@@ -43,51 +42,42 @@ def assert_mismatch(done: Download) -> str:
 
 
 @each_pair
-def test_a_genuine_mismatch_stays_one_with_the_evidence(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_a_genuine_mismatch_stays_one_with_the_evidence(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, hashes="0" * 64)]) as lab:
-        output = assert_mismatch(Download(armed(pip, python), lab, certificates))
+        output = assert_mismatch(Download(armed, lab))
         assert len(lab.requests("demo", "artifact")) == 2
         assert output.count("3.0 MB of 3.0 MB from 127.0.0.1") == 2 and "complete" in output
         assert "Both brought the same bytes" in output
         assert "pip hash" in output
 
 
-@GENERATIONS
-def test_different_bytes_each_time_point_at_the_way(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_different_bytes_each_time_point_at_the_way(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [Flip(5000), Flip(THIRD), Flip(7)])]) as lab:
-        output = assert_mismatch(Download(armed(pip, python), lab, certificates))
+        output = assert_mismatch(Download(armed, lab))
         assert len(lab.requests("demo", "artifact")) == 2
         assert "different bytes" in output and "proxy" in output
 
 
-@GENERATIONS
-def test_a_mismatch_stands_where_the_fresh_fetch_fails(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_mismatch_stands_where_the_fresh_fetch_fails(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [Flip(7), Cut(THIRD)], forever=Cut(0))]) as lab:
-        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        done = Download(armed, lab, env=HASTY)
         output = assert_mismatch(done)
         assert "second fetch: failed: Downloading demo-1.0-py3-none-any.whl stopped at" in output
         assert "it is not known whether the file was damaged on its way" in output
 
 
-@GENERATIONS
-def test_hashes_of_a_requirements_file_are_treated_the_same(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_hashes_of_a_requirements_file_are_treated_the_same(armed: Environment) -> None:
     for faults, right in (([Flip(THIRD)], True), ([], False)):
         package = Package("demo", SIZE, faults, hashes=False)
-        environment = armed(pip, python)
         with Lab([package]) as lab:
             listed = lab.sha256("demo") if right else "f" * 64
-            requirements = environment.fresh_dir() / "requirements.txt"
+            requirements = armed.fresh_dir() / "requirements.txt"
             requirements.write_text(f"demo==1.0 --hash=sha256:{listed}\n")
-            target = environment.fresh_dir()
-            run = environment.run(
+            target = armed.fresh_dir()
+            run = armed.run(
                 "install",
                 *("--no-deps", "--require-hashes", "--target", target, "--no-cache-dir"),
                 *("--index-url", lab.index_url, "-r", requirements),
@@ -103,19 +93,16 @@ def test_hashes_of_a_requirements_file_are_treated_the_same(
                 assert "looked into it" in run.output
 
 
-@GENERATIONS
-def test_a_batch_of_files_is_healed_file_by_file(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_batch_of_files_is_healed_file_by_file(armed: Environment) -> None:
     """With fast-deps pip reads two ranges of each, and downloads what it chose all at once."""
-    environment = armed(pip, python)
     packages = [
         Package("demo", SIZE, [None, None, Flip(THIRD)], requires=["other"]),
         Package("other", SIZE, [None, None, Flip(7)]),
     ]
     with Lab(packages) as lab:
-        target = environment.fresh_dir()
-        run = environment.run(
+        target = armed.fresh_dir()
+        run = armed.run(
             "install",
             *("--target", target, "--index-url", lab.index_url, "--use-feature=fast-deps"),
             *("--trusted-host", "127.0.0.1", "demo"),
@@ -128,13 +115,11 @@ def test_a_batch_of_files_is_healed_file_by_file(
             assert line.endswith("fits.")
 
 
-@GENERATIONS
-def test_metadata_that_was_damaged_on_its_way_is_fetched_once_more(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_metadata_that_was_damaged_on_its_way_is_fetched_once_more(armed: Environment) -> None:
     package = Package("demo", SIZE, [Flip(9)], metadata=True, metadata_faults=[Flip(9)])
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
         asked = len(lab.requests("demo", "metadata"))
         # (pip 22.3 and 23.0 ask for the file twice, and check it when it comes from the cache.)
@@ -143,15 +128,12 @@ def test_metadata_that_was_damaged_on_its_way_is_fetched_once_more(
 
 
 @pytest.mark.parametrize("command", ["download", "wheel", "install"])
-@GENERATIONS
-def test_sdists_are_healed_as_wheels_are(
-    command: str, pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    target = environment.fresh_dir()
+@old_middle_new
+def test_sdists_are_healed_as_wheels_are(command: str, armed: Environment) -> None:
+    target = armed.fresh_dir()
     where = {"download": "--dest", "wheel": "--wheel-dir", "install": "--target"}[command]
     with Lab([Package("demo", SIZE, [Cut(THIRD), Reset(THIRD), Flip(7)], sdist=True)]) as lab:
-        run = environment.run(
+        run = armed.run(
             command, "--no-deps", where, target, "--index-url", lab.index_url, "demo", timeout=200
         )
         assert run.returncode == 0, run.output
@@ -163,9 +145,9 @@ def test_sdists_are_healed_as_wheels_are(
 
 
 @pytest.mark.parametrize("faults", ["network", "hash"])
-@GENERATIONS
+@old_middle_new
 def test_errors_survive_a_terminal_that_is_not_utf_8_and_name_no_credentials(
-    faults: str, pip: str, python: str, armed: Factory, certificates: Certificates
+    faults: str, armed: Environment
 ) -> None:
     package = Package("demo", SIZE, [Cut(THIRD), *[Busy(404)] * 2])
     if faults == "hash":
@@ -173,9 +155,8 @@ def test_errors_survive_a_terminal_that_is_not_utf_8_and_name_no_credentials(
     env: dict[str, Argument] = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "NO_COLOR": "1"}
     with Lab([package]) as lab:
         secret = lab.index_url.replace("http://", "http://user:S3CRET@")
-        environment = armed(pip, python)
-        run = environment.run(
-            *("download", "--no-deps", "--no-input", "--dest", environment.fresh_dir()),
+        run = armed.run(
+            *("download", "--no-deps", "--no-input", "--dest", armed.fresh_dir()),
             *("--index-url", secret, "demo"),
             env=env,
         )

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.certificates import Certificates
-from tests.support.downloads import GENERATIONS, HASTY, SIZE, THIRD, Download
-from tests.support.environments import Factory
+from tests.support.certificates import certificates
+from tests.support.downloads import HASTY, SIZE, THIRD, Download
+from tests.support.environments import Environment
 from tests.support.lab.contents import Changed, Doubled, Overruled, Overstate
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 
 
 def spoil(cache: Path, original: bytes) -> int:
@@ -32,120 +33,104 @@ def spoil(cache: Path, original: bytes) -> int:
     return spoilt
 
 
-@GENERATIONS
-def test_a_spoilt_cache_entry_is_removed_and_the_file_fetched(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_a_spoilt_cache_entry_is_removed_and_the_file_fetched(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     packages = [Package("demo", SIZE, max_age=3600), Package("other", 5000, max_age=3600)]
-    with Lab(packages, tls=certificates.server) as lab:
+    with Lab(packages, tls=certificates().server) as lab:
         for name in ("demo", "other"):
-            run = environment.run(
+            run = armed.run(
                 "download",
-                *("--no-deps", "--dest", environment.fresh_dir(), "--cache-dir", cache),
-                *("--index-url", lab.index_url, "--cert", certificates.ca_pem, name),
+                *("--no-deps", "--dest", armed.fresh_dir(), "--cache-dir", cache),
+                *("--index-url", lab.index_url, "--cert", certificates().ca_pem, name),
             )
             assert run.returncode == 0, run.output
         assert spoil(cache, lab.wheel("demo")) == 1
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert "Using cached" in done.run.stdout
         assert done.run.warnings("in pip's cache was not what the index lists")
         assert len(lab.requests("demo", "artifact")) == 2
-        third = Download(environment, lab, certificates, cache=cache)
+        third = Download(armed, lab, cache=cache)
         third.assert_right()
         assert len(lab.requests("demo", "artifact")) == 2
         assert not third.run.warnings("in pip's cache")
-        other = environment.run(
+        other = armed.run(
             "download",
-            *("--no-deps", "--dest", environment.fresh_dir(), "--cache-dir", cache),
-            *("--index-url", lab.index_url, "--cert", certificates.ca_pem, "other"),
+            *("--no-deps", "--dest", armed.fresh_dir(), "--cache-dir", cache),
+            *("--index-url", lab.index_url, "--cert", certificates().ca_pem, "other"),
         )
         assert "Using cached" in other.stdout, "only the spoilt entry was removed"
 
 
-@GENERATIONS
-def test_a_stale_cache_entry_heals_after_the_index_replaced_the_file(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_a_stale_cache_entry_heals_after_the_index_replaced_the_file(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     package = Package("demo", SIZE, [None, Changed()], max_age=3600)
-    with Lab([package], tls=certificates.server) as lab:
-        Download(environment, lab, certificates, cache=cache).assert_right()
-        trust = ssl.create_default_context(cafile=str(certificates.ca_pem))
+    with Lab([package], tls=certificates().server) as lab:
+        Download(armed, lab, cache=cache).assert_right()
+        trust = ssl.create_default_context(cafile=str(certificates().ca_pem))
         url = f"{lab.url}/files/demo/{lab.filename('demo')}"
         with urllib.request.urlopen(url, context=trust, timeout=10) as replaced:
             assert replaced.read() == lab.wheel("demo") == package.wheel(1)
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert done.run.warnings("in pip's cache was not what the index lists")
 
 
-@GENERATIONS
-def test_a_file_that_changes_during_the_download_is_begun_anew(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_file_that_changes_during_the_download_is_begun_anew(armed: Environment) -> None:
     faults: list[Any] = [Cut(THIRD), (Changed(), Cut(THIRD)), None]
     package = Package("demo", SIZE, faults)
     later = hashlib.sha256(package.wheel(1)).hexdigest()
     with Lab([Package("demo", SIZE, faults, hashes=later)]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         assert done.run.returncode == 0, done.run.output
         assert done.file.read_bytes() == package.wheel(1)
         assert len(done.run.warnings("starting anew")) == 1
 
 
-@GENERATIONS
-def test_a_file_that_keeps_changing_is_an_error_that_says_so(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_file_that_keeps_changing_is_an_error_that_says_so(armed: Environment) -> None:
     package = Package("demo", SIZE, [Cut(THIRD), *[(Changed(), Cut(THIRD))] * 9])
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_clear_error()
         assert "another version" in " ".join(done.run.output.split())
         assert len(done.run.warnings("starting anew")) == 2
 
 
-@GENERATIONS
-def test_a_length_that_is_never_reached_is_forgiven_where_the_hash_fits(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_length_that_is_never_reached_is_forgiven_where_the_hash_fits(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, forever=Overstate(10))]) as lab:
-        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        done = Download(armed, lab, env=HASTY)
         assert done.run.returncode == 0, done.run.output
         assert done.file.read_bytes() == lab.wheel("demo")
         assert len(done.run.warnings("The hash that the index lists fits")) == 1
 
 
-@GENERATIONS
+@old_middle_new
 def test_a_length_that_is_never_reached_is_an_error_where_no_hash_is_known(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
     with Lab([Package("demo", SIZE, forever=Overstate(10), hashes=False)]) as lab:
-        Download(armed(pip, python), lab, certificates, env=HASTY).assert_clear_error()
+        Download(armed, lab, env=HASTY).assert_clear_error()
 
 
-@GENERATIONS
+@old_middle_new
 @pytest.mark.parametrize("hashes", [True, False])
-def test_a_length_beside_chunks_does_not_count(
-    pip: str, python: str, hashes: bool, armed: Factory, certificates: Certificates
-) -> None:
+def test_a_length_beside_chunks_does_not_count(hashes: bool, armed: Environment) -> None:
     package = Package(
         "demo", SIZE, forever=Overruled(17), page_forever=Overruled(SIZE), hashes=hashes
     )
     with Lab([package]) as lab:
-        Download(armed(pip, python), lab, certificates).assert_right()
+        Download(armed, lab).assert_right()
         assert len(lab.requests("demo")) == 2
 
 
-@GENERATIONS
-def test_a_length_that_is_told_twice_counts(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_length_that_is_told_twice_counts(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [(Doubled(), Cut(THIRD))], hashes=False)]) as lab:
-        download = Download(armed(pip, python), lab, certificates)
+        download = Download(armed, lab)
         download.assert_right()
         assert lab.sent("demo") < SIZE * 1.05

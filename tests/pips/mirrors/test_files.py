@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.environments import Factory
-from tests.support.hosts import OK, OLD_MIDDLE_NEW, OURS, download, end_of, said
+from tests.support.environments import Environment
+from tests.support.hosts import OK, OURS, download, end_of, said
 from tests.support.lab.faults import Away, Busy, Cut, Drop, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Entry
+from tests.support.matrix import old_middle_new
 
 SIZE = 3_000_000
 HALF = SIZE // 2
@@ -29,16 +30,15 @@ DEATHS: dict[str, tuple[Entry, Entry]] = {
 
 
 @pytest.mark.parametrize("death", DEATHS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_no_byte_comes_twice_where_the_host_dies_in_the_middle(
-    death: str, pip: str, python: str, armed: Factory, bare: Factory
+    death: str, armed: Environment
 ) -> None:
     first, later = DEATHS[death]
     package = Package("demo", SIZE, [first], forever=later)
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
+    folder = armed.fresh_dir()
     with Lab([package]) as lab, Lab([Package("demo", SIZE)]) as mirror:
-        run = environment.run(
+        run = armed.run(
             *("download", "--no-deps", "--dest", folder, "--index-url", lab.index_url, "demo"),
             env={"PIP_RETRY_PATCH_MIRRORS": mirror.index_url},
         )
@@ -69,17 +69,16 @@ def mirrors(*labs: Lab) -> dict[str, Any]:
     return {"PIP_RETRY_PATCH_MIRRORS": "\n".join(lab.index_url for lab in labs)}
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_mirror_that_sent_other_bytes_is_dropped_and_the_next_goes_on_from_the_originals(
-    pip: str, python: str, armed: Factory
+    armed: Environment,
 ) -> None:
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
+    folder = armed.fresh_dir()
     package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
     bad = Other("demo", SIZE, hashes=right_hash())
     whole = Lab([Package("demo", SIZE)], rate=RATE)
     with Lab([package]) as lab, Lab([bad]) as liar, whole as mirror:
-        run = environment.run(
+        run = armed.run(
             *("download", "--no-deps", "--dest", folder, "--index-url", lab.index_url, "demo"),
             env=mirrors(liar, mirror),
         )
@@ -91,69 +90,54 @@ def test_a_mirror_that_sent_other_bytes_is_dropped_and_the_next_goes_on_from_the
         assert len(run.warnings("sent other bytes of demo-1.0")) == 1, run.output
 
 
-@OLD_MIDDLE_NEW
-def test_with_no_source_left_it_is_the_network_and_the_liar_is_named(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_with_no_source_left_it_is_the_network_and_the_liar_is_named(armed: Environment) -> None:
     package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
     with Lab([package]) as lab, Lab([Other("demo", SIZE, hashes=right_hash())]) as liar:
-        run = download(environment, "--index-url", lab.index_url, "demo", **mirrors(liar))
+        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(liar))
         assert end_of(run) == OURS, run.output
         host = liar.url.partition("//")[2]
         assert f"{host}/simple/ sent other bytes of demo-1.0" in said(run)
         assert "HASHES" not in run.output
 
 
-@OLD_MIDDLE_NEW
-def test_a_mirror_that_lists_another_hash_is_passed_over_unasked(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_a_mirror_that_lists_another_hash_is_passed_over_unasked(armed: Environment) -> None:
     package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
     with Lab([package]) as lab, Lab([Other("demo", SIZE)]) as liar:
-        run = download(environment, "--index-url", lab.index_url, "demo", **mirrors(liar))
+        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(liar))
         assert end_of(run) == OURS, run.output
         assert liar.requests("demo", "page") and not liar.requests("demo", "artifact")
 
 
-@OLD_MIDDLE_NEW
-def test_without_a_hash_no_mirror_is_asked_for_a_file(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_without_a_hash_no_mirror_is_asked_for_a_file(armed: Environment) -> None:
     package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503), hashes=False)
     with Lab([package]) as lab, Lab([Package("demo", SIZE)]) as mirror:
-        run = download(environment, "--index-url", lab.index_url, "demo", **mirrors(mirror))
+        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(mirror))
         assert end_of(run) == OURS, run.output
         assert not mirror.log
 
 
-@OLD_MIDDLE_NEW
-def test_a_mirror_without_ranges_is_asked_after_the_others(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_a_mirror_without_ranges_is_asked_after_the_others(armed: Environment) -> None:
     package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
     whole = Package("demo", SIZE, ranges=False)
     with Lab([package]) as lab, Lab([whole]) as rigid, Lab([Package("demo", SIZE)]) as mirror:
-        run = download(environment, "--index-url", lab.index_url, "demo", **mirrors(rigid, mirror))
+        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(rigid, mirror))
         assert end_of(run) == OK, run.output
         assert mirror.sent("demo") == len(mirror.wheel("demo")) - HALF
     with Lab([package]) as lab, Lab([whole]) as rigid:
-        run = download(environment, "--index-url", lab.index_url, "demo", **mirrors(rigid))
+        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(rigid))
         assert end_of(run) == OK, run.output
 
 
-@OLD_MIDDLE_NEW
-def test_a_file_whose_host_never_answers_comes_from_a_mirror_whole(
-    pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_a_file_whose_host_never_answers_comes_from_a_mirror_whole(armed: Environment) -> None:
     for fault in ((Drop(), Reset(0)), Busy(502), Busy(404), Busy(403), Busy(520)):
         package = Package("demo", SIZE, forever=fault)
         with Lab([package]) as lab, Lab([Package("demo", SIZE)]) as mirror:
-            run = download(environment, "--index-url", lab.index_url, "demo", **mirrors(mirror))
+            run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(mirror))
             assert end_of(run) == OK, run.output
             assert mirror.sent("demo") == len(mirror.wheel("demo"))
             assert len(run.warnings("Going on with")) == 1, run.output

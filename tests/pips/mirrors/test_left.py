@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.environments import Factory
-from tests.support.hosts import HURRIED, OK, OLD_MIDDLE_NEW, end_of
+from tests.support.environments import Environment
+from tests.support.hosts import HURRIED, OK, end_of
 from tests.support.lab.faults import Cut, Drop
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 from tests.support.partials import stored
 
 SIZE = 3_000_000
@@ -18,15 +19,15 @@ SIZE = 3_000_000
 
 @pytest.mark.parametrize("page_format", ["html", "json"])
 @pytest.mark.parametrize("at", [0, SIZE // 2])
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_nothing_is_kept_of_a_file_that_a_mirror_brought(
-    at: int, page_format: Any, pip: str, python: str, armed: Factory, bare: Factory
+    at: int, page_format: Any, armed: Environment, bare: Environment
 ) -> None:
     """The mirror's page is read while the file is fetched, and is no answer for the file."""
     dead = Package("demo", SIZE, [Cut(at) if at else Drop()], forever=Drop())
     env = {name: value for name, value in HURRIED.items() if name != "PIP_NO_CACHE_DIR"}
     for factory in (armed, bare):
-        environment = factory(pip, python)
+        environment = factory
         cache, folder = environment.fresh_dir(), environment.fresh_dir()
         package = Package("demo", SIZE, page_format=page_format)
         with Lab([dead]) as lab, Lab([package]) as mirror:

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from tests.pips.mirrors.test_files import HALF, RATE, SIZE, SLACK, mirrors
-from tests.support.certificates import Certificates
-from tests.support.environments import Factory
-from tests.support.hosts import OK, OLD_MIDDLE_NEW, end_of
+from tests.support.certificates import certificates
+from tests.support.environments import Environment
+from tests.support.hosts import OK, end_of
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
+from tests.support.matrix import NEWEST, old_middle_new, pairs
 
 
 def dying(**options: bool) -> Package:
@@ -21,12 +21,11 @@ def dying(**options: bool) -> Package:
 
 
 @pairs(("24.0", "3.12"), (NEWEST, "3.13"))
-def test_what_pip_writes_down_names_the_original(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
-    report = environment.fresh_dir() / "report.json"
-    target = environment.fresh_dir()
+def test_what_pip_writes_down_names_the_original(armed: Environment) -> None:
+    report = armed.fresh_dir() / "report.json"
+    target = armed.fresh_dir()
     with Lab([dying()]) as lab, Lab([Package("demo", SIZE)]) as mirror:
-        run = environment.run(
+        run = armed.run(
             *("install", "--target", target, "--report", report, "-i", lab.index_url, "demo"),
             env=mirrors(mirror),
         )
@@ -36,21 +35,17 @@ def test_what_pip_writes_down_names_the_original(pip: str, python: str, armed: F
         assert mirror.url not in report.read_text()
 
 
-@OLD_MIDDLE_NEW
-def test_the_cache_has_it_under_its_first_url_and_nothing_of_the_mirror(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir() / "cache"
+@old_middle_new
+def test_the_cache_has_it_under_its_first_url_and_nothing_of_the_mirror(armed: Environment) -> None:
+    cache = armed.fresh_dir() / "cache"
     package, whole = Package("demo", SIZE, forever=Busy(503)), Package("demo", SIZE)
-    tls = certificates.server
+    tls = certificates().server
     with Lab([package], tls=tls) as lab, Lab([whole], tls=tls) as mirror:
-        options = "--cert", certificates.ca_pem, "--cache-dir", cache, "-i", lab.index_url
+        options = "--cert", certificates().ca_pem, "--cache-dir", cache, "-i", lab.index_url
         for _ in range(2):
-            folder = environment.fresh_dir()
-            run = environment.run(
-                *("download", "--no-deps", "--dest", folder, *options, "demo"),
-                env=mirrors(mirror),
+            folder = armed.fresh_dir()
+            run = armed.run(
+                *("download", "--no-deps", "--dest", folder, *options, "demo"), env=mirrors(mirror)
             )
             assert end_of(run) == OK, run.output
             assert (folder / lab.filename("demo")).read_bytes() == lab.wheel("demo")
@@ -61,14 +56,11 @@ def test_the_cache_has_it_under_its_first_url_and_nothing_of_the_mirror(
 
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"))
 @pytest.mark.parametrize("dies", [False, True])
-def test_a_lazy_wheel_is_fetched_whole_where_its_host_fails(
-    dies: bool, pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
+def test_a_lazy_wheel_is_fetched_whole_where_its_host_fails(dies: bool, armed: Environment) -> None:
     package = Package("demo", SIZE, forever=Busy(503)) if dies else Package("demo", SIZE)
     with Lab([package]) as lab, Lab([Package("demo", SIZE)]) as mirror:
-        run = environment.run(
-            *("download", "--use-feature=fast-deps", "--dest", environment.fresh_dir()),
+        run = armed.run(
+            *("download", "--use-feature=fast-deps", "--dest", armed.fresh_dir()),
             *("-i", lab.index_url, "demo"),
             env=mirrors(mirror),
         )
@@ -76,18 +68,15 @@ def test_a_lazy_wheel_is_fetched_whole_where_its_host_fails(
         assert bool(mirror.log) == dies
 
 
-@OLD_MIDDLE_NEW
-def test_what_an_earlier_run_kept_goes_on_from_a_mirror(
-    pip: str, python: str, armed: Factory
-) -> None:
+@old_middle_new
+def test_what_an_earlier_run_kept_goes_on_from_a_mirror(armed: Environment) -> None:
     """A person would switch to another index at this point."""
-    environment = armed(pip, python)
-    cache, folder = environment.fresh_dir() / "cache", environment.fresh_dir()
+    cache, folder = armed.fresh_dir() / "cache", armed.fresh_dir()
     with Lab([dying()]) as lab, Lab([Package("demo", SIZE)], rate=RATE) as mirror:
         options = "--cache-dir", cache, "--dest", folder, "--no-deps", "-i", lab.index_url
         hurried = {"PIP_RETRY_PATCH_ATTEMPTS": "1"}
-        assert end_of(environment.run("download", *options, "demo", env=hurried)) != OK
-        run = environment.run("download", *options, "demo", env=mirrors(mirror))
+        assert end_of(armed.run("download", *options, "demo", env=hurried)) != OK
+        run = armed.run("download", *options, "demo", env=mirrors(mirror))
         assert end_of(run) == OK, run.output
         assert mirror.sent("demo") <= len(mirror.wheel("demo")) - HALF + SLACK
         assert (folder / lab.filename("demo")).read_bytes() == lab.wheel("demo")

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import programs
-from tests.support.certificates import Certificates
 from tests.support.downloads import Download
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 from tests.support.mounts import mounted
 from tests.support.partials import (
     RATE,
     SIZE,
-    SOME,
     continuing,
     folders,
     kept,
@@ -34,58 +33,48 @@ from tests.support.programs import Argument
 
 
 def _kept_under(
-    environment: Environment,
-    certificates: Certificates,
-    cache: Path,
-    *options: Argument,
-    **env: Argument,
+    environment: Environment, cache: Path, *options: Argument, **env: Argument
 ) -> Download:
     """Let a download fail half-way, and then another one succeed; return the latter."""
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-        Download(environment, lab, certificates, *options, cache=cache, env=env)
-        done = Download(environment, lab, certificates, *options, cache=cache, env=env)
+        Download(environment, lab, *options, cache=cache, env=env)
+        done = Download(environment, lab, *options, cache=cache, env=env)
         done.assert_right()
         return done
 
 
-@SOME
-def test_what_switches_it_off(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_what_switches_it_off(armed: Environment) -> None:
     for options, env in (
         (["--no-cache-dir"], {}),
         ([], {"PIP_RETRY_PATCH_PARTIALS": "off"}),
         ([], {"PIP_RETRY_PATCH_PARTIALS_SIZE": "0"}),
         (["--no-cache-dir"], {"PIP_RETRY_PATCH_PARTIALS": "not/absolute"}),
     ):
-        cache = environment.fresh_dir()
+        cache = armed.fresh_dir()
         arguments: list[Argument] = [*options]
         variables: dict[str, Argument] = {**env}
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
             more: Any = {"cache": cache, "env": variables}
-            Download(environment, lab, certificates, *arguments, **more).assert_clear_error()
+            Download(armed, lab, *arguments, **more).assert_clear_error()
             assert not stored(cache), (options, env)
-            done = Download(environment, lab, certificates, *arguments, **more)
+            done = Download(armed, lab, *arguments, **more)
             done.assert_right()
             assert not continuing(done), (options, env)
             assert [request.range for request in lab.requests("demo", "artifact")[3:]] == [None]
             assert not stored(cache)
 
 
-@SOME
-def test_a_directory_of_its_own_for_images_without_a_cache(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache, mount = environment.fresh_dir(), environment.fresh_dir() / "mount"
+@old_middle_new
+def test_a_directory_of_its_own_for_images_without_a_cache(armed: Environment) -> None:
+    cache, mount = armed.fresh_dir(), armed.fresh_dir() / "mount"
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
         env: dict[str, Argument] = {
             "PIP_NO_CACHE_DIR": "1",
             "XDG_CACHE_HOME": cache,  # where pip would have its cache
             "PIP_RETRY_PATCH_PARTIALS": mount,
         }
-        Download(environment, lab, certificates, env=env).assert_clear_error()
+        Download(armed, lab, env=env).assert_clear_error()
         folder, lock = left = sorted(mount.iterdir())
         assert lock.name == f"{folder.name}.lock"
         assert stat.S_IMODE(mount.stat().st_mode) == 0o700
@@ -94,39 +83,33 @@ def test_a_directory_of_its_own_for_images_without_a_cache(
         # Root never uses what belongs to another user, as with pip's own cache.
         os.chown(mount, 12345, 12345)
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as other:
-            failed = Download(environment, other, certificates, env=env)
+            failed = Download(armed, other, env=env)
             failed.assert_clear_error()
             (line,) = failed.run.warnings("other users may change it")
-            assert f"keeps nothing: retry-patch-partials = {environment.inside(mount)}: " in line
+            assert f"keeps nothing: retry-patch-partials = {armed.inside(mount)}: " in line
             assert sorted(mount.iterdir()) == left
         os.chown(mount, 0, 0)
-        done = Download(environment, lab, certificates, env=env)
+        done = Download(armed, lab, env=env)
         done.assert_right()
         assert continuing(done)
         assert not list(mount.iterdir())
         assert not list(cache.iterdir())
 
 
-@SOME
-def test_pips_rule_about_cache_directories_of_others(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_pips_rule_about_cache_directories_of_others(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     os.chown(cache, 12345, 12345)
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         assert "owned" in done.run.output and "The cache has been disabled" in done.run.output
         assert not list(cache.iterdir())
 
 
-@SOME
-def test_the_store_is_bounded_and_purged_with_pips_cache(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_the_store_is_bounded_and_purged_with_pips_cache(pip: str, armed: Environment) -> None:
     """Of what is left over, the oldest goes first, at the beginning of a run."""
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     store = cache / "retry-patch"
     store.mkdir(0o700)
     day = 24 * 3600
@@ -146,7 +129,7 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(
         os.utime(path, (time.time() - 8 * day,) * 2)
     env: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_SIZE": "10 MB"}
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-        Download(environment, lab, certificates, cache=cache, env=env).assert_clear_error()
+        Download(armed, lab, cache=cache, env=env).assert_clear_error()
         (new,) = set(folders(cache)) - set(made.values())
         assert set(folders(cache)) == {new, made["a"], made["b"]}
         expected = [new, made["a"], made["b"]]
@@ -154,16 +137,16 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(
         assert stored(cache) == sorted([*expected, *locks, *foreign])
         # Now they are 10.0 MB; with less room, the oldest goes, and what is continued stays.
         env["PIP_RETRY_PATCH_PARTIALS_SIZE"] = "7 MB"
-        done = Download(environment, lab, certificates, cache=cache, env=env)
+        done = Download(armed, lab, cache=cache, env=env)
         done.assert_right()
         assert continuing(done)
         assert folders(cache) == [made["a"]]
-    purged = environment.run("cache", "purge", "--cache-dir", cache)
+    purged = armed.run("cache", "purge", "--cache-dir", cache)
     # (To pip 20.3, to have nothing else to purge is an error.)
     assert purged.returncode == (pip == "20.3.4"), purged.output
     assert "Partial downloads removed: 1 (3.0 MB)" in purged.output
     assert stored(cache) == sorted(foreign)
-    again = environment.run("cache", "purge", "--cache-dir", cache)
+    again = armed.run("cache", "purge", "--cache-dir", cache)
     assert "Partial downloads" not in again.output
 
 
@@ -179,16 +162,13 @@ def _left_over(store: Path, name: str, size: int, age: float) -> Path:
     return folder
 
 
-@SOME
-def test_a_disk_that_is_full_or_fills_up_stops_no_download(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_disk_that_is_full_or_fills_up_stops_no_download(armed: Environment) -> None:
     """pip's own directory is on another disk, which has room; a plain pip does not even notice."""
-    environment = armed(pip, python)
-    with mounted(environment.fresh_dir() / "disk", "size=30m") as disk:
+    with mounted(armed.fresh_dir() / "disk", "size=30m") as disk:
         cache = disk / "cache"
         with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-            process = start(environment, lab, certificates.ca_pem, cache)
+            process = start(armed, lab, cache)
             wait_for_bytes(process, lab, 2_000_000)
             assert kept(cache)
             _fill(disk)
@@ -198,16 +178,16 @@ def test_a_disk_that_is_full_or_fills_up_stops_no_download(
         # Full from the start.
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
             _fill(disk)
-            done = Download(environment, lab, certificates, cache=cache)
+            done = Download(armed, lab, cache=cache)
             done.assert_right()
             assert not kept(cache)
         # What an earlier run left makes room at first.
         (disk / "ballast").unlink()
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-            Download(environment, lab, certificates, cache=cache).assert_clear_error()
+            Download(armed, lab, cache=cache).assert_clear_error()
             assert kept(cache)
             _fill(disk)
-            done = Download(environment, lab, certificates, cache=cache)
+            done = Download(armed, lab, cache=cache)
             done.assert_right()
             assert not kept(cache)
 
@@ -219,59 +199,50 @@ def _fill(disk: Path) -> None:
             ballast.write(bytes(4096))
 
 
-@SOME
-def test_directories_that_cannot_be_used_stop_no_download(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
+@old_middle_new
+def test_directories_that_cannot_be_used_stop_no_download(armed: Environment) -> None:
 
     def is_not_kept(cache: Path) -> None:
-        done = _kept_under(environment, certificates, cache)
+        done = _kept_under(armed, cache)
         assert not continuing(done)
         assert not done.run.stderr
 
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     (cache / "retry-patch").write_text("a file in the way")
     is_not_kept(cache)
 
-    cache, elsewhere = environment.fresh_dir(), environment.fresh_dir()
+    cache, elsewhere = armed.fresh_dir(), armed.fresh_dir()
     (cache / "retry-patch").symlink_to(elsewhere)
     is_not_kept(cache)
     assert not list(elsewhere.iterdir())
 
-    with mounted(environment.fresh_dir() / "disk", "size=30m,ro") as disk:
+    with mounted(armed.fresh_dir() / "disk", "size=30m,ro") as disk:
         is_not_kept(disk)
 
 
-@SOME
-def test_a_directory_that_vanishes_stops_no_download(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_a_directory_that_vanishes_stops_no_download(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-        process = start(environment, lab, certificates.ca_pem, cache)
+        process = start(armed, lab, cache)
         wait_for_bytes(process, lab, 2_000_000)
         shutil.rmtree(cache / "retry-patch")
         outcome = programs.finish(process, 60)
         assert outcome.returncode == 0 and not outcome.stderr, outcome.output
 
 
-@SOME
-def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(armed: Environment) -> None:
     """The file stays in the store for as long as pip needs it."""
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
-    with mounted(environment.fresh_dir() / "disk", "size=30m") as disk:
+    cache = armed.fresh_dir()
+    with mounted(armed.fresh_dir() / "disk", "size=30m") as disk:
         env: dict[str, Argument] = {"TMPDIR": disk}
-        done = _kept_under(environment, certificates, cache, **env)
+        done = _kept_under(armed, cache, **env)
         assert continuing(done)
         assert not stored(cache)
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
-            target = environment.fresh_dir()
-            installed = environment.run(
+            target = armed.fresh_dir()
+            installed = armed.run(
                 *("install", "--target", target, "--index-url", lab.index_url),
                 *("--cache-dir", cache, "demo"),
                 env=env,
@@ -282,10 +253,7 @@ def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(
         assert not list(disk.iterdir())
 
 
-@SOME
-def test_quiet_hides_the_line(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    done = _kept_under(environment, certificates, environment.fresh_dir(), "-q")
+@old_middle_new
+def test_quiet_hides_the_line(armed: Environment) -> None:
+    done = _kept_under(armed, armed.fresh_dir(), "-q")
     assert done.run.output == ""

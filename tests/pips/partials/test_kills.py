@@ -14,19 +14,18 @@ from typing import Iterator
 import pytest
 
 from tests.support import programs, runs, screens
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import Download
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Away, Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.matrix import NEWEST, each_pair, old_middle_new, pairs
 from tests.support.partials import (
     CLOSED_LATE,
     KILL,
     RATE,
     SIZE,
-    SOME,
     continuing,
     folders,
     interrupted,
@@ -45,18 +44,14 @@ LARGE = 12_000_000
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
 @each_pair
-def test_a_killed_download_goes_on_in_the_next_run(
-    pip: str, python: str, tls: bool, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+def test_a_killed_download_goes_on_in_the_next_run(pip: str, tls: bool, armed: Environment) -> None:
+    cache = armed.fresh_dir()
     package = Package("demo", LARGE, max_age=3600)
-    with Lab([package], rate=RATE, tls=certificates.server if tls else None) as lab:
+    with Lab([package], rate=RATE, tls=certificates().server if tls else None) as lab:
         first, second = (
-            interrupted(environment, lab, certificates, cache, LARGE // 3).stat().st_size
-            for _ in range(2)
+            interrupted(armed, lab, cache, LARGE // 3).stat().st_size for _ in range(2)
         )
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         (line,) = continuing(done)
         assert " of 12.0 MB" in line
@@ -70,37 +65,34 @@ def test_a_killed_download_goes_on_in_the_next_run(
         assert wire <= 1 + 2 * 0.05  # on a quiet machine, 0.03 for each
         if tls or pip != "20.3.4":
             # pip's own cache has the whole file.
-            again = Download(environment, lab, certificates, cache=cache)
+            again = Download(armed, lab, cache=cache)
             again.assert_right()
             assert "Using cached" in again.run.stdout
             assert len(lab.requests("demo", "artifact")) == 5
 
 
 @pairs((NEWEST, "3.13"), ("24.0", "3.12"))
-def test_many_kills_at_random_moments_of_a_run_of_files(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_many_kills_at_random_moments_of_a_run_of_files(pip: str, armed: Environment) -> None:
     """A clean-up that is killed, a file that is whole but not cached yet: all of it is met here.
 
     The link is slow, as links are on which this happens: what is sent while pip reads back what was
     kept is lost when a kill strikes then.
     """
-    environment = armed(pip, python)
-    cache, target = environment.fresh_dir(), environment.fresh_dir()
+    cache, target = armed.fresh_dir(), armed.fresh_dir()
     names = [f"package-{n}" for n in range(12)]
     chance = random.Random(20)
     kills = 0
     packages = [Package(name, 5_000_000, max_age=3600) for name in names]
-    with Lab(packages, rate=4_000_000, tls=certificates.server) as lab:
+    with Lab(packages, rate=4_000_000, tls=certificates().server) as lab:
         options: list[Argument] = ["download", "--no-deps", "--dest", target, "--cache-dir", cache]
-        options += ["--cert", certificates.ca_pem, "--index-url", lab.index_url, *names]
+        options += ["--cert", certificates().ca_pem, "--index-url", lab.index_url, *names]
         total = sum(len(lab.wheel(name)) for name in names)
 
         def sent() -> int:
             return sum(map(lab.sent, names))
 
         while kills < 26:
-            process = environment.start("-m", "pip", *options)
+            process = armed.start("-m", "pip", *options)
             goal = min(sent() + chance.randrange(3_400_000), total)
             while sent() < goal and process.poll() is None:
                 time.sleep(0.002)
@@ -109,7 +101,7 @@ def test_many_kills_at_random_moments_of_a_run_of_files(
             kills += process.poll() is None
             programs.kill(process)
             process.communicate()
-        outcome = environment.run(*options)
+        outcome = armed.run(*options)
         assert outcome.returncode == 0, outcome.output
         for name in names:
             assert (target / lab.filename(name)).read_bytes() == lab.wheel(name)
@@ -120,15 +112,12 @@ def test_many_kills_at_random_moments_of_a_run_of_files(
         assert not folders(cache)
 
 
-@SOME
-def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(pip: str, armed: Environment) -> None:
+    cache = armed.fresh_dir()
     with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-        command = [str(environment.python), "-m", "pip", "download", "--no-deps"]
-        command += ["--dest", str(environment.fresh_dir())]
+        command = [str(armed.python), "-m", "pip", "download", "--no-deps"]
+        command += ["--dest", str(armed.fresh_dir())]
         command += ["--cache-dir", str(cache), "--index-url", lab.index_url, "demo"]
         # (The bar of older pips has a handler for Ctrl-C that may fail in the middle of a line.)
         command += ["--progress-bar", "off"] if pip == "20.3.4" else []
@@ -140,10 +129,10 @@ def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(
             code = process.wait(20)
         assert code == 1, b"".join(printed).decode()
         assert kept(cache)[0].stat().st_size >= sent - KILL
-        process = start(environment, lab, certificates.ca_pem, cache)
+        process = start(armed, lab, cache)
         wait_for_bytes(process, lab, 2_000_000)
         stop(process, signal.SIGTERM)
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert continuing(done)
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 2 * KILL
@@ -167,21 +156,18 @@ def _drained(terminal: int) -> Iterator[list[bytes]]:
         thread.join(30)
 
 
-@SOME
-def test_after_an_error_the_next_run_goes_on(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_after_an_error_the_next_run_goes_on(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     faults = [Cut(2_000_000), *[Busy(404)] * 2, None]
     with Lab([Package("demo", SIZE, faults)], rate=RATE) as lab:
-        failed = Download(environment, lab, certificates, cache=cache)
+        failed = Download(armed, lab, cache=cache)
         failed.assert_clear_error()
         words = " ".join(failed.run.output.split())
         assert "What arrived is kept, and the next run continues from there." in words
         (file,) = kept(cache)
         assert file.read_bytes() == lab.wheel("demo")[:2_000_000]
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         (line,) = continuing(done)
         assert line.startswith("Continuing demo-1.0 from 2.0 of 6.0 MB")
@@ -190,33 +176,29 @@ def test_after_an_error_the_next_run_goes_on(
         assert not stored(cache)
 
 
-@SOME
+@old_middle_new
 def test_a_whole_file_of_a_run_that_was_killed_before_its_check_is_not_fetched_again(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
-    with Lab([Package("demo", SIZE, max_age=3600)], rate=RATE, tls=certificates.server) as lab:
-        file = interrupted(environment, lab, certificates, cache)
+    cache = armed.fresh_dir()
+    with Lab([Package("demo", SIZE, max_age=3600)], rate=RATE, tls=certificates().server) as lab:
+        file = interrupted(armed, lab, cache)
         file.write_bytes(lab.wheel("demo"))
         sent = lab.sent("demo")
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert not done.run.warnings()
         assert lab.sent("demo") <= sent + CLOSED_LATE
         plain_then_rest(lab.requests("demo", "artifact")[1:])
         assert not stored(cache)
         # pip's own cache has it, as after any download.
-        Download(environment, lab, certificates, cache=cache).assert_right()
+        Download(armed, lab, cache=cache).assert_right()
         assert len(lab.requests("demo", "artifact")) == 2
 
 
-@SOME
-def test_a_continued_download_is_interrupted_and_heals(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_a_continued_download_is_interrupted_and_heals(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     faults = [
         Cut(2_000_000),
         *[Busy(404)] * 2,
@@ -226,8 +208,8 @@ def test_a_continued_download_is_interrupted_and_heals(
         Away(1.0, after=1_000_000),
     ]
     with Lab([Package("demo", SIZE, faults)]) as lab:
-        Download(environment, lab, certificates, cache=cache)
-        done = Download(environment, lab, certificates, cache=cache)
+        Download(armed, lab, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert len(continuing(done)) == 1
         at_three, at_four = done.warnings
@@ -240,16 +222,13 @@ def test_a_continued_download_is_interrupted_and_heals(
 RESUMED = ["bytes=3000000-", "bytes=4000000-"]
 
 
-@SOME
-def test_two_at_once_keep_their_own_and_the_longest_is_continued(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_two_at_once_keep_their_own_and_the_longest_is_continued(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     with Lab([Package("demo", SIZE)], rate=1_500_000) as lab:
-        first = start(environment, lab, certificates.ca_pem, cache)
+        first = start(armed, lab, cache)
         wait_for_bytes(first, lab, 1_500_000)
-        second = start(environment, lab, certificates.ca_pem, cache)
+        second = start(armed, lab, cache)
         both = first, second
         until(lambda: len(lab.requests("demo", "artifact")) == 2, *both)
         assert lab.requests("demo", "artifact")[1].range is None
@@ -259,12 +238,12 @@ def test_two_at_once_keep_their_own_and_the_longest_is_continued(
         sizes = sorted(path.stat().st_size for path in kept(cache))
         assert len(sizes) == 2
         lab.rate = RATE
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         plain_then_rest(lab.requests("demo", "artifact")[2:], sizes[1])
         assert not stored(cache)
 
-        pair = [start(environment, lab, certificates.ca_pem, cache) for _ in range(2)]
+        pair = [start(armed, lab, cache) for _ in range(2)]
         outcomes = [programs.finish(process, 60) for process in pair]
         assert [outcome.returncode for outcome in outcomes] == [0, 0]
         assert not stored(cache)

@@ -8,13 +8,13 @@ from typing import Callable
 
 import pytest
 
-from tests.support.certificates import Certificates
 from tests.support.downloads import Download
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.partials import SIZE, SOME, continuing, kept, stored
+from tests.support.matrix import old_middle_new
+from tests.support.partials import SIZE, continuing, kept, stored
 
 
 def _truncate(path: Path) -> None:
@@ -173,24 +173,18 @@ STAYS = (
 
 
 @pytest.mark.parametrize(("spoil", "end"), SPOILED, ids=[s.__name__[1:] for s, _ in SPOILED])
-@SOME
+@old_middle_new
 def test_a_spoiled_file_never_makes_a_wrong_file(
-    spoil: Callable[[Path], None],
-    end: str,
-    pip: str,
-    python: str,
-    armed: Factory,
-    certificates: Certificates,
+    spoil: Callable[[Path], None], end: str, armed: Environment
 ) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-        Download(environment, lab, certificates, cache=cache).assert_clear_error()
+        Download(armed, lab, cache=cache).assert_clear_error()
         (file,) = kept(cache)
         folder = file.parent
         spoil(file)
         outside = _contents(_outside(file))
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         assert done.run.returncode == 0, done.run.output
         assert done.file.read_bytes() == lab.wheel("demo")
         shown = bool(continuing(done)) or spoil is _fill_up  # nothing is missing, so it seems

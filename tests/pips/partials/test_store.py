@@ -12,13 +12,13 @@ from typing import Callable, Iterator, NamedTuple
 import pytest
 
 from tests.support import programs, runs
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.downloads import Download
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut, Redirect
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
+from tests.support.matrix import old_middle_new
 from tests.support.partials import folders, kept, plain_then_rest, stored
 from tests.support.programs import Argument
 
@@ -29,19 +29,15 @@ SIZE = 6_233_300
 RATE = 4_000_000
 MIB = 1 << 20
 
-SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
-
 
 def continuing(download: Download) -> bool:
     return "Continuing demo-1.0" in download.run.output
 
 
-def killed(
-    pip: Environment, lab: Lab, certificates: Certificates, cache: Path, name: str = "demo"
-) -> None:
+def killed(pip: Environment, lab: Lab, cache: Path, name: str = "demo") -> None:
     """Kill a pip when half of a file has been sent."""
     command: list[Argument] = ["-m", "pip", "download", "--no-deps", "--dest", pip.fresh_dir()]
-    command += ["--cert", certificates.ca_pem] if lab.tls else []
+    command += ["--cert", certificates().ca_pem] if lab.tls else []
     process = pip.start(*command, "--index-url", lab.index_url, "--cache-dir", cache, name)
     deadline = time.monotonic() + 30
     while lab.sent(name) < SIZE // 2:
@@ -54,19 +50,19 @@ def killed(
 # Named by its hash
 
 
-@SOME
+@old_middle_new
 def test_the_same_file_from_another_index_goes_on_where_the_first_one_stopped(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    pip: str, armed: Environment, bare: Environment
 ) -> None:
     """A person who sees a slow index stop at half of a file switches to another one."""
-    for environment in (bare(pip, python), armed(pip, python)):
+    for environment in (bare, armed):
         cache = environment.fresh_dir()
         package = Package("demo", SIZE, max_age=3600)
         with Lab([package], rate=RATE) as slow, Lab(
-            [package], rate=RATE, tls=certificates.server
+            [package], rate=RATE, tls=certificates().server
         ) as other:
-            killed(environment, slow, certificates, cache)
-            done = Download(environment, other, certificates, cache=cache)
+            killed(environment, slow, cache)
+            done = Download(environment, other, cache=cache)
             done.assert_right()
             wire = (slow.sent("demo") + other.sent("demo")) / len(other.wheel("demo"))
             requests = other.requests("demo", "artifact")
@@ -82,12 +78,9 @@ def test_the_same_file_from_another_index_goes_on_where_the_first_one_stopped(
                 assert [request.status for request in requests] == [200] and wire >= 1.4
 
 
-@SOME
-def test_no_validator_is_sent_with_what_a_hash_covers_to_any_host(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+@old_middle_new
+def test_no_validator_is_sent_with_what_a_hash_covers_to_any_host(armed: Environment) -> None:
+    cache = armed.fresh_dir()
     with Lab([Package("demo", SIZE)], host="localhost", rate=RATE) as files:
         to = f"{files.url}/files/demo/{files.filename('demo')}"
         with Lab([Package("demo", SIZE, forever=Redirect(to))]) as index:
@@ -95,14 +88,14 @@ def test_no_validator_is_sent_with_what_a_hash_covers_to_any_host(
             for _ in range(2):
                 command: list[Argument] = ["-m", "pip", "download", "--no-deps", *options, "demo"]
                 command += ["--index-url", index.index_url, "--cache-dir", cache]
-                process = environment.start(*command, "--dest", environment.fresh_dir())
+                process = armed.start(*command, "--dest", armed.fresh_dir())
                 goal = files.sent("demo") + 2_000_000
                 while files.sent("demo") < goal:
                     assert process.poll() is None, process.communicate()
                     time.sleep(0.002)
                 programs.kill(process)
                 process.communicate()
-            done = Download(environment, index, certificates, *options, cache=cache)
+            done = Download(armed, index, *options, cache=cache)
             done.assert_right()
             assert continuing(done)
             assert [bool(request.range) for request in index.requests("demo", "artifact")] == [
@@ -114,25 +107,24 @@ def test_no_validator_is_sent_with_what_a_hash_covers_to_any_host(
             assert not any(request.if_range for request in files.requests("demo", "artifact"))
 
 
-@SOME
+@old_middle_new
 def test_what_is_kept_under_the_hash_of_another_file_never_makes_a_wrong_one(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     faults = [Cut(SIZE // 2), *[Busy(404)] * 2]
     packages = [Package("demo", SIZE, faults), Package("other", SIZE, faults)]
     with Lab(packages) as lab:
-        Download(environment, lab, certificates, cache=cache).assert_clear_error()
+        Download(armed, lab, cache=cache).assert_clear_error()
         (demo,) = folders(cache)
         demo.rename(cache / "demo")
-        environment.run(
-            *("download", "--no-deps", "--dest", environment.fresh_dir(), "other"),
+        armed.run(
+            *("download", "--no-deps", "--dest", armed.fresh_dir(), "other"),
             *("--index-url", lab.index_url, "--cache-dir", cache),
         )
         (other,) = folders(cache)
         other.rename(demo)
-        done = Download(environment, lab, certificates, cache=cache)
+        done = Download(armed, lab, cache=cache)
         done.assert_right()
         (line,) = done.run.warnings()
         assert "What an earlier run had kept of demo-1.0 was removed." in line
@@ -170,7 +162,6 @@ STEP = MIB // 2
 
 def small_disk(
     environment: Environment,
-    certificates: Certificates,
     size: int,
     chunked: bool,
     before: str = "",
@@ -185,7 +176,7 @@ def small_disk(
         Package("other", SIZE, FAILED_RUN, max_age=60),
     ]
     with contextlib.ExitStack() as stack:
-        lab = stack.enter_context(Lab(packages, tls=certificates.server))
+        lab = stack.enter_context(Lab(packages, tls=certificates().server))
         disk = stack.enter_context(mounted(environment.fresh_dir() / "disk", 10 * SIZE))
         dest = environment.fresh_dir()
         (disk / "tmp").mkdir()
@@ -194,7 +185,7 @@ def small_disk(
         def run(name: str) -> programs.Outcome:
             return environment.run(
                 *("download", "--no-deps", "--dest", dest, name),
-                *("--index-url", lab.index_url, "--cert", certificates.ca_pem),
+                *("--index-url", lab.index_url, "--cert", certificates().ca_pem),
                 *("--cache-dir", disk / "cache"),
                 env=variables,
             )
@@ -216,13 +207,13 @@ def small_disk(
 
 
 @functools.lru_cache(maxsize=None)
-def least(environment: Environment, certificates: Certificates, chunked: bool) -> tuple[int, int]:
+def least(environment: Environment, chunked: bool) -> tuple[int, int]:
     """Return the smallest disks on which plain pip succeeds, and on which it also caches."""
     ends: dict[int, End] = {}
 
     def end(steps: int) -> End:
         if steps not in ends:
-            ends[steps] = small_disk(environment, certificates, steps * STEP, chunked)
+            ends[steps] = small_disk(environment, steps * STEP, chunked)
         return ends[steps]
 
     def bisect(good: Callable[[End], bool]) -> int:
@@ -237,41 +228,37 @@ def least(environment: Environment, certificates: Certificates, chunked: bool) -
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-@SOME
+@old_middle_new
 def test_the_least_disk_with_us_is_the_least_disk_without_us(
-    chunked: bool, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    chunked: bool, pip: str, armed: Environment, bare: Environment
 ) -> None:
-    environment = armed(pip, python)
-    ok, cached = least(bare(pip, python), certificates, chunked)
+    ok, cached = least(bare, chunked)
     runs.note_figure(
         f"least disk for {SIZE / MIB:.1f} MiB, {'chunked' if chunked else 'length'}, pip {pip}: "
         f"{ok / MIB:.1f} MiB, {cached / MIB:.1f} MiB to have it cached"
     )
-    assert small_disk(environment, certificates, ok, chunked).ok
-    assert small_disk(environment, certificates, cached, chunked).cached
+    assert small_disk(armed, ok, chunked).ok
+    assert small_disk(armed, cached, chunked).cached
     # With half of it kept. Then the answer for the rest tells the size, chunked or not.
-    told = least(bare(pip, python), certificates, False)
-    assert small_disk(environment, certificates, max(ok, told[0]), chunked, "demo").ok
-    assert small_disk(environment, certificates, cached, chunked, "demo").cached
+    told = least(bare, False)
+    assert small_disk(armed, max(ok, told[0]), chunked, "demo").ok
+    assert small_disk(armed, cached, chunked, "demo").cached
     # With half of another file kept. Where no size is told, nobody can make room beforehand: it
     # goes when the disk is full, and pip's cache has given up by then.
-    assert small_disk(environment, certificates, ok, chunked, "other").ok
-    found = small_disk(environment, certificates, cached, chunked, "other")
+    assert small_disk(armed, ok, chunked, "other").ok
+    found = small_disk(armed, cached, chunked, "other")
     assert found.ok if chunked else found.cached
 
 
-@SOME
-def test_a_small_disk_of_temporary_files_is_not_told_as_the_network(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_small_disk_of_temporary_files_is_not_told_as_the_network(armed: Environment) -> None:
     """pip's cache collects its copy there, and the file is in the store."""
-    environment = armed(pip, python)
     packages = [Package("demo", SIZE, max_age=60)]
-    with Lab(packages, tls=certificates.server) as lab, mounted(
-        environment.fresh_dir() / "disk", SIZE // 2
+    with Lab(packages, tls=certificates().server) as lab, mounted(
+        armed.fresh_dir() / "disk", SIZE // 2
     ) as disk:
-        cache = environment.fresh_dir()
-        download = Download(environment, lab, certificates, cache=cache, env={"TMPDIR": disk})
+        cache = armed.fresh_dir()
+        download = Download(armed, lab, cache=cache, env={"TMPDIR": disk})
         download.assert_right()
         assert len(lab.requests("demo", "artifact")) == 1
         assert not download.warnings
@@ -293,17 +280,14 @@ builtins.open = open
 """
 
 
-@SOME
-def test_where_a_quota_ends_in_the_store_pips_own_directory_is_used(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_where_a_quota_ends_in_the_store_pips_own_directory_is_used(armed: Environment) -> None:
     """No disk is full, as far as anyone can ask; and a plain pip has no trouble."""
-    environment = armed(pip, python)
-    cache, site = environment.fresh_dir(), environment.fresh_dir()
+    cache, site = armed.fresh_dir(), armed.fresh_dir()
     (site / "sitecustomize.py").write_text(QUOTA)
     env: dict[str, Argument] = {"PYTHONPATH": site}
     with Lab([Package("demo", SIZE)]) as lab:
-        done = Download(environment, lab, certificates, cache=cache, env=env)
+        done = Download(armed, lab, cache=cache, env=env)
         done.assert_right()
         assert not done.run.warnings()
         assert [request.range for request in lab.requests("demo", "artifact")] == [None, None]
@@ -313,20 +297,19 @@ def test_where_a_quota_ends_in_the_store_pips_own_directory_is_used(
 # Many at once
 
 
-@SOME
+@old_middle_new
 def test_eight_pips_at_once_and_what_they_leave_is_bounded_at_the_next_start(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    pip: str, armed: Environment
 ) -> None:
-    environment = armed(pip, python)
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     names = [f"package-{number}" for number in range(8)]
     limit = 3 * SIZE
     env: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS_SIZE": f"{limit} B"}
     packages = [Package(name, SIZE, chunked=number % 2 == 1) for number, name in enumerate(names)]
 
     def started(name: str) -> subprocess.Popen[str]:
-        return environment.start(
-            *("-m", "pip", "download", "--no-deps", "--dest", environment.fresh_dir(), name),
+        return armed.start(
+            *("-m", "pip", "download", "--no-deps", "--dest", armed.fresh_dir(), name),
             *("--index-url", lab.index_url, "--cache-dir", cache),
             env=env,
         )
@@ -400,22 +383,21 @@ sys.modules["fcntl"] = None
 
 
 @pytest.mark.parametrize("how", NO_LOCKS)
-@SOME
+@old_middle_new
 def test_without_locks_nothing_is_kept_and_the_guard_is_as_ever(
-    how: str, pip: str, python: str, armed: Factory, certificates: Certificates
+    how: str, armed: Environment
 ) -> None:
-    environment = armed(pip, python)
-    cache, site = environment.fresh_dir(), environment.fresh_dir()
+    cache, site = armed.fresh_dir(), armed.fresh_dir()
     (site / "sitecustomize.py").write_text(NO_LOCKS[how])
     env: dict[str, Argument] = {"PYTHONPATH": site}
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2)])]) as lab:
-        healed = Download(environment, lab, certificates, cache=cache, env=env)
+        healed = Download(armed, lab, cache=cache, env=env)
         healed.assert_right()
         assert healed.run.warnings("at 3.1 of 6.2 MB")
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 100
         assert not (cache / "retry-patch").exists()
     with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as lab:
-        failed = Download(environment, lab, certificates, cache=cache, env=env)
+        failed = Download(armed, lab, cache=cache, env=env)
         failed.assert_clear_error()
         assert "is kept" not in failed.run.output
         assert not (cache / "retry-patch").exists()

@@ -6,16 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.certificates import Certificates
 from tests.support.downloads import HASTY, OK, Download, outcome_of
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.contents import Truncated, Unframed
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
-
-SOME = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
+from tests.support.matrix import old_middle_new
 
 CUTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gzip-without-its-end": (Truncated(100), {"gzip": True}),
@@ -32,42 +29,40 @@ def package_of(cut: str, times: int = 1) -> Package:
 
 
 @each_cut
-@SOME
+@old_middle_new
 def test_a_page_without_its_end_is_asked_for_again(
-    cut: str, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    cut: str, armed: Environment, bare: Environment
 ) -> None:
     package = package_of(cut)
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
     with Lab([package]) as lab:
-        plain = Download(bare(pip, python), lab, certificates)
+        plain = Download(bare, lab)
         assert outcome_of(plain.run) != OK or cut == "gzip-without-its-trailer"
 
 
 @each_cut
-@SOME
+@old_middle_new
 def test_a_page_that_comes_twice_without_its_end_is_taken_as_plain_pip_takes_it(
-    cut: str, pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    cut: str, armed: Environment, bare: Environment
 ) -> None:
     """That its end is missing is a guess: it costs one more request."""
     with Lab([package_of(cut, 20)]) as lab:
-        plain = Download(bare(pip, python), lab, certificates)
+        plain = Download(bare, lab)
         asked = len(lab.requests("demo", "page"))
-        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        done = Download(armed, lab, env=HASTY)
         assert len(lab.requests("demo", "page")) - asked == asked + 1
         assert (done.run.returncode == 0) == (plain.run.returncode == 0)
         assert "Traceback" not in done.run.output
 
 
-@SOME
-def test_a_whole_page_that_ends_with_its_connection_is_taken(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_whole_page_that_ends_with_its_connection_is_taken(armed: Environment) -> None:
     for page_format in ("html", "json"):
         package = Package("demo", page_format=page_format, page_faults=[Unframed()])
         with Lab([package]) as lab:
-            done = Download(armed(pip, python), lab, certificates)
+            done = Download(armed, lab)
             done.assert_right()
             assert len(lab.requests("demo", "page")) == 1
             assert not done.run.warnings()

@@ -7,13 +7,13 @@ from typing import Iterator, Mapping
 
 import pytest
 
-from tests.support.certificates import Certificates
-from tests.support.downloads import GENERATIONS, SIZE, THIRD, Download
-from tests.support.environments import Factory
-from tests.support.hosts import OK, OLD_MIDDLE_NEW, OLD_MIDDLE_NEW_NUMBERS, download, end_of
+from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.environments import Environment
+from tests.support.hosts import OK, download, end_of
 from tests.support.lab.faults import Busy, Cut, Redirect, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import NEWEST, old_middle_new
 from tests.support.odd import WHEEL, Odd, odd_index, reply, starting
 
 
@@ -27,13 +27,11 @@ def redirecting(store: Package, host: str = "127.0.0.1") -> Iterator[tuple[Lab, 
             yield lab, files
 
 
-@GENERATIONS
-def test_a_link_is_made_anew_from_the_original_url_for_each_request(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_link_is_made_anew_from_the_original_url_for_each_request(armed: Environment) -> None:
     """So none ever expires."""
     with redirecting(Package("demo", SIZE, [Cut(THIRD), Cut(THIRD)])) as (lab, files):
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
         assert len(done.warnings) == 2
         asked = [(r.path.partition("?")[2], r.range) for r in files.requests("demo")]
@@ -81,39 +79,35 @@ def expiring(answer: bytes, lifetime: int) -> Iterator[Odd]:
 
 @pytest.mark.parametrize("lifetime", [1, 2])
 @pytest.mark.parametrize("answer", EXPIRED)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_whatever_an_expired_link_answers_it_is_made_anew(
-    answer: str, lifetime: int, pip: str, python: str, armed: Factory, bare: Factory
+    answer: str, lifetime: int, pip: str, armed: Environment, bare: Environment
 ) -> None:
     """Plain pip 26.3 asks for the rest by the original URL each time."""
     with expiring(EXPIRED[answer], lifetime) as index:
-        run = download(armed(pip, python), "--index-url", index.index_url, "demo")
+        run = download(armed, "--index-url", index.index_url, "demo")
         assert end_of(run) == OK, run.output
     with expiring(EXPIRED[answer], lifetime) as index:
-        plain = download(bare(pip, python), "--index-url", index.index_url, "demo")
-        assert (end_of(plain) == OK) == (pip == OLD_MIDDLE_NEW_NUMBERS[2])
+        plain = download(bare, "--index-url", index.index_url, "demo")
+        assert (end_of(plain) == OK) == (pip == NEWEST)
 
 
-@GENERATIONS
-def test_a_link_without_ranges_is_made_anew_for_each_replay(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_a_link_without_ranges_is_made_anew_for_each_replay(armed: Environment) -> None:
     store = Package("demo", SIZE, [Cut(THIRD), Cut(2 * THIRD), None], ranges=False)
     with redirecting(store) as (lab, files):
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
         asked = [r.path.partition("?")[2] for r in files.requests("demo")]
         assert asked == ["signature=0", "signature=1", "signature=2"]
 
 
-@GENERATIONS
-def test_credentials_of_the_index_never_reach_the_host_it_redirects_to(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_credentials_of_the_index_never_reach_the_host_it_redirects_to(armed: Environment) -> None:
     store = Package("demo", SIZE, [Cut(THIRD), Busy(403), Cut(2 * THIRD), Reset(THIRD)])
     with redirecting(store, host="localhost") as (lab, files):
         secret = lab.index_url.replace("http://", "http://user:S3CRET@")
-        done = Download(armed(pip, python), lab, certificates, "--index-url", secret, "--no-input")
+        done = Download(armed, lab, "--index-url", secret, "--no-input")
         done.assert_right()
         assert "S3CRET" not in done.run.output
         for request in files.requests("demo"):

@@ -13,12 +13,11 @@ from typing import Any, Callable, ContextManager, Iterator, NamedTuple
 import pytest
 import trustme
 
-from tests.support.certificates import Certificates
-from tests.support.environments import Factory
+from tests.support.certificates import certificates
+from tests.support.environments import Environment
 from tests.support.hosts import (
     NO_MATCH,
     OK,
-    OLD_MIDDLE_NEW,
     OTHER,
     OURS,
     TRACEBACK,
@@ -32,6 +31,7 @@ from tests.support.lab.faults import Busy, Drop, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Lasting
+from tests.support.matrix import old_middle_new
 from tests.support.programs import Argument
 
 RESET, SILENCE = (Drop(), Reset(0)), (Drop(), Stall(0))
@@ -61,18 +61,18 @@ FOR_EVER = [
 
 
 @pytest.mark.parametrize("case", FOR_EVER, ids=lambda case: case.name)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_page_that_never_comes_ends_in_an_error_that_says_so(
-    pip: str, python: str, armed: Factory, bare: Factory, case: Case
+    armed: Environment, bare: Environment, case: Case
 ) -> None:
     with Lab([case.package]) as lab:
-        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        run = download(armed, "--index-url", lab.index_url, "demo")
         assert end_of(run) == OURS, run.output
         assert case.why in said(run)
         # "waiting", or "is busy": said when it begins.
         assert len(run.warnings(", waiting ")) + len(run.warnings(", asking again")) == 1
         asked = len(lab.requests("demo", "page"))
-        plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+        plain = download(bare, "--index-url", lab.index_url, "demo")
         assert end_of(plain) == NO_MATCH
         # Each attempt waits longer for an answer than the one before it.
         assert asked >= len(lab.requests("demo", "page")) - asked + (case.name != "silence")
@@ -90,44 +90,42 @@ FOR_A_WHILE = {
 
 
 @pytest.mark.parametrize("fault", FOR_A_WHILE)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_host_that_answers_after_a_while_is_waited_for(
-    pip: str, python: str, armed: Factory, bare: Factory, fault: str
+    armed: Environment, bare: Environment, fault: str
 ) -> None:
     env: dict[str, Any] = {"PIP_RETRY_PATCH_FIRST_CONTACT": "20", "PIP_RETRY_PATCH_PATIENCE": "20"}
     with Lab([FOR_A_WHILE[fault]]) as lab:
-        run = download(armed(pip, python), "--index-url", lab.index_url, "demo", **env)
+        run = download(armed, "--index-url", lab.index_url, "demo", **env)
         assert end_of(run) == OK, run.output
         never = fault == "metadata-500" and not lab.requests("demo", "metadata")
     if not never:  # pip reads such metadata since 23.2
         with Lab([FOR_A_WHILE[fault]]) as lab:
-            plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+            plain = download(bare, "--index-url", lab.index_url, "demo")
             assert end_of(plain) in (NO_MATCH, TRACEBACK, OTHER), plain.output
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_file_whose_host_never_answers_ends_in_an_error_and_no_traceback(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     url = f"http://127.0.0.1:{closed_port()}/demo-1.0-py3-none-any.whl"
-    run = download(armed(pip, python), url)
+    run = download(armed, url)
     assert end_of(run) == OURS, run.output
     assert "It was asked for demo-1.0-py3-none-any.whl: connection refused" in said(run)
-    plain = download(bare(pip, python), url)
+    plain = download(bare, url)
     assert end_of(plain) in (TRACEBACK, OTHER), "pip 26.2 has an error of its own"
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_files_500_is_told_without_more_waiting_than_pips(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     with Lab([Package("demo", forever=Busy(500))]) as lab:
-        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        run = download(armed, "--index-url", lab.index_url, "demo")
         assert end_of(run) == OURS, run.output
         assert "the server answers 500; 4 attempts" in said(run)
-        assert end_of(download(bare(pip, python), "--index-url", lab.index_url, "demo")) == (
-            TRACEBACK
-        )
+        assert end_of(download(bare, "--index-url", lab.index_url, "demo")) == (TRACEBACK)
 
 
 CLOSED = "the server closed the connection without an answer"
@@ -142,41 +140,41 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("what", NO_ANSWERS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_what_is_no_whole_header_is_no_answer(
-    pip: str, python: str, armed: Factory, bare: Factory, what: str
+    armed: Environment, bare: Environment, what: str
 ) -> None:
     answer, why = NO_ANSWERS[what]
     with answering(answer) as port:
         for wanted in ("demo", f"http://127.0.0.1:{port}/demo-1.0-py3-none-any.whl"):
             options = "--index-url", f"http://127.0.0.1:{port}/simple/", wanted
-            run = download(armed(pip, python), *options)
+            run = download(armed, *options)
             assert end_of(run) == OURS, run.output
             assert f"{why}; " in said(run)
-            plain = download(bare(pip, python), *options)
+            plain = download(bare, *options)
             assert end_of(plain) in (NO_MATCH, TRACEBACK, OTHER)
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_refusal_whose_header_is_cut_is_the_one_that_plain_pip_sees(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     with answering(b"HTTP/1.1 404 Not Found\r\n") as port, Lab([Package("demo")]) as lab:
         index = f"http://127.0.0.1:{port}/simple/"
-        for environment in (armed(pip, python), bare(pip, python)):
+        for environment in (armed, bare):
             run = download(
                 environment, "--index-url", lab.index_url, "--extra-index-url", index, "demo"
             )
             assert end_of(run) == OK and not run.warnings("could not be read"), run.output
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_host_that_answers_is_asked_as_often_as_by_plain_pip(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     """Nothing is slower where the first answer comes at once: no request more, and no wait."""
     asked = []
-    for environment in (armed(pip, python), bare(pip, python)):
+    for environment in (armed, bare):
         with Lab([Package("demo", metadata=True, requires=["other"]), Package("other")]) as lab:
             run = environment.run(
                 *("download", "--dest", environment.fresh_dir()),
@@ -187,28 +185,26 @@ def test_a_host_that_answers_is_asked_as_often_as_by_plain_pip(
     assert asked[0] == asked[1]
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_retry_after_beyond_patience_is_told_and_not_slept_for(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     with Lab([Package("demo", page_forever=Busy(503, retry_after=3600))]) as lab:
-        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        run = download(armed, "--index-url", lab.index_url, "demo")
         assert end_of(run) == OURS, run.output
         assert "wants to be asked again in 3600 s" in said(run)
         assert run.seconds < 10
     # Plain pip sleeps for an hour. That it sleeps at all is shown with 6 seconds.
     with Lab([Package("demo", page_faults=[Busy(503, retry_after=6)])]) as lab:
-        plain = download(bare(pip, python), "--index-url", lab.index_url, "demo")
+        plain = download(bare, "--index-url", lab.index_url, "demo")
         assert end_of(plain) == OK and plain.seconds > 6
         assert not plain.warnings()
 
 
-@OLD_MIDDLE_NEW
-def test_a_longer_wait_that_a_server_asks_for_is_announced(
-    pip: str, python: str, armed: Factory
-) -> None:
+@old_middle_new
+def test_a_longer_wait_that_a_server_asks_for_is_announced(armed: Environment) -> None:
     with Lab([Package("demo", page_faults=[Busy(503, retry_after=4)])]) as lab:
-        run = download(armed(pip, python), "--index-url", lab.index_url, "demo")
+        run = download(armed, "--index-url", lab.index_url, "demo")
         assert end_of(run) == OK and run.seconds > 4
         (line,) = run.warnings("Trying again in")
         assert "HTTP 503, wants 4 s" in line
@@ -218,34 +214,34 @@ def test_a_longer_wait_that_a_server_asks_for_is_announced(
 
 
 @pytest.mark.parametrize("how", ["cut", "reset", "stall"])
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_handshake_that_is_cut_is_waited_for(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates, how: str
+    armed: Environment, bare: Environment, how: str
 ) -> None:
-    with Lab([Package("demo")], tls=certificates.server, handshakes=[how] * 3) as lab:
-        options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
-        run = download(armed(pip, python), *options, PIP_RETRY_PATCH_FIRST_CONTACT="20")
+    with Lab([Package("demo")], tls=certificates().server, handshakes=[how] * 3) as lab:
+        options = "--index-url", lab.index_url, "--cert", certificates().ca_pem, "demo"
+        run = download(armed, *options, PIP_RETRY_PATCH_FIRST_CONTACT="20")
         assert end_of(run) == OK, run.output
         assert len(run.warnings(" is unreachable (")) == 1
-    with Lab([Package("demo")], tls=certificates.server, handshakes=[how] * 3) as lab:
-        options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
-        assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+    with Lab([Package("demo")], tls=certificates().server, handshakes=[how] * 3) as lab:
+        options = "--index-url", lab.index_url, "--cert", certificates().ca_pem, "demo"
+        assert end_of(download(bare, *options)) == NO_MATCH
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_refused_certificate_is_told_at_first_contact_and_not_waited_for(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
+    armed: Environment, bare: Environment
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with Lab([Package("demo")], tls=context) as lab:
-        options = "--index-url", lab.index_url, "--cert", certificates.ca_pem, "demo"
-        run = download(armed(pip, python), *options, PIP_RETRIES="5")
+        options = "--index-url", lab.index_url, "--cert", certificates().ca_pem, "demo"
+        run = download(armed, *options, PIP_RETRIES="5")
         assert end_of(run) == OURS, run.output
         assert "the certificate was refused" in said(run)
         assert not run.warnings(", waiting")
         assert run.seconds < 7, "pip's own retries take 7.5 s"
-        assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+        assert end_of(download(bare, *options)) == NO_MATCH
 
 
 def proxy_answering(answer: bytes | None) -> Callable[[], ContextManager[int]]:
@@ -285,60 +281,53 @@ PROXIES = [
 
 
 @pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.name)
-@OLD_MIDDLE_NEW
-def test_a_proxy_that_fails_is_named(
-    pip: str, python: str, armed: Factory, bare: Factory, proxy: Proxy
-) -> None:
+@old_middle_new
+def test_a_proxy_that_fails_is_named(armed: Environment, bare: Environment, proxy: Proxy) -> None:
     with proxy.serve() as port:
         options: Any = ("--index-url", "https://demo.example/simple/", "demo")
         options = ("--proxy", f"http://127.0.0.1:{port}", *options)
-        run = download(armed(pip, python), *options)
+        run = download(armed, *options)
         assert end_of(run) == OURS, run.output
         assert proxy.says.format(port=port) in said(run)
         assert len(run.warnings(", waiting")) == proxy.waits
-        assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+        assert end_of(download(bare, *options)) == NO_MATCH
 
 
 # The end, and what it says
 
 
-@OLD_MIDDLE_NEW
-def test_a_name_that_is_not_resolved_is_told(
-    pip: str, python: str, armed: Factory, bare: Factory
-) -> None:
+@old_middle_new
+def test_a_name_that_is_not_resolved_is_told(armed: Environment, bare: Environment) -> None:
     options = "--index-url", "https://nowhere.invalid/simple/", "demo"
-    run = download(armed(pip, python), *options)
+    run = download(armed, *options)
     assert end_of(run) == OURS, run.output
     assert "nowhere.invalid cannot be reached" in said(run)
     assert "the host name could not be resolved" in said(run)
-    assert end_of(download(bare(pip, python), *options)) == NO_MATCH
+    assert end_of(download(bare, *options)) == NO_MATCH
 
 
-@OLD_MIDDLE_NEW
-def test_without_retries_the_truth_comes_at_once(
-    pip: str, python: str, armed: Factory, bare: Factory
-) -> None:
+@old_middle_new
+def test_without_retries_the_truth_comes_at_once(armed: Environment, bare: Environment) -> None:
     dead = f"http://127.0.0.1:{closed_port()}/simple/"
-    run = download(armed(pip, python), "--index-url", dead, "demo", PIP_RETRIES="0")
+    run = download(armed, "--index-url", dead, "demo", PIP_RETRIES="0")
     assert end_of(run) == OURS and "1 attempt in" in said(run), run.output
     assert "--retries 0" in said(run) and not run.warnings()
-    plain = download(bare(pip, python), "--index-url", dead, "demo", PIP_RETRIES="0")
+    plain = download(bare, "--index-url", dead, "demo", PIP_RETRIES="0")
     assert end_of(plain) == NO_MATCH
     with Lab([Package("demo", page_faults=[Busy(503)])]) as lab:
-        run = download(armed(pip, python), "--index-url", lab.index_url, "demo", PIP_RETRIES="0")
+        run = download(armed, "--index-url", lab.index_url, "demo", PIP_RETRIES="0")
         assert end_of(run) == OURS and "the server answers 503" in said(run)
         assert len(lab.log) == 1
 
 
-@OLD_MIDDLE_NEW
-def test_hints_name_what_would_help(pip: str, python: str, armed: Factory, tmp_path: Path) -> None:
+@old_middle_new
+def test_hints_name_what_would_help(armed: Environment, tmp_path: Path) -> None:
     dead = f"http://127.0.0.1:{closed_port()}/simple/"
-    environment = armed(pip, python)
 
     def hint(config: str, **env: Argument) -> str:
-        file = environment.fresh_dir() / "pip.conf"
+        file = armed.fresh_dir() / "pip.conf"
         file.write_text(config)
-        run = environment.run(
+        run = armed.run(
             *("download", "--retries", "1", "--index-url", dead, "demo"),
             env={"PIP_CONFIG_FILE": file, **env},
         )

@@ -15,13 +15,11 @@ from typing import Mapping, NamedTuple, Sequence
 
 import pytest
 
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.hosts import (
     HURRIED,
     NO_MATCH,
     OK,
-    OLD_MIDDLE_NEW,
-    OLD_MIDDLE_NEW_NUMBERS,
     OTHER,
     OURS,
     TRACEBACK,
@@ -30,6 +28,7 @@ from tests.support.hosts import (
     end_of,
     said,
 )
+from tests.support.matrix import NEWEST, old_middle_new
 from tests.support.odd import (
     DEMO,
     JSON,
@@ -89,13 +88,11 @@ def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
-@OLD_MIDDLE_NEW
-def test_nothing_odd_is_not_one_request_more(
-    pip: str, python: str, armed: Factory, bare: Factory
-) -> None:
+@old_middle_new
+def test_nothing_odd_is_not_one_request_more(armed: Environment, bare: Environment) -> None:
     for hashed in (True, False):
         asked = []
-        for environment in (armed(pip, python), bare(pip, python)):
+        for environment in (armed, bare):
             run, index = asked_by(
                 environment, Case("", {"metadata": [reply(200, METADATA)]}, hashed=hashed)
             )
@@ -132,11 +129,11 @@ PARTS = [
 
 
 @named(PARTS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_part_that_nobody_asked_for_is_never_taken_for_all(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
 def chunked(body: bytes, coding: str) -> bytes:
@@ -163,15 +160,15 @@ WHOLE = {
 
 @pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize("what", WHOLE)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_what_plain_pip_reads_is_read_by_as_many_requests(
-    what: str, hashed: bool, pip: str, python: str, armed: Factory, bare: Factory
+    what: str, hashed: bool, armed: Environment, bare: Environment
 ) -> None:
     asked = []
     case = Case(what, WHOLE[what], hashed=hashed)
     if not hashed and what.startswith("page"):
         return  # the pages above have the hash in them
-    for environment in (armed(pip, python), bare(pip, python)):
+    for environment in (armed, bare):
         run, index = asked_by(environment, case)
         assert end_of(run) == OK and not run.warnings(), run.output
         asked.append(index.asked)
@@ -181,17 +178,15 @@ def test_what_plain_pip_reads_is_read_by_as_many_requests(
 # Headers.
 
 CODED = chunked(gzip.compress(WHEEL), "gzip, chunked")
-HEADERS = [
-    Case("file-with-a-transfer-coding", {"file": [CODED]}),
-]
+HEADERS = [Case("file-with-a-transfer-coding", {"file": [CODED]})]
 
 
 @named(HEADERS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_what_a_header_says_is_understood_or_asked_for_again(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
 # Statuses.
@@ -212,11 +207,11 @@ STATUSES = [
 
 
 @named(STATUSES)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_status_that_pip_knows_nothing_of_is_told(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
 # Pages that list nothing, or that pip cannot read.
@@ -268,22 +263,22 @@ UNLISTED = [
 
 
 @named(UNLISTED)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_page_without_a_file_is_told_where_nobody_has_the_project(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_of_a_page_that_lacks_its_end_and_a_version_that_is_told(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     told = "came without its end (</html>)"
     with odd_index(page=[reply(200, CUT_HTML.partition(b"#sha256")[0] + b'">x</a>')]) as index:
-        run = download(armed(pip, python), "--index-url", index.index_url, "demo==2.0")
+        run = download(armed, "--index-url", index.index_url, "demo==2.0")
         assert end_of(run) == NO_MATCH and told in said(run), run.output
-        plain = download(bare(pip, python), "--index-url", index.index_url, "demo==2.0")
+        plain = download(bare, "--index-url", index.index_url, "demo==2.0")
         assert end_of(plain) == NO_MATCH and told not in said(plain)
 
 
@@ -298,29 +293,29 @@ NO_JSON = [
 
 
 @named(NO_JSON)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_page_that_pips_parser_fails_on_is_no_traceback(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, pip: str, armed: Environment, bare: Environment
 ) -> None:
     """pip reads JSON since 22.2."""
-    if pip != OLD_MIDDLE_NEW_NUMBERS[0]:
-        check(case, armed(pip, python), bare(pip, python))
+    if pip != "20.3.4":
+        check(case, armed, bare)
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_what_another_index_has_is_taken_and_a_login_page_is_named(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     with odd_index(page=[reply(200, FORM)]) as private, odd_index() as public:
         indexes = "--index-url", private.index_url, "--extra-index-url", public.index_url
-        run = download(armed(pip, python), *indexes, "demo")
+        run = download(armed, *indexes, "demo")
         assert end_of(run) == OK, run.output
         (line,) = run.warnings("was found at")
         assert f"The first index, {private.index_url}, could not be read" in line
-        strict = download(armed(pip, python), *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
+        strict = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
         assert end_of(strict) == OURS, strict.output
         assert f"The index {private.index_url} could not be read" in said(strict)
-        plain = download(bare(pip, python), *indexes, "demo")
+        plain = download(bare, *indexes, "demo")
         assert end_of(plain) == OK and not plain.warnings()
 
 
@@ -334,15 +329,11 @@ TRANSIENT = {
 
 
 @pytest.mark.parametrize("what", TRANSIENT)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_page_that_came_as_something_else_once_is_asked_for_again(
-    what: str, pip: str, python: str, armed: Factory, bare: Factory
+    what: str, armed: Environment, bare: Environment
 ) -> None:
-    check(
-        Case(what, {"page": [TRANSIENT[what], reply(200, PAGE)]}),
-        armed(pip, python),
-        bare(pip, python),
-    )
+    check(Case(what, {"page": [TRANSIENT[what], reply(200, PAGE)]}), armed, bare)
 
 
 ONCE_CUT = reply(200, gzip.compress(PAGE, mtime=0)[:60], Content_Encoding="gzip")
@@ -351,24 +342,24 @@ ONCE_CUT = reply(200, gzip.compress(PAGE, mtime=0)[:60], Content_Encoding="gzip"
 @pytest.mark.parametrize(
     "first", [reply(200), reply(200, FORM), ONCE_CUT], ids=["none", "login", "cut"]
 )
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_without_retries_a_page_is_asked_for_once(
-    first: bytes, pip: str, python: str, armed: Factory, bare: Factory
+    first: bytes, armed: Environment, bare: Environment
 ) -> None:
-    for environment in (armed(pip, python), bare(pip, python)):
+    for environment in (armed, bare):
         with odd_index(page=[first, reply(200, PAGE)]) as index:
             run = download(environment, "--index-url", index.index_url, "demo", PIP_RETRIES="0")
         assert index.asked == ["page"], run.output
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_login_page_does_not_stay_in_pips_cache(
-    pip: str, python: str, armed: Factory, bare: Factory
+    pip: str, armed: Environment, bare: Environment
 ) -> None:
     """pip 26.3 does not ask again for a page that may be cached."""
     fresh = {"Cache_Control": "max-age=600", "Date": formatdate(usegmt=True)}
     login = reply(200, FORM, "text/html", None, **fresh)
-    for environment in (armed(pip, python), bare(pip, python)):
+    for environment in (armed, bare):
         pages = [*[login] * (2 if environment.armed else 1), reply(200, PAGE)]
         cache = environment.fresh_dir()
         with odd_index(page=pages) as index:
@@ -376,7 +367,7 @@ def test_a_login_page_does_not_stay_in_pips_cache(
             command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
             env: dict[str, Argument] = {"PIP_INDEX_URL": index.index_url}
             ends = [end_of(environment.run(*command, env=env)) for _ in range(2)]
-        if environment.armed or pip != OLD_MIDDLE_NEW_NUMBERS[2]:
+        if environment.armed or pip != NEWEST:
             assert ends == [NO_MATCH, OK]
         else:
             assert ends == [NO_MATCH, NO_MATCH]
@@ -406,12 +397,12 @@ KEPT: dict[str, dict[str, Sequence[Answer]]] = {
 
 
 @pytest.mark.parametrize("what", KEPT)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
-    what: str, pip: str, python: str, armed: Factory, bare: Factory
+    what: str, pip: str, armed: Environment, bare: Environment
 ) -> None:
     """A plain pip has put it into the cache. It stays there for ever, or for the ten minutes."""
-    home = bare(pip, python).fresh_dir()
+    home = bare.fresh_dir()
     with odd_index(True, **KEPT[what]) as index:
 
         def run(environment: Environment) -> Outcome:
@@ -420,38 +411,36 @@ def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
             command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
             return environment.run(*command, env=cached)
 
-        assert end_of(run(bare(pip, python))) != OK
-        stays = end_of(run(bare(pip, python))) != OK
-        assert stays or pip != OLD_MIDDLE_NEW_NUMBERS[2], "older ones keep no redirect"
-        healed = run(armed(pip, python))
+        assert end_of(run(bare)) != OK
+        stays = end_of(run(bare)) != OK
+        assert stays or pip != NEWEST, "older ones keep no redirect"
+        healed = run(armed)
         assert end_of(healed) == OK and not healed.warnings(), healed.output
         asked = len(index.asked)
-        assert end_of(run(armed(pip, python))) == OK
+        assert end_of(run(armed)) == OK
         assert len(index.asked) - asked <= 2, "it is in the cache"
 
 
 @pytest.mark.parametrize("body", [b"", NOTHING, FORM.replace(b"password", b"text")])
-@OLD_MIDDLE_NEW
-def test_an_index_may_have_a_page_that_lists_nothing(
-    body: bytes, pip: str, python: str, armed: Factory
-) -> None:
+@old_middle_new
+def test_an_index_may_have_a_page_that_lists_nothing(body: bytes, armed: Environment) -> None:
     """Some show a search form where they have no project."""
     with odd_index(page=[reply(200, body)]) as private, odd_index() as public:
         indexes = "--index-url", private.index_url, "--extra-index-url", public.index_url
-        run = download(armed(pip, python), *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
+        run = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
         assert end_of(run) == OK and not run.warnings(), run.output
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_page_that_leads_to_a_portal_names_its_host(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     with answering(reply(200, FORM)) as port:
         host = f"localhost:{port}"
         case = Case("", {"page": [reply(302, Location=f"http://{host}/login")]})
-        run, _ = asked_by(armed(pip, python), case)
+        run, _ = asked_by(armed, case)
         assert f'("Sign in") from {host}, and names no file of demo.' in said(run)
-        assert ended(asked_by(bare(pip, python), case)[0]) == NO_MATCH
+        assert ended(asked_by(bare, case)[0]) == NO_MATCH
 
 
 # Files without a hash, and in codings of their own.
@@ -472,11 +461,11 @@ OF_NO_USE = [
 
 
 @named([case._replace(hashed=False) for case in OF_NO_USE])
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_file_that_no_hash_is_known_of_and_that_is_none_is_told(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
 def cut_sdist() -> bytes:
@@ -498,28 +487,26 @@ SDISTS = {
 
 
 @pytest.mark.parametrize("what", SDISTS)
-@OLD_MIDDLE_NEW
-def test_what_is_no_sdist_is_told(
-    what: str, pip: str, python: str, armed: Factory, bare: Factory
-) -> None:
+@old_middle_new
+def test_what_is_no_sdist_is_told(what: str, armed: Environment, bare: Environment) -> None:
     sent, says = SDISTS[what]
     with answering(sent) as port:
         url = f"http://127.0.0.1:{port}/demo-1.0.tar.gz"
-        run = download(armed(pip, python), url)
+        run = download(armed, url)
         assert end_of(run) == OURS and says in said(run), run.output
-        assert end_of(download(bare(pip, python), url)) in LIES
+        assert end_of(download(bare, url)) in LIES
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_web_page_in_place_of_a_requirements_file_is_told(
-    pip: str, python: str, armed: Factory, bare: Factory
+    armed: Environment, bare: Environment
 ) -> None:
     with answering(reply(200, FORM)) as port:
         url = f"http://127.0.0.1:{port}/requirements.txt"
-        run = download(armed(pip, python), "-r", url)
+        run = download(armed, "-r", url)
         assert end_of(run) == OURS, run.output
         assert 'A web page came in place of the file ("Sign in")' in said(run)
-        assert end_of(download(bare(pip, python), "-r", url)) in LIES
+        assert end_of(download(bare, "-r", url)) in LIES
 
 
 def to_the_end(size: int | None, *, chunked: bool = False) -> bytes:
@@ -543,11 +530,11 @@ ENDLESS = [
 
 
 @named(ENDLESS)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_file_without_length_that_is_cut_is_no_hash_mismatch(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
 UNDONE = {
@@ -558,13 +545,13 @@ UNDONE = {
 
 
 @pytest.mark.parametrize("what", UNDONE)
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_file_that_was_compressed_in_an_odd_way_is_decoded(
-    what: str, pip: str, python: str, armed: Factory, bare: Factory
+    what: str, armed: Environment, bare: Environment
 ) -> None:
     body, coding = UNDONE[what]
     case = Case(what, {"file": [reply(200, body, ZIP, Content_Encoding=coding)]})
-    check(case, armed(pip, python), bare(pip, python))
+    check(case, armed, bare)
 
 
 MISFITS = [
@@ -576,10 +563,10 @@ MISFITS = [
 
 
 @named([case._replace(end=HASH) for case in MISFITS])
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_the_evidence_of_a_mismatch_names_what_came(
-    case: Case, pip: str, python: str, armed: Factory, bare: Factory
+    case: Case, armed: Environment, bare: Environment
 ) -> None:
-    run, _ = asked_by(armed(pip, python), case)
+    run, _ = asked_by(armed, case)
     assert ended(run) == HASH and case.says in said(run), run.output
-    assert ended(asked_by(bare(pip, python), case)[0]) == HASH
+    assert ended(asked_by(bare, case)[0]) == HASH

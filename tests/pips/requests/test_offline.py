@@ -10,10 +10,11 @@ import pytest
 
 from benchmarks.link import Link, linked
 from tests.support import screens
-from tests.support.environments import Factory
-from tests.support.hosts import HURRIED, OLD_MIDDLE_NEW
+from tests.support.environments import Environment
+from tests.support.hosts import HURRIED
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 
 OFFLINE = 4.0  # seconds; longer than what is waited for a host at first contact
 SETTINGS = {**HURRIED, "PIP_RETRY_PATCH_FIRST_CONTACT": "1", "PIP_RETRY_PATCH_PATIENCE": "30"}
@@ -25,12 +26,12 @@ def link() -> Iterator[Link]:
         yield made
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
-    pip: str, python: str, armed: Factory, bare: Factory, link: Link
+    armed: Environment, bare: Environment, link: Link
 ) -> None:
     with Lab([Package("demo")], host=link.here, address=link.here) as lab:
-        for environment, goes_on in ((armed(pip, python), True), (bare(pip, python), False)):
+        for environment, goes_on in ((armed, True), (bare, False)):
             began = time.monotonic()
             with link.unplugged_until() as plug:
 
@@ -55,15 +56,14 @@ def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
                 assert "No matching distribution found" in text
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_where_nobody_sits_a_machine_without_a_network_fails_soon(
-    pip: str, python: str, armed: Factory, link: Link
+    armed: Environment, link: Link
 ) -> None:
     """A build sandbox is meant to. What `CI` says outranks the terminal."""
-    environment = armed(pip, python)
     with link.unplugged():
         shown = screens.shown(
-            environment,
+            armed,
             *("download", "--no-deps", "--index-url", f"http://{link.here}:9/simple/"),
             *("--trusted-host", link.here, "demo"),
             env={**SETTINGS, "CI": "1"},

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.certificates import Certificates
-from tests.support.downloads import GENERATIONS, HASTY, Download
-from tests.support.environments import Factory
+from tests.support.downloads import HASTY, Download
+from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import each_pair
+from tests.support.matrix import each_pair, old_middle_new
 
 
 @each_pair
 def test_a_page_that_stays_cut_is_an_error_and_never_no_matching_distribution(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
     package = Package("demo", page_faults=[Cut(50)] * 20, validator="weak", ranges=False)
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates, env=HASTY)
+        done = Download(armed, lab, env=HASTY)
         assert done.run.returncode == 1
         output = " ".join(done.run.output.split())
         assert f"the page {lab.index_url}demo/ stopped at" in output.replace("Downloading ", "")
@@ -29,16 +28,13 @@ def test_a_page_that_stays_cut_is_an_error_and_never_no_matching_distribution(
 
 
 @each_pair
-def test_of_two_indexes_the_one_that_is_cut_is_not_passed_over(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+def test_of_two_indexes_the_one_that_is_cut_is_not_passed_over(armed: Environment) -> None:
     """To go on with the other one alone would choose from half of the candidates."""
-    environment = armed(pip, python)
     private = Package("demo", page_faults=[Cut(50)] * 20)
     public = Package("demo", 3000)
     with Lab([private]) as first, Lab([public]) as second:
-        target = environment.fresh_dir()
-        run = environment.run(
+        target = armed.fresh_dir()
+        run = armed.run(
             "download",
             *("--no-deps", "--dest", target, "--trusted-host", "127.0.0.1"),
             *("--index-url", second.index_url, "--extra-index-url", first.index_url, "demo"),
@@ -51,9 +47,9 @@ def test_of_two_indexes_the_one_that_is_cut_is_not_passed_over(
 
 
 @pytest.mark.parametrize("page_format", ["html", "json"])
-@GENERATIONS
+@old_middle_new
 def test_a_compressed_page_that_differs_each_time_is_asked_for_again_whole(
-    page_format: str, pip: str, python: str, armed: Factory, certificates: Certificates
+    page_format: str, armed: Environment
 ) -> None:
     package = Package(
         "demo",
@@ -63,33 +59,31 @@ def test_a_compressed_page_that_differs_each_time_is_asked_for_again_whole(
         page_faults=[Cut(50), Reset(60), None],
     )
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates)
+        done = Download(armed, lab)
         done.assert_right()
         assert len(lab.requests("demo", "page")) == 3
 
 
-@GENERATIONS
+@old_middle_new
 def test_a_page_without_length_or_validator_that_is_cut_or_stalls_is_healed(
-    pip: str, python: str, armed: Factory, certificates: Certificates
+    armed: Environment,
 ) -> None:
     package = Package(
         "demo", chunked=True, validator="none", page_faults=[Cut(50), Reset(60), Stall(70)]
     )
     with Lab([package]) as lab:
-        done = Download(armed(pip, python), lab, certificates, "--timeout", "1")
+        done = Download(armed, lab, "--timeout", "1")
         done.assert_right()
         assert len(lab.requests("demo", "page")) == 4
 
 
-@GENERATIONS
-def test_pages_that_are_cut_in_several_threads_do_not_mix(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_pages_that_are_cut_in_several_threads_do_not_mix(armed: Environment) -> None:
     """pip up to 21.0 asks for the pages of `pip list --outdated` in threads of one session."""
     names = ["pip", "wrapt", "pip-retry-patch"]
     packages = [Package(name, page_faults=[Cut(30), Reset(40)], validator="none") for name in names]
     with Lab(packages) as lab:
-        run = armed(pip, python).run("list", "--outdated", "--index-url", lab.index_url)
+        run = armed.run("list", "--outdated", "--index-url", lab.index_url)
         assert run.returncode == 0, run.output
         assert len(run.interruptions) == 3
         for name in names:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from tests.support.certificates import Certificates
-from tests.support.environments import Environment, Factory
-from tests.support.hosts import NO_MATCH, OK, OLD_MIDDLE_NEW, OURS, end_of, said
+from tests.support.certificates import certificates
+from tests.support.environments import Environment
+from tests.support.hosts import NO_MATCH, OK, OURS, end_of, said
 from tests.support.lab.faults import Busy
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.matrix import old_middle_new
 from tests.support.programs import Outcome
 
 HURRIED = {"PIP_RETRY_PATCH_PATIENCE": "2", "PIP_RETRY_PATCH_FIRST_CONTACT": "1"}
@@ -27,10 +28,10 @@ def packages(**options: Any) -> list[Package]:
 class Train:
     """One user, who installs into a fresh directory each time."""
 
-    def __init__(self, environment: Environment, certificates: Certificates, lab: Lab) -> None:
+    def __init__(self, environment: Environment, lab: Lab) -> None:
         self.environment = environment
         self.cache = environment.fresh_dir() / "cache"
-        self.options = "--cert", certificates.ca_pem, "--index-url", lab.index_url
+        self.options = "--cert", certificates().ca_pem, "--index-url", lab.index_url
 
     def install(self, *options: str, stale: str = "on", **env: Any) -> Outcome:
         self.target = self.environment.fresh_dir()
@@ -41,13 +42,11 @@ class Train:
         )
 
 
-@OLD_MIDDLE_NEW
-def test_what_worked_before_works_without_network(
-    pip: str, python: str, armed: Factory, bare: Factory, certificates: Certificates
-) -> None:
-    with Lab(packages(), tls=certificates.server) as lab:
-        train = Train(armed(pip, python), certificates, lab)
-        plain = Train(bare(pip, python), certificates, lab)
+@old_middle_new
+def test_what_worked_before_works_without_network(armed: Environment, bare: Environment) -> None:
+    with Lab(packages(), tls=certificates().server) as lab:
+        train = Train(armed, lab)
+        plain = Train(bare, lab)
         assert end_of(train.install()) == end_of(plain.install()) == OK
     run = train.install()
     assert end_of(run) == OK, run.output
@@ -60,12 +59,10 @@ def test_what_worked_before_works_without_network(
     assert end_of(train.install("--no-cache-dir")) == OURS
 
 
-@OLD_MIDDLE_NEW
-def test_no_interface_at_all(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    with Lab(packages(), tls=certificates.server) as lab:
-        train = Train(armed(pip, python), certificates, lab)
+@old_middle_new
+def test_no_interface_at_all(armed: Environment) -> None:
+    with Lab(packages(), tls=certificates().server) as lab:
+        train = Train(armed, lab)
         assert end_of(train.install()) == OK
     target = train.environment.fresh_dir()
     run = subprocess.run(
@@ -84,12 +81,10 @@ def test_no_interface_at_all(
     assert (target / "other").is_dir()
 
 
-@OLD_MIDDLE_NEW
-def test_a_wheel_that_the_cache_lacks_ends_in_the_networks_error(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    with Lab(packages(), tls=certificates.server) as lab:
-        train = Train(armed(pip, python), certificates, lab)
+@old_middle_new
+def test_a_wheel_that_the_cache_lacks_ends_in_the_networks_error(armed: Environment) -> None:
+    with Lab(packages(), tls=certificates().server) as lab:
+        train = Train(armed, lab)
         assert end_of(train.install()) == OK
     for path in train.cache.rglob("*"):
         if path.is_file() and path.stat().st_size > 100_000:
@@ -99,14 +94,12 @@ def test_a_wheel_that_the_cache_lacks_ends_in_the_networks_error(
     assert "demo-1.0-py3-none-any.whl" in said(run)
 
 
-@OLD_MIDDLE_NEW
-def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
+@old_middle_new
+def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(armed: Environment) -> None:
     for status, end in ((404, NO_MATCH), (403, NO_MATCH), (503, OK), (429, OK), (500, OK)):
         again = [Package("demo", max_age=AGED, page_faults=[None], page_forever=Busy(status))]
-        with Lab(again, tls=certificates.server) as lab:
-            train = Train(armed(pip, python), certificates, lab)
+        with Lab(again, tls=certificates().server) as lab:
+            train = Train(armed, lab)
             assert end_of(train.install()) == OK
             run = train.install(PIP_RETRY_PATCH_ATTEMPTS="1")
             assert end_of(run) == end, run.output

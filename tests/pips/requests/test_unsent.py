@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.downloads import GENERATIONS
-from tests.support.environments import Factory
+from tests.support.environments import Environment
+from tests.support.matrix import old_middle_new
 from tests.support.nowhere import NO_NAME, NO_NETWORK
 
 CODE = """
@@ -20,9 +20,7 @@ for host in sys.argv[1:]:
 """
 
 
-@GENERATIONS
-def test_each_pips_urllib3_says_it_in_a_way_that_is_understood(
-    pip: str, python: str, armed: Factory
-) -> None:
-    run = armed(pip, python).run_python("-c", CODE, NO_NAME, NO_NETWORK, "127.0.0.1")
+@old_middle_new
+def test_each_pips_urllib3_says_it_in_a_way_that_is_understood(armed: Environment) -> None:
+    run = armed.run_python("-c", CODE, NO_NAME, NO_NETWORK, "127.0.0.1")
     assert run.stdout.split() == ["True"] * 4 + ["False"] * 2, run.output

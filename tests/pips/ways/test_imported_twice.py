@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.downloads import SIZE, THIRD
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -39,11 +39,11 @@ sys.exit(code)
 @pytest.mark.parametrize("before", [DROPPED, PATCHED], ids=["dropped", "patched"])
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"), (NEWEST, "3.14"), (NEWEST, "3.15"))
 def test_there_is_one_finder_and_one_guard(
-    before: str, pip: str, python: str, armed: Factory, bare: Factory
+    before: str, pip: str, armed: Environment, bare: Environment
 ) -> None:
     ends = []
     for factory in (armed, bare):
-        environment = factory(pip, python)
+        environment = factory
         folder = environment.fresh_dir()
         with Lab([Package("demo", SIZE, [Cut(THIRD), Reset(THIRD)] * 8)]) as lab:
             run = environment.run_python(

@@ -12,21 +12,19 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
-from tests.support.certificates import Certificates
 from tests.support.downloads import HASTY, OK, Download, outcome_of
-from tests.support.environments import Environment, Factory
+from tests.support.environments import Environment
 from tests.support.lab.contents import Compressed, Flip
 from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.like_windows import SITECUSTOMIZE
-from tests.support.matrix import NEWEST, pairs
+from tests.support.matrix import old_middle_new
 from tests.support.partials import CLOSED_LATE, RATE, kept
 from tests.support.programs import Argument
 
 SIZE = 3_000_000
 HALF = SIZE // 2
-OLD_MIDDLE_NEW = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"))
 
 Get = Callable[..., Download]
 
@@ -38,29 +36,28 @@ class Windows(NamedTuple):
     cache: Path
     env: dict[str, Argument]
     refused: Path
-    certificates: Certificates
 
     def get(self, lab: Lab, **env: Argument) -> Download:
-        return Download(self.pip, lab, self.certificates, cache=self.cache, env={**self.env, **env})
+        return Download(self.pip, lab, cache=self.cache, env={**self.env, **env})
 
     def left(self) -> list[str]:
         """What is left of ours: in the store, and beside pip's files."""
         return [path.name for path in self.cache.glob("retry-patch/*")]
 
 
-def like_windows(pip: Environment, certificates: Certificates) -> Windows:
+def like_windows(pip: Environment) -> Windows:
     site = pip.fresh_dir()
     (site / "sitecustomize.py").write_text(SITECUSTOMIZE)
     refused = pip.fresh_dir() / "refused"
     refused.touch()
     env: dict[str, Argument] = {"PYTHONPATH": site, "REFUSED": refused}
     env["WRAPT_DISABLE_EXTENSIONS"] = "1"  # as import_wrapt has it on Windows
-    return Windows(pip, pip.fresh_dir(), env, refused, certificates)
+    return Windows(pip, pip.fresh_dir(), env, refused)
 
 
 @pytest.fixture
-def windows(pip: str, python: str, armed: Factory, certificates: Certificates) -> Iterator[Windows]:
-    made = like_windows(armed(pip, python), certificates)
+def windows(armed: Environment) -> Iterator[Windows]:
+    made = like_windows(armed)
     yield made
     assert made.refused.read_text() == ""
 
@@ -84,21 +81,17 @@ for remove in (os.unlink, os.remove, lambda path: pathlib.Path(path).unlink(),
 """
 
 
-@OLD_MIDDLE_NEW
-def test_what_is_open_is_refused_here(
-    pip: str, python: str, armed: Factory, certificates: Certificates
-) -> None:
-    made = like_windows(armed(pip, python), certificates)
+@old_middle_new
+def test_what_is_open_is_refused_here(armed: Environment) -> None:
+    made = like_windows(armed)
     run = made.pip.run_python("-c", BITES, env=made.env)
     assert (run.returncode, run.output) == (0, "")
     assert len(made.refused.read_text().splitlines()) == 5
 
 
-@OLD_MIDDLE_NEW
-def test_a_plain_pip_works_here_and_the_fault_is_one(
-    pip: str, python: str, bare: Factory, certificates: Certificates
-) -> None:
-    plain = like_windows(bare(pip, python), certificates)
+@old_middle_new
+def test_a_plain_pip_works_here_and_the_fault_is_one(bare: Environment) -> None:
+    plain = like_windows(bare)
     with Lab([Package("demo", SIZE)]) as lab:
         plain.get(lab).assert_right()
     with Lab([Package("demo", SIZE, [Cut(HALF)] * 20, chunked=True)]) as lab:
@@ -106,7 +99,7 @@ def test_a_plain_pip_works_here_and_the_fault_is_one(
     assert plain.refused.read_text() == ""
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_the_store_is_used_with_locked_bytes_and_swept(windows: Windows) -> None:
     with Lab([Package("demo", SIZE, [Cut(HALF), *[Busy(404)] * 2])], rate=RATE) as lab:
         failed = windows.get(lab, **HASTY)
@@ -120,14 +113,14 @@ def test_the_store_is_used_with_locked_bytes_and_swept(windows: Windows) -> None
     assert not windows.left()
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_an_interrupted_download_is_healed_and_cached(windows: Windows) -> None:
     with Lab([Package("demo", SIZE, [Cut(HALF)] * 20, chunked=True)]) as lab:
         windows.get(lab).assert_right()
     assert not windows.left()
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_damaged_file_is_replaced_by_a_fresh_one(windows: Windows) -> None:
     with Lab([Package("demo", SIZE, [Flip(HALF)])]) as lab:
         done = windows.get(lab)
@@ -136,7 +129,7 @@ def test_a_damaged_file_is_replaced_by_a_fresh_one(windows: Windows) -> None:
     assert not windows.left()
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_a_compressed_file_is_replaced_by_what_it_decodes_to(windows: Windows) -> None:
     with Lab([Package("demo", SIZE, [Compressed()])]) as lab:
         done = windows.get(lab)
@@ -145,7 +138,7 @@ def test_a_compressed_file_is_replaced_by_what_it_decodes_to(windows: Windows) -
     assert not windows.left()
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_what_a_mirror_spoiled_goes_on_elsewhere_from_where_it_began(windows: Windows) -> None:
     digest = hashlib.sha256(Package("demo", SIZE).wheel()).hexdigest()
     index = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
@@ -159,7 +152,7 @@ def test_what_a_mirror_spoiled_goes_on_elsewhere_from_where_it_began(windows: Wi
     assert not windows.left()
 
 
-@OLD_MIDDLE_NEW
+@old_middle_new
 def test_no_letter_that_a_code_page_lacks_costs_a_line_or_a_download(windows: Windows) -> None:
     index = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
     with Lab([index]) as lab, Lab([Package("demo", SIZE)]) as mirror:

@@ -15,7 +15,7 @@ import pytest
 from tests.support import environments, programs, supplies
 from tests.support.builds import project
 from tests.support.downloads import TRACEBACK, outcome_of
-from tests.support.environments import Factory
+from tests.support.environments import Environment
 from tests.support.fatal import assert_healed, downloading, fatal
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
@@ -25,10 +25,9 @@ MAIN = pairs(("24.0", "3.12"), (NEWEST, "3.13"))
 
 
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("25.3", "3.9"), (NEWEST, "3.13"))
-def test_no_plain_pip_gets_through(pip: str, python: str, bare: Factory) -> None:
-    environment = bare(pip, python)
+def test_no_plain_pip_gets_through(bare: Environment) -> None:
     with Lab([fatal()]) as lab:
-        run = environment.run(*downloading(lab, environment.fresh_dir()))
+        run = bare.run(*downloading(lab, bare.fresh_dir()))
         assert run.returncode != 0
         # And not for another reason: the file was asked for, and its connection broke off.
         assert 1 <= len(lab.requests("demo", "artifact")) <= 2
@@ -56,12 +55,12 @@ def test_the_option_python_guards_the_pip_in_the_other_environment(pip: str, pyt
 
 
 @MAIN
-def test_switched_off_the_other_pip_is_pips_own(pip: str, python: str, armed: Factory) -> None:
+def test_switched_off_the_other_pip_is_pips_own(pip: str, armed: Environment) -> None:
     module = "utils.misc" if pip == NEWEST else "build_env"
     show = f"from pip._internal.{module} import get_runnable_pip as g; print(g())"
-    off = armed(pip, python).run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
+    off = armed.run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
     assert Path(off.stdout.strip()).parent.name == "pip", off.output
-    on = armed(pip, python).run_python("-c", show)
+    on = armed.run_python("-c", show)
     assert Path(on.stdout.strip()).parent.name.startswith("pip-retry-patch-"), on.output
 
 
@@ -69,20 +68,19 @@ def test_switched_off_the_other_pip_is_pips_own(pip: str, python: str, armed: Fa
     "how", ["-I", "-E", "-B", "-P", "-Wignore", "no-home", "no-bytecode", "--isolated", "-q"]
 )
 @pairs((NEWEST, "3.13"))
-def test_flags_and_variables(how: str, pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
+def test_flags_and_variables(how: str, armed: Environment) -> None:
+    folder = armed.fresh_dir()
     flags = [how] if how in {"-I", "-E", "-B", "-P", "-Wignore"} else []
     options = [how] if how in {"--isolated", "-q"} else []
     with Lab([fatal()]) as lab:
-        command: list[Argument] = [environment.python, *flags, "-m", "pip"]
+        command: list[Argument] = [armed.python, *flags, "-m", "pip"]
         command += [*options, *downloading(lab, folder)]
-        variables: dict[str, Argument] = {"HOME": environment.fresh_dir()}
+        variables: dict[str, Argument] = {"HOME": armed.fresh_dir()}
         if how == "no-home":
-            variables = {"XDG_CACHE_HOME": environment.fresh_dir()}  # not that of this machine
+            variables = {"XDG_CACHE_HOME": armed.fresh_dir()}  # not that of this machine
         if how == "no-bytecode":
             variables["PYTHONDONTWRITEBYTECODE"] = "1"
-        process = programs.launch(environment.root, command, variables, folder)
+        process = programs.launch(armed.root, command, variables, folder)
         assert_healed(programs.finish(process, 60), lab, folder)
 
 
@@ -99,11 +97,10 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 
 @pytest.mark.parametrize("how", ["wheel", "zipapp", "get-pip", "ensurepip"])
 @pairs(("20.3.4", "3.9"), (NEWEST, "3.13"))
-def test_pip_in_a_zip(how: str, pip: str, python: str, armed: Factory) -> None:
+def test_pip_in_a_zip(how: str, armed: Environment) -> None:
     """As itself, as the zipapp that pip's project offers, and as those two run what they carry."""
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
-    wheel = supplies.pip_wheel(environment.pip_version)
+    folder = armed.fresh_dir()
+    wheel = supplies.pip_wheel(armed.pip_version)
     ways: dict[str, list[Argument]] = {
         "wheel": [f"{wheel}/pip"],
         "zipapp": [folder / "pip.pyz"],
@@ -115,15 +112,14 @@ def test_pip_in_a_zip(how: str, pip: str, python: str, armed: Factory) -> None:
         with zipfile.ZipFile(folder / "pip.pyz", "a") as archive:
             archive.writestr("__main__.py", ZIPAPP)
     with Lab([fatal()]) as lab:
-        run = environment.run_python(*ways[how], *downloading(lab, folder))
+        run = armed.run_python(*ways[how], *downloading(lab, folder))
         assert_healed(run, lab, folder)
 
 
 @pairs((NEWEST, "3.13"))
-def test_a_build_by_the_zipapp(pip: str, python: str, armed: Factory) -> None:
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
-    shutil.copyfile(supplies.pip_wheel(environment.pip_version), folder / "pip.pyz")
+def test_a_build_by_the_zipapp(armed: Environment) -> None:
+    folder = armed.fresh_dir()
+    shutil.copyfile(supplies.pip_wheel(armed.pip_version), folder / "pip.pyz")
     with zipfile.ZipFile(folder / "pip.pyz", "a") as archive:
         archive.writestr("__main__.py", ZIPAPP)
     with Lab([fatal()]) as lab:
@@ -136,13 +132,13 @@ def test_a_build_by_the_zipapp(pip: str, python: str, armed: Factory) -> None:
             "--verbose",
         ]
         command += ["--use-feature=venv-isolation"]
-        run = environment.run_python(folder / "pip.pyz", *command, project(folder))
+        run = armed.run_python(folder / "pip.pyz", *command, project(folder))
         assert_healed(run, lab)
 
 
 @pairs((NEWEST, "3.13"))
-def test_ensurepip_itself_goes_through(pip: str, python: str, armed: Factory) -> None:
+def test_ensurepip_itself_goes_through(armed: Environment) -> None:
     """It needs no network, and has nothing to do here; nothing of ours shows."""
-    run = armed(pip, python).run_python("-m", "ensurepip", "--upgrade")
+    run = armed.run_python("-m", "ensurepip", "--upgrade")
     assert (run.returncode, run.stderr) == (0, ""), run.output
     assert "Requirement already satisfied: pip" in run.stdout

@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from tests.support import programs, supplies
-from tests.support.certificates import Certificates
+from tests.support.certificates import certificates
 from tests.support.environments import Environment, fresh_environment
 from tests.support.fatal import SIZE, assert_healed, downloading, fatal
 from tests.support.lab.packages import Package
@@ -58,12 +58,12 @@ def test_a_debundled_pip(urllib3: str, pip: str, python: str) -> None:
 
 
 @pairs((NEWEST, "3.13"))
-def test_beside_pip_system_certs(pip: str, python: str, certificates: Certificates) -> None:
+def test_beside_pip_system_certs(pip: str, python: str) -> None:
     """It imports pip, and wraps it, from a .pth file of its own at every start."""
     environment = with_tools(pip, python, "pip-system-certs")
-    shutil.copyfile(certificates.ca_pem, environment.prefix / "ca.pem")
+    shutil.copyfile(certificates().ca_pem, environment.prefix / "ca.pem")
     folder = environment.fresh_dir()
-    with Lab([fatal()], tls=certificates.server) as lab:
+    with Lab([fatal()], tls=certificates().server) as lab:
         command = downloading(lab, folder)
         run = environment.run(*command, env={"SSL_CERT_FILE": environment.prefix / "ca.pem"})
         assert_healed(run, lab, folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import directories, programs, supplies
-from tests.support.environments import Environment, Factory, fresh_environment
+from tests.support.environments import Environment, fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
@@ -40,15 +40,12 @@ def as_nobody(
 
 @pytest.mark.parametrize("with_home", [True, False], ids=["home", "no-home"])
 @pairs((NEWEST, "3.14"), (NEWEST, "3.15"))
-def test_another_user_with_read_only_site_packages(
-    with_home: bool, pip: str, python: str, armed: Factory
-) -> None:
-    environment = armed(pip, python)
-    folder = environment.fresh_dir()
-    home = environment.fresh_dir() if with_home else None
+def test_another_user_with_read_only_site_packages(with_home: bool, armed: Environment) -> None:
+    folder = armed.fresh_dir()
+    home = armed.fresh_dir() if with_home else None
     with Lab([fatal()]) as lab:
         command = ["-m", "pip", *downloading(lab, folder)]
-        assert_healed(as_nobody(environment, *command, folder=folder, home=home), lab, folder)
+        assert_healed(as_nobody(armed, *command, folder=folder, home=home), lab, folder)
 
 
 @pytest.mark.parametrize("where", ["site", "user"])
