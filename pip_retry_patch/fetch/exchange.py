@@ -514,6 +514,6 @@ class Exchange:
             return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
         if verdict == _LASTING and outcome.error is not None:
             return wording.failure("stranger", **facts)
-        is_lost = attempts.effort.unhelpful <= attempts.patience.attempts
+        is_lost = attempts.unhelpful <= attempts.patience.attempts
         longer = ("retry-patch-patience", "600") if is_lost else ("retry-patch-attempts", "50")
         return wording.failure("gave up", longer, **facts)

@@ -11,7 +11,7 @@ import time
 from typing import Callable, Mapping
 
 from pip_retry_patch.fetch.judge import seconds_between
-from pip_retry_patch.records import record, replace
+from pip_retry_patch.records import record
 
 # Real progress: so many bytes beyond the furthest offset renew the budgets of `Patience`.
 PROGRESS = 64 * 1024
@@ -67,82 +67,6 @@ class Patience:
         return max(self.seconds, self.attempts * self.last_limit / 2)
 
 
-@record
-class Effort:
-    """What was tried since the last real progress. Immutable: each outcome gives a new one.
-
-    `unhelpful` attempts were answered without helping, `unreachable` ones reached no server, of
-    which `local` did not leave this machine, as did the last one if `is_local`. `lost_at` is the
-    clock's reading when the server was lost. The last attempt `took` so many seconds of waiting;
-    `waited` are the seconds of all waits between the attempts.
-    """
-
-    unhelpful: int = 0
-    unreachable: int = 0
-    lost_at: float | None = None
-    local: int = 0
-    is_local: bool = False
-    took: float = 0.0
-    waited: float = 0.0
-
-    def was_unhelpful(self, took: float = 0.0) -> Effort:
-        """The server was reached: its seconds begin again if it is lost, its attempts do not."""
-        return replace(self, unhelpful=self.unhelpful + 1, lost_at=None, is_local=False, took=took)
-
-    def was_unreachable(self, now: float, took: float = 0.0, local: bool = False) -> Effort:
-        """While this machine had no network nothing was learnt of the server."""
-        is_back = self.is_local and not local
-        return replace(
-            self,
-            unreachable=self.unreachable + 1,
-            lost_at=now if self.lost_at is None or is_back else self.lost_at,
-            local=self.local + local,
-            is_local=local,
-            took=took,
-        )
-
-
-def next_wait(
-    patience: Patience,
-    effort: Effort,
-    now: float,
-    uniform: Callable[[float, float], float],
-    retry_after: float | None = None,
-) -> float | None:
-    """Return the seconds to wait before the next attempt, or None when patience has ended.
-
-    It also has ended where the server asks for more time than is left.
-
-    :param now: the reading, in seconds, of the clock that `effort` was made with.
-    :param uniform: draws a number between its two arguments, as `random.uniform` does.
-    :param retry_after: the seconds that the server asked for (RFC 9110 section 10.2.3). The drawn
-        wait is added, for all other clients were told the same moment.
-
-    A drawn wait may end after `patience.seconds`: by `patience.last_limit` at most, and never by
-    more than a third of the seconds.
-    """
-    if effort.unhelpful > patience.attempts:
-        return None
-    left, longest = patience.total - effort.waited, patience.last_limit
-    if effort.lost_at is not None:
-        left = min(left, patience.seconds + effort.lost_at - now)
-        longest = min(longest, patience.seconds / 3)
-        if patience.person:
-            longest = min(longest, patience.person_limit)
-    if left <= 0 or (retry_after is not None and retry_after > left):
-        return None
-    # The first retry comes at once.
-    failures = effort.unhelpful + effort.unreachable - effort.local - 1
-    wait = 0.0
-    if effort.is_local:
-        wait = uniform(0.0, min(patience.local_limit, longest))
-    elif failures > 0:
-        # Doubling a float a thousand times overflows; the limit is reached long before.
-        limit = patience.first_limit * 2 ** min(failures - 1, 32)
-        wait = uniform(0.0, min(max(limit, effort.took), longest))
-    return wait + max(retry_after or 0.0, 0.0)
-
-
 class Clock:
     """What a retry needs of the world: the time, a way to wait, and chance.
 
@@ -169,53 +93,78 @@ class Clock:
 
 
 class Attempts:
-    """The count of one search: what was tried, and the wait before the next attempt."""
+    """What was tried since the last real progress, and when to try again.
+
+    :param patience: how long to try; it may be replaced after each attempt.
+    """
 
     def __init__(self, patience: Patience, clock: Clock) -> None:
         self.patience = patience
-        self.effort = Effort()
         self.count = 0
-        self.retry_after: float | None = None  # what the last answer asked for
+        self.unhelpful = 0  # attempts that were answered without helping
+        self.retry_after: float | None = None  # seconds that the last answer asked for
         self._clock = clock
         self._began = self._asked_at = clock.now()
-
-    @property
-    def left(self) -> int:
-        """How many more attempts may be answered without helping."""
-        return self.patience.attempts - self.effort.unhelpful + 1
+        self._lost = 0  # attempts that left this machine and reached no server
+        self._lost_at: float | None = None  # the clock's reading, while the server is lost
+        self._is_local = False  # the last attempt did not leave this machine
+        self._took = self._waited = 0.0  # seconds, of the last attempt and of all waits
 
     @property
     def budget(self) -> str:
         """What is left, in words: attempts, or seconds while the server is lost."""
-        if self.effort.lost_at is not None:
+        if self._lost_at is not None:
             return f"for {self.patience.seconds:.0f} s"
-        return f"up to {self.left} more times" if self.left != 1 else "once more"
+        left = self.patience.attempts - self.unhelpful + 1
+        return f"up to {left} more times" if left != 1 else "once more"
 
     @property
     def is_last(self) -> bool:
         """Whether one more attempt that does not help is the last."""
-        return self.left <= 1
+        return self.unhelpful >= self.patience.attempts
 
     @property
     def seconds(self) -> float:
         """The seconds since the search began."""
         return self._clock.now() - self._began
 
+    def next_wait(self) -> float | None:
+        """Return the seconds to wait before the next attempt, None when patience has ended.
+
+        A drawn wait may end after `patience.seconds`: by `patience.last_limit` at most, and never
+        by more than a third of the seconds.
+        """
+        patience, asked = self.patience, max(self.retry_after or 0.0, 0.0)
+        left, longest = patience.total - self._waited, patience.last_limit
+        if self._lost_at is not None:
+            left = min(left, patience.seconds + self._lost_at - self._clock.now())
+            longest = min(longest, patience.seconds / 3)
+            if patience.person:
+                longest = min(longest, patience.person_limit)
+        if self.unhelpful > patience.attempts or left <= 0 or asked > left:
+            return None
+        # The first retry comes at once.
+        failures, limit = self.unhelpful + self._lost - 1, 0.0
+        if self._is_local:
+            limit = patience.local_limit
+        elif failures > 0:
+            # Doubling a float a thousand times overflows; the limit is reached long before.
+            limit = max(patience.first_limit * 2 ** min(failures - 1, 32), self._took)
+        # Added to what was asked for: all other clients were told the same moment.
+        return self._clock.uniform(0.0, min(limit, longest)) + asked
+
     def wait(self, announce: Callable[[float], None]) -> bool:
         """Wait until the next attempt is due; False if patience has ended.
 
         :param announce: is called with the seconds before a wait that is not 0.
         """
-        clock = self._clock
-        wait = next_wait(self.patience, self.effort, clock.now(), clock.uniform, self.retry_after)
-        if wait is None:
-            return False
-        if wait > 0:
+        wait = self.next_wait()
+        if wait:
             announce(wait)
-            clock.sleep(wait)
-            self.effort = replace(self.effort, waited=self.effort.waited + wait)
+            self._clock.sleep(wait)
+            self._waited += wait
         self.retry_after = None
-        return True
+        return wait is not None
 
     def begin(self) -> None:
         """An attempt begins."""
@@ -225,18 +174,25 @@ class Attempts:
     def was_unhelpful(self, retry_after: float | None = None, at_once: bool = False) -> None:
         """Count the attempt: a server answered, or took the request, but that did not help.
 
+        Its seconds begin again if it is lost, its attempts do not.
+
         :param retry_after: the seconds that it asked for.
         :param at_once: the time since `begin` was not spent in waiting for an answer.
         """
-        took = 0.0 if at_once else self._clock.now() - self._asked_at
-        self.effort = self.effort.was_unhelpful(took)
-        self.retry_after = retry_after
+        self.unhelpful += 1
+        self._lost_at, self._is_local, self.retry_after = None, False, retry_after
+        self._took = 0.0 if at_once else self._clock.now() - self._asked_at
 
     def was_unreachable(self, local: bool) -> None:
-        """Count the attempt: it reached no server, and did not leave this machine if `local`."""
+        """Count the attempt: it reached no server, and did not leave this machine if `local`.
+
+        While this machine had no network nothing was learnt of the server.
+        """
         now = self._clock.now()
-        self.effort = self.effort.was_unreachable(now, now - self._asked_at, local)
-        self.retry_after = None
+        if self._lost_at is None or (self._is_local and not local):
+            self._lost_at = now
+        self._lost += not local
+        self._is_local, self._took, self.retry_after = local, now - self._asked_at, None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -7,7 +7,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from typing import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,19 +17,13 @@ from pip_retry_patch.fetch import patience as numbers
 from pip_retry_patch.fetch.patience import (
     Attempts,
     Clock,
-    Effort,
     Patience,
-    next_wait,
     retry_after,
 )
 from pip_retry_patch.records import replace
 from tests.support.exchanges import VirtualClock
 
 DEFAULT = Patience()
-
-
-def longest(_: float, limit: float) -> float:
-    return limit
 
 
 def test_each_number_is_the_one_of_the_design() -> None:
@@ -67,23 +61,47 @@ def test_each_number_is_the_one_of_the_design() -> None:
     }
 
 
-def unhelpful(times: int) -> Effort:
-    return Effort(unhelpful=times)
+def search(*outcomes: str, policy: Patience = DEFAULT, uniform: Any = None) -> Attempts:
+    """Return a search in which this came of its attempts: "busy", "lost" or "local"."""
+    clock = VirtualClock()
+    clock.uniform = uniform or clock.uniform
+    attempts = Attempts(policy, clock)
+    count(attempts, *outcomes)
+    return attempts
 
 
-def test_the_first_retry_comes_at_once() -> None:
-    assert next_wait(DEFAULT, unhelpful(1), 0.0, longest) == 0.0
-    assert next_wait(DEFAULT, Effort().was_unreachable(0.0), 0.0, longest) == 0.0
+def count(attempts: Attempts, *outcomes: str) -> None:
+    for outcome in outcomes:
+        if outcome == "busy":
+            attempts.was_unhelpful(at_once=True)
+        else:
+            attempts.was_unreachable(local=outcome == "local")
 
 
-def test_the_limits_double_up_to_thirty_seconds_and_end_after_eight_attempts() -> None:
-    waits = []
-    for times in itertools.count(1):
-        wait = next_wait(DEFAULT, unhelpful(times), 0.0, longest)
-        if wait is None:
-            break
-        waits.append(wait)
-    assert waits == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+def moments(policy: Patience = DEFAULT, outcome: str = "lost", uniform: Any = None) -> list[float]:
+    """Return when a server is tried again that never helps, in seconds since the first attempt."""
+    found, attempts = [], search(policy=policy, uniform=uniform)
+    attempts.begin()
+    count(attempts, outcome)
+    while attempts.wait(lambda _: None):
+        found.append(attempts.seconds)
+        attempts.begin()
+        count(attempts, outcome)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        # The first retry comes at once, and the limits double up to thirty seconds.
+        ("busy", [0, 1, 3, 7, 15, 31, 61, 91]),
+        # By the clock, and once more when it is over.
+        ("lost", [0, 1, 3, 7, 15, 31, 61, 91, 121]),
+        ("local", list(range(2, 122, 2))),
+    ],
+)
+def test_a_server_that_does_not_help_is_tried_again(outcome: str, expected: list[float]) -> None:
+    assert moments(outcome=outcome) == expected
 
 
 def test_each_wait_is_drawn_from_nothing_up() -> None:
@@ -94,46 +112,22 @@ def test_each_wait_is_drawn_from_nothing_up() -> None:
         drawn.append((low, high))
         return high
 
-    for effort in (
-        unhelpful(4),
-        Effort().was_unreachable(0.0).was_unreachable(0.0),
-        Effort().was_unreachable(0.0, local=True),
-    ):
-        assert next_wait(DEFAULT, effort, 0.0, uniform) is not None
+    for outcomes in (["busy"] * 4, ["lost"] * 2, ["local"]):
+        assert search(*outcomes, uniform=uniform).next_wait() is not None
     assert drawn == [(0.0, 4.0), (0.0, 1.0), (0.0, 2.0)]
-    drawn_waits = [
-        next_wait(DEFAULT, unhelpful(7), 0.0, random.Random(seed).uniform) for seed in range(400)
-    ]
-    waits = [wait for wait in drawn_waits if wait is not None]
-    assert 0 <= min(waits) < 3 and 27 < max(waits) <= 30 and 13 < sum(waits) / 400 < 17
-
-
-def attempts_in_vain(policy: Patience, uniform: Callable[[float, float], float]) -> list[float]:
-    """Return when a server that cannot be reached is tried again, in seconds since it was lost."""
-    now, attempts = 1000.0, []
-    effort = Effort().was_unreachable(now)
-    while (wait := next_wait(policy, effort, now, uniform)) is not None:
-        now += wait
-        attempts.append(now - 1000.0)
-        effort = effort.was_unreachable(now)
-    return attempts
-
-
-def test_an_unreachable_server_is_waited_for_by_the_clock_and_tried_last_when_it_is_over() -> None:
-    assert attempts_in_vain(DEFAULT, longest) == [0, 1, 3, 7, 15, 31, 61, 91, 121]
 
 
 def test_those_who_lost_a_server_together_do_not_try_it_last_together() -> None:
-    last = [attempts_in_vain(DEFAULT, random.Random(seed).uniform)[-1] for seed in range(1000)]
+    last = [moments(uniform=random.Random(seed).uniform)[-1] for seed in range(1000)]
     assert min(last) >= 120 and max(last) <= 150
     assert max(Counter(int(moment) for moment in last).values()) < 100
 
 
 def test_a_person_waits_a_second_at_most_for_a_lost_server() -> None:
     watched = replace(DEFAULT, person=True)
-    moments = attempts_in_vain(watched, longest)
-    assert max(b - a for a, b in itertools.pairwise(moments)) == 1.0
-    assert next_wait(watched, unhelpful(5), 0.0, longest) == 8.0  # a busy server is left alone
+    assert max(b - a for a, b in itertools.pairwise(moments(watched))) == 1.0
+    # A busy server is left alone.
+    assert search(*["busy"] * 5, policy=watched).next_wait() == 8.0
 
 
 @pytest.mark.parametrize(("seconds", "over"), [(0.6, 0.2), (6.0, 2.0), (45.0, 15.0), (1e4, 30.0)])
@@ -141,134 +135,122 @@ def test_the_last_wait_adds_at_most_a_third_to_a_short_patience(
     seconds: float, over: float
 ) -> None:
     for seed in range(100):
-        *earlier, last = attempts_in_vain(Patience(seconds=seconds), random.Random(seed).uniform)
+        policy = Patience(seconds=seconds)
+        *earlier, last = moments(policy, uniform=random.Random(seed).uniform)
         assert max(earlier) < seconds <= last <= seconds + over
 
 
-def test_the_seconds_end_when_they_are_over_and_not_before() -> None:
-    lost = Effort().was_unreachable(0.0)
-    assert next_wait(DEFAULT, lost, 119.999, longest) == 0.0
-    assert next_wait(DEFAULT, lost, 120.0, longest) is None
-
-
-def test_retry_after_is_waited_for_and_spread_and_bounded() -> None:
-    busy = unhelpful(2)
-    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=7.0) == 8.0
-    assert next_wait(DEFAULT, unhelpful(1), 0.0, longest, retry_after=7.0) == 7.0
-    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=86400.0) is None
-    waited = replace(busy, waited=110.0)
-    assert next_wait(DEFAULT, waited, 0.0, longest, retry_after=11.0) is None
-    assert next_wait(DEFAULT, busy, 0.0, longest, retry_after=-5.0) == 1.0
-    lost = Effort().was_unreachable(0.0).was_unreachable(0.0)
-    assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=20.0) == 21.0
-    assert next_wait(DEFAULT, lost, 100.0, longest, retry_after=20.1) is None
-
-
-def test_attempts_that_do_not_leave_this_machine_go_on_every_two_seconds_to_the_end() -> None:
-    now, waits = 0.0, []
-    effort = Effort().was_unreachable(now, local=True)
-    while (wait := next_wait(DEFAULT, effort, now, longest)) is not None:
-        waits.append(wait)
-        now += wait
-        effort = effort.was_unreachable(now, local=True)
-    assert waits == [2.0] * 60
+@pytest.mark.parametrize(
+    ("outcomes", "asked", "now", "expected"),
+    [
+        (["busy", "busy"], 7.0, 0.0, 8.0),
+        (["busy"], 7.0, 0.0, 7.0),
+        (["busy", "busy"], 86400.0, 0.0, None),
+        (["busy", "busy"], -5.0, 0.0, 1.0),
+        (["lost", "lost"], 20.0, 100.0, 21.0),
+        (["lost", "lost"], 20.1, 100.0, None),
+    ],
+)
+def test_retry_after_is_waited_for_and_spread_and_bounded(
+    outcomes: list[str], asked: float, now: float, expected: float | None
+) -> None:
+    attempts = search(*outcomes)
+    attempts._clock.sleep(now)
+    attempts.retry_after = asked
+    assert attempts.next_wait() == expected
 
 
 def test_attempts_that_do_not_leave_this_machine_tell_nothing_of_the_server() -> None:
-    effort = Effort().was_unreachable(0.0)
-    for _ in range(20):
-        effort = effort.was_unreachable(5.0, local=True)
-    assert next_wait(DEFAULT, effort, 6.0, longest) == 2.0
-    assert next_wait(DEFAULT, effort.was_unreachable(6.0), 6.0, longest) == 1.0
-    assert next_wait(DEFAULT, effort.was_unhelpful().was_unhelpful(), 6.0, longest) == 2.0
+    attempts = search("lost", *["local"] * 20)
+    assert attempts.next_wait() == 2.0
+    count(attempts, "lost")
+    assert attempts.next_wait() == 1.0
+    count(attempts, "busy")
+    assert attempts.next_wait() == 2.0
 
 
 def test_the_seconds_of_a_server_begin_when_this_machine_has_a_network_again() -> None:
-    effort = Effort().was_unreachable(0.0, local=True).was_unreachable(100.0, local=True)
-    back = effort.was_unreachable(118.0)
-    assert (effort.lost_at, back.lost_at) == (0.0, 118.0)
-    assert next_wait(DEFAULT, back, 230.0, longest) is not None
-    assert next_wait(DEFAULT, back, 239.0, longest) is None
-    assert back.was_unreachable(119.0).lost_at == 118.0
+    attempts = search("local")
+    attempts._clock.sleep(118.0)
+    count(attempts, "lost", "lost")
+    attempts._clock.sleep(119.0)
+    assert attempts.next_wait() is not None
+    attempts._clock.sleep(1.0)
+    assert attempts.next_wait() is None
 
 
-def test_unreachable_attempts_do_not_use_up_the_attempts_of_a_server_that_answers() -> None:
-    effort = Effort()
-    for _ in range(20):
-        effort = effort.was_unreachable(5.0)
-    for _ in range(8):
-        assert next_wait(DEFAULT, effort, 6.0, longest) is not None
-        effort = effort.was_unhelpful()
-    assert next_wait(DEFAULT, effort, 6.0, longest) is not None
-    assert next_wait(DEFAULT, effort.was_unhelpful(), 6.0, longest) is None
+def test_lost_attempts_do_not_use_up_those_of_a_server_that_answers() -> None:
+    attempts = search(*["lost"] * 20)
+    count(attempts, *["busy"] * 8)
+    assert attempts.next_wait() is not None and attempts.is_last
+    count(attempts, "busy")
+    assert attempts.next_wait() is None
 
 
 def test_an_answer_however_unhelpful_ends_the_count_of_seconds() -> None:
-    effort = Effort().was_unreachable(0.0).was_unhelpful()
-    assert next_wait(DEFAULT, effort, 500.0, longest) is not None
-    lost_again = effort.was_unreachable(500.0)
-    assert next_wait(DEFAULT, lost_again, 619.0, longest) is not None
-    assert next_wait(DEFAULT, lost_again, 620.0, longest) is None
+    attempts = search("lost", "busy")
+    attempts._clock.sleep(500.0)
+    count(attempts, "lost")
+    attempts._clock.sleep(119.0)
+    assert attempts.next_wait() is not None
+    attempts._clock.sleep(1.0)
+    assert attempts.next_wait() is None
 
 
-def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took() -> None:
-    """Who lost a server together times out together: a second of jitter would keep them so."""
-    slow = Effort(unreachable=1, lost_at=0.0).was_unreachable(15.0, took=15.0)
-    assert next_wait(DEFAULT, slow, 15.0, longest) == 15.0
-    assert next_wait(DEFAULT, unhelpful(1).was_unhelpful(took=15.0), 15.0, longest) == 15.0
-    assert next_wait(DEFAULT, replace(slow, took=300.0), 15.0, longest) == 30.0
+@pytest.mark.parametrize("outcome", ["busy", "lost"])
+def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took(outcome: str) -> None:
+    """Clients that lose a server together time out together: a second of jitter would keep them so.
+
+    Time that was not spent in waiting for an answer does not count.
+    """
+    for took, expected in ((15.0, 15.0), (110.0, 30.0)):
+        attempts = search("lost")
+        attempts.begin()
+        attempts._clock.sleep(took)
+        if outcome == "busy":
+            attempts.was_unhelpful()
+        else:
+            attempts.was_unreachable(local=False)
+        assert attempts.next_wait() == expected
+        attempts.was_unhelpful(at_once=True)
+        assert attempts.next_wait() == 2.0
 
 
 @pytest.mark.parametrize("attempts", [0, 1, 3])
 def test_attempts_are_as_many_as_were_set(attempts: int) -> None:
-    policy = Patience(attempts=attempts)
-    assert next_wait(policy, unhelpful(attempts + 1), 0.0, longest) is None
-    assert next_wait(policy, unhelpful(attempts), 0.0, longest) is not None
+    assert len(moments(Patience(attempts=attempts), "busy")) == attempts
 
 
 def test_no_seconds_means_no_waiting_for_a_lost_server() -> None:
-    policy = Patience(seconds=0.0)
-    assert next_wait(policy, unhelpful(1), 9.0, longest) == 0.0
-    assert next_wait(policy, Effort().was_unreachable(9.0), 9.0, longest) is None
+    assert moments(Patience(seconds=0.0)) == []
+    assert moments(Patience(seconds=0.0), "busy")[0] == 0.0
 
 
 @given(
-    st.lists(st.sampled_from(["unhelpful", "unreachable", "local"]), max_size=200),
-    st.floats(0, 1e6),
+    st.lists(st.sampled_from(["busy", "lost", "local"]), max_size=200),
     st.integers(0, 20),
     st.floats(0, 1e4),
     st.none() | st.floats(-10, 1e9),
     st.randoms(use_true_random=False),
 )
 def test_patience_always_ends_and_never_waits_longer_than_it_says(
-    outcomes: list[str],
-    start: float,
-    attempts: int,
-    seconds: float,
-    asked: float | None,
-    rng: random.Random,
+    outcomes: list[str], most: int, seconds: float, asked: float | None, rng: random.Random
 ) -> None:
-    policy = Patience(attempts=attempts, seconds=seconds)
-    now, effort = start, Effort()
+    policy = Patience(attempts=most, seconds=seconds)
+    attempts = search(policy=policy, uniform=rng.uniform)
+    waits: list[float] = []
     for outcome in outcomes:
-        if outcome == "unhelpful":
-            effort = effort.was_unhelpful()
-        else:
-            effort = effort.was_unreachable(now, local=outcome == "local")
-        wait = next_wait(policy, effort, now, rng.uniform, asked)
-        if wait is None:
-            lost_at = effort.lost_at
-            assert (
-                effort.unhelpful > attempts
-                or (lost_at is not None and lost_at + seconds <= now + max(asked or 0, 0))
-                or effort.waited + max(asked or 0, 0) >= policy.total
-            )
+        count(attempts, outcome)
+        attempts.retry_after = asked
+        before = sum(waits)
+        if not attempts.wait(waits.append):
+            assert attempts.unhelpful > most or before + max(asked or 0, 0) >= min(
+                policy.total, seconds
+            ) * (1 - 1e-9)
             return
-        assert 0 <= wait <= policy.last_limit + max(asked or 0, 0)
-        effort = replace(effort, waited=effort.waited + wait)
-        assert effort.waited <= policy.total + policy.last_limit
-        now += wait
-    assert effort.unhelpful <= attempts
+        assert sum(waits) - before <= (policy.last_limit + max(asked or 0, 0)) * (1 + 1e-9)
+        assert sum(waits) <= policy.total + policy.last_limit
+    assert attempts.unhelpful <= most
 
 
 @pytest.mark.parametrize(
@@ -310,27 +292,14 @@ def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_attempts_count_what_was_tried_and_what_was_waited() -> None:
-    clock = VirtualClock()
-    attempts = Attempts(replace(DEFAULT, attempts=2), clock)
+    attempts = search(policy=replace(DEFAULT, attempts=2))
     told: list[float] = []
     for _ in range(2):
         attempts.begin()
         attempts.was_unhelpful(retry_after=7.0)
         assert attempts.wait(told.append)
         assert attempts.retry_after is None  # asked for once
-    assert told == clock.waits == [7.0, 8.0] and attempts.effort.waited == attempts.seconds == 15.0
-    assert attempts.is_last and attempts.left == 1
+    assert told == [7.0, 8.0] and attempts.seconds == 15.0 and attempts.is_last
     attempts.begin()
     attempts.was_unhelpful()
     assert not attempts.wait(told.append) and attempts.count == 3
-
-
-def test_only_what_was_waited_for_lengthens_the_next_wait() -> None:
-    clock = VirtualClock()
-    attempts = Attempts(DEFAULT, clock)
-    attempts.begin()
-    clock.seconds = 15.0
-    attempts.was_unhelpful(at_once=True)
-    assert attempts.effort.took == 0.0
-    attempts.was_unhelpful()
-    assert attempts.effort.took == 15.0
