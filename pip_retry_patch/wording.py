@@ -87,16 +87,16 @@ class Peer:
     """
 
     host: str
-    proxy: str | None = None
+    proxy: str = ""
     is_proxy: bool = False
 
     @property
     def key(self) -> str:
         """The host that failed, or answers."""
-        return self.proxy if self.is_proxy and self.proxy else self.host
+        return self.proxy if self.is_proxy else self.host
 
     def __str__(self) -> str:
-        if self.proxy is None:
+        if not self.proxy:
             return self.host
         return f"The proxy {self.proxy}" if self.is_proxy else f"{self.host} {self.through}"
 

@@ -13,9 +13,8 @@ from typing import Any, BinaryIO, Callable
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.job import Outcome
-from pip_retry_patch.fetch.judge import ContentRange, Representation
-from pip_retry_patch.fetch.reader import LARGE, Reader
+from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict
+from pip_retry_patch.fetch.outcome import LARGE, Outcome
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
 
@@ -44,11 +43,11 @@ class Body:
         kept: Any = None,
         written: Callable[[], str | None] | None = None,
     ) -> None:
-        reader = Reader(first.response)
+        first.open()
         self._exchange = exchange
-        self._reader: Reader | None = reader
-        self._first: Reader | None = reader  # until the end: it holds what holds this
-        self._source = reader.source
+        self._answer: Outcome | None = first  # that is read
+        self._first: Outcome | None = first  # until the end: it holds what holds this
+        self._source = first.source
         self._written = written
         self._ahead, self._at = b"", 0  # received, and handed on up to there
         self._ended = False
@@ -57,10 +56,9 @@ class Body:
         self._held_size = 0
         self.start = self.offset = span.first or 0
         self.stop = None if span.last is None else span.last + 1  # of the answer that is read
-        self.known = Representation.of(first.response.headers, span.total)
+        self.known = Representation.of(first.response.headers, span.total, exchange.job.hashed)
         # The last byte that is wanted, where that need not be the file's.
         self.last = span.last if exchange.job.ranged and first.status == 206 else None
-        self.hashed = exchange.job.hashed
         self.continued: int | None = None  # bytes that an earlier run had received
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
@@ -70,9 +68,9 @@ class Body:
         if kept is not None and kept.kept and fits:
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded = kept.superseded
-            reader.drop()
-            self._reader = None
-        reader.put_below(self)
+            first.drop()
+            self._answer = None
+        first.put_below(self)
 
     # What urllib3 and CacheControl call.
 
@@ -91,8 +89,8 @@ class Body:
 
     def close(self) -> None:
         self._ended, self._ahead, self._at = True, b"", 0
-        if self._reader is not None:
-            self._reader.source.close()
+        if self._answer is not None:
+            self._answer.source.close()
 
     def read1(self, amt: int = -1) -> bytes:
         return self.read(amt if amt >= 0 else LARGE)
@@ -142,16 +140,16 @@ class Body:
                 return self._kept.read(most)
             except OSError:
                 return b""  # continue from the network
-        assert self._reader is not None
+        assert self._answer is not None
         for stop in (self.stop, self._wanted_stop()):
             if stop is not None:
                 most = min(most, stop - self.offset)
-        return self._reader.read(most) if most > 0 else b""
+        return self._answer.read(most) if most > 0 else b""
 
     def _take(self, piece: bytes) -> None:
         self._ahead = piece
         self.offset += len(piece)
-        if not self.hashed:
+        if not self.known.hashed:
             self._held.append(piece)
             self._held_size += len(piece)
             while self._held_size - len(self._held[0]) >= HELD:
@@ -176,31 +174,31 @@ class Body:
             return wanted is not None and self.offset == wanted <= self.stop
         if wanted is None:
             return True  # the connection or the last chunk tells the end
-        if self.offset == wanted and not self.hashed and self._reader and self._reader.read(1):
+        ends = self.offset == wanted
+        if ends and not self.known.hashed and self._answer and self._answer.read(1):
             self._error = self._exchange.changed(self)  # another version, which is longer
             raise self._error
-        return self.offset == wanted
+        return ends
 
     def _end(self) -> None:
         self._ended = True
-        reader, self._reader = self._reader, None
-        if reader is not None and reader is self._first:
-            reader.source.close()
-        elif reader is not None and self.offset != self.stop:
-            reader.drop()  # more may come
-        elif reader is not None:
-            reader.source.close()
-            reader.release()  # urllib3 knows of the first one only
+        answer, self._answer = self._answer, None
+        if answer is not None and answer is not self._first and self.offset != self.stop:
+            answer.drop()  # more may come
+        elif answer is not None:
+            answer.source.close()
+            if answer is not self._first:  # the only one that urllib3 knows of
+                answer.release()
         self._first = None
         self._exchange.story.ended("finished", self.offset)
 
     def _continue(self, why: Exception | None) -> None:
         """Get an answer that continues at the offset, or raise what ends the download."""
-        reader, self._reader = self._reader, None
+        broken, self._answer = self._answer, None
         try:
-            if reader is not None:
-                reader.drop()
-            if not self.hashed and self._first is not None:
+            if broken is not None:
+                broken.drop()
+            if not self.known.hashed and self._first is not None:
                 self._first.cache_nothing()
             outcome, answer = self._exchange.obtain(self, why)
         except Exception as error:
@@ -217,9 +215,11 @@ class Body:
         self.stop = answer.stop
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total
-        self._reader = outcome.reader
-        if self._reader is None:  # nothing is missing
+        if answer.verdict == Verdict.COMPLETE:
+            outcome.response.close()
             self._end()
+        else:
+            self._answer = outcome
 
     # What there is, to be compared with what comes again.
 
@@ -230,7 +230,7 @@ class Body:
 
     def is_same(self, position: int, piece: bytes) -> bool:
         """Whether these bytes are at this position of what pip has; True where a hash will tell."""
-        if self.hashed:
+        if self.known.hashed:
             return True
         held_from = self.offset - self._held_size
         before, path = b"", self._written and self._written()

@@ -190,6 +190,12 @@ def pool_of(error: BaseException) -> Any:
     return next((pool for pool in found if pool is not None), None)
 
 
+def proxy_of(error: BaseException) -> str:
+    """Return the URL of the proxy that an error names; "" if it names none."""
+    proxy = getattr(pool_of(error), "proxy", None)
+    return str(proxy) if proxy else ""
+
+
 def is_of_proxy(error: BaseException) -> bool:
     """Whether the proxy before a host is what failed, as far as can be told.
 

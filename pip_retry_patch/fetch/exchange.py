@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import (
     Answer,
     Question,
@@ -23,6 +23,7 @@ from pip_retry_patch.fetch.judge import (
     question_for,
     unasked_part,
 )
+from pip_retry_patch.fetch.outcome import LARGE, Outcome
 from pip_retry_patch.fetch.pages import names_files
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
@@ -32,10 +33,8 @@ from pip_retry_patch.fetch.patience import (
     READ_AGAIN,
     TURN,
     Attempts,
-    Clock,
 )
-from pip_retry_patch.fetch.reader import LARGE, Reader
-from pip_retry_patch.fetch.story import Story, Tell
+from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.records import replace
 
 if TYPE_CHECKING:
@@ -56,18 +55,16 @@ _AT_ONCE, _LATER, _OVER = "at once", "later", "over"
 class Exchange:
     """One request of pip's, over as many requests of ours as it takes."""
 
-    def __init__(self, job: Job, hosts: Hosts, clock: Clock, story: Story, tell: Tell) -> None:
+    def __init__(self, job: Job, hosts: Hosts, story: Story) -> None:
         self.job = job
         self.story = story
         self.failure: wording.Failure | None = None  # why the first answer is of no help
         self.mirrored: list[tuple[int, str]] = []  # the offsets at which mirrors went on
         self.host = names.host_of(job.source.url)  # that brought the last answer
         self._hosts = hosts
-        self._clock = clock
-        self._tell = tell
         self._sources = [job.source]
         self._has_all_sources = not job.patience.attempts
-        self._attempts = Attempts(job.patience, clock)
+        self._attempts = Attempts(job.patience, hosts.clock)
         self._mark = 0  # the offset from which progress counts
         self._read_again = 0  # bytes
         self._body: Body | None = None
@@ -99,7 +96,7 @@ class Exchange:
             outcome = self._ask(source, question)
             answer = self._judge(source, outcome, question)
             if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY):
-                answer = self._read_up(source, outcome, question, answer)
+                answer = self._read_up(outcome, question, answer)
             if answer.verdict in _USED:
                 self._use(source, outcome, answer, why_elsewhere or wording.RESTS)
                 return outcome, answer
@@ -119,7 +116,7 @@ class Exchange:
             return
         if body.offset - self._mark >= PROGRESS:
             self._mark = body.offset
-            self._attempts = Attempts(self.job.patience, self._clock)
+            self._attempts = Attempts(self.job.patience, self._hosts.clock)
             for source in self._sources:
                 source.vain = 0
         else:
@@ -145,7 +142,7 @@ class Exchange:
         sources = [source for source in self._sources if source.end is None]
         if any(source.vain >= TURN or rests(source.url) for source in sources):
             sources = self._all_sources()
-        sources.sort(key=lambda s: (s.vain >= TURN, s.is_late, rests(s.url)))
+        sources.sort(key=lambda source: (source.vain >= TURN, rests(source.url)))
         return sources[0]
 
     def _question(self, source: Source) -> Question:
@@ -158,8 +155,7 @@ class Exchange:
             if self._withheld or (self._verdict and self._attempts.is_last):
                 return Question()
         conditional = host not in self._hosts.ignores_if_range
-        asked = body.start, body.offset, body.last
-        return question_for(body.known, *asked, self.job.hashed, conditional)
+        return question_for(body.known, body.start, body.offset, body.last, conditional)
 
     def _ask(self, source: Source, question: Question) -> Outcome:
         outcome = Outcome(source.url)
@@ -189,15 +185,7 @@ class Exchange:
         body, response = self._body, outcome.response
         if getattr(response, "from_cache", False):
             return Answer(Verdict.WHOLE)  # another pip filled the cache meanwhile
-        answer = judge(
-            body.known,
-            body.offset,
-            question,
-            outcome.status,
-            response.headers,
-            length=outcome.length,
-            hashed=self.job.hashed,
-        )
+        answer = judge(body.known, body.offset, question, outcome.status, response.headers)
         self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
         if answer.verdict == Verdict.BUSY:
             self._trouble = wording.busy(outcome.status, outcome.retry_after)
@@ -205,7 +193,8 @@ class Exchange:
             self._trouble = wording.WEB_PAGE
         elif answer.verdict == Verdict.CHANGED:
             try:
-                start = Reader(response).read(512)
+                outcome.open()
+                start = outcome.read(512)
             except Exception as error:
                 return self._cut(error)
             if self._is_web_page(start):
@@ -254,7 +243,7 @@ class Exchange:
         if others and job.kind in (Kind.FILE, Kind.METADATA):
             return Verdict.REFUSED
         if status == 206 and not job.ranged:
-            part = unasked_part(response.headers, outcome.length)
+            part = unasked_part(response.headers)
             if part is not None and (part.first != 0 or job.whole):
                 self._trouble = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
                 return Verdict.WHOLE
@@ -265,7 +254,7 @@ class Exchange:
             if not self._doubted:
                 return _DOUBTED
             if job.whole and names_files(response.content):
-                self._tell(wording.say("taken", name=job.name))
+                self.story.tell(wording.say("taken", name=job.name))
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if odd is not None:
             raise job.error(odd, errors.EarlyEnd())
@@ -283,23 +272,16 @@ class Exchange:
             return self._hosts.doubts >= 0
         return doubtful or (outcome.came_from_cache and outcome.status >= 400)
 
-    def _read_up(
-        self, source: Source, outcome: Outcome, question: Question, answer: Answer
-    ) -> Answer:
+    def _read_up(self, outcome: Outcome, question: Question, answer: Answer) -> Answer:
         """Read an answer up to the offset, and return whether it is the same one so far."""
         body = self._body
         assert body is not None
-        outcome.reader = reader = Reader(outcome.response)
-        position = question.first or 0
-        if answer.verdict == Verdict.REPLAY:
-            position = 0
-            if body.offset and not source.is_late and len(self._all_sources()) > 1:
-                source.is_late = True  # the others first
-                return Answer(Verdict.BUSY)
+        outcome.open()
+        position = (question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
         limit = READ_AGAIN * max(body.known.total or 0, body.offset)
         try:
             while position < body.offset:
-                piece = reader.read(min(LARGE, body.offset - position))
+                piece = outcome.read(min(LARGE, body.offset - position))
                 if not piece:
                     raise errors.EarlyEnd()
                 if not position and self._is_web_page(piece):
@@ -408,7 +390,7 @@ class Exchange:
             return
         peer = self._last.peer
         if attempts.retry_after and seconds > LONG_WAIT:
-            self._tell(wording.say("long wait", peer=peer, why=why, seconds=seconds))
+            self.story.tell(wording.say("long wait", peer=peer, why=why, seconds=seconds))
         if self._announced:
             return
         self._announced = True
@@ -419,7 +401,7 @@ class Exchange:
             kind = "host away" if peer.key in self._hosts.answered else "host unreachable"
             added = ["for it"]
         facts = {"name": self.job.name, "left": attempts.budget, "why": why, "peer": peer}
-        self._tell(wording.say(kind, *added, seconds=attempts.patience.seconds, **facts))
+        self.story.tell(wording.say(kind, *added, seconds=attempts.patience.seconds, **facts))
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return the answer that was of no help, or raise what the search ends with."""

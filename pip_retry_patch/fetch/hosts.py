@@ -10,7 +10,7 @@ from __future__ import annotations
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import BUSY_STATUSES
-from pip_retry_patch.fetch.patience import DOUBTS, UNKNOWN_NAME, Patience
+from pip_retry_patch.fetch.patience import DOUBTS, UNKNOWN_NAME, Clock, Patience
 from pip_retry_patch.records import replace
 
 
@@ -18,6 +18,7 @@ class Hosts:
     """Remembers what became of each host; they are named as in `names.host_of`."""
 
     def __init__(self) -> None:
+        self.clock = Clock()
         self.answered: set[str] = set()
         self.helped: set[str] = set()  # with more than that they are busy
         self.busy: set[str] = set()  # until patience ended: they are not waited for again
@@ -61,16 +62,3 @@ class Hosts:
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)
         return replace(patience, seconds=min(patience.seconds, left))
-
-
-def peer_of(url: str, error: Exception | None = None, proxy: str = "") -> wording.Peer:
-    """Name whom a request goes to, and what failed of them.
-
-    :param url: what was asked for; `proxy` the URL of the proxy that is asked instead, "" for none.
-    """
-    if not proxy and error is not None:
-        pool = errors.pool_of(error)
-        found = getattr(pool, "proxy", None)
-        proxy = str(found) if found else ""
-    is_proxy = bool(proxy) and error is not None and errors.is_of_proxy(error)
-    return wording.Peer(names.host_of(url), names.host_of(proxy) if proxy else None, is_proxy)

@@ -51,16 +51,21 @@ class Representation:
     :param total: its size in bytes, None if no answer has told it.
     :param coding: its Content-Encoding, "" for none. Ranges count the encoded bytes.
     :param media: its media type, "" if it is not known.
+    :param hashed: a hash will be checked that covers every byte. Then a part with the right start
+        and total is joined on, whatever the validators say: nodes behind a load balancer disagree
+        on them. Without a hash the overlap is compared, and the end is proven by the answer that
+        brings it, never by what an earlier one announced.
     """
 
     validator: str = ""
     total: int | None = None
     coding: str = ""
     media: str = ""
+    hashed: bool = False
 
     @classmethod
-    def of(cls, headers: Headers, total: int | None) -> Representation:
-        return cls(strong_validator(headers), total, coding_of(headers), media_of(headers))
+    def of(cls, headers: Headers, total: int | None, hashed: bool) -> Representation:
+        return cls(strong_validator(headers), total, coding_of(headers), media_of(headers), hashed)
 
 
 def strong_validator(headers: Headers) -> str:
@@ -198,48 +203,30 @@ class Answer:
 
 
 def judge(
-    known: Representation,
-    offset: int,
-    question: Question,
-    status: int,
-    headers: Headers,
-    *,
-    length: int | None,
-    hashed: bool,
+    known: Representation, offset: int, question: Question, status: int, headers: Headers
 ) -> Answer:
     """Judge the answer to a request for the bytes of `known` from `offset` on.
 
-    :param length: its Content-Length in bytes, None if it has none.
-    :param hashed: whether a hash will be checked that covers every byte. Then a part with the right
-        start and total is joined on, whatever the validators say: nodes behind a load balancer
-        disagree on them. Without a hash the caller compares the overlap, and the end is proven by
-        this answer, never by what an earlier one announced.
+    Where no hash covers them, the caller compares the overlap.
     """
     ranged = question.first is not None
     if is_busy(status, headers) and not (ranged and status == 500):
         return Answer(Verdict.BUSY)
     if status == 206:
-        return _judge_part(known, offset, question, headers, length, hashed)
+        return _judge_part(known, offset, question, headers)
     if status == 200:
-        return _judge_whole(known, offset, question, headers, length)
+        return _judge_whole(known, offset, question, headers)
     if status == 416 and ranged:
         said = parse_content_range(headers.get("content-range"))
-        is_proven = known.total in (None, offset) if hashed else question.first == known.total
+        is_proven = known.total in (None, offset) if known.hashed else question.first == known.total
         if said is not None and said.total == offset and is_proven:
             return Answer(Verdict.COMPLETE, offset, offset)
     # Whatever our own fields bring down is asked again without them before it counts.
     return Answer(Verdict.WITHHELD if ranged else Verdict.REFUSED)
 
 
-def _judge_part(
-    known: Representation,
-    offset: int,
-    question: Question,
-    headers: Headers,
-    length: int | None,
-    hashed: bool,
-) -> Answer:
-    first, other = question.first, Answer(Verdict.WHOLE)
+def _judge_part(known: Representation, offset: int, question: Question, headers: Headers) -> Answer:
+    first, other, length = question.first, Answer(Verdict.WHOLE), length_of(headers)
     is_of_several = media_of(headers) == "multipart/byteranges"
     if first is None or is_of_several or coding_of(headers) != known.coding:
         return other
@@ -254,7 +241,7 @@ def _judge_part(
         if value:
             claimed = re.match(_CLAIMED_START, value, re.ASCII)
             fits = fits and claimed is not None and int(claimed[1]) == first
-            proven = proven or hashed
+            proven = proven or known.hashed
         return Answer(Verdict.CONTINUE, stop) if fits and proven else other
     if said.first != first or said.last is None:
         return other
@@ -266,15 +253,15 @@ def _judge_part(
         return other
     same_size = known.total is not None and said.total == known.total
     compared = same_size and (offset - first >= LONG_OVERLAP or first == 0)
-    if not (hashed or proven or compared):
+    if not (known.hashed or proven or compared):
         return other
     return Answer(Verdict.CONTINUE, said.last + 1, said.total)
 
 
 def _judge_whole(
-    known: Representation, offset: int, question: Question, headers: Headers, length: int | None
+    known: Representation, offset: int, question: Question, headers: Headers
 ) -> Answer:
-    media = media_of(headers)
+    media, length = media_of(headers), length_of(headers)
     if is_web_page(media) and not is_web_page(known.media):
         return Answer(Verdict.PAGE)
     if coding_of(headers) != known.coding:
@@ -289,14 +276,14 @@ def _judge_whole(
 
 
 def question_for(
-    known: Representation, start: int, offset: int, last: int | None, hashed: bool, if_range: bool
+    known: Representation, start: int, offset: int, last: int | None, if_range: bool
 ) -> Question:
     """Return how to ask for the bytes from `offset` on; a Question for all if that is no use.
 
     :param start: the first byte that was ever asked for: there is nothing to compare before it.
     :param if_range: a server takes If-Range.
     """
-    if hashed:
+    if known.hashed:
         return Question(offset, last)
     if known.validator:
         first = max(offset - OVERLAP, start)
@@ -306,12 +293,10 @@ def question_for(
     return Question()
 
 
-def unasked_part(headers: Headers, length: int | None) -> ContentRange | None:
+def unasked_part(headers: Headers) -> ContentRange | None:
     """Return what a 206 brings that answers a request without Range; None if it may be all.
 
     No server should send one (section 15.3.7). Of several parts no position is told.
-
-    :param length: its Content-Length in bytes, None if it has none.
     """
     if media_of(headers) == "multipart/byteranges":
         return ContentRange(None, None, None)
@@ -319,17 +304,15 @@ def unasked_part(headers: Headers, length: int | None) -> ContentRange | None:
     if said is None or said.first is None or said.last is None:
         return None
     size = said.last - said.first + 1
-    if length not in (None, size) or (said.first == 0 and said.total in (None, size)):
+    if length_of(headers) not in (None, size) or (said.first == 0 and said.total in (None, size)):
         return None
     return said
 
 
-def span_of(status: int, headers: Headers, length: int | None) -> ContentRange | None:
-    """Return which bytes of a representation a first answer brings; None if that is not known.
-
-    :param length: its Content-Length in bytes, None if it has none.
-    """
+def span_of(status: int, headers: Headers) -> ContentRange | None:
+    """Return which bytes of a representation a first answer brings; None if that is not known."""
     if status == 200:
+        length = length_of(headers)
         return ContentRange(0, None if length is None else length - 1, length)
     said = parse_content_range(headers.get("content-range"))
     return said if status == 206 and said is not None and said.first is not None else None

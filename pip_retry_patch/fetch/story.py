@@ -42,7 +42,7 @@ class Story:
     def __init__(self, name: str, host: str, tell: Tell, inform: Tell, record: Record) -> None:
         self._name = name
         self._host = host
-        self._tell = tell
+        self.tell = tell
         self._inform = inform  # of what warns of nothing
         self._record = record
         self.count = 0  # interruptions
@@ -86,10 +86,10 @@ class Story:
         # After the first ones a short wait is one more interruption, and counted with them.
         is_told = not self._said and self.count <= EACH
         if self._said and attempts.retry_after and seconds > LONG_WAIT:
-            self._tell(say("long wait", peer=self._host, why=why, seconds=seconds))
+            self.tell(say("long wait", peer=self._host, why=why, seconds=seconds))
         elif not self._waits and (is_told or self._wait > LONG_WAIT):
             self._said = self._waits = True
-            self._tell(say("waits", "trying", place=self._place, why=why, left=attempts.budget))
+            self.tell(say("waits", "trying", place=self._place, why=why, left=attempts.budget))
 
     @_harmless
     def resumed(self, replayed: bool) -> None:
@@ -98,14 +98,14 @@ class Story:
             self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
         if self._waits:
             self._waits = False
-            self._tell(say("goes on", place=self._place))
+            self.tell(say("goes on", place=self._place))
         elif not self._said:
             self._said = True
             if self._is_earlier and not replayed:
                 self._inform(say("continuing", place=self._place))
                 return
             kind = "replayed" if replayed else "resumed often" if self.count > EACH else "resumed"
-            self._tell(say(kind, place=self._place, why=self._why, count=self.count))
+            self.tell(say(kind, place=self._place, why=self._why, count=self.count))
 
     @_harmless
     def went_on_elsewhere(self) -> None:
@@ -120,9 +120,7 @@ class Story:
         if outcome == "finished" and self.count > EACH:
             pause = f", waited {self._waited:.0f} s" if self._waited >= 1 else ""
             twice = names.format_size(self.again) if self.again else "nothing"
-            self._tell(
-                say("cut often", name=self._name, count=self.count, pause=pause, twice=twice)
-            )
+            self.tell(say("cut often", name=self._name, count=self.count, pause=pause, twice=twice))
         self._note("end", size, seconds=self._waited, outcome=outcome, again=self.again)
 
     def _note(self, kind: str, offset: int, **facts: Any) -> None:

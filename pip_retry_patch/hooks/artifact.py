@@ -20,7 +20,7 @@ from pip_retry_patch.wrapping import note_failure
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
-    from pip_retry_patch.fetch.job import Outcome
+    from pip_retry_patch.fetch.outcome import Outcome
     from pip_retry_patch.hooks.files import FileHooks
     from pip_retry_patch.store.kept import Place
 

@@ -10,9 +10,10 @@ from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.job import Job, Kind, Source
 from pip_retry_patch.fetch.judge import media_of, span_of
-from pip_retry_patch.fetch.patience import Clock, Patience
+from pip_retry_patch.fetch.outcome import Outcome
+from pip_retry_patch.fetch.patience import Patience
 from pip_retry_patch.fetch.story import Story, no_record
 from pip_retry_patch.hooks.session import repeat
 from pip_retry_patch.wrapping import Calls, fail_open, wrap
@@ -33,7 +34,6 @@ class Program:
 
     def __init__(self) -> None:
         self._hosts = Hosts()
-        self._clock = Clock()
 
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
@@ -46,7 +46,7 @@ class Program:
             return calls(*args, **kwargs)
         outcome = Outcome(args[1])
         outcome.response = response = calls(*args, **dict(kwargs, stream=True))
-        span = span_of(outcome.status, response.headers, outcome.length)
+        span = span_of(outcome.status, response.headers)
         if span is not None and outcome.length != 0 and not _is_endless(response.headers):
             send = functools.partial(repeat, calls, session, args, dict(kwargs, stream=True))
             self._guard(Source(args[1], send), outcome, span)
@@ -64,7 +64,7 @@ class Program:
             ranged=outcome.status == 206,
         )
         story = Story(job.name, names.host_of(source.url), logger.info, logger.info, no_record)
-        exchange = Exchange(job, self._hosts, self._clock, story, logger.info)
+        exchange = Exchange(job, self._hosts, story)
         Body(exchange, outcome, span)
 
 

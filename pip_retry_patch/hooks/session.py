@@ -28,10 +28,10 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import span_of
-from pip_retry_patch.fetch.patience import Clock, Patience
-from pip_retry_patch.fetch.reader import Reader
+from pip_retry_patch.fetch.outcome import Outcome
+from pip_retry_patch.fetch.patience import Patience
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact
@@ -105,7 +105,6 @@ class Requests:
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
         self._hosts = Hosts()
-        self._clock = Clock()
         self._patience = Patience(
             attempts=pip.settings.attempts,
             seconds=pip.settings.patience,
@@ -192,7 +191,7 @@ class Requests:
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
-        span = span_of(outcome.status, outcome.response.headers, outcome.length)
+        span = span_of(outcome.status, outcome.response.headers)
         if span is None or outcome.length == 0:
             return
         raw = outcome.response.raw
@@ -207,7 +206,7 @@ class Requests:
             Body(exchange, outcome, span)
             return
         if artifact.disk_was_full:
-            Reader(outcome.response).cache_nothing()
+            outcome.cache_nothing()
         kept = artifact.before or (None if artifact.fresh else artifact.place)
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.before, artifact.mirrored = None, exchange.mirrored
@@ -250,7 +249,7 @@ class Requests:
         )
         announce = self._pip.announce
         story = Story(job.name, names.host_of(url), announce, announce.inform, self._pip.record)
-        return Exchange(job, self._hosts, self._clock, story, announce)
+        return Exchange(job, self._hosts, story)
 
 
 def repeat(

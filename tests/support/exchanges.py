@@ -18,8 +18,9 @@ from pip_retry_patch import wording
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import Answer, span_of
+from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.records import replace
@@ -151,7 +152,8 @@ class World:
     def __init__(
         self, *does: Does, mirrors: Mapping[str, list[Does]] | None = None, **job: Any
     ) -> None:
-        self.clock, self.hosts = VirtualClock(), Hosts()
+        self.hosts = Hosts()
+        self.hosts.clock = self.clock = VirtualClock()
         self.lines: list[str] = []
         self.records: list[tuple[Any, ...]] = []
         self.forgotten: list[str] = []
@@ -185,7 +187,7 @@ class World:
             self.records.append((*facts, more))
 
         story = Story(job.name, "files.example", tell, tell, record)
-        return Exchange(job, self.hosts, self.clock, story, tell)
+        return Exchange(job, self.hosts, story)
 
     def another(self, *does: Does, url: str = URL, **changes: Any) -> Exchange:
         """Return the exchange of a further request of the same run."""
@@ -223,7 +225,7 @@ class World:
     def start(self, written: Callable[[], str | None] | None = None, **kept: Any) -> Any:
         """Obtain a first answer and put a Body below it."""
         outcome, _ = self.obtain()
-        span = span_of(outcome.status, outcome.response.headers, outcome.length)
+        span = span_of(outcome.status, outcome.response.headers)
         assert span is not None
         self.body = Body(self.exchange, outcome, span, written=written, **kept)
         return outcome.response

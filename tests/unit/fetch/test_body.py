@@ -14,12 +14,13 @@ import requests
 from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 
 from pip_retry_patch.fetch import body as body_module
-from pip_retry_patch.fetch import errors, reader
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch import outcome as outcome_module
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.job import Source
 from pip_retry_patch.fetch.judge import OVERLAP, ContentRange, span_of
+from pip_retry_patch.fetch.outcome import LARGE, Outcome
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, SLOW
-from pip_retry_patch.fetch.reader import LARGE, Reader
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
     ETAG,
@@ -383,13 +384,20 @@ class Slow:
         return bytes(min(count, most))
 
 
+def opened(answer: Any) -> Outcome:
+    outcome = Outcome(answer.url)
+    outcome.response = answer
+    outcome.open()
+    return outcome
+
+
 def pace(monkeypatch: pytest.MonkeyPatch, *steps: tuple[int, float]) -> float:
     """Return after how many seconds a connection is said to have stopped."""
     slow = Slow(*steps)
-    monkeypatch.setattr(reader.time, "monotonic", lambda: slow.now)  # type: ignore[attr-defined]
+    monkeypatch.setattr(outcome_module.time, "monotonic", lambda: slow.now)  # type: ignore[attr-defined]
     answer = whole(BODY)
     monkeypatch.setattr(answer.raw, "_fp", slow)
-    subject = Reader(answer)
+    subject = opened(answer)
     with pytest.raises(errors.StoppedError):
         while slow.now < 10_000:
             subject.read(LARGE)
@@ -419,7 +427,7 @@ def test_one_read_in_which_the_process_did_not_run_stops_nothing(
 
 
 def test_what_came_before_an_error_is_handed_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = Reader(cut(10))
+    subject = opened(cut(10))
     assert subject.read(LARGE) == BODY[:10]
     with pytest.raises((ConnectionResetError, http.client.HTTPException)):
         subject.read(LARGE)
@@ -427,7 +435,7 @@ def test_what_came_before_an_error_is_handed_on_first(monkeypatch: pytest.Monkey
 
 def test_a_first_answer_that_is_a_part_is_a_span_of_the_file() -> None:
     outcome, _ = World(part(BODY, 5), ranged=True).obtain()
-    span = span_of(206, outcome.response.headers, outcome.length)
+    span = span_of(206, outcome.response.headers)
     assert span is not None
     world = World(part(BODY, 5), ranged=True)
     body = Body(world.exchange, outcome, span)

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.hosts import peer_of
+from pip_retry_patch.fetch.outcome import Outcome
 
 NOBODY: Any = None
 RESET = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
@@ -176,12 +176,17 @@ def test_only_what_is_certain_is_called_the_proxys_failure() -> None:
     pool = SimpleNamespace(proxy="http://me:SECRET@proxy.example:3128")
     refused = retried(ProxyError("no", NewConnectionError(NOBODY, "refused")), pool)
     reset = retried(ProxyError("no", RESET), pool)
-    url = "https://files.example/demo"
+
+    def peer_of(error: Exception) -> wording.Peer:
+        outcome = Outcome("https://files.example/demo")
+        outcome.error = error
+        return outcome.peer
+
     assert errors.is_of_proxy(refused) and not errors.is_of_proxy(reset)
-    assert peer_of(url, refused) == wording.Peer("files.example", "proxy.example:3128", True)
-    assert str(peer_of(url, refused)) == "The proxy proxy.example:3128"
-    assert str(peer_of(url, reset)) == "files.example (through the proxy proxy.example:3128)"
-    assert str(peer_of(url, retried(RESET, SimpleNamespace(proxy=None)))) == "files.example"
+    assert peer_of(refused) == wording.Peer("files.example", "proxy.example:3128", True)
+    assert str(peer_of(refused)) == "The proxy proxy.example:3128"
+    assert str(peer_of(reset)) == "files.example (through the proxy proxy.example:3128)"
+    assert str(peer_of(retried(RESET, SimpleNamespace(proxy=None)))) == "files.example"
 
 
 def lost_name(code: int) -> Exception:

@@ -20,7 +20,8 @@ from urllib3.exceptions import (
 
 from pip_retry_patch import wording, wrapping
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.job import Asking, Kind, Outcome
+from pip_retry_patch.fetch.job import Asking, Kind
+from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
@@ -562,16 +563,6 @@ def test_where_no_source_helps_all_are_waited_for_together() -> None:
     for url in (URL, MIRROR):
         moments = [moment for asked, _, moment in world.asked if asked == url]
         assert sum(a == b for a, b in zip(moments, moments[1:])) <= len(moments) / 2 + 1
-
-
-def test_a_source_that_sends_no_parts_waits_for_the_others() -> None:
-    world = World(cut(), lambda _: whole(BODY), mirrors={MIRROR: [serving(BODY)]})
-    assert world.read() == BODY
-    assert world.urls[-1] == MIRROR and world.exchange.story.again == 0
-    # Where no other helps, it is read from its beginning.
-    world = World(cut(), lambda _: whole(BODY), mirrors={MIRROR: [lambda _: busy(404)]})
-    assert world.read() == BODY and world.urls[-1] == URL
-    assert world.exchange.story.again == OFFSET
 
 
 @pytest.mark.parametrize("mirrors", [{}, {MIRROR: []}])
