@@ -1,7 +1,7 @@
 """Many clients that lose one server, and what they do to it when it is back: a simulation.
 
 The clock is virtual and every random number is seeded, so that the same figures come out each time.
-What decides is the real code: `Effort` and `next_wait` of fetch/patience.py, called as exchange.py
+What decides is the real code: `Attempts` of fetch/patience.py, called as exchange.py
 calls them, and the `Retry` of the installed urllib3, as pip builds it.
 """
 
@@ -14,8 +14,7 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 import urllib3
 
-from pip_retry_patch.fetch.patience import Effort, Patience, next_wait
-from pip_retry_patch.records import replace
+from pip_retry_patch.fetch.patience import Attempts, Clock, Patience
 
 Uniform = Callable[[float, float], float]
 # What a client does next: wait so many seconds, with this state; no seconds: it gives up.
@@ -62,31 +61,58 @@ class Client(Protocol):
 
 
 # The interruption of a body counts as an attempt, and the one after it comes at once.
-INTERRUPTED = Effort().was_unhelpful()
+INTERRUPTED = 1
+
+
+class _Moment(Clock):
+    """A clock that stands where the simulation is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = 0.0
+
+    def now(self) -> float:
+        return self.reading
 
 
 class Ours:
     """A body that was interrupted, or a request of a host that answered before.
 
-    :param start: `INTERRUPTED`, or the Effort of a request of which nothing is known yet.
+    :param start: `INTERRUPTED`, or 0 for a request of which nothing is known yet.
     :param jitter: else it always waits for the longest time that might have been drawn.
     """
 
-    def __init__(self, start: Effort = INTERRUPTED, jitter: bool = True) -> None:
+    def __init__(self, start: int = INTERRUPTED, jitter: bool = True) -> None:
         self.start = start
         self.patience = Patience()
         self.jitter = jitter
+        self.clock = _Moment()
 
-    def unreachable(self, state: Effort, now: float, uniform: Uniform, took: float) -> Next:
-        return self._wait(state.was_unreachable(now, took), now, uniform, None)
+    def unreachable(self, state: Any, now: float, uniform: Uniform, took: float) -> Next:
+        attempts = self._at(state, now - took)
+        attempts.begin()
+        self.clock.reading = now
+        attempts.was_unreachable(local=False)
+        return self._wait(attempts, uniform)
 
-    def busy(self, state: Effort, now: float, uniform: Uniform, after: int | None) -> Next:
-        return self._wait(state.was_unhelpful(), now, uniform, after)
+    def busy(self, state: Any, now: float, uniform: Uniform, after: int | None) -> Next:
+        attempts = self._at(state, now)
+        attempts.was_unhelpful(after, at_once=True)
+        return self._wait(attempts, uniform)
 
-    def _wait(self, effort: Effort, now: float, uniform: Uniform, after: int | None) -> Next:
-        draw = uniform if self.jitter else max
-        wait = next_wait(self.patience, effort, now, draw, after)
-        return replace(effort, waited=effort.waited + (wait or 0.0)), wait
+    def _at(self, state: Any, now: float) -> Attempts:
+        self.clock.reading = now
+        if isinstance(state, Attempts):
+            return state
+        attempts = Attempts(self.patience, self.clock)
+        attempts.unhelpful = state
+        return attempts
+
+    def _wait(self, attempts: Attempts, uniform: Uniform) -> Next:
+        self.clock.uniform = uniform if self.jitter else max
+        wait = attempts.next_wait()
+        attempts._waited += wait or 0.0
+        return attempts, wait
 
 
 class OursAndPeople:
@@ -95,28 +121,26 @@ class OursAndPeople:
     :param share: how many of all.
     """
 
-    start: tuple[bool, Effort] | None = None
+    start: tuple[bool, Any] | None = None
 
     def __init__(self, share: float) -> None:
         self.share = share
         self.machine, self.person = Ours(), Ours()
         self.person.patience = Patience(person=True)
 
-    def _one(
-        self, state: tuple[bool, Effort] | None, uniform: Uniform
-    ) -> tuple[Ours, bool, Effort]:
+    def _one(self, state: tuple[bool, Any] | None, uniform: Uniform) -> tuple[Ours, bool, Any]:
         person, effort = state or (uniform(0.0, 1.0) < self.share, INTERRUPTED)
         return (self.person if person else self.machine), person, effort
 
     def unreachable(
-        self, state: tuple[bool, Effort] | None, now: float, uniform: Uniform, took: float
+        self, state: tuple[bool, Any] | None, now: float, uniform: Uniform, took: float
     ) -> Next:
         one, person, effort = self._one(state, uniform)
         after, wait = one.unreachable(effort, now, uniform, took)
         return (person, after), wait
 
     def busy(
-        self, state: tuple[bool, Effort] | None, now: float, uniform: Uniform, after: int | None
+        self, state: tuple[bool, Any] | None, now: float, uniform: Uniform, after: int | None
     ) -> Next:
         one, person, effort = self._one(state, uniform)
         later, wait = one.busy(effort, now, uniform, after)
@@ -166,7 +190,7 @@ CLIENTS: dict[str, Client] = {
     "ours, download": Ours(),
     "ours, 5 % people": OursAndPeople(0.05),
     "ours, no jitter": Ours(jitter=False),
-    "ours, index page": Ours(Effort()),
+    "ours, index page": Ours(0),
     "pip, one request": Pip(),
     "pip, mid-download": Pip(rounds=5),
 }

@@ -1,0 +1,190 @@
+"""What came of one request: an answer, read below urllib3, or why there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any
+
+from pip_retry_patch import names, wording
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.judge import length_of
+from pip_retry_patch.fetch.patience import FLOOR, MOVED, PROGRESS, SLOW, retry_after
+
+# What is read at once, in bytes; and how long it may take to come, in seconds, before less of it is
+# handed on. A pip that is killed then loses little, and on a fast link nothing is slower.
+LARGE, SOON = 256 * 1024, 0.02
+
+# CacheControl's tee (pip 20.0 to 26.3) hides what an answer reads from under this name.
+_BELOW_TEE = "_CallbackFileWrapper__fp"
+_TEES_CALLBACK = "_CallbackFileWrapper__callback"
+_TEES_COPY = "_CallbackFileWrapper__buf"
+
+
+class Outcome:
+    """An answer, or why there is none.
+
+    :param url: that was asked for. `urls` are those that were answered, redirects first;
+        `is_answered`: the last of them is no redirect, and is the answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.urls: list[str] = []
+        self.is_answered = False
+        self.response: Any = None
+        self.error: Exception | None = None
+        self.answer: Any = None  # the response whose content broke
+        self.source: Any = None  # http.client's response, once `open` was called
+        self._broken: Exception | None = None  # what broke the connection behind what was read
+        self._count = self._brought = 0  # bytes, in all and since the pace was good
+        self._waited = 0.0  # seconds, since the pace was good
+
+    @property
+    def status(self) -> int:
+        return 0 if self.response is None else int(self.response.status_code)
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes the header says that there are, None where it does not."""
+        return length_of(self.response.headers)
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that it asks for, None where it asks for none, or did not come."""
+        return None if self.response is None else retry_after(self.response.headers)
+
+    @property
+    def received(self) -> int:
+        """Bytes of the content that came, where it broke."""
+        return 0 if self.answer is None else int(self.answer.raw.tell())
+
+    @property
+    def came_from_cache(self) -> bool:
+        """Whether pip's HTTP cache had a part in it."""
+        each = (*self.response.history, self.response)
+        return any(getattr(response, "from_cache", False) for response in each)
+
+    @property
+    def last_url(self) -> str:
+        """Return the URL that answered, or failed to."""
+        for cause in errors.causes(self.error) if self.error is not None else ():
+            request = getattr(cause, "request", None)
+            if request is not None:
+                return str(request.url)
+        return self.urls[-1] if self.is_answered else self.url
+
+    @property
+    def peer(self) -> wording.Peer:
+        """Whom the request went to, and what failed of them."""
+        host = names.host_of(self.last_url)
+        if self.error is None:
+            return wording.Peer(host)
+        proxy = names.host_of(errors.proxy_of(self.error))
+        return wording.Peer(host, proxy, bool(proxy) and errors.is_of_proxy(self.error))
+
+    # Its content.
+
+    def open(self) -> None:
+        """Get ready to read the content."""
+        raw = self.response.raw
+        self.source = getattr(raw._fp, _BELOW_TEE, raw._fp)
+        with contextlib.suppress(AttributeError):
+            # Without this the end of a TLS connection without close_notify is a normal end.
+            self.source.fp.raw._sock.suppress_ragged_eofs = False
+
+    def read(self, most: int) -> bytes:
+        """Return up to `most` bytes; b"" at the end.
+
+        :raises Exception: of the network. StoppedError: the connection brings next to nothing.
+        """
+        # http.client's `read` loses what it has when it breaks; `read1` is one read of the socket.
+        read1, pieces, took = self.source.read1, [], 0.0
+        began = time.monotonic()
+        while most > 0 and took < SOON and self._broken is None:
+            try:
+                piece = read1(most)
+            except Exception as error:
+                self._broken = error
+                break
+            ended = time.monotonic()
+            took, began = ended - began, ended
+            self._note_pace(len(piece), took)
+            if not piece:
+                break
+            pieces.append(piece)
+            most -= len(piece)
+        if not pieces and self._broken is not None:
+            broken, self._broken = self._broken, None
+            raise broken
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _note_pace(self, count: int, took: float) -> None:
+        """Only the time of waiting for the network counts: a slow disk is not its fault.
+
+        A read that ends took no longer than a timeout: what is more, the process did not run.
+        """
+        self._count += count
+        self._brought += count
+        limit = MOVED if self._count >= PROGRESS else SLOW
+        self._waited += min(took, limit / 2)
+        if self._brought >= FLOOR * limit:
+            self._brought, self._waited = 0, 0.0
+        elif self._waited > limit:
+            self._broken = errors.StoppedError(self._brought / self._waited)
+
+    def put_below(self, body: Any) -> None:
+        """Let the response read from `body`, below CacheControl's tee if there is one."""
+        raw = self.response.raw
+        if hasattr(raw._fp, _BELOW_TEE):
+            setattr(raw._fp, _BELOW_TEE, body)
+            if hasattr(raw._fp, _TEES_COPY):
+                setattr(raw._fp, _TEES_COPY, _Copy(self, getattr(raw._fp, _TEES_COPY)))
+        else:
+            raw._fp = body
+
+    def cache_nothing(self) -> None:
+        """Let CacheControl's tee forget what it has collected, and collect no more."""
+        tee = self.response.raw._fp
+        if hasattr(tee, _TEES_CALLBACK):
+            setattr(tee, _TEES_CALLBACK, None)
+        if hasattr(tee, _TEES_COPY):
+            copy: Any = getattr(tee, _TEES_COPY)
+            setattr(tee, _TEES_COPY, open(os.devnull, "wb"))  # noqa: SIM115 - the tee closes it
+            with contextlib.suppress(OSError):  # what it holds in memory may not fit either
+                copy.close()
+
+    def drop(self) -> None:
+        """Close the connection, whose end nobody reads."""
+        with contextlib.suppress(Exception):
+            self.source.close()
+            if self.response.raw._connection is not None:
+                self.response.raw._connection.close()
+        self.release()
+
+    def release(self) -> None:
+        """Give the connection back to its pool."""
+        with contextlib.suppress(Exception):
+            self.response.raw.release_conn()
+
+
+class _Copy:
+    """The file that CacheControl's tee collects in. Where a disk has no room for it, none is made.
+
+    An error of the tee would be told as the network's.
+    """
+
+    def __init__(self, outcome: Outcome, file: Any) -> None:
+        self._outcome, self._file = outcome, file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            if not errors.is_full(error):
+                raise
+            self._outcome.cache_nothing()
