@@ -46,10 +46,10 @@ class Patience:
     :param attempts: retries where a server answers but does not help; 0 with `--retries 0`.
     :param seconds: for a server that cannot be reached. `first_contact`: for the hosts that have
         not answered in this run, together.
-    :param first_limit: of the first wait; it doubles up to `last_limit`.
+    :param first_limit: of the first wait; it doubles up to `last_limit`, or up to `lost_limit`
+        where the server cannot be reached.
     :param local_limit: the longest wait while requests do not leave this machine.
-    :param person: somebody waits at a terminal, and no wait for a lost server is longer than
-        `person_limit`.
+    :param person: somebody waits at a terminal: `person_limit` takes the place of `lost_limit`.
     """
 
     attempts: int = 8
@@ -57,6 +57,7 @@ class Patience:
     first_contact: float = 30.0
     first_limit: float = 1.0
     last_limit: float = 30.0
+    lost_limit: float = 10.0
     local_limit: float = 2.0
     person_limit: float = 1.0
     person: bool = False
@@ -131,16 +132,15 @@ class Attempts:
     def next_wait(self) -> float | None:
         """Return the seconds to wait before the next attempt, None when patience has ended.
 
-        A drawn wait may end after `patience.seconds`: by `patience.last_limit` at most, and never
+        A drawn wait may end after `patience.seconds`: by `patience.lost_limit` at most, and never
         by more than a third of the seconds.
         """
         patience, asked = self.patience, max(self.retry_after or 0.0, 0.0)
         left, longest = patience.total - self._waited, patience.last_limit
         if self._lost_at is not None:
             left = min(left, patience.seconds + self._lost_at - self._clock.now())
+            longest = patience.person_limit if patience.person else patience.lost_limit
             longest = min(longest, patience.seconds / 3)
-            if patience.person:
-                longest = min(longest, patience.person_limit)
         if self.unhelpful > patience.attempts or left <= 0 or asked > left:
             return None
         # The first retry comes at once.

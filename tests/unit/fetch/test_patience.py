@@ -55,6 +55,7 @@ def test_each_number_is_the_one_of_the_design() -> None:
         "first_contact": 30.0,
         "first_limit": 1.0,
         "last_limit": 30.0,
+        "lost_limit": 10.0,
         "local_limit": 2.0,
         "person_limit": 1.0,
         "person": False,
@@ -96,7 +97,7 @@ def moments(policy: Patience = DEFAULT, outcome: str = "lost", uniform: Any = No
         # The first retry comes at once, and the limits double up to thirty seconds.
         ("busy", [0, 1, 3, 7, 15, 31, 61, 91]),
         # By the clock, and once more when it is over.
-        ("lost", [0, 1, 3, 7, 15, 31, 61, 91, 121]),
+        ("lost", [0, 1, 3, 7, *range(15, 126, 10)]),
         ("local", list(range(2, 122, 2))),
     ],
 )
@@ -119,8 +120,8 @@ def test_each_wait_is_drawn_from_nothing_up() -> None:
 
 def test_those_who_lost_a_server_together_do_not_try_it_last_together() -> None:
     last = [moments(uniform=random.Random(seed).uniform)[-1] for seed in range(1000)]
-    assert min(last) >= 120 and max(last) <= 150
-    assert max(Counter(int(moment) for moment in last).values()) < 100
+    assert min(last) >= 120 and max(last) <= 130
+    assert max(Counter(int(moment) for moment in last).values()) < 200
 
 
 def test_a_person_waits_a_second_at_most_for_a_lost_server() -> None:
@@ -130,7 +131,7 @@ def test_a_person_waits_a_second_at_most_for_a_lost_server() -> None:
     assert search(*["busy"] * 5, policy=watched).next_wait() == 8.0
 
 
-@pytest.mark.parametrize(("seconds", "over"), [(0.6, 0.2), (6.0, 2.0), (45.0, 15.0), (1e4, 30.0)])
+@pytest.mark.parametrize(("seconds", "over"), [(0.6, 0.2), (6.0, 2.0), (45.0, 10.0), (1e4, 10.0)])
 def test_the_last_wait_adds_at_most_a_third_to_a_short_patience(
     seconds: float, over: float
 ) -> None:
@@ -197,13 +198,15 @@ def test_an_answer_however_unhelpful_ends_the_count_of_seconds() -> None:
     assert attempts.next_wait() is None
 
 
-@pytest.mark.parametrize("outcome", ["busy", "lost"])
-def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took(outcome: str) -> None:
+@pytest.mark.parametrize(("outcome", "longest"), [("busy", 30.0), ("lost", 10.0)])
+def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took(
+    outcome: str, longest: float
+) -> None:
     """Clients that lose a server together time out together: a second of jitter would keep them so.
 
     Time that was not spent in waiting for an answer does not count.
     """
-    for took, expected in ((15.0, 15.0), (110.0, 30.0)):
+    for took in (9.0, 110.0):
         attempts = search("lost")
         attempts.begin()
         attempts._clock.sleep(took)
@@ -211,7 +214,7 @@ def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took(outcome
             attempts.was_unhelpful()
         else:
             attempts.was_unreachable(local=False)
-        assert attempts.next_wait() == expected
+        assert attempts.next_wait() == min(took, longest)
         attempts.was_unhelpful(at_once=True)
         assert attempts.next_wait() == 2.0
 
