@@ -64,7 +64,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def containers(session: nox.Session) -> None:
-    """Every recipe of docs/docker.md in images that are built here, by buildah and podman."""
+    """Every recipe of docs/fleets.md in images that are built here, by buildah and podman."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/containers", *session.posargs)
 

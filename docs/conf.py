@@ -30,7 +30,7 @@ ABOVE = {
 
 
 def _read(app: object, docname: str, source: list[str]) -> None:
-    """Put what stands above docs/ in its place, and let links lead where the site has the page."""
+    """Put in pages that stand above docs/, and let links lead where the site has the page."""
     text = source[0]
     if docname in ABOVE:
         text = (ROOT / ABOVE[docname]).read_text(encoding="utf-8") + "\n" + text

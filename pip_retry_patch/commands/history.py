@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator
 from pip_retry_patch import names
 from pip_retry_patch.commands.environment import UnableError, describe
 
-# Of what `--json` prints (docs/history.md).
+# Of what `--json` prints (docs/status.md).
 SCHEMA = 1
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

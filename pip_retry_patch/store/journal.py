@@ -1,6 +1,6 @@
 """The journal: one JSON line for each thing that happened to a download (`retry-patch-log`).
 
-docs/history.md is its schema. Many pips may share one file. No line holds credentials, nor the
+docs/status.md is its schema. Many pips may share one file. No line holds credentials, nor the
 query of a URL. Nothing here is loaded where the setting is not made.
 """
 

@@ -1,16 +1,17 @@
-"""Every recipe of docs/docker.md, as it stands there, from an index that breaks what it serves.
+"""Every recipe of docs/fleets.md, as it stands there, from an index that breaks what it serves.
 
 Where a recipe heals, the same recipe on an image without the product shows what plain pip does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import STANDARD
+from tests.containers.conftest import PYTHON, STANDARD
 from tests.containers.outcomes import (
     Builds,
     assert_added,
@@ -20,7 +21,7 @@ from tests.containers.outcomes import (
     build_broken,
     killed_and_continued,
 )
-from tests.support import partials, programs
+from tests.support import partials, programs, supplies
 from tests.support.directories import scratch
 from tests.support.fatal import fatal
 from tests.support.images import Engine, Files, having, packed, without
@@ -33,11 +34,14 @@ from tests.support.recipes import RECIPES, recipe, taken
 from tests.support.runs import note_figure
 
 DEBIAN = recipe("A base image", number=1)
+PINNED = recipe("Pinned, with hashes")
+PINS = recipe("Pinned, with hashes", "text")
+CANARY = recipe("Canary, upgrade, rollback")
 STAGES = recipe("Several stages, with a virtual environment")
 UNPATCHED = recipe("Several stages, with a virtual environment", number=1)
-CACHE = recipe("A build cache that carries partial downloads")
-PARTIALS = recipe("A build cache that carries partial downloads", number=1)
-USER = recipe("A build cache that carries partial downloads", number=2)
+CACHE = recipe("A build cache that keeps unfinished downloads")
+PARTIALS = recipe("A build cache that keeps unfinished downloads", number=1)
+USER = recipe("A build cache that keeps unfinished downloads", number=2)
 SECRET = recipe("A private index")
 SECRET_LINE = recipe("A private index", "console")
 NOT_ROOT = recipe("Not root, and read-only")
@@ -76,7 +80,7 @@ def test_base_image_without_compiled_files(python_image: str, engine: Engine) ->
 
 
 def noted(what: str, files: Files) -> int:
-    """Give the size of some files in a layer, and have it printed, for docs/docker.md."""
+    """Give the size of some files in a layer, and have it printed, for docs/fleets.md."""
     size = packed(files)
     note_figure(f"{what}: {size // 1000} kB")
     return size
@@ -106,6 +110,26 @@ def test_debians_python(debian: str, engine: Engine) -> None:
         refused = engine.build(child.replace(" --break-system-packages", ""), "built")
         assert refused.returncode != 0
         assert "externally-managed-environment" in refused.output
+
+
+def test_pinned_with_hashes(python_image: str, engine: Engine) -> None:
+    lines, context = [], scratch(Path("/"))
+    wheels = supplies.product().wheel, supplies.wrapt_wheel(PYTHON)
+    for line, wheel in zip(PINS.splitlines(), wheels):
+        version, digest = wheel.name.split("-")[1], hashlib.sha256(wheel.read_bytes()).hexdigest()
+        lines.append(re.sub("==[^ ]+ (.*)…", rf"=={version} \g<1>{digest}", line))
+    pins = context / "pip-retry-patch.txt"
+    pins.write_text("\n".join(lines))
+    assert SELFTEST in engine.make(PINNED, "pinned", context=context).output
+    pins.write_text("\n".join(lines).replace(digest, "0" * 64))
+    assert "DO NOT MATCH" in engine.build(PINNED, "spoiled", context=context).output
+
+
+def test_a_canary_is_guarded_and_the_others_have_plain_pip(base: str, engine: Engine) -> None:
+    engine.offer("your-base", base, "")
+    engine.make(CANARY, "canary")
+    for code, options in ((1, ()), (0, ("--env=PIP_RETRY_PATCH=1",))):
+        assert engine.run("canary", "pip-retry-patch", "status", options=options).returncode == code
 
 
 # --- several stages -------------------------------------------------------------------------

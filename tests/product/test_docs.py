@@ -5,16 +5,20 @@ from __future__ import annotations
 import html
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pip_retry_patch import settings, wording
 from pip_retry_patch.hooks import mismatch
 from pip_retry_patch.records import replace
 from pip_retry_patch.wording import Peer, Place, Tried
-from tests.support import screens
+from tests.support import programs, recipes, screens, supplies
 from tests.support.downloads import Download
-from tests.support.environments import Environment, copy_of
+from tests.support.environments import Environment, copy_of, fresh_environment
+from tests.support.fatal import fatal
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -133,8 +137,46 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
 
 def test_the_readme_is_a_screen_and_a_half() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 110
+    assert len(lines) <= 100
     assert max(map(len, (line for line in lines if "](" not in line and line[:1] != "|"))) <= 220
+
+
+COMMANDED = ["README.md", *(f"docs/{name}.md" for name in ("fleets", "security", "status", "ways"))]
+
+
+@pytest.mark.parametrize("page", COMMANDED)
+@newest
+def test_every_command_of_a_page_prints_what_is_shown(page: str, pip: str, python: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    environment = fresh_environment(pip, python, armed=page != "README.md")
+    wheels, folder = environment.fresh_dir(), environment.fresh_dir()
+    for wheel in (supplies.product().wheel, supplies.wrapt_wheel(python)):
+        shutil.copy(wheel, wheels)
+    (folder / "requirements.txt").write_text("demo")
+    scripts = environment.python.parent
+    env: dict[str, Argument] = {"HOME": folder, "PATH": f"{scripts}:/usr/bin:/bin"}
+    env.update(PIP_FIND_LINKS=wheels, PIP_CONFIG_FILE=folder / "pip.conf")
+    with Lab([fatal()]) as lab:
+        env["PIP_INDEX_URL"] = lab.index_url
+        for command, shown in recipes.commands(text):
+            started = programs.launch(environment.root, ["sh", "-c", command], env, folder)
+            done = programs.finish(started, 120)
+            assert done.returncode == 0, f"{command}\n{done.output}"
+            for line in shown:
+                assert re.search(pattern(line), done.output, re.MULTILINE), f"{line}\n{done.output}"
+
+
+def pattern(line: str) -> str:
+    """Match a line that is shown: `…` and `[...]` are left out, and numbers and folders differ."""
+    whole = re.escape(" ".join(line.split()))
+    for shown, printed in (
+        (r"(\\\[\\\.\\\.\\\.\\\]|…)", ".*"),
+        (r"[\d.\\]*\d", r"[\\d.]+"),
+        (r"/\S*/", r"/\\S*/"),
+        (r"\\ ", r"\\s+"),
+    ):
+        whole = re.sub(shown, printed, whole)
+    return whole
 
 
 def as_shown(text: str, lab: Lab) -> str:
@@ -156,9 +198,10 @@ def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> Non
         assert first.run.returncode == 1
         error, going_on = "error: network-interrupted", "  Continuing "
         printed = as_shown(first.run.stderr, lab)
-        (block,) = [block for block in screens.blocks(README, "text") if block[0] == error]
-        assert "\n".join(block) in printed, printed
-        (line,) = [b[0] for b in screens.blocks(README, "text") if b[0].startswith(going_on)]
+        texts = [block.text for block in recipes.blocks(README) if block.kind == "text"]
+        (block,) = [text for text in texts if text.startswith(error)]
+        assert block in printed, printed
+        (line,) = [text.rstrip() for text in texts if text.startswith(going_on)]
     with Lab([Package("demo", 40_000_000)]) as lab:
         second = Download(environment, lab, cache=cache)
         second.assert_right()

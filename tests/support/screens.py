@@ -185,9 +185,3 @@ def in_a_terminal(
 def _take_terminal() -> None:
     """Make standard input the terminal that Ctrl-C comes from."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def blocks(page: str, language: str) -> Iterator[list[str]]:
-    """Yield the fenced blocks of a page in Markdown that are in a language."""
-    for part in page.split(f"\n```{language}\n")[1:]:
-        yield part.partition("\n```")[0].split("\n")

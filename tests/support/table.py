@@ -33,25 +33,18 @@ BAD = "FAILED"
 INTRODUCTION = """\
 # Every minor release of pip
 
-Each row is a pip, the newest patch release of its minor, with the wheel that is built from this
-tree, on one Python that this pip declares to support. It ran on Linux, as a process of its own,
-against an unreliable index (`tests.support.lab`):
+Each pip of this table healed three faults and reported a fourth, on Linux, with the wheel that is
+built from this tree:
 
-* **cut wheel**: the connection is closed after a third of a wheel;
-* **reset**: the same, by a TCP reset;
-* **cut page**: the connection is closed within an index page, an HTML and (to pip 22.2 and later) a
-  JSON one;
-* **hash mismatch**: the index lists another hash than that of the file.
+- **a cut wheel**, **a reset** and **a cut index page** (HTML, from pip 22.2 on also JSON): every
+  file is right, the interruption was announced once, and at most a twentieth of a wheel crossed the
+  network twice;
+- **a hash mismatch**: exit code 1 and pip's own words, no traceback, nothing saved; from pip 20.3
+  on with the evidence of a second fetch.
 
-*Healed*: `pip download` ends well, every file is what the index has, the interruption was
-announced once, and at most a twentieth of a wheel crossed the network twice. *Reported*: exit code
-1 and pip's own words for a hash that does not fit, no traceback, nothing saved; from pip 20.3 on
-followed by what was looked into.
-
-This page is written by `python -m nox -s matrix`, from the results of the tests that it runs, and
-only if all rows ran and passed: do not edit it. Each full test run (`python -m nox`) does all of it
-again, and fails if the page no longer fits the rows in `tests/support/matrix.py`, or if a minor
-release that PyPI has is not among those.
+Each is the newest patch release of its minor, on one Python that it declares to support.
+`python -m nox -s matrix` writes this page if all rows passed. `python -m nox` runs the rows again,
+and fails if PyPI has a minor release that is not here.
 
 """
 
@@ -87,13 +80,10 @@ def printed() -> list[str]:
     return ["  ".join(line).rstrip() for line in padded(rows)] if rows[1:] else []
 
 
-def page(rows: Iterable[tuple[str, str, Mapping[str, str]]]) -> str:
-    """The page for these rows: pip, Python, cells."""
-    table = [["pip", "Python", *GOOD]]
-    table += [[pip, python, *(cells[column] for column in GOOD)] for pip, python, cells in rows]
-    heading, *lines = (f"| {' | '.join(line)} |" for line in padded(table))
-    rule = "".join(character if character == "|" else "-" for character in heading)
-    return INTRODUCTION + "\n".join([heading, rule, *lines, ""])
+def page(rows: Iterable[tuple[str, str]]) -> str:
+    """The page for these rows, a pip and its Python each; only what is well gets there."""
+    lines = map("  ".join, padded([("pip", "Python"), *rows]))
+    return INTRODUCTION + "\n".join(["```text", *map(str.rstrip, lines), "```", ""])
 
 
 def padded(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -107,6 +97,6 @@ def write_if_asked() -> str:
         return ""
     if missing_rows() or any(cells != GOOD for _, cells in noted().values()):
         return f"{PAGE.name} was not written: not every row ran and passed"
-    rows = [(pip, python, *noted()[matrix.label(pip, python)]) for pip, python in MINORS]
-    PAGE.write_text(page((version, python, cells) for _, python, version, cells in rows), "utf-8")
+    rows = [(noted()[matrix.label(pip, python)][0], python) for pip, python in MINORS]
+    PAGE.write_text(page(rows), "utf-8")
     return f"{PAGE.name} was written"
