@@ -120,19 +120,6 @@ def test_without_a_hash_no_mirror_is_asked_for_a_file(armed: Environment) -> Non
 
 
 @old_middle_new
-def test_a_mirror_without_ranges_is_asked_after_the_others(armed: Environment) -> None:
-    package = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
-    whole = Package("demo", SIZE, ranges=False)
-    with Lab([package]) as lab, Lab([whole]) as rigid, Lab([Package("demo", SIZE)]) as mirror:
-        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(rigid, mirror))
-        assert end_of(run) == OK, run.output
-        assert mirror.sent("demo") == len(mirror.wheel("demo")) - HALF
-    with Lab([package]) as lab, Lab([whole]) as rigid:
-        run = download(armed, "--index-url", lab.index_url, "demo", **mirrors(rigid))
-        assert end_of(run) == OK, run.output
-
-
-@old_middle_new
 def test_a_file_whose_host_never_answers_comes_from_a_mirror_whole(armed: Environment) -> None:
     for fault in ((Drop(), Reset(0)), Busy(502), Busy(404), Busy(403), Busy(520)):
         package = Package("demo", SIZE, forever=fault)
