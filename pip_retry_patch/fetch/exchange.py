@@ -14,6 +14,7 @@ from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import (
+    GONE,
     Answer,
     Question,
     Verdict,
@@ -67,6 +68,7 @@ class Exchange:
         self._attempts = Attempts(job.patience, hosts.clock)
         self._mark = 0  # the offset from which progress counts
         self._read_again = 0  # bytes
+        self._listed_at = -PROGRESS  # the offset at which the page was read again
         self._body: Body | None = None
         self._why: Exception | None = None
         self._trouble = ""  # what ended the last request, in words
@@ -102,7 +104,7 @@ class Exchange:
                 return outcome, answer
             if outcome.response is not None:
                 outcome.response.close()
-            if source is self.job.source:
+            if not source.mirror:
                 self._last = outcome
             self._verdict = answer.verdict
             step = self._next(source, outcome, question)
@@ -240,7 +242,8 @@ class Exchange:
             return Verdict.BUSY
         if source.mirror and status != 200:
             return Verdict.REFUSED
-        if others and job.kind in (Kind.FILE, Kind.METADATA):
+        may_be_elsewhere = others and job.kind in (Kind.FILE, Kind.METADATA)
+        if may_be_elsewhere or (status in GONE and job.kind == Kind.FILE and job.patience.attempts):
             return Verdict.REFUSED
         if status == 206 and not job.ranged:
             part = unasked_part(response.headers)
@@ -347,6 +350,11 @@ class Exchange:
             return _AT_ONCE
         if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING):
             source.end = self._failure(outcome)
+            offset = 0 if self._body is None else self._body.offset
+            is_expired = verdict == Verdict.REFUSED and not source.mirror
+            if is_expired and offset - self._listed_at >= PROGRESS:
+                self._listed_at = offset
+                self._sources += self.job.listed_again()
             return _AT_ONCE if self._all_sources() else _OVER
         source.vain += 1
         others = self._all_sources()
@@ -412,6 +420,8 @@ class Exchange:
             if failure.changed:
                 error = self._restart(failure, error)
             raise error from self._why
+        if self._verdict == Verdict.REFUSED and not any(each.mirror for each in self._sources):
+            return last, Answer(_USE)
         self.failure = failure
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, last.error or errors.EarlyEnd()) from last.error

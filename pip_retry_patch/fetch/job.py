@@ -62,6 +62,7 @@ class Job:
     :param fresh: caches on the way are to ask the origin.
     :param error: makes pip's exception of a Failure and of what caused it.
     :param mirrors: returns further sources, the first time that they are needed.
+    :param listed_again: reads the page again that lists a file, and returns where it is now.
     :param forget: removes what pip's HTTP cache has of these URLs.
     """
 
@@ -75,6 +76,7 @@ class Job:
     hashed: bool = False
     fresh: bool = False
     mirrors: Callable[[], Sequence[Source]] = tuple
+    listed_again: Callable[[], Sequence[Source]] = tuple
 
     @property
     def name(self) -> str:

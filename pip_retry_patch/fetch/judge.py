@@ -24,6 +24,8 @@ _STRONG_TAG = r'"[\x21\x23-\x7e\x80-\xff]*"'
 # Answers that ask for time: RFC 6585 (429), RFC 9110 sections 15.5.9 (408), 15.5.20 (421) and
 # 15.6, RFC 8470 (425). 520 to 530 are what common CDNs say of an origin that they lost.
 BUSY_STATUSES = frozenset([408, 421, 425, 429, 500, 502, 503, 504, *range(520, 531)])
+# What answers a link that has expired, or leads to nothing.
+GONE = (400, 403, 404, 410)
 REDIRECTS = (301, 302, 303, 307, 308)
 
 

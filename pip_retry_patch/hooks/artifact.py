@@ -70,6 +70,7 @@ class Artifact:
         self._hooks = hooks
         self._session = session
         self._call = call
+        self.link = link
         self._url: str = link.url_without_fragment
         self._urls = {self._url}
         self._folder = ""

@@ -222,6 +222,19 @@ def advised(failure: wording.Failure, in_force: Mapping[str, Mapping[str, Any]])
     return replace(failure, hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
 
 
+# Pages.
+
+
+def links_on(collector: Any, response: Any) -> dict[str, Any]:
+    """Return the links to files that a page has, by the file's name.
+
+    :param collector: pip's module `index.collector`. It would keep the links by the page's URL.
+    """
+    make = getattr(collector, "_make_index_content", None) or collector._make_html_page  # 22.2
+    links = collector.parse_links(make(response, cache_link_parsing=False))
+    return {link.filename: link for link in links if link.scheme in ("http", "https")}
+
+
 # The HTTP cache.
 
 

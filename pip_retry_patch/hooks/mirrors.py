@@ -130,13 +130,10 @@ class Mirrors:
         if (base, page) not in self._files:
             found: dict[str, Any] = {}
             source, outcome = self._page_of(follow, base, page), Outcome(urljoin(base, page))
-            collector = self._collector
-            make = getattr(collector, "_make_index_content", None) or collector._make_html_page
             try:
                 response = source.send(Asking({}), outcome)
                 if response.status_code == 200:
-                    links = collector.parse_links(make(response))
-                    found = {x.filename: x for x in links if x.scheme in ("http", "https")}
+                    found = compat.links_on(self._collector, response)
             except Exception as error:
                 # A page that pip's parser fails on lists nothing.
                 logger.debug("cannot read %s: %s", names.redacted(base), errors.reason(error))

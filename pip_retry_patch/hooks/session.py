@@ -18,6 +18,7 @@ system's where a distribution debundled pip. What is wrapped, and which pips hav
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
@@ -211,6 +212,30 @@ class Requests:
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.before, artifact.mirrored = None, exchange.mirrored
 
+    def _listed_again(self, session: Any, link: Any) -> str:
+        """Read the page again that lists a file, and return the file's URL there, if it is new.
+
+        Some indexes sign their links for seconds.
+        """
+        page = str(getattr(link.comes_from, "url", link.comes_from))
+        if not page.startswith(("http://", "https://")):
+            return ""
+        collector = self._pip.module("index.collector")
+        get = getattr(collector, "_get_simple_response", None) or collector._get_html_response
+        compat.forget(session, [page])
+        self.pages[page] = page
+        try:
+            found = compat.links_on(collector, get(page, session=session)).get(link.filename)
+        except Exception as error:
+            # A page that cannot be read, or that pip's parser fails on, lists nothing.
+            logger.debug("cannot read %s: %s", names.redacted(page), errors.reason(error))
+            return ""
+        finally:
+            self.pages.pop(page, None)
+        if found is None or found.hash != link.hash or found.url == link.url:
+            return ""
+        return str(found.url_without_fragment)
+
     def _exchange(
         self, calls: Calls, session: Any, args: tuple[str, str], kwargs: Any, patience: Patience
     ) -> Exchange:
@@ -223,9 +248,6 @@ class Requests:
         if artifact is not None:
             kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
 
-        def send(asking: Asking, outcome: Outcome) -> Any:
-            return repeat(calls, session, args, kwargs, asking, outcome)
-
         def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
             how = dict(kwargs, stream=True, allow_redirects=False)
             return repeat(calls, session, ("GET", there), how, asking, outcome, jar)
@@ -235,9 +257,14 @@ class Requests:
                 elsewhere.sources(send_elsewhere, session, kind, url, hashes) if elsewhere else ()
             )
 
+        def listed_again() -> Sequence[Source]:
+            there = self._listed_again(session, artifact.link) if artifact is not None else ""
+            again = functools.partial(repeat, calls, session, ("GET", there), kwargs)
+            return [Source(there, again)] if there else ()
+
         job = Job(
             kind=kind,
-            source=Source(url, send),
+            source=Source(url, functools.partial(repeat, calls, session, args, kwargs)),
             whole=whole,
             ranged=any(name.lower() == "range" for name in headers),
             hashed=bool(hashes),
@@ -245,6 +272,7 @@ class Requests:
             patience=patience,
             error=self._pip.error,
             mirrors=mirrors,
+            listed_again=listed_again,
             forget=lambda urls: compat.forget(session, urls),
         )
         announce = self._pip.announce

@@ -16,7 +16,7 @@ WHEEL = DEMO.wheel()
 METADATA = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
 JSON = "application/vnd.pypi.simple.v1+json"
 
-# What is sent for one request: given the fields of its header, or always the same.
+# What is sent for one request: given its fields and "target", or always the same.
 Answer = Union[bytes, Callable[[Mapping[str, str]], bytes]]
 
 
@@ -50,12 +50,12 @@ def starting(size: int, of: bytes, **fields: str) -> Answer:
     return answer
 
 
-def page(hashed: bool = True, metadata: bool = False) -> bytes:
-    """Return the page of `demo`."""
+def page(hashed: bool = True, metadata: bool = False, query: str = "") -> bytes:
+    """Return the page of `demo`; its link has a query."""
     digest = f"#sha256={hashlib.sha256(WHEEL).hexdigest()}" if hashed else ""
     told = f"sha256={hashlib.sha256(METADATA).hexdigest()}" if hashed else "true"
     more = f' data-core-metadata="{told}" data-dist-info-metadata="{told}"' if metadata else ""
-    link = f'<a href="/files/{DEMO.filename}{digest}"{more}>{DEMO.filename}</a>'
+    link = f'<a href="/files/{DEMO.filename}{query}{digest}"{more}>{DEMO.filename}</a>'
     return f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
 
 
@@ -102,8 +102,9 @@ def odd_index(hashed: bool = True, **answers: Sequence[Answer]) -> Iterator[Odd]
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             with contextlib.suppress(OSError):
-                path = self.rfile.readline().split()[1].decode().partition("?")[0]
-                fields = fields_of(self.rfile)
+                target = self.rfile.readline().split()[1].decode()
+                path = target.partition("?")[0]
+                fields = {**fields_of(self.rfile), "target": target}
                 kind = "page" if path == "/simple/demo/" else "other"
                 if path.startswith("/files/"):
                     kind = "metadata" if path.endswith(".metadata") else "file"

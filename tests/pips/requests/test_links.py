@@ -14,7 +14,7 @@ from tests.support.lab.faults import Busy, Cut, Redirect, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, old_middle_new
-from tests.support.odd import WHEEL, Odd, odd_index, reply, starting
+from tests.support.odd import WHEEL, Odd, odd_index, page, part, reply, starting
 
 
 @contextlib.contextmanager
@@ -90,6 +90,66 @@ def test_whatever_an_expired_link_answers_it_is_made_anew(
     with expiring(EXPIRED[answer], lifetime) as index:
         plain = download(bare, "--index-url", index.index_url, "demo")
         assert (end_of(plain) == OK) == (pip == NEWEST)
+
+
+GONE = {
+    "400": reply(400, XML, "application/xml"),
+    "403": reply(403),
+    "404": reply(404, PAGE),
+    "410": reply(410),
+}
+
+
+@contextlib.contextmanager
+def signing(answer: bytes, lifetime: int, hashed: bool) -> Iterator[Odd]:
+    """An index whose page signs its links. The first is good for so many requests."""
+
+    def page_of_links(_: Mapping[str, str]) -> bytes:
+        uses.append(0)
+        return reply(200, page(hashed, query=f"?signature={len(uses)}"), ETag='"page"')
+
+    def file(fields: Mapping[str, str]) -> bytes:
+        signature = int(fields["target"].partition("signature=")[2]) - 1
+        uses[signature] += 1
+        if not signature and uses[signature] > lifetime:
+            return answer
+        first = int(fields.get("range", "bytes=0-")[6:-1])
+        told = {"ETag": '"file"', "Accept_Ranges": "bytes"}
+        if "range" in fields:
+            return part(first, len(WHEEL) - 1, WHEEL, **told)
+        return reply(200, WHEEL[: len(WHEEL) // 2], "", len(WHEEL), **told)
+
+    uses: list[int] = []
+    with odd_index(hashed, page=[page_of_links], file=[file]) as index:
+        yield index
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("lifetime", [0, 1])
+@pytest.mark.parametrize("answer", GONE)
+@old_middle_new
+def test_a_link_of_the_page_that_has_expired_is_looked_up_again(
+    answer: str, lifetime: int, hashed: bool, armed: Environment, bare: Environment
+) -> None:
+    """`lifetime` 0: the page came from somebody's cache, and its first link is dead already."""
+    with signing(GONE[answer], lifetime, hashed) as index:
+        run = download(armed, "--index-url", index.index_url, "demo")
+        assert end_of(run) == OK, run.output
+        assert index.asked.count("page") == 2
+    with signing(GONE[answer], lifetime, hashed) as index:
+        plain = download(bare, "--index-url", index.index_url, "demo")
+        assert end_of(plain) != OK
+
+
+@old_middle_new
+def test_a_link_that_stays_dead_ends_as_in_plain_pip(armed: Environment, bare: Environment) -> None:
+    ends = []
+    for environment in (armed, bare):
+        with odd_index(file=[reply(404)]) as index:
+            run = download(environment, "--index-url", index.index_url, "demo")
+            assert "404" in run.output and end_of(run) != OK
+            ends.append(run.output.strip().splitlines()[-1].replace(index.url, ""))
+    assert ends[0] == ends[1]
 
 
 @old_middle_new

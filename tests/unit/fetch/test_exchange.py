@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 
 from pip_retry_patch import wording, wrapping
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.job import Asking, Kind
+from pip_retry_patch.fetch.job import Asking, Kind, Source
 from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
 from pip_retry_patch.records import replace
@@ -398,6 +398,21 @@ def test_a_file_that_is_gone_does_not_make_a_host_refuse_ranges(status: int) -> 
         world.read()
     assert len(world.asked) == 3 and not world.hosts.refuses_parts
     assert f"the server answered {status}" in end.value.failure.context
+
+
+def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop() -> None:
+    looked: list[int] = []
+    world = World(cut(), lambda _: busy(403))
+
+    def listed_again() -> list[Source]:
+        looked.append(world.body.offset)
+        there = f"{URL}?{len(looked)}"
+        return [Source(there, lambda asking, outcome: busy(403))]
+
+    world.exchange = world.exchange_of(replace(world.job, listed_again=listed_again))
+    with pytest.raises(GaveUpError) as end:
+        world.read()
+    assert looked == [OFFSET] and "the server answered 403" in end.value.failure.context
 
 
 def test_a_part_that_does_not_fit_is_asked_for_whole_but_the_host_is_asked_for_more() -> None:
