@@ -132,7 +132,7 @@ _LINES = {
     "index lists fits, so it is complete.",
     "decoded": "{short} came compressed (Content-Encoding: {coding}), which nobody had asked "
     "{host} for. Decoded, its hash fits.",
-    "taken": "{short} came twice without its end. It is taken as it is.",
+    "taken": "{short} looks cut, but came twice the same. It is taken as it is.",
     # Added.
     "trying": ", trying {left}",
     "for it": " for {short}",

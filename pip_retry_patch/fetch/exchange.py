@@ -30,6 +30,7 @@ from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
     IN_VAIN,
     LONG_WAIT,
+    LONGEST_REQUEST,
     PROGRESS,
     READ_AGAIN,
     TURN,
@@ -75,6 +76,7 @@ class Exchange:
         self._verdict = ""  # on the last answer
         self._last = Outcome(job.source.url)  # of pip's own source
         self._silences = 0  # requests that the read timeout ended
+        self._short = b""  # a page that came shorter than announced
         self._fruitless = 0  # requests with our Range that brought nothing
         self._doubted = self._whole = self._withheld = self._announced = False
 
@@ -168,10 +170,13 @@ class Exchange:
             fresh=again or self._doubted or self.job.fresh,
             slower=IN_VAIN if self._hosts.is_lost(source.url) else min(2.0**self._silences, 4.0),
         )
+        clock = self._hosts.clock
+        began = clock.now()
         try:
             outcome.response = source.send(asking, outcome)
         except Exception as error:
             outcome.error = error
+        clock.leave_out(clock.now() - began - LONGEST_REQUEST)
         for url in outcome.urls:
             is_last = url == outcome.urls[-1] and outcome.response is not None
             self._hosts.note(url, outcome.status if is_last else 0)
@@ -251,8 +256,11 @@ class Exchange:
                 self._trouble = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
                 return Verdict.WHOLE
         if job.whole and pages.is_short(response):
-            self._trouble = wording.CLOSED_EARLY
-            return _CUT
+            comes_again = response.content == self._short and pages.has_end(response)
+            self._short, self._trouble = response.content, wording.CLOSED_EARLY
+            if not comes_again:
+                return _CUT
+            self.story.tell(wording.say("taken", name=job.name))
         if job.patience.attempts and self._is_doubtful(outcome):
             if not self._doubted:
                 return _DOUBTED

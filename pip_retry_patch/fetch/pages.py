@@ -64,6 +64,13 @@ def has_no_end(response: Any) -> bool:
     return not _ends(media, content)
 
 
+def has_end(response: Any) -> bool:
+    """Whether a page names files and shows its end, whatever length its header announced."""
+    content, media = response.content, media_of(response.headers)
+    shows_end = media.endswith("json") or b"</html" in content[-1024:].lower()
+    return names_files(content) and shows_end and _ends(media, content)
+
+
 def names_files(content: bytes) -> bool:
     """Whether a page names anything that pip could take for a file."""
     return any(ending in content for ending in _FILES)

@@ -23,6 +23,8 @@ READ_AGAIN = 3
 FLOOR, MOVED, SLOW = 100, 60.0, 300.0
 # A name that does not exist may be mistyped.
 UNKNOWN_NAME = 10.0
+# Seconds of one request that count. In more of them the process may not have run (Ctrl-Z).
+LONGEST_REQUEST = 60.0
 # A page of a mirror: bytes, and seconds.
 LARGEST_PAGE, LONGEST_PAGE = 64 << 20, 60.0
 # Requests to a mirror in vain until it is the next one's turn.

@@ -41,7 +41,7 @@ class VirtualClock(Clock):
         self.uniform = lambda low, high: high
 
     def now(self) -> float:
-        return self.seconds
+        return self.seconds - self._left_out
 
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.downloads import HASTY, OK, Download, outcome_of
 from tests.support.environments import Environment
-from tests.support.lab.contents import Truncated, Unframed
+from tests.support.lab.contents import Overstate, Truncated, Unframed
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -66,3 +66,17 @@ def test_a_whole_page_that_ends_with_its_connection_is_taken(armed: Environment)
             done.assert_right()
             assert len(lab.requests("demo", "page")) == 1
             assert not done.run.warnings()
+
+
+@pytest.mark.parametrize("media", ["html", "json"])
+@old_middle_new
+def test_a_page_that_never_reaches_its_length_but_shows_its_end_is_taken_where_pip_takes_it(
+    media: str, armed: Environment, bare: Environment
+) -> None:
+    """urllib3 1.26 does not compare the two; that of pip 26.1 and later raises."""
+    package = Package("demo", page_format=media, page_forever=Overstate(5))
+    with Lab([package]) as lab:
+        plain = Download(bare, lab)
+        done = Download(armed, lab, env=HASTY)
+        assert (done.run.returncode == 0) == (plain.run.returncode == 0), done.run.output
+        assert "Traceback" not in done.run.output

@@ -310,9 +310,48 @@ def test_a_page_that_comes_twice_without_its_end_is_taken_and_told() -> None:
     world = page(lambda _: read(without_end, framed="close"))
     assert world.obtain()[0].response.content == without_end and len(world.asked) == 2
     (line,) = world.lines
-    assert line.endswith("came twice without its end. It is taken as it is.")
+    assert line.endswith("came twice the same. It is taken as it is.")
     world = page(read(without_end, framed="close"), read(PAGE, framed="close"))
     assert world.obtain()[0].response.content == PAGE and not world.lines
+
+
+@pytest.mark.parametrize(
+    ("content", "media", "is_taken"),
+    [
+        (PAGE, "text/html", True),
+        (b'{"files": ["demo-1.0.tar.gz"]}', "application/vnd.pypi.simple.v1+json", True),
+        (PAGE.replace(b"</html>", b""), "text/html", False),
+        (b'{"files": ["demo-1.0.tar.gz"', "application/vnd.pypi.simple.v1+json", False),
+        (b"<html>no file</html>", "text/html", False),
+    ],
+)
+def test_a_page_that_is_always_shorter_than_announced_is_taken_if_it_shows_its_end(
+    content: bytes, media: str, is_taken: bool
+) -> None:
+    def lying(_: Asking) -> requests.Response:
+        answer = response(content, content_type=media)
+        assert answer.content == content
+        answer.headers["Content-Length"] = str(len(content) + 5)
+        return answer
+
+    world = page(lying)
+    if is_taken:
+        assert world.obtain()[0].response.content == content and len(world.asked) == 2
+        assert any("It is taken as it is." in line for line in world.lines)
+    else:
+        with pytest.raises(GaveUpError):
+            world.obtain()
+
+
+def test_a_request_in_which_the_process_did_not_run_spends_no_patience() -> None:
+    def sleeps(_: Asking) -> Exception:
+        world.clock.seconds += 3600.0
+        return refused()
+
+    world = World(whole(BODY))
+    world.obtain()
+    again = world.another(refused(), sleeps, whole(BODY), url=OTHER)
+    assert again.obtain()[0].status == 200
 
 
 def test_a_part_that_nobody_asked_for_is_asked_for_whole() -> None:

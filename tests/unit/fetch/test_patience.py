@@ -40,6 +40,7 @@ def test_each_number_is_the_one_of_the_design() -> None:
         "MOVED": 60.0,
         "SLOW": 300.0,
         "UNKNOWN_NAME": 10.0,
+        "LONGEST_REQUEST": 60.0,
         "LARGEST_PAGE": 64 << 20,
         "LONGEST_PAGE": 60.0,
         "IN_VAIN": 0.1,
