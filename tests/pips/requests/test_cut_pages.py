@@ -71,7 +71,7 @@ def test_a_whole_page_that_ends_with_its_connection_is_taken(armed: Environment)
 @pytest.mark.parametrize("media", ["html", "json"])
 @old_middle_new
 def test_a_page_that_never_reaches_its_length_but_shows_its_end_is_taken_where_pip_takes_it(
-    media: str, armed: Environment, bare: Environment
+    media: Any, armed: Environment, bare: Environment
 ) -> None:
     """urllib3 1.26 does not compare the two; that of pip 26.1 and later raises."""
     package = Package("demo", page_format=media, page_forever=Overstate(5))
