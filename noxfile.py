@@ -21,7 +21,7 @@ def quick(session: nox.Session) -> None:
     session.run("mypy")
     session.run(
         *("pytest", "-n", "auto", "--dist", "worksteal"),
-        *("tests/unit", "tests/pips/test_common_faults.py"),
+        *("tests/unit", "tests/pips/body/test_faults.py::test_the_newest_pip_heals"),
         *session.posargs,
     )
 
@@ -57,8 +57,8 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test. The pips and Pythons are made by tests/support/environments.py, not by nox."""
     session.install("-e", ".[test,benchmarks]")
-    # More workers than cores: the tests wait for servers and pips for two fifths of their time.
-    workers = str(2 * (os.cpu_count() or 1))
+    # More workers than cores: the tests wait for servers and pips for most of their time.
+    workers = str(3 * (os.cpu_count() or 1))
     session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
 
 

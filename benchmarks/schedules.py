@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from tests.support.lab.contents import (
+from tests.support.lab.faults import (
+    Away,
+    Busy,
     Changed,
+    Cut,
+    Drop,
     Elsewhere,
     Flip,
+    Garble,
     OtherETag,
     OtherTotal,
+    Reset,
     Short,
+    Stall,
     Unlabelled,
     Whole,
 )
-from tests.support.lab.faults import Away, Busy, Cut, Drop, Garble, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.stages import Entry, Fault
 

@@ -21,7 +21,8 @@ from typing import Any
 from benchmarks import charts
 from benchmarks.processes import ProcessError
 from tests.support import directories, environments, programs, runs
-from tests.support.downloads import OK, outcome_of
+from tests.support.downloads import OK
+from tests.support.downloads import end_of as end_of_pip
 from tests.support.environments import Environment
 from tests.support.matrix import NEWEST
 from tests.support.proxies import CuttingConnectProxy, WeatherProxy
@@ -109,7 +110,7 @@ def install(environment: Environment, proxy: CuttingConnectProxy, quick: bool) -
     lines = environment.run("freeze").stdout.splitlines()
     frozen = [line for line in lines if not OURS.match(line)]
     return Install(
-        "no end" if code is None else end_of(outcome),
+        "no end" if code is None else end_of_pip(outcome),
         code,
         round(seconds, 1),
         sum(proxy.downstream.values()),
@@ -139,7 +140,7 @@ def installed(environment: Environment) -> dict[str, str]:
 
 def end_of(outcome: programs.Outcome) -> str:
     """Name the end of an install in a word or two."""
-    end = OK if outcome.returncode == 0 else outcome_of(outcome)
+    end = OK if outcome.returncode == 0 else end_of_pip(outcome)
     return "error" if end == outcome.output else end
 
 

@@ -74,7 +74,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if is_worker(config) or session.exitstatus or not is_full_run(config):
         return
-    if runs.missing_pairs() or table.missing_rows():
+    if table.missing_rows():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -87,12 +87,10 @@ def pytest_terminal_summary(
         terminalreporter.line(line)
     lines = table.printed()
     if lines:
-        terminalreporter.section("pips and Pythons that ran")
+        terminalreporter.section("minor releases of pip")
     for line in lines:
         terminalreporter.line(line, red=table.BAD in line)
     if is_full_run(config):
-        for label in runs.missing_pairs():
-            terminalreporter.line(f"FAILED: {label} is in the matrix, but did not run", red=True)
         for label in table.missing_rows():
             terminalreporter.line(
                 f"FAILED: {label} is a row of the table, but did not run", red=True

@@ -111,7 +111,6 @@ RUN ldconfig && ln -s python{PYTHON} /usr/local/bin/python3 && python3 -m ensure
 
 
 def _python() -> Path:
-    """Copy what an image needs of a Python of this machine."""
     _, program = environments.interpreter(PYTHON)
     prefix, copy = program.resolve().parents[1], scratch(Path("/"))
     (copy / "bin").mkdir()
@@ -135,6 +134,5 @@ def first_build(engine: Engine, python_image: str) -> Outcome:
 
 @pytest.fixture(scope="session")
 def base(first_build: Outcome) -> str:
-    """The name of that image."""
     assert first_build.returncode == 0, first_build.output
     return GUARDED

@@ -187,14 +187,13 @@ def as_shown(text: str, lab: Lab) -> str:
 
 @newest
 def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> None:
-    environment = armed
-    cache = environment.fresh_dir()
+    cache = armed.fresh_dir()
     package = Package("demo", 40_000_000, [Cut(22_800_000)], forever=Cut(0))
     with Lab([package], rate=100_000_000) as lab:
         settings = cache / "pip.conf"
         settings.write_text("[global]\nretry-patch-attempts = 2\n", encoding="utf-8")
         env: dict[str, Argument] = {"PIP_CONFIG_FILE": settings, "COLUMNS": "400"}
-        first = Download(environment, lab, cache=cache, env=env)
+        first = Download(armed, lab, cache=cache, env=env)
         assert first.run.returncode == 1
         error, going_on = "error: network-interrupted", "  Continuing "
         printed = as_shown(first.run.stderr, lab)
@@ -203,7 +202,7 @@ def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> Non
         assert block in printed, printed
         (line,) = [text.rstrip() for text in texts if text.startswith(going_on)]
     with Lab([Package("demo", 40_000_000)]) as lab:
-        second = Download(environment, lab, cache=cache)
+        second = Download(armed, lab, cache=cache)
         second.assert_right()
         assert line in second.run.stdout.splitlines()
 

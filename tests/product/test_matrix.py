@@ -6,9 +6,7 @@ tests/pips looks closer, at fewer pips.
 
 from __future__ import annotations
 
-import email.parser
 import re
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,13 +38,13 @@ MISMATCH = Package("mismatch", hashes="00" * 32)
 def download(
     environment: Environment, lab: Lab, packages: list[Package], env: dict[str, Argument]
 ) -> tuple[Outcome, Path]:
-    """Have pip download packages from a lab; the outcome, and where the files are."""
     folder = environment.fresh_dir()
     run = environment.run(
         *("download", "--no-deps", "--dest", folder),
         *("--index-url", lab.index_url, "--trusted-host", "127.0.0.1"),
         *(package.name for package in packages),
         env=env,
+        alone=True,
     )
     assert lab.wait_idle()
     return run, folder
@@ -123,20 +121,6 @@ def test_what_is_healed_breaks_a_pip_that_is_not_armed(column: str, armed: Envir
         run, folder = download(armed, lab, [package], {"PIP_RETRY_PATCH": "0"})
         assert run.returncode and not list(folder.iterdir())
         assert not_healed(package, lab, run, folder)
-
-
-@each_minor
-def test_a_minor_release_is_on_a_python_that_it_declares_to_support(pip: str, python: str) -> None:
-    version = supplies.newest_pip() if pip == NEWEST else pip
-    with zipfile.ZipFile(supplies.pip_wheel(version)) as wheel:
-        text = wheel.read(f"pip-{version}.dist-info/METADATA").decode()
-    metadata = email.parser.Parser().parsestr(text, headersonly=True)
-    declared = metadata.get_all("Classifier", [])
-    assert f"Programming Language :: Python :: {python}" in declared
-
-
-def test_the_minor_releases_are_on_every_python() -> None:
-    assert {python for _, python in MINORS} == {f"3.{minor}" for minor in range(8, 16)}
 
 
 def test_no_minor_release_that_the_index_has_is_forgotten() -> None:

@@ -12,106 +12,85 @@ from tests.support.breakage import Breakage, each_pip
 class Edit(NamedTuple):
     """A change to pip: in each of these files a pattern becomes another text."""
 
-    name: str
     changes: Sequence[tuple[str, str, str]]  # a glob below pip, a pattern, a text
-    heals: bool = False  # whether a cut download must still heal
+    heals: bool = True  # whether a cut download must still heal
     moved: tuple[str, str] | None = None
 
 
-def renamed(name: str, new: str, heals: bool = False) -> Edit:
-    return Edit(f"{name}-renamed", [("_internal/**/*.py", rf"\b{name}\b", new)], heals)
+EVERYWHERE = "_internal/**/*.py"
+SESSION, PREPARE = "_internal/network/session.py", "_internal/operations/prepare.py"
+DOWNLOAD, TALK = "_internal/network/download.py", "_internal/network/talk.py"
+POOL, ADAPTERS = "_vendor/urllib3/connectionpool.py", "_vendor/requests/adapters.py"
+FROZEN = """class Frozen(type):
+    def __setattr__(cls, name, value):
+        raise TypeError('frozen')
 
 
-SESSION = "_internal/network/session.py"
-PREPARE = "_internal/operations/prepare.py"
-EDITS = [
-    renamed("PipSession", "Session"),
-    renamed("Downloader", "Fetcher", heals=True),
-    renamed("check_against_path", "check_against_disk", heals=True),
-    renamed("HashMismatch", "WrongHash"),
-    renamed("DiagnosticPipError", "PrettyPipError", heals=True),
-    renamed("Configuration", "Configs"),
-    renamed("commands_dict", "all_commands"),
-    renamed("url_without_fragment", "bare_url", heals=True),
-    Edit(
-        "session-moved",
-        [("_internal/**/*.py", r"network\.session\b", "network.talk")],
-        moved=(SESSION, "_internal/network/talk.py"),
+class PipSession(requests.Session, metaclass=Frozen):"""
+REQUEST = """def request(self, *given, **kwargs):
+        method, url, *args = given
+"""
+MORE = """
+plain = Downloader.__call__
+Downloader.__call__ = lambda *given: (*plain(*given), None)
+"""
+RENAMED = {  # and whether a cut download must still heal
+    "PipSession": False,
+    "Downloader": True,
+    "check_against_path": True,
+    "HashMismatch": False,
+    "DiagnosticPipError": True,
+    "Configuration": False,
+    "commands_dict": False,
+    "url_without_fragment": True,
+}
+EDITS = {
+    **{
+        f"{name}-renamed": Edit([(EVERYWHERE, rf"\b{name}\b", f"other_{name}")], heals)
+        for name, heals in RENAMED.items()
+    },
+    "session-moved": Edit(
+        [(EVERYWHERE, r"network\.session\b", "network.talk")], False, moved=(SESSION, TALK)
     ),
-    Edit(
-        "session-without-urllib3",
+    "session-without-urllib3": Edit(
         [
             (SESSION, r"^(from pip\._vendor import .*urllib3)$", r"\1 as lib"),
             (SESSION, r"(?<![\w.])urllib3\.(?=[A-Z])", "lib."),
         ],
+        False,
     ),
-    Edit(
-        "session-class-frozen",
-        [
-            (
-                SESSION,
-                r"class PipSession\(requests\.Session\):",
-                "class Frozen(type):\n"
-                "    def __setattr__(cls, name, value):\n"
-                "        raise TypeError('frozen')\n\n\n"
-                "class PipSession(requests.Session, metaclass=Frozen):",
-            )
-        ],
+    "session-class-frozen": Edit(
+        [(SESSION, r"class PipSession\(requests\.Session\):", FROZEN)], False
     ),
-    Edit(
-        "request-takes-other-arguments",
-        [
-            (
-                SESSION,
-                r"def request\(self, method.*\n",
-                "def request(self, *given, **kwargs):\n        method, url, *args = given\n",
-            )
-        ],
-        heals=True,
-    ),
-    Edit(
-        "downloader-called-by-name",
+    "request-takes-other-arguments": Edit([(SESSION, r"def request\(self, method.*\n", REQUEST)]),
+    "downloader-called-by-name": Edit(
         [
             (
                 PREPARE,
                 r"\bdownload\(link, temp_dir\.path\)",
                 "download(location=temp_dir.path, link=link)",
             )
-        ],
-        heals=True,
+        ]
     ),
-    Edit(
-        "downloader-returns-more",
+    "downloader-returns-more": Edit(
         [
             (PREPARE, r"from_path, content_type = (?=download\()", "from_path, content_type, _ = "),
-            (
-                "_internal/network/download.py",
-                r"\Z",
-                "\nplain = Downloader.__call__\n"
-                "Downloader.__call__ = lambda *given: (*plain(*given), None)\n",
-            ),
-        ],
-        heals=True,
+            (DOWNLOAD, r"\Z", MORE),
+        ]
     ),
-    Edit(
-        "urlopen-renamed",
+    "urlopen-renamed": Edit(
         [
-            ("_vendor/urllib3/connectionpool.py", r"\burlopen(?=\()", "open_url"),
-            ("_vendor/requests/adapters.py", r"\bconn\.urlopen\b", "conn.open_url"),
-        ],
-        heals=True,
+            (POOL, r"\burlopen(?=\()", "open_url"),
+            (ADAPTERS, r"\bconn\.urlopen\b", "conn.open_url"),
+        ]
     ),
-    Edit(
-        "tee-hides-its-source-elsewhere",
-        [("_vendor/cachecontrol/filewrapper.py", r"__fp\b", "__source")],
-        heals=True,
+    "tee-hides-its-source-elsewhere": Edit(
+        [("_vendor/cachecontrol/filewrapper.py", r"__fp\b", "__source")]
     ),
-    Edit(
-        "cache-without-directory",
-        [("_internal/network/cache.py", r"self\.directory\b", "self.folder")],
-        heals=True,
+    "cache-without-directory": Edit(
+        [("_internal/network/cache.py", r"self\.directory\b", "self.folder")]
     ),
-]
+}
 
 
 def edited(pip: Path, edit: Edit) -> dict[Path, str | None]:
@@ -133,7 +112,7 @@ def edited(pip: Path, edit: Edit) -> dict[Path, str | None]:
 @each_pip
 def test_pip_may_be_another_one(broken: Breakage) -> None:
     tried = 0
-    for edit in EDITS:
+    for name, edit in EDITS.items():
         texts = edited(broken.site_packages / "pip", edit)
         if not texts:
             continue  # this pip has no such thing
@@ -146,5 +125,5 @@ def test_pip_may_be_another_one(broken: Breakage) -> None:
                 else:
                     broken.assert_cut_ends_no_worse()
             except AssertionError as error:
-                raise AssertionError(edit.name) from error
+                raise AssertionError(name) from error
     assert tried >= len(EDITS) - 1

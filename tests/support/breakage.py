@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
-from tests.support.downloads import OK, outcome_of
+from tests.support.downloads import OK, end_of
 from tests.support.environments import Environment, copy_of
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
@@ -38,8 +38,7 @@ class Got(NamedTuple):
 
     @property
     def end(self) -> str:
-        """How it ended, in the words of test_faults."""
-        return outcome_of(self.run) if self.run.returncode or self.right else "another file"
+        return end_of(self.run) if self.run.returncode or self.right else "another file"
 
 
 def get(
@@ -93,7 +92,6 @@ class Breakage:
 
     @classmethod
     def get_cut(cls, pip: Callable[..., Outcome], environment: Environment) -> Got:
-        """A download that is cut once."""
         return cls._get(pip, environment, [Cut(HALF)], cached=False)
 
     def name_of(self, module: Path) -> str:

@@ -40,7 +40,6 @@ def project(folder: Path) -> Path:
 
 
 def build(environment: Environment, *arguments: Argument) -> None:
-    """Build the project, with a build requirement that breaks off twice."""
     folder = environment.fresh_dir()
     with Lab([fatal()]) as lab:
         run = environment.run(

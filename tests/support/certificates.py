@@ -26,7 +26,6 @@ def certificates() -> Certificates:
 
 
 def new_certificates() -> Certificates:
-    """Make one of an authority of its own."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)

@@ -11,65 +11,27 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from tests.support import programs
+from tests.support import hosts, programs
 from tests.support.certificates import certificates
+from tests.support.downloads import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
-from tests.support.lab.contents import (
-    Compressed,
-    Elsewhere,
-    Excess,
-    Flip,
-    Multipart,
-    OtherETag,
-    OtherTotal,
-    Overstate,
-    Replaced,
-    Short,
-    Starred,
-    Truncated,
-    Unconditional,
-    Unframed,
-    Unlabelled,
-    Whole,
-)
-from tests.support.lab.faults import (
-    Away,
-    Busy,
-    Cut,
-    Drop,
-    Garble,
-    Redirect,
-    Reset,
-    Slow,
-    Stall,
-    ToRange,
-    Trickle,
-    Unsatisfiable,
-    WebPage,
-)
+from tests.support.lab import faults as f
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Entry, Fault, together
 from tests.support.programs import Argument
 
-# In a hurry, so that an hour is many runs.
-HURRIED: dict[str, Argument] = {
-    "PIP_RETRY_PATCH_PATIENCE": "3",
-    "PIP_RETRY_PATCH_FIRST_CONTACT": "2",
-    "PIP_RETRY_PATCH_ATTEMPTS": "4",
-    "PIP_RETRIES": "1",
-    "PIP_TIMEOUT": "1",
-    "NO_COLOR": "1",
-    "PYTHONFAULTHANDLER": "1",
-}
+# So that an hour is many runs.
+HURRIED: dict[str, Argument] = {**hosts.HURRIED, "PIP_RETRY_PATCH_ATTEMPTS": "4"}
+HURRIED["PYTHONFAULTHANDLER"] = "1"
+del HURRIED["PIP_NO_CACHE_DIR"]
 SIZES = (40_000, 1_100_000, 3_000_000)
 MOST_RUNS = 20  # of one world, until the schedules are used up and it must succeed
 
 
 # What makes another file of a whole answer, so that only its hash tells. One such fetch is asked
 # for again; of two, the second is a genuine mismatch.
-SPOILERS = (Flip, Truncated, Short, Replaced)
+SPOILERS = (f.Flip, f.Truncated, f.Short, f.Replaced)
 
 
 def drawn_package(
@@ -81,37 +43,50 @@ def drawn_package(
         return chance.choice([0, 1, size - 1, chance.randrange(size), chance.randrange(size)])
 
     draws: list[Callable[[], Any]] = [
-        lambda: Cut(at(), chance.random() < 0.5),
-        lambda: Cut(at()),
-        lambda: Reset(at()),
-        lambda: Stall(at(), 1.5),
-        lambda: Drop(),
-        lambda: (Drop(), Reset(0)),
-        lambda: Busy(chance.choice([429, 500, 502, 503, 504, 521, 403, 404])),
-        lambda: Busy(503, retry_after=chance.choice([0, 1])),
-        lambda: Redirect("?signature=1"),
-        lambda: ToRange(Busy(chance.choice([400, 403, 416, 500]))),
-        lambda: (chance.choice([Whole(), Starred(), OtherETag(), Elsewhere(100)]), Cut(at())),
-        lambda: chance.choice([Whole(), Starred(), OtherETag(), Unlabelled(1), OtherTotal(7)]),
-        lambda: (chance.choice([Unconditional(), Excess(9), Multipart(), Unframed()]), Cut(at())),
-        lambda: (chance.choice([Overstate(1), Overstate(5000), Compressed()]), Cut(at())),
-        lambda: chance.choice([Overstate(1), Overstate(5000), Compressed(), Unframed()]),
-        lambda: ToRange(Unsatisfiable(chance.choice([None, 5]))),
-        lambda: chance.choice([Away(1.0, at()), Slow(at(), 50, 1.0), Trickle(0.005)]),
-        lambda: Garble(at()) if encrypted else Reset(at()),
-        lambda: WebPage(labelled=chance.random() < 0.5),
+        lambda: f.Cut(at(), chance.random() < 0.5),
+        lambda: f.Cut(at()),
+        lambda: f.Reset(at()),
+        lambda: f.Stall(at(), 1.5),
+        lambda: f.Drop(),
+        lambda: (f.Drop(), f.Reset(0)),
+        lambda: f.Busy(chance.choice([429, 500, 502, 503, 504, 521, 403, 404])),
+        lambda: f.Busy(503, retry_after=chance.choice([0, 1])),
+        lambda: f.Redirect("?signature=1"),
+        lambda: f.ToRange(f.Busy(chance.choice([400, 403, 416, 500]))),
+        lambda: (
+            chance.choice([f.Whole(), f.Starred(), f.OtherETag(), f.Elsewhere(100)]),
+            f.Cut(at()),
+        ),
+        lambda: chance.choice(
+            [f.Whole(), f.Starred(), f.OtherETag(), f.Unlabelled(1), f.OtherTotal(7)]
+        ),
+        lambda: (
+            chance.choice([f.Unconditional(), f.Excess(9), f.Multipart(), f.Unframed()]),
+            f.Cut(at()),
+        ),
+        lambda: (chance.choice([f.Overstate(1), f.Overstate(5000), f.Compressed()]), f.Cut(at())),
+        lambda: chance.choice([f.Overstate(1), f.Overstate(5000), f.Compressed(), f.Unframed()]),
+        lambda: f.ToRange(f.Unsatisfiable(chance.choice([None, 5]))),
+        lambda: chance.choice([f.Away(1.0, at()), f.Slow(at(), 50, 1.0), f.Trickle(0.005)]),
+        lambda: f.Garble(at()) if encrypted else f.Reset(at()),
+        lambda: f.WebPage(labelled=chance.random() < 0.5),
         lambda: None,
     ]
     page_draws: list[Callable[[], Any]] = [
-        lambda: Cut(chance.randrange(200)),
-        lambda: Reset(0),
-        lambda: Drop(),
-        lambda: Busy(chance.choice([429, 500, 503])),
+        lambda: f.Cut(chance.randrange(200)),
+        lambda: f.Reset(0),
+        lambda: f.Drop(),
+        lambda: f.Busy(chance.choice([429, 500, 503])),
         lambda: None,
     ]
     schedule = [chance.choice(draws)() for _ in range(chance.randrange(faults + 1))]
-    if chance.random() < 0.15 and not any(isinstance(fault, WebPage) for fault in schedule):
-        spoilt = [Flip(at()), Truncated(chance.randrange(1, size)), Short(1 + at()), Replaced()]
+    if chance.random() < 0.15 and not any(isinstance(fault, f.WebPage) for fault in schedule):
+        spoilt = [
+            f.Flip(at()),
+            f.Truncated(chance.randrange(1, size)),
+            f.Short(1 + at()),
+            f.Replaced(),
+        ]
         schedule.append(chance.choice(spoilt))
     return Package(
         "demo",
@@ -134,14 +109,14 @@ def fit(first: Package, second: Package) -> bool:
     """Whether at most one fetch is spoilt, of all that two sources answer; none without a hash."""
     faults = [fault for entry in (*first.faults, *second.faults) for fault in together(entry)]
     spoilt = sum(map(is_spoilt, (*first.faults, *second.faults)))
-    most = 1 if first.hashes and not any(isinstance(fault, WebPage) for fault in faults) else 0
+    most = 1 if first.hashes and not any(isinstance(fault, f.WebPage) for fault in faults) else 0
     return spoilt <= most
 
 
 def is_spoilt(entry: Entry) -> bool:
     """Whether a whole answer may be another file, without a word of it."""
     faults: tuple[Fault, ...] = together(entry)
-    unframed = any(isinstance(fault, Unframed) for fault in faults) and len(faults) > 1
+    unframed = any(isinstance(fault, f.Unframed) for fault in faults) and len(faults) > 1
     return unframed or any(isinstance(fault, SPOILERS) for fault in faults)
 
 
@@ -206,7 +181,6 @@ class Chaos:
         assert not left, f"left in the store: {left}"
 
     def _run(self, lab: Lab, env: dict[str, Argument], options: list[str], killed: bool) -> bool:
-        """Run pip once; return whether the file came."""
         folder, temporary = self._pip.fresh_dir(), self._pip.fresh_dir()
         process = self._pip.start(
             *("-m", "pip", "download", "--no-deps", "--dest", folder, "--cache-dir", self._cache),

@@ -18,7 +18,6 @@ MAIN = pairs((NEWEST, "3.13"))
 
 
 def command(environment: Environment, *arguments: Argument, **env: Argument) -> Outcome:
-    """Run `pip-retry-patch`, the script that pip made."""
     script = environment.prefix / "bin" / "pip-retry-patch"
     return environment.run_python(script, *arguments, env=env)
 

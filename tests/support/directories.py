@@ -30,7 +30,6 @@ _scratch: list[Path] = []
 
 
 def store(root: Path) -> Path:
-    """Where environments below this root are kept."""
     if root == Path("/"):
         return STORE
     key = hashlib.sha256(str(STORE.resolve()).encode()).hexdigest()[:8]
@@ -53,13 +52,11 @@ def lasting(root: Path) -> Path:
 
 @atexit.register
 def sweep() -> None:
-    """Remove what `scratch` made."""
     while _scratch:
         shutil.rmtree(_scratch.pop(), ignore_errors=True)
 
 
 def run_dir() -> Path:
-    """The directory of this run: what it resolved, and what ran."""
     return STORE / "runs" / os.environ[RUN]
 
 

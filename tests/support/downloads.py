@@ -3,82 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Mapping
 
-from tests.support import programs
 from tests.support.certificates import certificates
 from tests.support.environments import Environment
-from tests.support.forked import Forked
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
-from tests.support.programs import Outcome
+from tests.support.programs import Argument, Outcome
 
 SIZE = 3_000_000
 THIRD = 1_000_000
-# What ends a plain pip. GAVE_UP is the end of the resumes that pip makes since 25.1.
-OK, HASH, TRACEBACK, GAVE_UP, NO_MATCH = "ok", "hash", "traceback", "gave up", "no match"
-REFUSED = "http error"
+# How a pip ends: OURS by an error of ours, GAVE_UP by that of the resumes of pip 25.1 and later.
+OK, OURS, HASH, TRACEBACK = "ok", "ours", "hash", "traceback"
+GAVE_UP, NO_MATCH, REFUSED, OTHER = "gave up", "no match", "http error", "other"
+LIES = (HASH, TRACEBACK, GAVE_UP, NO_MATCH, REFUSED, OTHER)  # about a network that failed
+SIGNS = {
+    "Traceback (most recent call last)": TRACEBACK,
+    "DO NOT MATCH THE HASHES": HASH,
+    "No matching distribution found": NO_MATCH,
+    "incomplete-download": GAVE_UP,
+    "not enough bytes were received": GAVE_UP,
+    "because of HTTP error": REFUSED,
+}
 
 
-def outcome_of(run: Outcome) -> str:
-    """Name the end that a run of plain pip came to."""
-    if "Traceback (most recent call last)" in run.output:
-        return TRACEBACK
-    if "DO NOT MATCH THE HASHES" in run.output:
-        return HASH
-    if "No matching distribution found" in run.output:
-        return NO_MATCH
-    if "incomplete-download" in run.output or "not enough bytes were received" in run.output:
-        return GAVE_UP
-    if "because of HTTP error" in run.output:
-        return REFUSED
-    return OK if run.returncode == 0 else run.output
+def end_of(run: Outcome) -> str:
+    if run.returncode == 0:
+        return OK
+    for sign, end in SIGNS.items():
+        if sign in run.output:
+            return end
+    told = "note: " in run.output and "hint: " in run.output
+    ours = "network-interrupted" in run.output or "ERROR: " in run.output
+    return OURS if told and ours else OTHER
 
 
-ONE_PYTHON_EACH = [
-    ("20.3.4", "3.8"),
-    ("21.3.1", "3.9"),
-    ("22.3.1", "3.10"),
-    ("23.0.1", "3.11"),
-    ("24.0", "3.12"),
-    ("25.0.1", "3.8"),
-    ("25.3", "3.9"),
-    ("26.1.2", "3.12"),
-    (NEWEST, "3.13"),
-]
+def said(run: Outcome) -> str:
+    """All that a pip said, on one line, without the frame of rich's errors."""
+    return " ".join(run.output.replace("│", " ").split())
 
 
 class Download:
-    """`pip download demo` from a lab, and what came of it.
-
-    `forked`: run it there; without `env` and `timeout` of its own.
-    """
+    """`pip download demo` from a lab, and what came of it."""
 
     def __init__(
         self,
         pip: Environment,
         lab: Lab,
-        *options: programs.Argument,
+        *options: Argument,
         cache: Path | None = None,
-        env: dict[str, programs.Argument] | None = None,
-        timeout: float = 90,
-        forked: Forked | None = None,
+        env: Mapping[str, Argument] | None = None,
+        name: str = "demo",
     ) -> None:
-        self.lab = lab
+        self.lab, self.name = lab, name
         folder = pip.fresh_dir()
-        tls = lab.url.startswith("https")
         # Over plain http, pip uses its HTTP cache only for a trusted host.
-        trust: list[programs.Argument] = (
-            ["--cert", certificates().ca_pem] if tls else ["--trusted-host", "127.0.0.1"]
-        )
-        store: list[programs.Argument] = ["--cache-dir", cache] if cache else []
-        command: list[programs.Argument] = []
-        command += ["download", "--no-deps", "--dest", folder, "--index-url", lab.index_url]
-        command += [*trust, *store, *options, "demo"]
-        if forked:
-            self.run = forked(*command)
-        else:
-            self.run = pip.run(*command, env=env, timeout=timeout)
-        self.file = folder / lab.filename("demo")
+        secure = "--cert", certificates().ca_pem
+        trust = secure if lab.url.startswith("https") else ("--trusted-host", "127.0.0.1")
+        store: tuple[Argument, ...] = ("--cache-dir", cache) if cache else ()
+        command = "download", "--no-deps", "--dest", folder, "--index-url", lab.index_url
+        self.run = pip.run(*command, *trust, *store, *options, name, env=env, timeout=90)
+        self.file = folder / lab.filename(name)
 
     @property
     def warnings(self) -> list[str]:
@@ -86,12 +70,11 @@ class Download:
 
     @property
     def is_right(self) -> bool:
-        """Whether it ended well, with the file that the lab has."""
-        return not self.run.returncode and self.file.read_bytes() == self.lab.wheel("demo")
+        return not self.run.returncode and self.file.read_bytes() == self.lab.wheel(self.name)
 
     def assert_right(self) -> None:
         assert self.run.returncode == 0, self.run.output
-        assert self.file.read_bytes() == self.lab.wheel("demo")
+        assert self.file.read_bytes() == self.lab.wheel(self.name)
         assert "Traceback" not in self.run.output
         assert "HASHES" not in self.run.output
 
@@ -106,9 +89,7 @@ class Download:
         assert "hint: " in output
 
 
-# The oldest, a middle and the newest of each generation.
-GENERATIONS = pairs(*ONE_PYTHON_EACH)
-HASTY: dict[str, programs.Argument] = {
+HASTY: dict[str, Argument] = {
     "PIP_RETRY_PATCH_ATTEMPTS": "2",
     "PIP_RETRY_PATCH_PATIENCE": "2",
 }

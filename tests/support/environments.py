@@ -19,9 +19,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Mapping
+from typing import Mapping
 
-from tests.support import runs
+from tests.support import forked
 from tests.support.directories import CHROOT, SOURCE, made_once, scratch, store
 from tests.support.matrix import NEWEST, label
 from tests.support.programs import (
@@ -58,21 +58,19 @@ class Environment:
     armed: bool
     label: str
     strict: bool = True  # a mistake of ours raises
+    shared: bool = False  # it stays as it is
 
     @property
     def python(self) -> Path:
-        """The venv's interpreter, as this machine sees it."""
         return self.prefix / layout("")[1]
 
     @property
     def site_packages(self) -> Path:
-        """The directory that pip installs to."""
         minor = ".".join(self.python_version.split(".")[:2])
         return self.prefix / layout(minor)[2]
 
     @property
     def strictness(self) -> Mapping[str, Argument]:
-        """What a pip that is started has in its environment for that."""
         return {"PIP_RETRY_PATCH_STRICT": "1" if self.strict else "0"}
 
     def fresh_dir(self) -> Path:
@@ -90,21 +88,19 @@ class Environment:
         cwd: Path | None = None,
         timeout: float = 120,
         machine: bool = False,
+        alone: bool = not hasattr(os, "fork"),
     ) -> Outcome:
         """Run `python -m pip` with these arguments and wait for it.
 
-        See `start` for `env`, `cwd` and `machine`. After `timeout` seconds the process and its
-        children are killed, and the test fails with what they had printed.
+        A download with a shared environment is forked from a pip that has started, unless it is to
+        be `alone`. See `start` for `env`, `cwd` and `machine`. After `timeout` seconds the process
+        and its children are killed, and the test fails with what they had printed.
         """
+        alone = alone or machine or bool(cwd) or not self.shared or arguments[0] != "download"
+        if not alone and not any(name.startswith("PYTHON") for name in env or {}):
+            return forked.pips_of(self)(*arguments, env=env, timeout=timeout)
         process = self.start("-m", "pip", *arguments, env=env, cwd=cwd, machine=machine)
-        outcome = finish(process, timeout)
-        self.note_run(arguments)
-        return outcome
-
-    def note_run(self, arguments: Iterable[Argument]) -> None:
-        """Have a pip that did some work in the table of what ran."""
-        if self.label and {"download", "install", "wheel"} & set(map(str, arguments)):
-            runs.note_run(self.label, self.pip_version, self.python_version, self.armed)
+        return finish(process, timeout)
 
     def run_python(
         self,
@@ -173,19 +169,19 @@ def environment(pip: str, python: str, armed: bool) -> Environment:
     facts = json.loads((target / FACTS).read_text())
     if armed:
         target.parent.touch()
-    return Environment(target, root, facts["pip"], facts["python"], armed, label(pip, python))
+    return Environment(
+        target, root, facts["pip"], facts["python"], armed, label(pip, python), shared=True
+    )
 
 
 def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
-    """Make an environment for one test alone, which may spoil it."""
     return copy_of(environment(pip, python, armed))
 
 
 def copy_of(original: Environment) -> Environment:
-    """Copy an environment, to be spoiled by one test."""
     prefix = scratch(original.root) / "venv"
     copy(original, prefix)
-    return dataclasses.replace(original, prefix=prefix)
+    return dataclasses.replace(original, prefix=prefix, shared=False)
 
 
 def copy(original: Environment, prefix: Path) -> None:

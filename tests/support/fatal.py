@@ -18,7 +18,6 @@ def fatal(name: str = "demo") -> Package:
 
 
 def downloading(lab: Lab, folder: Path) -> list[Argument]:
-    """The arguments of `pip download demo`."""
     return ["download", "--no-deps", "--dest", folder, "--index-url", lab.index_url, "demo"]
 
 

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import shutil
 import subprocess
-from pathlib import Path
-from typing import Mapping
+from typing import TYPE_CHECKING, Mapping
+
+import pytest
 
 from tests.support import directories, programs
 from tests.support.directories import CHECKOUT
-from tests.support.environments import Environment
 from tests.support.programs import Argument, Outcome
+
+if TYPE_CHECKING:
+    from tests.support.environments import Environment
 
 
 class Forked:
-    """Many pips of one environment, from forked_pips.py. `env` is added to their variables."""
+    """Many pips of one environment, one after the other, from forked_pips.py.
+
+    Each has an empty HOME and an empty cache. `env` is added to the variables of all.
+    """
 
     def __init__(self, environment: Environment, env: Mapping[str, Argument] | None = None) -> None:
-        self._environment = environment
-        self._home = directories.lasting(environment.root)
+        self._environment, self._env = environment, env or {}
+        self._folder = directories.lasting(environment.root)
+        self._home = self._folder / "home"
+        cache = {"HOME": self._home, "XDG_CACHE_HOME": self._home / "cache"}
+        self._variables = {**environment.strictness, **cache, "PYTHONDONTWRITEBYTECODE": "1"}
         self._process = programs.launch(
             environment.root,
             [environment.python, CHECKOUT / "tests" / "support" / "forked_pips.py"],
-            {
-                **environment.strictness,
-                **(env or {}),
-                "HOME": self._home,
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-            self._home,
+            self._variables,
+            self._folder,
             subprocess.PIPE,
         )
 
@@ -38,18 +44,36 @@ class Forked:
 
     def __exit__(self, *_: object) -> None:
         outcome = programs.finish(self._process, 30)
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         assert outcome.returncode == 0, outcome.output
 
-    def __call__(self, *arguments: Argument) -> Outcome:
-        """Run one pip; both of its streams are in `stdout`. It counts as one that ran."""
-        inside, process = self._environment.inside, self._process
-        words = [inside(word) if isinstance(word, Path) else word for word in arguments]
-        output = self._home / "output"
-        order = {"arguments": words, "output": inside(output)}
+    def __call__(
+        self, *arguments: Argument, env: Mapping[str, Argument] | None = None, timeout: float = 30
+    ) -> Outcome:
+        root, process = self._environment.root, self._process
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._home.mkdir()
+        variables = programs.variables_of({**self._variables, **self._env, **(env or {})})
+        streams = [self._folder / name for name in ("stdout", "stderr")]
+        order = {
+            "arguments": programs.as_seen(root, arguments),
+            "streams": programs.as_seen(root, streams),
+            "env": dict(zip(variables, programs.as_seen(root, variables.values()))),
+            "limit": int(timeout),
+        }
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
-        code = int(process.stdout.readline())
-        self._environment.note_run(arguments)
-        return Outcome(code, output.read_text(errors="replace"), "", 0.0)
+        code, seconds = json.loads(process.stdout.readline())
+        stdout, stderr = (path.read_text(errors="replace") for path in streams)
+        if code is None:
+            pytest.fail(f"no end after {timeout} s: {arguments}\n{stdout}\n{stderr}")
+        return Outcome(code, stdout, stderr, seconds)
+
+
+@functools.lru_cache(maxsize=None)
+def pips_of(environment: Environment) -> Forked:
+    """Give the one process of an environment that is shared; it ends with this process."""
+    forked = Forked(environment)
+    atexit.register(forked.__exit__)
+    return forked

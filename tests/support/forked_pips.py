@@ -2,29 +2,30 @@
 
 What costs time, to start Python and to import pip, is done once. pip makes its first session in the
 fork, so the guard is loaded anew each time, from the files as they are then. One order, in JSON, is
-read from each line of standard input; its exit code is printed when it is done, -1 for one that was
-killed because it did not end.
+read from each line of standard input; its exit code and its seconds are printed when it is done.
+The code is null for a pip that was killed because it did not end.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any
 
-LIMIT = 30  # seconds
 
-
-def run(arguments: list[str], output: str) -> None:
-    """Be one pip; never returns."""
-    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    signal.alarm(LIMIT)
+def run(arguments: list[str], streams: list[str], env: dict[str, str], limit: int) -> None:
+    for number, path in enumerate(streams, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    signal.alarm(limit)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(env["HOME"])
     sys.argv = ["pip", *arguments]
     code: Any = 1
     try:
@@ -33,17 +34,20 @@ def run(arguments: list[str], output: str) -> None:
         code = end.code
     except BaseException:
         traceback.print_exc()
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(code or 0)
 
 
 main = importlib.import_module("pip._internal.cli.main").main
 for name in ("commands.download", "network.download", "network.session"):
     importlib.import_module(f"pip._internal.{name}")
 for line in sys.stdin:
+    began = time.monotonic()
     child = os.fork()
     if not child:
         run(**json.loads(line))
     status = os.waitpid(child, 0)[1]
-    print(os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1, flush=True)
+    ended = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    print(json.dumps([ended, time.monotonic() - began]), flush=True)

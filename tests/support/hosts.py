@@ -9,11 +9,8 @@ import threading
 from typing import Any, Iterator, Mapping
 
 from tests.support.environments import Environment
-from tests.support.matrix import NEWEST
 from tests.support.programs import Argument, Outcome
 from tests.support.proxies import RESET
-
-OLD_MIDDLE_NEW_NUMBERS = ("20.3.4", "24.0", NEWEST)
 
 HURRIED: Mapping[str, Argument] = {
     "PIP_RETRY_PATCH_PATIENCE": "3",
@@ -26,36 +23,11 @@ HURRIED: Mapping[str, Argument] = {
     "NO_COLOR": "1",
 }
 
-NO_MATCH, TRACEBACK, OURS, OK, OTHER = "no match", "traceback", "ours", "ok", "other"
 
-
-def end_of(run: Outcome) -> str:
-    """Name the end that a pip came to."""
-    output = run.output
-    if run.returncode == 0:
-        return OK
-    if "Traceback (most recent call last)" in output:
-        return TRACEBACK
-    if "No matching distribution found" in output:
-        return NO_MATCH
-    told = "note: " in output and "hint: " in output
-    return OURS if told and ("network-interrupted" in output or "ERROR: " in output) else OTHER
-
-
-def said(run: Outcome) -> str:
-    """All that a pip said, on one line, without the frame of rich's errors."""
-    return " ".join(run.output.replace("│", " ").split())
-
-
-def download(
-    environment: Environment, *arguments: Argument, timeout: float = 60, **env: Argument
-) -> Outcome:
+def download(environment: Environment, *arguments: Argument, **env: Any) -> Outcome:
     """Run `pip download --no-deps` in a hurry."""
-    return environment.run(
-        *("download", "--no-deps", "--dest", environment.fresh_dir(), *arguments),
-        env={**HURRIED, **env},
-        timeout=timeout,
-    )
+    command = "download", "--no-deps", "--dest", environment.fresh_dir(), *arguments
+    return environment.run(*command, env={**HURRIED, **env}, timeout=60)
 
 
 @contextlib.contextmanager
@@ -96,7 +68,10 @@ def listening(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
 
 
 def closed_port() -> int:
-    """Return a port of loopback on which nothing listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])
+
+
+def dead_index() -> str:
+    return f"http://127.0.0.1:{closed_port()}/simple/"

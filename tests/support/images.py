@@ -85,19 +85,16 @@ class Engine:
     def build(
         self, dockerfile: str, tag: str, *options: Argument, context: Path | None = None
     ) -> Outcome:
-        """Build an image, whatever comes of it."""
         return programs.finish(self.start(dockerfile, tag, *options, context=context), 180)
 
     def make(
         self, dockerfile: str, tag: str, *options: Argument, context: Path | None = None
     ) -> Outcome:
-        """Build an image that has to succeed."""
         done = self.build(dockerfile, tag, *options, context=context)
         assert done.returncode == 0, done.output
         return done
 
     def make_from(self, tree: Path, tag: str) -> None:
-        """Make an image of a tar file."""
         self.ask("import", "--change", f"LABEL {LABEL}=1", tree, tag)
 
     def offer(self, tag: str, origin: str, index_url: str) -> str:
@@ -107,7 +104,6 @@ class Engine:
         return tag
 
     def run(self, image: str, *command: Argument, options: tuple[Argument, ...] = ()) -> Outcome:
-        """Run a command in a container of an image."""
         return self.run_as_typed([*options, image, *command])
 
     def run_as_typed(self, words: list[Argument]) -> Outcome:
@@ -115,14 +111,12 @@ class Engine:
         return self._tool(*self.runner, "--rm", *words)
 
     def ask(self, *words: Argument) -> str:
-        """Have the client do something that has to succeed."""
         done = self._tool(*self.client, *words)
         if done.returncode:
             raise MissingError(f"{' '.join(map(str, words))} failed:\n{done.output}")
         return done.stdout
 
     def variables(self, image: str) -> list[str]:
-        """The variables that an image sets, as NAME=value."""
         found: list[str] = json.loads(self.ask("inspect", image))[0]["Config"]["Env"]
         return found
 

@@ -44,7 +44,6 @@ def serving(command: list[str], port: int, log: Path) -> Iterator[None]:
 
 
 def answers(port: int) -> bool:
-    """Whether an HTTP server says anything."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/simple/")

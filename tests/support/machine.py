@@ -1,13 +1,12 @@
-"""What the whole check needs of a machine, found out before its first test.
+"""What the whole check needs of a machine.
 
-`.ci/run` installs all of it on Debian.
+Where something is missing, nothing runs: no test is skipped. `.ci/run` installs it on Debian.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from typing import Iterable
 
 from tests.support import environments, supplies
 from tests.support.directories import CHROOT
@@ -16,51 +15,30 @@ from tests.support.programs import MissingError
 
 # Programs by what they are for.
 PROGRAMS = {
-    "nginx": "a server that people really run",
     "valgrind": "to count instructions",
     "setpriv": "to run pips as another user",
     "mount": "to make disks that are full or read-only",
 }
-BENCHMARKS = {"wget": "", "curl": "", "aria2c": "", "ip": ""}
+BENCHMARKS = dict.fromkeys(("wget", "curl", "aria2c", "ip"), "the benchmarks compare with it")
 
 
 def lacking(with_benchmarks: bool = True) -> list[str]:
     """Say what is missing here, one line each."""
-    return [*_rights(), *_pythons(), *_chroot(), *_programs(with_benchmarks), *_index()]
-
-
-def _rights() -> Iterable[str]:
+    missing = []
     if os.geteuid() != 0:
-        yield "root: some tests mount file systems, or change who owns files"
-
-
-def _pythons() -> Iterable[str]:
-    for python in sorted({python for _, python in (*MATRIX, *MINORS)}, key=_minor):
+        missing.append("root: some tests mount file systems, or change who owns files")
+    for python in sorted({python for _, python in (*MATRIX, *MINORS)}, key=lambda p: int(p[2:])):
         try:
             environments.interpreter(python)
         except MissingError as why:
-            yield str(why)
-
-
-def _minor(python: str) -> int:
-    return int(python.partition(".")[2])
-
-
-def _chroot() -> Iterable[str]:
+            missing.append(str(why))
     if not (CHROOT / "usr/bin/python3").exists():
-        yield f"a Debian with its own pip in {CHROOT}: .ci/chroot makes it"
-
-
-def _programs(with_benchmarks: bool) -> Iterable[str]:
+        missing.append(f"a Debian with its own pip in {CHROOT}: .ci/chroot makes it")
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     needed = {**PROGRAMS, **(BENCHMARKS if with_benchmarks else {})}
-    for program, why in needed.items():
-        if not shutil.which(program, path=path):
-            yield f"{program}: {why or 'the benchmarks compare with it, or use it'}"
-
-
-def _index() -> Iterable[str]:
+    missing += [f"{name}: {needed[name]}" for name in needed if not shutil.which(name, path=path)]
     try:
         supplies.newest_pip()
     except MissingError as why:
-        yield f"a package index: {why}"
+        missing.append(f"a package index: {why}")
+    return missing

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Iterable
 
 import pytest
 
 NEWEST = "newest"
+THIS_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MATRIX: tuple[tuple[str, str], ...] = (
     ("20.3.4", "3.8"),
     ("20.3.4", "3.9"),
@@ -59,7 +61,6 @@ MINORS: tuple[tuple[str, str], ...] = (
 
 
 def label(pip: str, python: str) -> str:
-    """Name a pair as test ids and the record of a run do."""
     return f"pip{pip}-py{python}"
 
 

@@ -10,7 +10,6 @@ from typing import Iterator
 
 @contextlib.contextmanager
 def mounted(path: Path, options: str) -> Iterator[Path]:
-    """A file system of its own, in memory."""
     path.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(path)], check=True)
     try:

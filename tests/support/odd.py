@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socketserver
-from typing import Callable, Iterator, Mapping, Sequence, Union
+from typing import Any, Callable, Iterator, Mapping, Sequence, Union
 
 from tests.support.hosts import listening
 from tests.support.lab.packages import Package
-from tests.support.scripted import fields_of
 
 DEMO = Package("demo", 30_000)
 WHEEL = DEMO.wheel()
@@ -35,16 +34,27 @@ def reply(
 
 
 def part(first: int, last: int, of: bytes, media: str = "text/html", **fields: str) -> bytes:
-    """Return a 206 with the bytes from `first` to `last` of something."""
     told = f"bytes {first}-{last}/{len(of)}"
     return reply(206, of[first : last + 1], media, None, Content_Range=told, **fields)
+
+
+def fields_of(incoming: Any) -> dict[str, str]:
+    """Read the header of a request behind its first line; the names are in lower case."""
+    lines = iter(incoming.readline, b"\r\n")
+    pairs = (line.decode("latin-1").strip().split(": ", 1) for line in lines)
+    return {name.lower(): value for name, value in pairs}
+
+
+def asked_from(fields: Mapping[str, str]) -> int:
+    """Return the position of the first byte that a request asks for."""
+    return int(fields.get("range", "bytes=0-")[6:].partition("-")[0])
 
 
 def starting(size: int, of: bytes, **fields: str) -> Answer:
     """Return what sends the first `size` bytes of something, and the rest where that is asked."""
 
     def answer(asked: Mapping[str, str]) -> bytes:
-        first = int(asked.get("range", "bytes=0-")[6:].partition("-")[0])
+        first = asked_from(asked)
         return part(first, (len(of) if "range" in asked else size) - 1, of, **fields)
 
     return answer

@@ -47,7 +47,6 @@ def wait_for_bytes(process: subprocess.Popen[str], lab: Lab, count: int, name: s
 
 
 def until(condition: Callable[[], bool], *running: subprocess.Popen[str]) -> None:
-    """Wait for something that happens while these pips run."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -57,7 +56,6 @@ def until(condition: Callable[[], bool], *running: subprocess.Popen[str]) -> Non
 
 
 def stop(process: subprocess.Popen[str], how: int = signal.SIGKILL) -> str:
-    """End a pip, and return what it printed."""
     os.kill(process.pid, how)
     outcome = programs.finish(process, 20)
     assert outcome.returncode != 0
@@ -65,7 +63,6 @@ def stop(process: subprocess.Popen[str], how: int = signal.SIGKILL) -> str:
 
 
 def kept(cache: Path) -> list[Path]:
-    """The files that were left, each as pip wrote it."""
     return sorted(file for folder in folders(cache) for file in folder.iterdir())
 
 
@@ -75,7 +72,6 @@ def folders(cache: Path) -> list[Path]:
 
 
 def stored(cache: Path) -> list[Path]:
-    """All that is in the store."""
     return sorted((cache / "retry-patch").glob("*"))
 
 
@@ -98,6 +94,5 @@ def interrupted(pip: Environment, lab: Lab, cache: Path, count: int = SIZE // 2)
 
 
 def continuing(download: Download) -> list[str]:
-    """The lines that tell of an earlier run."""
     lines = map(str.strip, download.run.output.splitlines())
     return [line for line in lines if line.startswith("Continuing demo-1.0")]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Mapping, NamedTuple, Union
+from typing import Iterable, Mapping, NamedTuple, Union
 
 import pytest
 
@@ -41,7 +41,6 @@ class Outcome(NamedTuple):
 
     @property
     def output(self) -> str:
-        """Both streams, standard output first."""
         return self.stdout + self.stderr
 
     @property
@@ -57,7 +56,6 @@ class Outcome(NamedTuple):
         return int(told[1]) if told else len(self.interruptions)
 
     def warnings(self, containing: str = "") -> list[str]:
-        """The WARNING lines of pip's log that contain a text."""
         lines = map(str.strip, self.output.splitlines())  # pip indents them
         return [line for line in lines if line.startswith("WARNING:") and containing in line]
 
@@ -86,6 +84,24 @@ def launch(
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     """Start a command below `root`, with few variables but those of `env`."""
+    line = as_seen(root, command)
+    if root != Path("/"):
+        line = ["chroot", str(root), "/usr/bin/env", "-C", inside(root, cwd), *line]
+    variables = variables_of(env)
+    return subprocess.Popen(
+        line,
+        env=dict(zip(variables, as_seen(root, variables.values()))),
+        cwd=cwd if root == Path("/") else None,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def variables_of(env: Mapping[str, Argument]) -> dict[str, Argument]:
     variables: dict[str, Argument] = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
@@ -97,24 +113,11 @@ def launch(
     }
     if os.name == "nt" and "HOME" in env:
         variables.update(USERPROFILE=env["HOME"], LOCALAPPDATA=env["HOME"], APPDATA=env["HOME"])
+    return variables
 
-    def seen(value: Argument) -> str:
-        return inside(root, value) if isinstance(value, Path) else value
 
-    line = [seen(word) for word in command]
-    if root != Path("/"):
-        line = ["chroot", str(root), "/usr/bin/env", "-C", seen(cwd), *line]
-    return subprocess.Popen(
-        line,
-        env={name: seen(value) for name, value in variables.items()},
-        cwd=cwd if root == Path("/") else None,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+def as_seen(root: Path, words: Iterable[Argument]) -> list[str]:
+    return [inside(root, word) if isinstance(word, Path) else word for word in words]
 
 
 def finish(process: subprocess.Popen[str], timeout: float) -> Outcome:
@@ -136,7 +139,6 @@ def finish(process: subprocess.Popen[str], timeout: float) -> Outcome:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process from `launch` and its children."""
     if os.name == "nt":
         subprocess.run(["taskkill", "/f", "/t", "/pid", str(process.pid)], check=False)
         return

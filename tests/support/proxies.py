@@ -1,6 +1,6 @@
 """Proxies that cut connections: what a bad network does to real servers.
 
-All forward bytes as they are, so that what is cut may well be TLS. One thread serves one
+They forward bytes as they are, so that what is cut may well be TLS. One thread serves one
 connection, with select, because a reset only leaves a socket that no other thread is reading.
 """
 
@@ -24,38 +24,23 @@ IDLE_SECONDS = 60  # a connection on which nothing happens is closed, so that no
 SETTLE_SECONDS = 0.2  # a reset throws away what is still under way: let it arrive first
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
-HOWS = {"fin": ("fin",), "rst": ("rst",), "alternate": ("fin", "rst")}
 
+class CuttingConnectProxy:
+    """An HTTP proxy whose tunnels, by CONNECT, are cut after so many bytes downstream.
 
-class CuttingProxy:
-    """Forward each connection to one server, and cut it after so many bytes downstream.
-
-    `after` is in bytes, None never cuts. `how` is "fin", "rst" or "alternate" (FIN first). After
-    `times` cuts, everything passes. Used as a context manager; then `port` is known.
-
-    `connections` and `downstream` (bytes sent to clients) are counted for each server address,
-    `cuts` in all.
+    `after` is in bytes, None never cuts. They are cut by FIN and by RST in turn. Used as a context
+    manager; then `port` is known. `downstream` (bytes sent to clients) is counted for each server
+    address, `cuts` in all.
     """
 
-    def __init__(
-        self,
-        target: tuple[str, int] | None,
-        *,
-        after: int | None = None,
-        how: str = "fin",
-        times: int | None = None,
-    ) -> None:
-        self.target = target
+    def __init__(self, *, after: int | None = None) -> None:
         self.after = after
-        self.hows = HOWS[how]
-        self.times = times
         self.cuts = 0
-        self.connections: Counter[tuple[str, int]] = Counter()
         self.downstream: Counter[tuple[str, int]] = Counter()
         self._lock = threading.Lock()
         self._stopping = False
 
-    def __enter__(self) -> CuttingProxy:
+    def __enter__(self) -> CuttingConnectProxy:
         proxy = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -75,15 +60,24 @@ class CuttingProxy:
 
     @property
     def url(self) -> str:
-        """The address, as for a web server or `pip --proxy`."""
         return f"http://127.0.0.1:{self.port}"
 
     def destination(self, client: socket.socket) -> tuple[str, int] | None:
-        """Say where a new connection leads."""
-        return self.target
+        """Read the CONNECT request and agree to it (RFC 9110, section 9.3.6)."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and len(head) < CHUNK:
+            byte = client.recv(1)  # not one byte of what follows belongs to the head
+            if not byte:
+                return None
+            head += byte
+        match = re.match(rb"CONNECT ([^ ]+):(\d+) HTTP/1\.[01]\r\n", head)
+        if not match:
+            client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
+            return None
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        return match[1].decode("ascii").strip("[]"), int(match[2])
 
     def serve(self, client: socket.socket) -> None:
-        """Serve one connection to its end."""
         client.settimeout(IDLE_SECONDS)
         # A small buffer: what was sent but not read when the cut comes is hardly anything.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * CHUNK)
@@ -91,12 +85,9 @@ class CuttingProxy:
         if target is None:
             return
         with socket.create_connection(target, timeout=IDLE_SECONDS) as server:
-            with self._lock:
-                self.connections[target] += 1
             self.forward(client, server, target)
 
     def limit(self) -> int | None:
-        """Say after how many bytes downstream the connection that is served now is cut."""
         return self.after
 
     def forward(self, client: socket.socket, server: socket.socket, name: tuple[str, int]) -> None:
@@ -119,20 +110,17 @@ class CuttingProxy:
                 sent += len(data)
                 with self._lock:
                     self.downstream[name] += len(data)
-                if after is not None and sent >= after and self.cut(client):
+                if after is not None and sent >= after:
+                    self.cut(client)
                     return
             if readable:
                 idle_since = time.monotonic()
 
-    def cut(self, client: socket.socket) -> bool:
-        """End a client's connection, unless there have been enough cuts."""
+    def cut(self, client: socket.socket) -> None:
         with self._lock:
-            if self.times is not None and self.cuts >= self.times:
-                return False
-            how = self.hows[self.cuts % len(self.hows)]
+            how = ("fin", "rst")[self.cuts % 2]
             self.cuts += 1
         self.end(client, how)
-        return True
 
     def end(self, client: socket.socket, how: str) -> None:
         """End a client's connection by "fin" or "rst"; with "stall" leave that to the client."""
@@ -148,30 +136,6 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while client.recv(CHUNK):
                 pass
-
-
-class CuttingConnectProxy(CuttingProxy):
-    """The same as an HTTP proxy: tunnels, by CONNECT, to any server."""
-
-    def __init__(
-        self, *, after: int | None = None, how: str = "alternate", times: int | None = None
-    ) -> None:
-        super().__init__(None, after=after, how=how, times=times)
-
-    def destination(self, client: socket.socket) -> tuple[str, int] | None:
-        """Read the CONNECT request and agree to it (RFC 9110, section 9.3.6)."""
-        head = b""
-        while not head.endswith(b"\r\n\r\n") and len(head) < CHUNK:
-            byte = client.recv(1)  # not one byte of what follows belongs to the head
-            if not byte:
-                return None
-            head += byte
-        match = re.match(rb"CONNECT ([^ ]+):(\d+) HTTP/1\.[01]\r\n", head)
-        if not match:
-            client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
-            return None
-        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        return match[1].decode("ascii").strip("[]"), int(match[2])
 
 
 class WeatherProxy(CuttingConnectProxy):
@@ -210,10 +174,9 @@ class WeatherProxy(CuttingConnectProxy):
     def limit(self) -> int | None:
         return int(self._now.after)
 
-    def cut(self, client: socket.socket) -> bool:
+    def cut(self, client: socket.socket) -> None:
         self._strike(self._now.how)
         self.end(client, self._now.how)
-        return True
 
     def _strike(self, how: str) -> None:
         with self._lock:

@@ -48,7 +48,6 @@ def check_tag(tag: str, version: str, changelog: str) -> None:
 
 
 def tracked() -> list[str]:
-    """Ask git for the files of the tree, the new ones among them."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     said = subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
     return [name for name in said.split("\0") if name and (CHECKOUT / name).exists()]
@@ -82,14 +81,12 @@ def build(target: Path, umask: int) -> supplies.Product:
 
 
 def check_rebuild(first: supplies.Product, second: supplies.Product) -> None:
-    """Compare two builds of one tree. Raises UnfitError."""
     for one, other in zip(first, second):
         if (one.name, one.read_bytes()) != (other.name, other.read_bytes()):
             raise UnfitError(f"{one} and {other} differ: the build is not reproducible")
 
 
 def check_complete(sdist: Path) -> None:
-    """Look for every file of the tree in the sdist. Raises UnfitError."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     if missing := sorted(set(tracked()) - names):
@@ -144,7 +141,6 @@ def succeed(home: Path, *command: str | Path) -> None:
 
 
 def main() -> int:
-    """Build into a directory, and check; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.release", description=__doc__)
     parser.add_argument("target", type=Path, help="where the sdist and the wheel go; emptied first")
     parser.add_argument("tag", nargs="?", help="the tag of this release, v1.2.3")

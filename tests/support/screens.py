@@ -80,7 +80,6 @@ class Shown:
 
     @property
     def lines(self) -> list[str]:
-        """Its rows, without the empty ones at the end."""
         return "\n".join(row.rstrip() for row in self.screen.display).rstrip().split("\n")
 
     def picture(self, command: str, title: str) -> str:
@@ -150,7 +149,6 @@ def shown(
                 if during is not None:
                     during(screen)
         returncode = process.wait(max(1.0, end - time.monotonic()))
-    environment.note_run(arguments)
     return Shown(returncode, screen)
 
 

@@ -52,7 +52,6 @@ def copy_source(target: Path) -> Path:
 
 
 def source_key() -> str:
-    """Hash what the product is built from."""
     digest = hashlib.sha256()
     copy = copy_source(scratch(Path("/")) / "source")
     for path in sorted(copy.rglob("*")):
@@ -96,7 +95,6 @@ def newest_patches() -> dict[str, str]:
 
 
 def pip_wheel(version: str) -> Path:
-    """Download a pip, once for all runs."""
     target = STORE / "wheelhouse" / f"pip-{version}"
     with made_once(target) as directory:
         if directory:
@@ -126,7 +124,6 @@ def wheelhouse(python: str, *requirements: str) -> Path:
 
 
 def fetch(directory: Path, requirement: str, python: str) -> None:
-    """Download one wheel for a Python that need not be the one that runs."""
     options = ["--ignore-requires-python"] if requirement.startswith("pip") else []
     download(directory, python, "--no-deps", *options, requirement)
 

@@ -48,20 +48,26 @@ def test_environment_outranks_the_commands_section_outranks_global() -> None:
     assert same(read(items), patience=10.0, attempts=3)
 
 
-@pytest.mark.parametrize("word", ["0", "off", "no", "false", "Off", "N", " f "])
-def test_off_as_pip_spells_it(word: str) -> None:
-    assert same(read([("global.retry-patch", word)]), enabled=False)
+SPELT: list[tuple[str, str, dict[str, Any]]] = [  # as pip spells it
+    ("retry-patch", "0,off,no,false,Off,N, f ", {"enabled": False}),
+    ("retry-patch", "1,on,yes,TRUE,y,t", {"enabled": True}),
+    ("retry-patch-indexes", "all,ALL, All ", {"indexes": "all"}),
+    ("retry-patch-indexes", "any,Any", {"indexes": "any"}),
+    ("retry-patch-partials", "off", {"partials": False}),
+    ("retry-patch-partials", "on", {"partials": True}),
+    ("retry-patch-partials-size", "0", {"partials_size": 0}),
+    ("retry-patch-partials-size", "20kB", {"partials_size": 20_000}),
+    ("retry-patch-partials-size", "5 mb", {"partials_size": 5_000_000}),
+    ("retry-patch-partials-size", "1B", {"partials_size": 1}),
+    ("retry-patch-partials-size", "5 GiB", {"partials_size": 5 << 30}),
+]
 
 
-@pytest.mark.parametrize("word", ["1", "on", "yes", "TRUE", "y", "t"])
-def test_on_as_pip_spells_it(word: str) -> None:
-    assert same(read([(":env:.retry-patch", word)]), enabled=True)
-
-
-@pytest.mark.parametrize("word", ["all", "ALL", " All "])
-def test_every_index_or_any(word: str) -> None:
-    assert same(read([("global.retry-patch-indexes", word)]), indexes="all")
-    assert same(read([("global.retry-patch-indexes", "Any")]), indexes="any")
+@pytest.mark.parametrize(("key", "words", "wanted"), SPELT)
+def test_a_value_may_be_spelt_in_several_ways(key: str, words: str, wanted: dict[str, Any]) -> None:
+    for word in words.split(","):
+        assert same(read([(f"global.{key}", word)]), **wanted)
+        assert same(read([(f":env:.{key}", word)]), **wanted)
 
 
 def test_an_empty_value_is_no_value() -> None:
@@ -98,8 +104,6 @@ def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
     wanted = {"partials_dir": str(tmp_path / "b"), "partials_size": 1_500_000_000}
     assert same(there, partials=True, **wanted)
     assert table(there, [])["retry-patch-partials"]["value"] == str(tmp_path / "b")
-    assert same(read([(key, "off")]), partials=False)
-    assert same(read([(key, "on")]), partials=True)
 
 
 @pytest.mark.parametrize("gone", ["dir", "days"])
@@ -107,14 +111,6 @@ def test_a_setting_of_an_earlier_version_is_told_with_what_replaces_it(gone: str
     (line,) = read([(f":env:.retry-patch-partials-{gone}", "/x")]).complaints
     assert f"no setting retry-patch-partials-{gone}." in line
     assert "Did you mean retry-patch-partials?" in line
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("20kB", 20_000), ("5 mb", 5_000_000), ("1B", 1), ("5 GiB", 5 << 30)],
-)
-def test_sizes_have_a_unit(text: str, size: int) -> None:
-    assert read([("global.retry-patch-partials-size", text)]).partials_size == size
 
 
 @pytest.mark.parametrize(

@@ -22,31 +22,18 @@ HOST = Peer("h.example")
 PROXIED = Peer("h.example", "proxy.example:3128")
 # Whatever a line or an error may have in it.
 FACTS: dict[str, Any] = {
-    **{
-        "place": PLACE,
-        "peer": HOST,
-        "name": NAME,
-        "host": "h.example",
-        "index": "https://i.example/",
-    },
+    **{"place": PLACE, "peer": HOST, "name": NAME, "host": "h.example", "count": 12},
     **{"why": wording.busy(503, 30.0), "trouble": "the certificate was refused", "status": 403},
-    **{"count": 12, "pause": ", waited 41 s", "twice": "123 kB", "seconds": 30.0, "size": "1.2 kB"},
+    **{"index": "https://i.example/", "pause": ", waited 41 s", "twice": "123 kB", "seconds": 30.0},
     **{"said": "44.7 MB", "coding": "gzip", "left": "up to 7 more times", "project": "demo"},
     **{"places": "j.example", "age": wording.format_age(90_000), "mirror": "https://m.example/"},
-    **{
-        "so_far": " after 22.8 MB",
-        "mirrors": "https://m.example/",
-        "intended": "https://j.example/",
-    },
+    **{"so_far": " after 22.8 MB", "mirrors": "https://m.example/", "size": "1.2 kB"},
     **{"key": "retry-patch-patience", "wanted": "a number of seconds", "value": "soon"},
     **{"default": "120", "meant": " Did you mean retry-patch-patience?", "path": "/mnt/x"},
-    **{
-        "title": wording.titled("Sign in"),
-        "whence": " from login.example",
-        "tried": Tried(3, 41.3),
-    },
+    **{"title": wording.titled("Sign in"), "whence": " from login.example"},
     **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
-    **{"kind_": "whole wheel", "shown": "1.8 kB of text/plain"},
+    **{"kind_": "whole wheel", "shown": "1.8 kB of text/plain", "tried": Tried(3, 41.3)},
+    **{"intended": "https://j.example/"},
 }
 WORDS = Path(__file__).parent / "words.txt"
 ADDED = ("trying", "for it", "left")

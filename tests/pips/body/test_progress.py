@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.certificates import certificates
-from tests.support.downloads import ONE_PYTHON_EACH, SIZE, THIRD, Download
+from tests.support.downloads import SIZE, THIRD, Download
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.matrix import NEWEST, each_pair, old_middle_new, pairs
 
 
-@pairs(*ONE_PYTHON_EACH[2:])
-@pytest.mark.parametrize("gzip", [False, True], ids=["identity", "gzip"])
-def test_a_cut_json_index_page_is_healed(gzip: bool, armed: Environment) -> None:
-    package = Package("demo", page_format="json", page_faults=[Cut(50), Reset(100)], gzip=gzip)
-    with Lab([package]) as lab:
-        done = Download(armed, lab)
-        done.assert_right()
-        # It is asked for until it is whole, and never put together.
-        (line,) = done.warnings
-        assert lab.index_url.partition("://")[2] + "demo/ " in line
-        assert {request.range for request in lab.requests("demo", "page")} == {None}
-
-
-@each_pair
+@old_middle_new
 def test_fifty_cuts_with_progress_are_no_reason_to_stop(armed: Environment) -> None:
     package = Package("demo", 5_000_000, [Cut(70_000)] * 50)
     with Lab([package]) as lab:
@@ -39,7 +24,7 @@ def test_fifty_cuts_with_progress_are_no_reason_to_stop(armed: Environment) -> N
         assert lab.sent("demo") == len(lab.wheel("demo"))
 
 
-@each_pair
+@old_middle_new
 def test_a_healed_download_is_in_the_cache_of_pip(armed: Environment) -> None:
     cache = armed.fresh_dir()
     package = Package("demo", SIZE, [Cut(THIRD), Reset(THIRD)], max_age=3600)
@@ -52,7 +37,7 @@ def test_a_healed_download_is_in_the_cache_of_pip(armed: Environment) -> None:
         assert len(lab.requests("demo", "artifact")) == asked == 3
 
 
-@each_pair
+@old_middle_new
 def test_without_a_cache_it_heals_as_well(armed: Environment) -> None:
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
         Download(armed, lab, "--no-cache-dir").assert_right()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.downloads import OK, OURS, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import HURRIED, OK, OURS, closed_port, end_of, said
+from tests.support.hosts import HURRIED, closed_port
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
@@ -57,8 +58,7 @@ def test_a_command_without_network_ends_in_one_clear_error(
         run = armed.run(*command(name, armed, lab, dead), env=HURRIED)
         assert end_of(run) == OURS, run.output
         assert f"{dead.partition('//')[2]} cannot be reached." in said(run)
-        plain_one = bare
-        plain = plain_one.run(*command(name, plain_one, lab, dead), env=HURRIED)
+        plain = bare.run(*command(name, bare, lab, dead), env=HURRIED)
         # Plain pip finds nothing out of date where it could not look.
         assert end_of(plain) != OURS and (plain.returncode or name == "outdated")
 

@@ -12,7 +12,7 @@ from tests.support.commands import LINK, child, command, heals, venv_of
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.server import Lab
-from tests.support.matrix import each_pair, newest, old_middle_new
+from tests.support.matrix import newest, old_middle_new
 from tests.support.programs import Argument
 from tests.support.real import Real
 from tests.support.starts import ARMED, instructions, new_venv
@@ -20,14 +20,13 @@ from tests.support.starts import ARMED, instructions, new_venv
 
 @old_middle_new
 def test_a_link_arms_and_unlink_takes_it_back(armed: Environment) -> None:
-    base = armed
-    linked = child(base)
-    state = base.fresh_dir()
+    linked = child(armed)
+    state = armed.fresh_dir()
     assert not heals(linked)
     frozen = linked.run("list", "--format=freeze").stdout
     assert "pip==" in frozen
 
-    said = command(base, "link", linked.prefix, XDG_STATE_HOME=state)
+    said = command(armed, "link", linked.prefix, XDG_STATE_HOME=state)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith(f"Linked {linked.prefix}: its pip is guarded by")
     assert heals(linked)
@@ -37,22 +36,22 @@ def test_a_link_arms_and_unlink_takes_it_back(armed: Environment) -> None:
         alone = linked.run_python("-c", f"import {name}")
         assert "ModuleNotFoundError" in alone.stderr
     path = "import sys; print(sys.path)"
-    assert str(base.site_packages) not in linked.run_python("-c", f"import pip; {path}").stdout
+    assert str(armed.site_packages) not in linked.run_python("-c", f"import pip; {path}").stdout
     silent = linked.run_python("-c", "pass")
     assert silent[:3] == (0, "", "")
 
-    listed = command(base, "status", "--json", XDG_STATE_HOME=state)
+    listed = command(armed, "status", "--json", XDG_STATE_HOME=state)
     assert json.loads(listed.stdout)["links"] == [str(linked.site_packages / LINK)]
-    asked = command(base, "status", "--json", "--python", linked.python)
+    asked = command(armed, "status", "--json", "--python", linked.python)
     assert json.loads(asked.stdout)["armed_by"] == [str(linked.site_packages / LINK)]
 
-    taken = command(base, "unlink", linked.prefix)
+    taken = command(armed, "unlink", linked.prefix)
     assert taken.stdout == f"Unlinked {linked.prefix}: its pip is as it was.\n"
     assert not (linked.site_packages / LINK).exists()
     assert not heals(linked)
-    again = command(base, "unlink", linked.prefix)
+    again = command(armed, "unlink", linked.prefix)
     assert again.stdout == f"{linked.prefix} was not linked; nothing was changed.\n"
-    listed = command(base, "status", "--json", XDG_STATE_HOME=state)
+    listed = command(armed, "status", "--json", XDG_STATE_HOME=state)
     assert json.loads(listed.stdout)["links"] == []
 
 
@@ -77,23 +76,22 @@ def test_a_link_whose_base_went_away_is_silent_and_harmless(
 
 @newest
 def test_what_cannot_be_linked_is_said_in_one_line(python: str, armed: Environment) -> None:
-    base = armed
-    empty = base.fresh_dir()
+    empty = armed.fresh_dir()
     for directory, words in (
         (empty, "is no virtual environment"),
         (empty / "missing", "is no virtual environment"),
         (Path(environments.interpreter(python)[1]).parents[1], "is a Python itself"),
     ):
-        said = command(base, "link", directory)
+        said = command(armed, "link", directory)
         assert said.returncode == 1
         assert said.stderr.count("\n") == 1 and words in said.stderr
-    broken = child(base, "--without-pip")
+    broken = child(armed, "--without-pip")
     broken.python.unlink()
     broken.python.write_text("#!/bin/false\n")
     broken.python.chmod(0o755)
-    said = command(base, "status", "--python", broken.prefix)
+    said = command(armed, "status", "--python", broken.prefix)
     assert said.returncode == 1 and "does not start well" in said.stderr
-    assert command(base, "link", broken.prefix).returncode == 0
+    assert command(armed, "link", broken.prefix).returncode == 0
     assert (broken.site_packages / LINK).exists(), "its Python need not start for that"
 
 
@@ -123,28 +121,26 @@ def test_a_linked_start_costs_no_more_than_an_armed_one(armed: Environment) -> N
     assert share <= 0.02
 
 
-@each_pair
+@old_middle_new
 def test_environments_are_linked_from_birth_where_that_is_wanted(armed: Environment) -> None:
-    base = armed
-    plain = child(base, "--without-pip")
+    plain = child(armed, "--without-pip")
     assert not (plain.site_packages / LINK).exists()
-    off = child(base, "--without-pip", PIP_RETRY_PATCH_VENVS="0")
+    off = child(armed, "--without-pip", PIP_RETRY_PATCH_VENVS="0")
     assert not (off.site_packages / LINK).exists()
-    linked = child(base, "--without-pip", PIP_RETRY_PATCH_VENVS="1")
+    linked = child(armed, "--without-pip", PIP_RETRY_PATCH_VENVS="1")
     assert (linked.site_packages / LINK).exists()
     code = "import venv; venv.create('made'); import os; print(os.listdir('made'))"
-    cwd = base.fresh_dir()
-    outcome = base.run_python("-c", code, env={"PIP_RETRY_PATCH_VENVS": "1"}, cwd=cwd)
+    cwd = armed.fresh_dir()
+    outcome = armed.run_python("-c", code, env={"PIP_RETRY_PATCH_VENVS": "1"}, cwd=cwd)
     assert outcome.returncode == 0, outcome.output
     assert list((cwd / "made").glob(f"lib/*/site-packages/{LINK}"))
 
 
 @newest
 def test_a_born_link_heals_and_survives_clear(armed: Environment) -> None:
-    base = armed
-    linked = child(base, PIP_RETRY_PATCH_VENVS="1")
+    linked = child(armed, PIP_RETRY_PATCH_VENVS="1")
     assert heals(linked)
-    again = base.run_python(
+    again = armed.run_python(
         "-m", "venv", "--clear", linked.prefix, env={"PIP_RETRY_PATCH_VENVS": "1"}
     )
     assert again[:3] == (0, "", "")
@@ -153,12 +149,11 @@ def test_a_born_link_heals_and_survives_clear(armed: Environment) -> None:
 
 @newest
 def test_what_venv_itself_upgrades_is_guarded(armed: Environment) -> None:
-    base = armed
     wheel = supplies.pip_wheel(supplies.newest_pip())
     faults = [Cut(400_000), Reset(400_000)]
     with Lab([Real("pip", faults=faults, chunked=True, path=wheel)]) as lab:
         env: dict[str, Argument] = {"PIP_RETRY_PATCH_VENVS": "1", "PIP_INDEX_URL": lab.index_url}
-        made = base.run_python("-m", "venv", "--upgrade-deps", base.fresh_dir() / "made", env=env)
+        made = armed.run_python("-m", "venv", "--upgrade-deps", armed.fresh_dir() / "made", env=env)
         assert made.returncode == 0, made.output
         assert len(lab.requests("pip", "artifact")) == 3
 
@@ -181,44 +176,42 @@ def test_what_virtualenv_makes_is_linked_too(pip: str, python: str) -> None:
 
 @newest
 def test_links_are_taken_back_together_and_found_by_others(armed: Environment) -> None:
-    base = armed
-    linked, state = child(base), base.fresh_dir()
-    own = command(base, "link", base.prefix, XDG_STATE_HOME=state)
+    linked, state = child(armed), armed.fresh_dir()
+    own = command(armed, "link", armed.prefix, XDG_STATE_HOME=state)
     assert own.returncode == 1 and "it needs no link" in own.stderr
-    for none in (base.fresh_dir(), base.fresh_dir() / "missing"):
-        said = command(base, "unlink", none)
-        assert said.output == command(base, "link", none).output and said.returncode == 1
-    assert command(base, "unlink").returncode == 1
-    assert command(base, "unlink", "--all", linked.prefix).returncode == 1
-    assert command(base, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
+    for none in (armed.fresh_dir(), armed.fresh_dir() / "missing"):
+        said = command(armed, "unlink", none)
+        assert said.output == command(armed, "link", none).output and said.returncode == 1
+    assert command(armed, "unlink").returncode == 1
+    assert command(armed, "unlink", "--all", linked.prefix).returncode == 1
+    assert command(armed, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
     # Another user has not made it, but asks about the environment; by its directory, too.
     path = str(linked.site_packages / LINK)
     for there in (linked.prefix, linked.python):
-        asked = command(base, "status", "--json", "--python", there)
+        asked = command(armed, "status", "--json", "--python", there)
         assert json.loads(asked.stdout)["links"] == [path]
-    second = base.fresh_dir() / "second name"
+    second = armed.fresh_dir() / "second name"
     second.symlink_to(linked.prefix)
-    assert command(base, "link", second, XDG_STATE_HOME=state).returncode == 0
-    asked = command(base, "status", "--json", "--python", second, XDG_STATE_HOME=state)
+    assert command(armed, "link", second, XDG_STATE_HOME=state).returncode == 0
+    asked = command(armed, "status", "--json", "--python", second, XDG_STATE_HOME=state)
     assert json.loads(asked.stdout)["links"] == [path]
-    taken = command(base, "unlink", "--all", XDG_STATE_HOME=state)
+    taken = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
     assert (taken.returncode, taken.stdout) == (0, f"Removed {path}\n")
     assert not (linked.site_packages / LINK).exists()
-    nothing = command(base, "unlink", "--all", XDG_STATE_HOME=state)
+    nothing = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
     assert nothing.returncode == 0 and "nothing was changed" in nothing.stdout
 
 
 @newest
 def test_the_list_of_links_is_written_to_no_file_of_somebody_else(armed: Environment) -> None:
-    base = armed
-    linked, state, victim = child(base), base.fresh_dir(), base.fresh_dir() / "victim"
+    linked, state, victim = child(armed), armed.fresh_dir(), armed.fresh_dir() / "victim"
     victim.write_text("precious")
     (state / "pip-retry-patch").mkdir()
     (state / "pip-retry-patch" / "links").symlink_to(victim)
-    assert command(base, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
+    assert command(armed, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
     assert victim.read_text() == "precious"
-    home = base.fresh_dir() / "home"
+    home = armed.fresh_dir() / "home"
     home.mkdir()
     os.chown(home, 12345, 12345)
-    assert command(base, "link", linked.prefix, XDG_STATE_HOME=home / "state").returncode == 0
+    assert command(armed, "link", linked.prefix, XDG_STATE_HOME=home / "state").returncode == 0
     assert not list(home.iterdir()), "root writes nothing into the home of another user"

@@ -31,9 +31,8 @@ def test_selftest_passes_and_tells_what_it_saw(compare: bool, armed: Environment
 
 @newest
 def test_selftest_of_a_linked_environment(armed: Environment) -> None:
-    base = armed
-    linked = child(base, PIP_RETRY_PATCH_VENVS="1")
-    said = command(base, "selftest", "--python", linked.python)
+    linked = child(armed, PIP_RETRY_PATCH_VENVS="1")
+    said = command(armed, "selftest", "--python", linked.python)
     assert said.returncode == 0, said.output
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from tests.support.certificates import certificates
-from tests.support.downloads import HASTY, SIZE, THIRD, Download
+from tests.support.downloads import HASH, HASTY, SIZE, THIRD, Download, end_of, said
 from tests.support.environments import Environment
-from tests.support.lab.contents import Flip
-from tests.support.lab.faults import Busy, Cut, Reset
+from tests.support.lab.faults import Busy, Cut, Flip, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import each_pair, old_middle_new
+from tests.support.matrix import old_middle_new
 from tests.support.programs import Argument
 
 
-@each_pair
+@old_middle_new
 def test_a_file_that_was_damaged_on_its_way_is_fetched_once_more(armed: Environment) -> None:
-    with Lab(
-        [Package("demo", SIZE, [Flip(THIRD)], max_age=3600)], tls=certificates().server
-    ) as lab:
-        cache = armed.fresh_dir()
+    package, cache = Package("demo", SIZE, [Flip(THIRD)], max_age=3600), armed.fresh_dir()
+    with Lab([package], tls=certificates().server) as lab:
         done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert len(done.run.warnings("damaged on its way")) == 1
@@ -30,42 +29,41 @@ def test_a_file_that_was_damaged_on_its_way_is_fetched_once_more(armed: Environm
         assert len(lab.requests("demo", "artifact")) == 2, "the right file is in the cache"
 
 
-def assert_mismatch(done: Download) -> str:
-    output = " ".join(done.run.output.split())
-    assert done.run.returncode == 1
-    assert "DO NOT MATCH THE HASHES" in output
-    assert "Traceback" not in output
-    assert not done.file.exists()
-    for hint in ("--no-verify", "--no-require-hashes", "--trusted-host", "disable", "skip"):
-        assert hint not in output.partition("looked into it")[2]
-    return output
+class Case(NamedTuple):
+    """A mismatch that stays: what each fetch meets, and what the evidence says."""
+
+    package: Package
+    says: list[str]
 
 
-@each_pair
-def test_a_genuine_mismatch_stays_one_with_the_evidence(armed: Environment) -> None:
-    with Lab([Package("demo", SIZE, hashes="0" * 64)]) as lab:
-        output = assert_mismatch(Download(armed, lab))
-        assert len(lab.requests("demo", "artifact")) == 2
-        assert output.count("3.0 MB of 3.0 MB from 127.0.0.1") == 2 and "complete" in output
-        assert "Both brought the same bytes" in output
-        assert "pip hash" in output
+BROUGHT = "second fetch: failed: Downloading demo-1.0-py3-none-any.whl stopped at"
+MISMATCHES = {
+    "genuine": Case(
+        Package("demo", SIZE, hashes="0" * 64),
+        ["3.0 MB of 3.0 MB from 127.0.0.1", "complete", "Both brought the same bytes", "pip hash"],
+    ),
+    "different-each-time": Case(
+        Package("demo", SIZE, [Flip(5000), Flip(THIRD), Flip(7)]), ["different bytes", "proxy"]
+    ),
+    "no-second-fetch": Case(
+        Package("demo", SIZE, [Flip(7), Cut(THIRD)], forever=Cut(0)),
+        [BROUGHT, "it is not known whether the file was damaged on its way"],
+    ),
+}
 
 
+@pytest.mark.parametrize("how", MISMATCHES)
 @old_middle_new
-def test_different_bytes_each_time_point_at_the_way(armed: Environment) -> None:
-    with Lab([Package("demo", SIZE, [Flip(5000), Flip(THIRD), Flip(7)])]) as lab:
-        output = assert_mismatch(Download(armed, lab))
-        assert len(lab.requests("demo", "artifact")) == 2
-        assert "different bytes" in output and "proxy" in output
-
-
-@old_middle_new
-def test_a_mismatch_stands_where_the_fresh_fetch_fails(armed: Environment) -> None:
-    with Lab([Package("demo", SIZE, [Flip(7), Cut(THIRD)], forever=Cut(0))]) as lab:
+def test_a_mismatch_stays_one_with_the_evidence(how: str, armed: Environment) -> None:
+    with Lab([MISMATCHES[how].package]) as lab:
         done = Download(armed, lab, env=HASTY)
-        output = assert_mismatch(done)
-        assert "second fetch: failed: Downloading demo-1.0-py3-none-any.whl stopped at" in output
-        assert "it is not known whether the file was damaged on its way" in output
+        output = said(done.run)
+        assert end_of(done.run) == HASH and not done.file.exists()
+        for hint in ("--no-verify", "--no-require-hashes", "--trusted-host", "disable", "skip"):
+            assert hint not in output.partition("looked into it")[2]
+        assert not [words for words in MISMATCHES[how].says if words not in output], output
+        if how != "no-second-fetch":
+            assert len(lab.requests("demo", "artifact")) == 2
 
 
 @old_middle_new
@@ -155,12 +153,7 @@ def test_errors_survive_a_terminal_that_is_not_utf_8_and_name_no_credentials(
     env: dict[str, Argument] = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "NO_COLOR": "1"}
     with Lab([package]) as lab:
         secret = lab.index_url.replace("http://", "http://user:S3CRET@")
-        run = armed.run(
-            *("download", "--no-deps", "--no-input", "--dest", armed.fresh_dir()),
-            *("--index-url", secret, "demo"),
-            env=env,
-        )
+        run = Download(armed, lab, "--no-input", "--index-url", secret, env=env).run
         assert run.returncode == 1
         assert "Traceback" not in run.output and "S3CRET" not in run.output
-        expected = "DO NOT MATCH" if faults == "hash" else "the server answered 404"
-        assert expected in " ".join(run.output.split())
+        assert ("DO NOT MATCH" if faults == "hash" else "the server answered 404") in said(run)

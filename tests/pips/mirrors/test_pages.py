@@ -8,8 +8,9 @@ from typing import Iterable
 import pytest
 
 from tests.pips.mirrors.test_files import mirrors
+from tests.support.downloads import NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import NO_MATCH, OK, OURS, closed_port, download, end_of, said
+from tests.support.hosts import dead_index, download
 from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -27,10 +28,6 @@ FAILURES: dict[str, Entry] = {
     "520": Busy(520),
     "cut": Cut(100),
 }
-
-
-def dead_index() -> str:
-    return f"http://127.0.0.1:{closed_port()}/simple/"
 
 
 @pytest.mark.parametrize("failure", FAILURES)

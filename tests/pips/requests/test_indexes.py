@@ -1,14 +1,16 @@
-"""Several indexes, one of which cannot be read: pip goes on with a word, or ends with one."""
+"""Indexes that cannot be read, or refuse: pip goes on with a word, or ends with one.
+
+Their answers are no help, and time does not change them; each is told as it is.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from tests.support.downloads import LIES, NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import NO_MATCH, OK, OURS, closed_port, download, end_of, said
-from tests.support.lab.faults import Busy, Drop, Reset, Stall
+from tests.support.hosts import dead_index, download
+from tests.support.lab.faults import Busy, Drop, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.lab.stages import Entry
@@ -19,11 +21,8 @@ LOST: dict[str, Entry] = {
     "reset": (Drop(), Reset(0)),
     "silence": (Drop(), Stall(0)),
     "busy": Busy(503),
+    "403": Busy(403),
 }
-
-
-def dead_index() -> str:
-    return f"http://127.0.0.1:{closed_port()}/simple/"
 
 
 @old_middle_new
@@ -31,11 +30,10 @@ def test_pip_goes_on_without_an_index_that_never_answered_and_says_so_once(
     armed: Environment, bare: Environment
 ) -> None:
     dead = dead_index()
-    packages = [Package("demo", requires=["other"]), Package("other")]
-    with Lab(packages) as lab:
-        indexes = "--index-url", lab.index_url, "--extra-index-url", dead
+    with Lab([Package("demo", requires=["other"]), Package("other")]) as lab:
+        options = "--index-url", lab.index_url, "--extra-index-url", dead, "demo"
         run = armed.run(
-            *("download", "--dest", armed.fresh_dir(), *indexes, "demo"),
+            *("download", "--dest", armed.fresh_dir(), *options),
             env={"PIP_RETRY_PATCH_FIRST_CONTACT": "1", "PIP_RETRIES": "1"},
         )
         assert end_of(run) == OK, run.output
@@ -43,7 +41,7 @@ def test_pip_goes_on_without_an_index_that_never_answered_and_says_so_once(
         assert f"The index {dead} could not be read (connection refused)" in line
         assert len(run.warnings(", waiting")) == 1, "once for each host and run"
         assert not run.warnings("was found at"), "the first index was read"
-        plain = download(bare, *indexes, "demo")
+        plain = download(bare, *options)
         assert end_of(plain) == OK and not plain.warnings(dead)
 
 
@@ -79,15 +77,48 @@ def test_what_is_not_found_may_be_in_the_index_that_was_not_read(
         assert end_of(plain) == NO_MATCH and UNREAD not in plain.output
 
 
+@pytest.mark.parametrize("status", [400, 403, 451])
+@old_middle_new
+def test_what_is_not_found_may_be_behind_a_refusal(
+    armed: Environment, bare: Environment, status: int
+) -> None:
+    """Not so for 404, which says that it is not there."""
+    with Lab([Package("demo", page_forever=Busy(status))]) as lab:
+        indexes = "--index-url", lab.index_url
+        run = download(armed, *indexes, "demo")
+        assert end_of(run) == NO_MATCH, run.output
+        told = f"But the index {lab.index_url} could not be read (the server answers {status})"
+        assert told in said(run)
+        plain = download(bare, *indexes, "demo")
+        assert end_of(plain) == NO_MATCH and UNREAD not in said(plain)
+        missing = download(armed, *indexes, "missing")
+        assert end_of(missing) == NO_MATCH and UNREAD not in said(missing)
+
+
 @old_middle_new
 def test_where_no_index_could_be_read_the_error_is_the_networks(
     armed: Environment, bare: Environment
 ) -> None:
     indexes = "--index-url", dead_index(), "--extra-index-url", dead_index()
     run = download(armed, *indexes, "demo")
-    assert end_of(run) == OURS, run.output
-    assert "No matching distribution" not in run.output
+    assert end_of(run) == OURS and "No matching distribution" not in run.output, run.output
     assert end_of(download(bare, *indexes, "demo")) == NO_MATCH
+
+
+@pytest.mark.parametrize("status", [407, 501, 505, 511])
+@old_middle_new
+def test_an_index_that_answers_with_an_error_of_its_own_is_no_missing_project(
+    armed: Environment, bare: Environment, status: int
+) -> None:
+    with Lab([Package("demo", page_forever=Busy(status))]) as lab:
+        run = download(armed, "--index-url", lab.index_url, "demo")
+        assert end_of(run) == OURS, run.output
+        assert f"The index {lab.index_url} could not be read." in said(run)
+        assert f"The server answers {status}." in said(run)
+        asked = len(lab.log)
+        plain = download(bare, "--index-url", lab.index_url, "demo")
+        assert end_of(plain) == NO_MATCH
+        assert asked == len(lab.log) - asked, "as often as plain pip"
 
 
 @old_middle_new
@@ -96,7 +127,7 @@ def test_local_wheels_do_without_an_index_as_ever(armed: Environment, bare: Envi
         links = environment.fresh_dir()
         package = Package("demo", 1000)
         (links / package.filename).write_bytes(package.wheel())
-        options: Any = ("--index-url", dead_index(), "--find-links", links)
+        options = "--index-url", dead_index(), "--find-links", links
         run = download(environment, *options, "demo")
         assert end_of(run) == OK, run.output
         assert len(run.warnings(UNREAD)) == environment.armed
@@ -104,21 +135,37 @@ def test_local_wheels_do_without_an_index_as_ever(armed: Environment, bare: Envi
         assert end_of(missing) == (OURS if environment.armed else NO_MATCH), missing.output
 
 
-@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("status", [407, 500, 501, 502, 503, 504, 521, 522, 524, 526])
+@old_middle_new
+def test_the_project_of_another_index_is_not_taken_in_silence(
+    armed: Environment, bare: Environment, status: int
+) -> None:
+    """The first one, of this user alone, cannot be read; the second one is everybody's."""
+    broken = Package("demo", page_forever=Busy(status))
+    with Lab([broken]) as private, Lab([Package("demo")]) as public:
+        indexes = "--index-url", private.index_url, "--extra-index-url", public.index_url
+        run = download(armed, *indexes, "demo", PIP_RETRIES="0")
+        assert end_of(run) == OK, run.output
+        (line,) = run.warnings(UNREAD + " (")
+        assert private.index_url in line and str(status) in line
+        assert len(run.warnings("was found at")) == 1
+        plain = download(bare, *indexes, "demo", PIP_RETRIES="0")
+        assert end_of(plain) == OK and not plain.warnings(private.index_url)
+
+
+@pytest.mark.parametrize("fault", ["reset", "silence", "busy"])
 @old_middle_new
 def test_an_index_that_answered_before_is_never_gone_without(
     armed: Environment, bare: Environment, fault: str
 ) -> None:
     """Else a name that the private index has would be taken from the public one."""
     private = [Package("first"), Package("demo", page_forever=LOST[fault])]
-    requirements = "first", "demo"
     with Lab(private) as lab, Lab([Package("demo")]) as public:
         indexes = "--index-url", lab.index_url, "--extra-index-url", public.index_url
-        run = download(armed, *indexes, *requirements)
+        run = download(armed, *indexes, "first", "demo")
         assert end_of(run) == OURS, run.output
         assert not public.requests("demo", "artifact")
-        plain = download(bare, *indexes, *requirements)
-        assert end_of(plain) == OK
+        assert end_of(download(bare, *indexes, "first", "demo")) == OK
         assert public.requests("demo", "artifact"), "plain pip takes the public package"
 
 
@@ -127,18 +174,31 @@ def test_an_index_that_answered_before_is_never_gone_without(
 def test_with_indexes_all_each_index_must_be_read(
     armed: Environment, bare: Environment, fault: str
 ) -> None:
-    page = Busy(403) if fault == "403" else LOST[fault]
-    with Lab([Package("demo", page_forever=page)]) as lab, Lab([Package("demo")]) as public:
+    private = [Package("demo", page_forever=LOST[fault])]
+    with Lab(private) as lab, Lab([Package("demo")]) as public:
         indexes = "--index-url", lab.index_url, "--extra-index-url", public.index_url
-        run = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
-        assert end_of(run) == OURS, run.output
+        for retries in ("0", "1"):
+            env = {"PIP_RETRIES": retries, "PIP_RETRY_PATCH_INDEXES": "all"}
+            run = download(armed, *indexes, "demo", **env)
+            assert end_of(run) == OURS, run.output
         assert not public.requests("demo", "artifact")
         assert end_of(download(bare, *indexes, "demo")) == OK
-
-
-@old_middle_new
-def test_with_indexes_all_an_index_may_still_not_have_a_project(armed: Environment) -> None:
     with Lab([Package("private")]) as lab, Lab([Package("demo")]) as public:
         indexes = "--index-url", lab.index_url, "--extra-index-url", public.index_url
         run = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
-        assert end_of(run) == OK and not run.warnings(), run.output
+        assert end_of(run) == OK and not run.warnings(), "it may still not have a project"
+
+
+@pytest.mark.parametrize("location", ["http://[bad/", "http://a..example/", "gopher://a.example/"])
+@old_middle_new
+def test_a_redirect_to_nowhere_is_no_traceback(
+    armed: Environment, bare: Environment, location: str
+) -> None:
+    spoilt = Redirect(location)
+    for package in (Package("demo", page_forever=spoilt), Package("demo", forever=spoilt)):
+        with Lab([package]) as lab:
+            run = download(armed, "--index-url", lab.index_url, "demo")
+            assert end_of(run) == OURS, run.output
+            assert "The answer leads to an address that makes no sense" in said(run)
+            plain = download(bare, "--index-url", lab.index_url, "demo")
+            assert end_of(plain) in LIES, plain.output

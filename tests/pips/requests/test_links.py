@@ -7,9 +7,9 @@ from typing import Iterator, Mapping
 
 import pytest
 
-from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.downloads import OK, SIZE, THIRD, Download, end_of
 from tests.support.environments import Environment
-from tests.support.hosts import OK, download, end_of
+from tests.support.hosts import download
 from tests.support.lab.faults import Busy, Cut, Redirect, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab

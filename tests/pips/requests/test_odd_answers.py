@@ -11,23 +11,13 @@ import io
 import json
 import tarfile
 from email.utils import formatdate
-from typing import Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import pytest
 
+from tests.support.downloads import HASH, LIES, NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import (
-    HURRIED,
-    NO_MATCH,
-    OK,
-    OTHER,
-    OURS,
-    TRACEBACK,
-    answering,
-    download,
-    end_of,
-    said,
-)
+from tests.support.hosts import answering, download
 from tests.support.matrix import NEWEST, old_middle_new
 from tests.support.odd import (
     DEMO,
@@ -42,16 +32,11 @@ from tests.support.odd import (
     reply,
     starting,
 )
-from tests.support.programs import Argument, Outcome
+from tests.support.programs import Outcome
 
-HASH = "hash"
-LIES = (NO_MATCH, TRACEBACK, OTHER, HASH)
 PAGE = page()
 ZIP = "application/zip"
-
-
-def ended(run: Outcome) -> str:
-    return HASH if "DO NOT MATCH THE HASHES" in run.output else end_of(run)
+ETAG = '"v1"'
 
 
 class Case(NamedTuple):
@@ -60,11 +45,148 @@ class Case(NamedTuple):
     :param says: what pip says with the patch, where it does not end well; "" where it does.
     """
 
-    name: str
     answers: Mapping[str, Sequence[Answer]]
     says: str = ""
     hashed: bool = True
     end: str = OURS
+
+
+def pages(*answers: Answer, says: str = "", end: str = OURS) -> Case:
+    return Case({"page": answers}, says, end=end)
+
+
+def files(*answers: Answer, says: str = "", end: str = OURS) -> Case:
+    return Case({"file": answers}, says, end=end)
+
+
+def unhashed(*answers: Answer, says: str = "") -> Case:
+    return Case({"file": answers}, says, hashed=False)
+
+
+def metadata(*answers: Answer, says: str = "", hashed: bool = True) -> Case:
+    return Case({"metadata": answers}, says, hashed)
+
+
+def chunked(body: bytes, coding: str = "chunked") -> bytes:
+    shown = f"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\nTransfer-Encoding: {coding}"
+    return b"%b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (shown.encode(), len(body), body)
+
+
+def to_the_end(size: int | None = None) -> bytes:
+    """Return an answer that tells no length, and so much of the file, or all of it."""
+    return b"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\n\r\n" + WHEEL[:size]
+
+
+MULTI = reply(206, b"--x\r\n\r\n" + WHEEL[:50], "multipart/byteranges; boundary=x")
+BARE_PART = reply(206, WHEEL[:500], ZIP)
+ONLY_A_PART = "the server sent a part only, though all of it was asked for"
+OTHER_PART = "the server answers 206, with another part than was asked for"
+FORM = (
+    b"<!DOCTYPE html><html><head><title>\n Sign in \n</title></head><body>"
+    b"<form><input type=password></form></body></html>"
+)
+LOGIN = 'web page came in place of the file ("Sign in")'
+NOTHING = b"<!DOCTYPE html><html><head><title>Hello</title></head><body></body></html>"
+ONE_FILE = {"files": [{"filename": DEMO.filename, "url": "/files/x", "hashes": {}}]}
+TEXT = json.dumps({"meta": {"api-version": "1.0"}, "name": "demo", **ONE_FILE}).encode()
+ERROR = reply(200, b'{"error": "backend"}', "application/json")
+GATEWAY = reply(200, b"<html><head><title>504 Gateway Time-out</title></head></html>")
+NO_LINKS = "could not be read (no page of links came)"
+NO_LENGTH = "What came has no end (9.0 kB), and the server tells no length"
+FOR_PEOPLE = 'is a web page for people ("Sign in"), and names no file of demo. If this network'
+UNREADABLE = "What came is no page of an index ("
+SENSELESS = "an address that makes no sense: it names none"
+SEVERAL = "300, which offers several addresses, and names none"
+GZIPPED = gzip.compress(WHEEL)
+TWO_STREAMS = gzip.compress(WHEEL[:99]) + gzip.compress(WHEEL[99:])
+
+PARTS = {  # though all was asked for
+    "page-once": pages(part(0, 99, PAGE), reply(200, PAGE)),
+    "page-always": pages(part(0, 99, PAGE), says=ONLY_A_PART),
+    "page-elsewhere-once": pages(part(9, 99, PAGE), reply(200, PAGE)),
+    "page-elsewhere-always": pages(part(9, 99, PAGE), says=OTHER_PART),
+    "page-bare": pages(reply(206, PAGE[:100]), says="came without its end", end=NO_MATCH),
+    "file-in-parts": files(starting(9000, WHEEL)),
+    "file-always": files(part(0, 99, WHEEL), says=ONLY_A_PART),
+    "file-elsewhere-once": files(part(9, 99, WHEEL), reply(200, WHEEL)),
+    "file-multipart-once": files(MULTI, reply(200, WHEEL)),
+    "file-multipart-always": files(MULTI, says=OTHER_PART),
+    "file-bare": files(BARE_PART, says="sent a part of the file only (206)", end=HASH),
+    "no-hash-once": unhashed(part(0, 99, WHEEL), reply(200, WHEEL)),
+    "no-hash-in-parts": unhashed(starting(9000, WHEEL, ETag=ETAG)),
+    "no-hash-always": unhashed(part(0, 99, WHEEL), says=ONLY_A_PART),
+    "no-hash-bare": unhashed(BARE_PART, says="no whole wheel"),
+    "metadata-in-parts": metadata(starting(20, METADATA)),
+}
+STATUSES = {  # of which pip knows nothing
+    **{f"page-{s}": pages(reply(s), says=f"The server answers {s}, ") for s in (304, 600, 999)},
+    "page-300": pages(reply(300), says=SEVERAL),
+    "page-302": pages(reply(302), says=SENSELESS),
+    **{f"file-{s}": files(reply(s), says=f"answers {s}, which ") for s in (204, 304, 999)},
+    "metadata-205": metadata(reply(205), says="The server answers 205, which "),
+}
+UNLISTED = {  # pages without a file, where nobody has the project
+    "empty": pages(reply(200), says="/simple/demo/ came empty.", end=NO_MATCH),
+    "204": pages(reply(204, media=""), says="read (the server answers 204)", end=NO_MATCH),
+    "205": pages(reply(205), says="/simple/demo/ came empty.", end=NO_MATCH),
+    "login": pages(reply(200, FORM), says=FOR_PEOPLE, end=NO_MATCH),
+    "title": pages(reply(200, NOTHING), says='("Hello") and names no file', end=NO_MATCH),
+    "json-as-html": pages(reply(200, TEXT), says="is JSON that the server", end=NO_MATCH),
+    "text": pages(reply(200, PAGE, "text/plain"), says=NO_LINKS, end=NO_MATCH),
+    "json-with-an-error": pages(ERROR, says=NO_LINKS, end=NO_MATCH),
+    "br": pages(reply(200, b"\x8b\x05\x80hello" * 9, Content_Encoding="br"), says="as br"),
+    "zstd": pages(reply(200, b"\x28\xb5\x2f\xfd", Content_Encoding="zstd"), says="as zstd"),
+    "403-in-br": pages(
+        reply(403, b"\x8b\x05\x80", Content_Encoding="br"), says="answers 403)", end=NO_MATCH
+    ),
+    "no-gzip": pages(reply(200, b"hello", Content_Encoding="gzip"), says="decompressed"),
+}
+NO_JSON = {  # pip reads JSON, and heeds such a charset, since 22.2
+    "charset": pages(reply(200, PAGE, "text/html; charset=no-such"), says=UNREADABLE),
+    "json-cut": pages(reply(200, TEXT[:-30], JSON), says=UNREADABLE),
+    "json-cut-at-a-brace": pages(reply(200, TEXT[: TEXT.rindex(b"}") - 1], JSON), says=UNREADABLE),
+    "json-empty": pages(reply(200, b"", JSON), says=UNREADABLE),
+    "json-html": pages(reply(200, PAGE, JSON), says=UNREADABLE),
+    "json-list": pages(reply(200, b"[]", JSON), says=UNREADABLE),
+}
+TRANSIENT = {
+    "empty-once": pages(reply(200), reply(200, PAGE)),
+    "login-once": pages(reply(200, FORM), reply(200, PAGE)),
+    "gateway-once": pages(GATEWAY, reply(200, PAGE)),
+    "error-once": pages(ERROR, reply(200, PAGE)),
+    "no-json-once": pages(reply(200, b"{}", JSON), reply(200, PAGE)),
+}
+UNHASHED = {  # files that are none, and no hash tells it
+    "no-hash-login": unhashed(reply(200, FORM), says=LOGIN),
+    "no-hash-cut": unhashed(reply(200, WHEEL[:9000], ZIP), says="no whole wheel (9.0 kB of applic"),
+    "no-hash-empty": unhashed(reply(200), says="no whole wheel (0 bytes"),
+    "no-hash-gzip": unhashed(reply(200, GZIPPED, Content_Encoding="gzip"), says="encoded as gzip"),
+    "no-hash-text": unhashed(reply(200, METADATA, "text/plain"), says="no whole wheel (46 bytes"),
+    "no-hash-login-once": unhashed(reply(200, FORM), reply(200, WHEEL)),
+    "no-hash-cut-once": unhashed(reply(200, WHEEL[:9000]), reply(200, WHEEL)),
+    "metadata-login": metadata(reply(200, FORM), says=LOGIN[:33], hashed=False),
+    "metadata-text": metadata(reply(200, b"denied"), says="no metadata of a wheel", hashed=False),
+    "metadata-once": metadata(reply(200, b"denied"), reply(200, METADATA), hashed=False),
+}
+HASHED = {  # files that no length, or a coding, belies
+    "endless-once": files(to_the_end(9000), to_the_end()),
+    "endless-thrice": files(*map(to_the_end, (9000, 5000, 20_000)), to_the_end()),
+    "endless": files(to_the_end(9000), says=NO_LENGTH),
+    "chunked": files(chunked(WHEEL[:9000]), says=NO_LENGTH),
+    "transfer-coding": files(chunked(GZIPPED, "gzip, chunked")),
+    "two-streams": files(reply(200, TWO_STREAMS, ZIP, Content_Encoding="gzip")),
+    "twice": files(reply(200, gzip.compress(GZIPPED), ZIP, Content_Encoding="gzip, gzip")),
+    "no-label": files(reply(200, GZIPPED, ZIP)),
+    "cut": files(reply(200, WHEEL[:9000], ZIP), says="such a file, without its end.", end=HASH),
+    "sent-empty": files(reply(200), says="sent is empty", end=HASH),
+    "file-br": files(
+        reply(200, b"\x8b", ZIP, Content_Encoding="br"), says="pip cannot undo", end=HASH
+    ),
+    "metadata": files(reply(200, METADATA, "text/plain"), says="is no file of that kind", end=HASH),
+}
+NAMED = {**PARTS, **STATUSES, **UNLISTED, **NO_JSON, **TRANSIENT, **UNHASHED, **HASHED}
+# What stands for itself: the evidence says what came, not that nothing is wrong.
+EVIDENCE = [HASHED[name] for name in ("cut", "sent-empty", "file-br", "metadata")]
 
 
 def asked_by(environment: Environment, case: Case) -> tuple[Outcome, Odd]:
@@ -72,77 +194,28 @@ def asked_by(environment: Environment, case: Case) -> tuple[Outcome, Odd]:
         return download(environment, "--index-url", index.index_url, "demo"), index
 
 
-def check(case: Case, armed: Environment, bare: Environment) -> None:
+@pytest.mark.parametrize("name", NAMED)
+@old_middle_new
+def test_what_is_not_the_answer_is_healed_or_told_as_what_it_is(
+    name: str, pip: str, armed: Environment, bare: Environment
+) -> None:
+    if name in NO_JSON and pip == "20.3.4":
+        return
+    case = NAMED[name]
     run, index = asked_by(armed, case)
     if "metadata" in case.answers and "metadata" not in index.asked:
-        assert ended(run) == OK  # this pip asks for none
+        assert end_of(run) == OK  # this pip asks for none
         return
-    assert ended(run) == (case.end if case.says else OK), run.output
+    assert end_of(run) == (case.end if case.says else OK), run.output
     assert case.says in said(run)
-    assert "Nothing is wrong with the package" in said(run) or not case.says or case.end != HASH
+    if case.end == HASH and case not in EVIDENCE:
+        assert "Nothing is wrong with the package" in said(run)
     plain, _ = asked_by(bare, case)
-    assert ended(plain) in LIES, plain.output
+    assert end_of(plain) in LIES, plain.output
 
 
-def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
-
-
-@old_middle_new
-def test_nothing_odd_is_not_one_request_more(armed: Environment, bare: Environment) -> None:
-    for hashed in (True, False):
-        asked = []
-        for environment in (armed, bare):
-            run, index = asked_by(
-                environment, Case("", {"metadata": [reply(200, METADATA)]}, hashed=hashed)
-            )
-            assert end_of(run) == OK and not run.warnings(), run.output
-            asked.append(index.asked)
-        assert asked[0] == asked[1]
-
-
-# A part, though all was asked for.
-
-ETAG = '"v1"'
-MULTI = reply(206, b"--x\r\n\r\n" + WHEEL[:50], "multipart/byteranges; boundary=x")
-ONLY_A_PART = "the server sent a part only, though all of it was asked for"
-OTHER_PART = "the server answers 206, with another part than was asked for"
-BARE_PART = reply(206, WHEEL[:500], ZIP)
-PARTS = [
-    Case("page-once", {"page": [part(0, 99, PAGE), reply(200, PAGE)]}),
-    Case("page-always", {"page": [part(0, 99, PAGE)]}, ONLY_A_PART),
-    Case("page-elsewhere-once", {"page": [part(9, 99, PAGE), reply(200, PAGE)]}),
-    Case("page-elsewhere-always", {"page": [part(9, 99, PAGE)]}, OTHER_PART),
-    Case("page-bare", {"page": [reply(206, PAGE[:100])]}, "came without its end", end=NO_MATCH),
-    Case("file-in-parts", {"file": [starting(9000, WHEEL)]}),
-    Case("file-always", {"file": [part(0, 99, WHEEL)]}, ONLY_A_PART),
-    Case("file-elsewhere-once", {"file": [part(9, 99, WHEEL), reply(200, WHEEL)]}),
-    Case("file-multipart-once", {"file": [MULTI, reply(200, WHEEL)]}),
-    Case("file-multipart-always", {"file": [MULTI]}, OTHER_PART),
-    Case("file-bare", {"file": [BARE_PART]}, "sent a part of the file only (206)", end=HASH),
-    Case("no-hash-once", {"file": [part(0, 99, WHEEL), reply(200, WHEEL)]}, hashed=False),
-    Case("no-hash-in-parts", {"file": [starting(9000, WHEEL, ETag=ETAG)]}, hashed=False),
-    Case("no-hash-always", {"file": [part(0, 99, WHEEL)]}, ONLY_A_PART, hashed=False),
-    Case("no-hash-bare", {"file": [BARE_PART]}, "no whole wheel", hashed=False),
-    Case("metadata-in-parts", {"metadata": [starting(20, METADATA)]}),
-]
-
-
-@named(PARTS)
-@old_middle_new
-def test_a_part_that_nobody_asked_for_is_never_taken_for_all(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    check(case, armed, bare)
-
-
-def chunked(body: bytes, coding: str) -> bytes:
-    """Return an answer with a body in chunks."""
-    shown = f"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\nTransfer-Encoding: {coding}"
-    return b"%b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (shown.encode(), len(body), body)
-
-
-WHOLE = {
+WHOLE: dict[str, dict[str, Sequence[Answer]]] = {
+    "nothing-odd": {"metadata": [reply(200, METADATA)]},
     "page": {"page": [part(0, len(PAGE) - 1, PAGE)]},
     "file": {"file": [part(0, len(WHEEL) - 1, WHEEL)]},
     "page-bare": {"page": [reply(206, PAGE)]},
@@ -158,148 +231,30 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize("what", WHOLE)
 @old_middle_new
 def test_what_plain_pip_reads_is_read_by_as_many_requests(
-    what: str, hashed: bool, armed: Environment, bare: Environment
+    what: str, armed: Environment, bare: Environment
 ) -> None:
-    asked = []
-    case = Case(what, WHOLE[what], hashed=hashed)
-    if not hashed and what.startswith("page"):
-        return  # the pages above have the hash in them
-    for environment in (armed, bare):
-        run, index = asked_by(environment, case)
-        assert end_of(run) == OK and not run.warnings(), run.output
-        asked.append(index.asked)
-    assert asked[0] == asked[1]
-
-
-# Headers.
-
-CODED = chunked(gzip.compress(WHEEL), "gzip, chunked")
-HEADERS = [Case("file-with-a-transfer-coding", {"file": [CODED]})]
-
-
-@named(HEADERS)
-@old_middle_new
-def test_what_a_header_says_is_understood_or_asked_for_again(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    check(case, armed, bare)
-
-
-# Statuses.
-
-STATUSES = [
-    *(
-        Case(f"page-{s}", {"page": [reply(s)]}, f"The server answers {s}, ")
-        for s in (304, 600, 999)
-    ),
-    Case("page-300", {"page": [reply(300)]}, "300, which offers several addresses, and names none"),
-    *(
-        Case(f"{what}-{s}", {what: [reply(s)]}, f"The server answers {s}, which ")
-        for what in ("file", "metadata")
-        for s in (204, 205, 304, 999)
-    ),
-    Case("page-302", {"page": [reply(302)]}, "an address that makes no sense: it names none"),
-]
-
-
-@named(STATUSES)
-@old_middle_new
-def test_a_status_that_pip_knows_nothing_of_is_told(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    check(case, armed, bare)
-
-
-# Pages that list nothing, or that pip cannot read.
-
-FORM = (
-    b"<!DOCTYPE html><html><head><title>\n Sign in \n</title></head><body>"
-    b"<form><input type=password></form></body></html>"
-)
-NOTHING = b"<!DOCTYPE html><html><head><title>Hello</title></head><body></body></html>"
-FILES = {"files": [{"filename": DEMO.filename, "url": "/files/x", "hashes": {}}]}
-TEXT = json.dumps({"meta": {"api-version": "1.0"}, "name": "demo", **FILES}).encode()
-CUT_HTML = PAGE[: PAGE.index(b"</a>")]
-SEVERAL = 'is a web page for people ("Sign in"), and names no file of demo. If this network'
-UNREADABLE = "What came is no page of an index ("
-UNLISTED = [
-    Case("empty", {"page": [reply(200)]}, "/simple/demo/ came empty.", end=NO_MATCH),
-    Case(
-        "204",
-        {"page": [reply(204, media="")]},
-        "could not be read (the server answers 204)",
-        end=NO_MATCH,
-    ),
-    Case("205", {"page": [reply(205)]}, "/simple/demo/ came empty.", end=NO_MATCH),
-    Case("login", {"page": [reply(200, FORM)]}, SEVERAL, end=NO_MATCH),
-    Case("title", {"page": [reply(200, NOTHING)]}, '("Hello") and names no file', end=NO_MATCH),
-    Case("json-as-html", {"page": [reply(200, TEXT)]}, "is JSON that the server", end=NO_MATCH),
-    Case(
-        "text",
-        {"page": [reply(200, PAGE, "text/plain")]},
-        "could not be read (no page of links came)",
-        end=NO_MATCH,
-    ),
-    Case(
-        "json-with-an-error",
-        {"page": [reply(200, b'{"error": "backend"}', "application/json")]},
-        "could not be read (no page of links came)",
-        end=NO_MATCH,
-    ),
-    Case("br", {"page": [reply(200, b"\x8b\x05\x80hello" * 9, Content_Encoding="br")]}, "as br"),
-    Case("zstd", {"page": [reply(200, b"\x28\xb5\x2f\xfd", Content_Encoding="zstd")]}, "as zstd"),
-    Case(
-        "403-in-br",
-        {"page": [reply(403, b"\x8b\x05\x80", Content_Encoding="br")]},
-        "read (the server answers 403)",
-        end=NO_MATCH,
-    ),
-    Case("no-gzip", {"page": [reply(200, b"hello", Content_Encoding="gzip")]}, "decompressed"),
-]
-
-
-@named(UNLISTED)
-@old_middle_new
-def test_a_page_without_a_file_is_told_where_nobody_has_the_project(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    check(case, armed, bare)
+    for hashed in (True,) if "page" in what else (True, False):  # these pages have the hash
+        asked = []
+        for environment in (armed, bare):
+            run, index = asked_by(environment, Case(WHOLE[what], hashed=hashed))
+            assert end_of(run) == OK and not run.warnings(), run.output
+            asked.append(index.asked)
+        assert asked[0] == asked[1]
 
 
 @old_middle_new
 def test_of_a_page_that_lacks_its_end_and_a_version_that_is_told(
     armed: Environment, bare: Environment
 ) -> None:
-    told = "came without its end (</html>)"
-    with odd_index(page=[reply(200, CUT_HTML.partition(b"#sha256")[0] + b'">x</a>')]) as index:
-        run = download(armed, "--index-url", index.index_url, "demo==2.0")
-        assert end_of(run) == NO_MATCH and told in said(run), run.output
-        plain = download(bare, "--index-url", index.index_url, "demo==2.0")
-        assert end_of(plain) == NO_MATCH and told not in said(plain)
-
-
-NO_JSON = [
-    Case("cut", {"page": [reply(200, TEXT[:-30], JSON)]}, UNREADABLE),
-    Case("cut-at-a-brace", {"page": [reply(200, TEXT[: TEXT.rindex(b"}") - 1], JSON)]}, UNREADABLE),
-    Case("empty", {"page": [reply(200, b"", JSON)]}, UNREADABLE),
-    Case("html", {"page": [reply(200, PAGE, JSON)]}, UNREADABLE),
-    Case("list", {"page": [reply(200, b"[]", JSON)]}, UNREADABLE),
-    Case("charset", {"page": [reply(200, PAGE, "text/html; charset=no-such")]}, UNREADABLE),
-]
-
-
-@named(NO_JSON)
-@old_middle_new
-def test_a_page_that_pips_parser_fails_on_is_no_traceback(
-    case: Case, pip: str, armed: Environment, bare: Environment
-) -> None:
-    """pip reads JSON since 22.2."""
-    if pip != "20.3.4":
-        check(case, armed, bare)
+    cut = PAGE.partition(b"#sha256")[0] + b'">x</a>'
+    with odd_index(page=[reply(200, cut)]) as index:
+        for environment in (armed, bare):
+            run = download(environment, "--index-url", index.index_url, "demo==2.0")
+            assert end_of(run) == NO_MATCH
+            assert ("came without its end (</html>)" in said(run)) == environment.armed
 
 
 @old_middle_new
@@ -319,21 +274,14 @@ def test_what_another_index_has_is_taken_and_a_login_page_is_named(
         assert end_of(plain) == OK and not plain.warnings()
 
 
-TRANSIENT = {
-    "empty": reply(200),
-    "login": reply(200, FORM),
-    "gateway": reply(200, b"<html><head><title>504 Gateway Time-out</title></head></html>"),
-    "json": reply(200, b'{"error": "backend"}', "application/json"),
-    "no-json": reply(200, b"{}", JSON),
-}
-
-
-@pytest.mark.parametrize("what", TRANSIENT)
+@pytest.mark.parametrize("body", [b"", NOTHING, FORM.replace(b"password", b"text")])
 @old_middle_new
-def test_a_page_that_came_as_something_else_once_is_asked_for_again(
-    what: str, armed: Environment, bare: Environment
-) -> None:
-    check(Case(what, {"page": [TRANSIENT[what], reply(200, PAGE)]}), armed, bare)
+def test_an_index_may_have_a_page_that_lists_nothing(body: bytes, armed: Environment) -> None:
+    """Some show a search form where they have no project."""
+    with odd_index(page=[reply(200, body)]) as private, odd_index() as public:
+        indexes = "--index-url", private.index_url, "--extra-index-url", public.index_url
+        run = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
+        assert end_of(run) == OK and not run.warnings(), run.output
 
 
 ONCE_CUT = reply(200, gzip.compress(PAGE, mtime=0)[:60], Content_Encoding="gzip")
@@ -352,36 +300,37 @@ def test_without_retries_a_page_is_asked_for_once(
         assert index.asked == ["page"], run.output
 
 
-@old_middle_new
-def test_a_login_page_does_not_stay_in_pips_cache(
-    pip: str, armed: Environment, bare: Environment
-) -> None:
-    """pip 26.3 does not ask again for a page that may be cached."""
-    fresh = {"Cache_Control": "max-age=600", "Date": formatdate(usegmt=True)}
-    login = reply(200, FORM, "text/html", None, **fresh)
-    for environment in (armed, bare):
-        pages = [*[login] * (2 if environment.armed else 1), reply(200, PAGE)]
-        cache = environment.fresh_dir()
-        with odd_index(page=pages) as index:
-            options = "--cache-dir", cache, "--trusted-host", "127.0.0.1", "demo"
-            command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
-            env: dict[str, Argument] = {"PIP_INDEX_URL": index.index_url}
-            ends = [end_of(environment.run(*command, env=env)) for _ in range(2)]
-        if environment.armed or pip != NEWEST:
-            assert ends == [NO_MATCH, OK]
-        else:
-            assert ends == [NO_MATCH, NO_MATCH]
+# pip's cache
 
 
-def lasting(status: int, **fields: str) -> bytes:
-    """Return an empty answer that pip may keep for ten minutes; a permanent redirect for ever."""
+def lasting(status: int, body: bytes = b"", **fields: str) -> bytes:
+    """Return an answer that pip may keep for ten minutes; a permanent redirect for ever."""
     date, cached = formatdate(usegmt=True), "max-age=600"
-    return reply(status, b"", "text/html", None, Cache_Control=cached, Date=date, **fields)
+    return reply(status, body, "text/html", None, Cache_Control=cached, Date=date, **fields)
 
 
 def unchanged(fields: Mapping[str, str]) -> bytes:
     """Say that what pip has of a page is still right, or send it."""
     return reply(304) if "if-none-match" in fields else reply(200, PAGE)
+
+
+def cached(environment: Environment, index: Odd, **env: Any) -> str:
+    options = "--trusted-host", "127.0.0.1", "--index-url", index.index_url, "demo"
+    return end_of(download(environment, *options, PIP_NO_CACHE_DIR="", **env))
+
+
+@old_middle_new
+def test_a_login_page_does_not_stay_in_pips_cache(
+    pip: str, armed: Environment, bare: Environment
+) -> None:
+    """pip 26.3 does not ask again for a page that may be cached."""
+    for environment in (armed, bare):
+        logins = [lasting(200, FORM)] * (2 if environment.armed else 1)
+        with odd_index(page=[*logins, reply(200, PAGE)]) as index:
+            home = str(environment.fresh_dir())
+            ends = [cached(environment, index, PIP_CACHE_DIR=home) for _ in range(2)]
+        stays = pip == NEWEST and not environment.armed
+        assert ends == [NO_MATCH, NO_MATCH if stays else OK]
 
 
 MOVED = lasting(301, Location="/files/gone-1.0-py3-none-any.whl")
@@ -402,33 +351,18 @@ def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
     what: str, pip: str, armed: Environment, bare: Environment
 ) -> None:
     """A plain pip has put it into the cache. It stays there for ever, or for the ten minutes."""
-    home = bare.fresh_dir()
+    home = {"PIP_CACHE_DIR": str(bare.fresh_dir())}
     with odd_index(True, **KEPT[what]) as index:
-
-        def run(environment: Environment) -> Outcome:
-            options = "--trusted-host", "127.0.0.1", "--index-url", index.index_url, "demo"
-            cached = {**HURRIED, "PIP_NO_CACHE_DIR": "", "PIP_CACHE_DIR": home}
-            command = ("download", "--no-deps", "--dest", environment.fresh_dir(), *options)
-            return environment.run(*command, env=cached)
-
-        assert end_of(run(bare)) != OK
-        stays = end_of(run(bare)) != OK
+        assert cached(bare, index, **home) != OK
+        stays = cached(bare, index, **home) != OK
         assert stays or pip != NEWEST, "older ones keep no redirect"
-        healed = run(armed)
-        assert end_of(healed) == OK and not healed.warnings(), healed.output
+        assert cached(armed, index, **home) == OK
         asked = len(index.asked)
-        assert end_of(run(armed)) == OK
+        assert cached(armed, index, **home) == OK
         assert len(index.asked) - asked <= 2, "it is in the cache"
 
 
-@pytest.mark.parametrize("body", [b"", NOTHING, FORM.replace(b"password", b"text")])
-@old_middle_new
-def test_an_index_may_have_a_page_that_lists_nothing(body: bytes, armed: Environment) -> None:
-    """Some show a search form where they have no project."""
-    with odd_index(page=[reply(200, body)]) as private, odd_index() as public:
-        indexes = "--index-url", private.index_url, "--extra-index-url", public.index_url
-        run = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
-        assert end_of(run) == OK and not run.warnings(), run.output
+# What has no index
 
 
 @old_middle_new
@@ -437,35 +371,10 @@ def test_a_page_that_leads_to_a_portal_names_its_host(
 ) -> None:
     with answering(reply(200, FORM)) as port:
         host = f"localhost:{port}"
-        case = Case("", {"page": [reply(302, Location=f"http://{host}/login")]})
+        case = pages(reply(302, Location=f"http://{host}/login"))
         run, _ = asked_by(armed, case)
         assert f'("Sign in") from {host}, and names no file of demo.' in said(run)
-        assert ended(asked_by(bare, case)[0]) == NO_MATCH
-
-
-# Files without a hash, and in codings of their own.
-
-ZIPPED = gzip.compress(WHEEL)
-OF_NO_USE = [
-    Case("login", {"file": [reply(200, FORM)]}, 'web page came in place of the file ("Sign in")'),
-    Case("metadata-login", {"metadata": [reply(200, FORM)]}, "web page came in place of the file"),
-    Case("metadata-text", {"metadata": [reply(200, b"denied")]}, "no metadata of a wheel (6 bytes"),
-    Case("metadata-once", {"metadata": [reply(200, b"denied"), reply(200, METADATA)]}),
-    Case("cut", {"file": [reply(200, WHEEL[:9000], ZIP)]}, "no whole wheel (9.0 kB of applic"),
-    Case("empty", {"file": [reply(200)]}, "no whole wheel (0 bytes"),
-    Case("gzip", {"file": [reply(200, ZIPPED, Content_Encoding="gzip")]}, "encoded as gzip"),
-    Case("metadata", {"file": [reply(200, METADATA, "text/plain")]}, "no whole wheel (46 bytes"),
-    Case("login-once", {"file": [reply(200, FORM), reply(200, WHEEL)]}),
-    Case("cut-once", {"file": [reply(200, WHEEL[:9000]), reply(200, WHEEL)]}),
-]
-
-
-@named([case._replace(hashed=False) for case in OF_NO_USE])
-@old_middle_new
-def test_a_file_that_no_hash_is_known_of_and_that_is_none_is_told(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    check(case, armed, bare)
+        assert end_of(asked_by(bare, case)[0]) == NO_MATCH
 
 
 def cut_sdist() -> bytes:
@@ -479,94 +388,23 @@ def cut_sdist() -> bytes:
     return b"HTTP/1.0 200 OK\r\nContent-Type: application/gzip\r\n\r\n" + sent
 
 
-SDISTS = {
-    "web-page": (reply(200, FORM), 'web page came in place of the file ("Sign in")'),
-    "text": (reply(200, b"Access denied"), "no whole archive (13 bytes of text/html)"),
-    "cut": (cut_sdist(), "no whole archive (20 kB of application/gzip)"),
+SDIST = "http://127.0.0.1:{}/demo-1.0.tar.gz"
+FROM_URLS = {
+    "web-page": (reply(200, FORM), (SDIST,), LOGIN),
+    "text": (reply(200, b"Access denied"), (SDIST,), "no whole archive (13 bytes of text/html)"),
+    "cut": (cut_sdist(), (SDIST,), "no whole archive (20 kB of application/gzip)"),
+    "requirements": (reply(200, FORM), ("-r", "http://127.0.0.1:{}/requirements.txt"), LOGIN),
 }
 
 
-@pytest.mark.parametrize("what", SDISTS)
+@pytest.mark.parametrize("what", FROM_URLS)
 @old_middle_new
-def test_what_is_no_sdist_is_told(what: str, armed: Environment, bare: Environment) -> None:
-    sent, says = SDISTS[what]
-    with answering(sent) as port:
-        url = f"http://127.0.0.1:{port}/demo-1.0.tar.gz"
-        run = download(armed, url)
-        assert end_of(run) == OURS and says in said(run), run.output
-        assert end_of(download(bare, url)) in LIES
-
-
-@old_middle_new
-def test_a_web_page_in_place_of_a_requirements_file_is_told(
-    armed: Environment, bare: Environment
-) -> None:
-    with answering(reply(200, FORM)) as port:
-        url = f"http://127.0.0.1:{port}/requirements.txt"
-        run = download(armed, "-r", url)
-        assert end_of(run) == OURS, run.output
-        assert 'A web page came in place of the file ("Sign in")' in said(run)
-        assert end_of(download(bare, "-r", url)) in LIES
-
-
-def to_the_end(size: int | None, *, chunked: bool = False) -> bytes:
-    """Return an answer that tells no length, and so much of the file, or all of it."""
-    body, coding = WHEEL[:size], b""
-    if chunked:
-        body, coding = (
-            b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
-            b"Transfer-Encoding: chunked\r\n",
-        )
-    return b"HTTP/1.1 200 -\r\nContent-Type: application/zip\r\n%b\r\n%b" % (coding, body)
-
-
-NO_LENGTH = "What came has no end (9.0 kB), and the server tells no length"
-ENDLESS = [
-    Case("once", {"file": [to_the_end(9000), to_the_end(None)]}),
-    Case("thrice", {"file": [*[to_the_end(n) for n in (9000, 5000, 20_000)], to_the_end(None)]}),
-    Case("always", {"file": [to_the_end(9000)]}, NO_LENGTH),
-    Case("chunked", {"file": [to_the_end(9000, chunked=True)]}, NO_LENGTH),
-]
-
-
-@named(ENDLESS)
-@old_middle_new
-def test_a_file_without_length_that_is_cut_is_no_hash_mismatch(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    check(case, armed, bare)
-
-
-UNDONE = {
-    "streams": (gzip.compress(WHEEL[:99]) + gzip.compress(WHEEL[99:]), "gzip"),
-    "twice": (gzip.compress(gzip.compress(WHEEL)), "gzip, gzip"),
-    "no-label": (gzip.compress(WHEEL), ""),
-}
-
-
-@pytest.mark.parametrize("what", UNDONE)
-@old_middle_new
-def test_a_file_that_was_compressed_in_an_odd_way_is_decoded(
+def test_what_is_no_sdist_and_no_requirements_file_is_told(
     what: str, armed: Environment, bare: Environment
 ) -> None:
-    body, coding = UNDONE[what]
-    case = Case(what, {"file": [reply(200, body, ZIP, Content_Encoding=coding)]})
-    check(case, armed, bare)
-
-
-MISFITS = [
-    Case("cut", {"file": [reply(200, WHEEL[:9000], ZIP)]}, "of such a file, without its end."),
-    Case("empty", {"file": [reply(200)]}, "sent is empty"),
-    Case("br", {"file": [reply(200, b"\x8b", ZIP, Content_Encoding="br")]}, "pip cannot undo"),
-    Case("metadata", {"file": [reply(200, METADATA, "text/plain")]}, "is no file of that kind"),
-]
-
-
-@named([case._replace(end=HASH) for case in MISFITS])
-@old_middle_new
-def test_the_evidence_of_a_mismatch_names_what_came(
-    case: Case, armed: Environment, bare: Environment
-) -> None:
-    run, _ = asked_by(armed, case)
-    assert ended(run) == HASH and case.says in said(run), run.output
-    assert ended(asked_by(bare, case)[0]) == HASH
+    sent, words, says = FROM_URLS[what]
+    with answering(sent) as port:
+        arguments = [word.format(port) for word in words]
+        run = download(armed, *arguments)
+        assert end_of(run) == OURS and says in said(run), run.output
+        assert end_of(download(bare, *arguments)) in LIES

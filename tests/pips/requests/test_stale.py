@@ -6,8 +6,8 @@ import subprocess
 from typing import Any
 
 from tests.support.certificates import certificates
+from tests.support.downloads import NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import NO_MATCH, OK, OURS, end_of, said
 from tests.support.lab.faults import Busy
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab

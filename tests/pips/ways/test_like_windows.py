@@ -12,10 +12,9 @@ from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
-from tests.support.downloads import HASTY, OK, Download, outcome_of
+from tests.support.downloads import HASTY, OK, Download, end_of
 from tests.support.environments import Environment
-from tests.support.lab.contents import Compressed, Flip
-from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.faults import Busy, Compressed, Cut, Flip
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.like_windows import SITECUSTOMIZE
@@ -95,7 +94,7 @@ def test_a_plain_pip_works_here_and_the_fault_is_one(bare: Environment) -> None:
     with Lab([Package("demo", SIZE)]) as lab:
         plain.get(lab).assert_right()
     with Lab([Package("demo", SIZE, [Cut(HALF)] * 20, chunked=True)]) as lab:
-        assert outcome_of(plain.get(lab).run) != OK
+        assert end_of(plain.get(lab).run) != OK
     assert plain.refused.read_text() == ""
 
 

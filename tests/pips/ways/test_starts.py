@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import environments, programs, supplies
 from tests.support.builds import project
-from tests.support.downloads import TRACEBACK, outcome_of
+from tests.support.downloads import TRACEBACK, end_of
 from tests.support.environments import Environment
 from tests.support.fatal import assert_healed, downloading, fatal
 from tests.support.lab.server import Lab
@@ -31,7 +31,7 @@ def test_no_plain_pip_gets_through(bare: Environment) -> None:
         assert run.returncode != 0
         # And not for another reason: the file was asked for, and its connection broke off.
         assert 1 <= len(lab.requests("demo", "artifact")) <= 2
-        assert outcome_of(run) == TRACEBACK and "IncompleteRead" in run.output
+        assert end_of(run) == TRACEBACK and "IncompleteRead" in run.output
 
 
 @pairs(("22.3.1", "3.10"), (NEWEST, "3.13"))

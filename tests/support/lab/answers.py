@@ -46,7 +46,6 @@ class Reply:
 
 
 def note(status: int, headers: Mapping[str, str] | None = None, text: str = "") -> Reply:
-    """A response with a line of text."""
     body = f"{text or http.client.responses.get(status, 'unknown')}\n".encode()
     named = {"Content-Type": "text/plain", **(headers or {})}
     return Reply(status, named, memoryview(body), len(body))
@@ -73,7 +72,6 @@ class Draft:
         self.claimed_total = self.total
 
     def move(self, start: int) -> None:
-        """Let a 206 start elsewhere, within the file."""
         if self.partial:
             self.start = min(max(start, 0), self.stop - 1)
 

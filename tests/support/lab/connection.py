@@ -14,43 +14,29 @@ import sys
 import threading
 import time
 from email.utils import formatdate
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from tests.support.lab.answers import Reply
-from tests.support.lab.site import Site, Taken
+from tests.support.lab.site import Taken
 from tests.support.lab.stages import Ending
+
+if TYPE_CHECKING:
+    from tests.support.lab.server import Lab
 
 PIECE = 65536  # the most that goes into one send, and the size of a chunk
 
 
-class Host(Protocol):
-    """What a connection needs of the server that accepted it."""
+class Connection:
+    """One connection, in its own thread."""
 
-    site: Site
-    tls: ssl.SSLContext | None
-    rate: int | None  # bytes per second, for each response
-    closing: threading.Event  # set when everything must end
+    def __init__(self, host: Lab, accepted: socket.socket) -> None:
+        self.host, self.socket = host, accepted
+        self.thread = threading.Thread(target=self._run, name="lab connection", daemon=True)
+        self._received = b""
+        self._number = -1  # of the request that is being answered
+        self._slow_rate, self._slow_until = 0.0, 0.0
 
-    def next_handshake(self) -> str | None:
-        """How the handshake of this connection is broken: "cut", "reset" or "stall"."""
-
-    def leave(self, seconds: float) -> None:
-        """Refuse new connections for so long, and end those that are open but the caller's."""
-
-    def forget(self, connection: Connection, error: Exception | None) -> None:
-        """Take note that a connection has ended; `error`: the lab itself is wrong."""
-
-
-class _Endings:
-    """What an ending can do to a connection; see `stages.Line`."""
-
-    host: Host
-    socket: socket.socket
-    _slow_rate: float
-    _slow_until: float
-
-    def _count(self, sent: int) -> None:
-        raise NotImplementedError
+    # What an ending can do to it. Where it returns False, the connection is done.
 
     def cut(self) -> bool:
         """FIN, on TLS without close_notify."""
@@ -78,7 +64,6 @@ class _Endings:
         return self.cut()
 
     def garble(self) -> bool:
-        """On TLS, send a record that does not decrypt."""
         # Past the SSLSocket: the header of a TLS record of application data, and noise.
         socket.socket.sendall(self.socket, b"\x17\x03\x03\x01\x00" + os.urandom(256))
         return True
@@ -89,7 +74,6 @@ class _Endings:
         return not select.select([self.socket], [], [], seconds)[0]
 
     def slow_down(self, rate: float, seconds: float) -> bool:
-        """Send only so many bytes a second, for so long."""
         self._slow_rate, self._slow_until = rate, time.monotonic() + seconds
         return True
 
@@ -108,16 +92,7 @@ class _Endings:
             time.sleep(0.001)
         return left
 
-
-class Connection(_Endings):
-    """One connection, in its own thread. It is the `Line` on which endings strike."""
-
-    def __init__(self, host: Host, accepted: socket.socket) -> None:
-        self.host, self.socket = host, accepted
-        self.thread = threading.Thread(target=self._run, name="lab connection", daemon=True)
-        self._received = b""
-        self._number = -1  # of the request that is being answered
-        self._slow_rate, self._slow_until = 0.0, 0.0
+    # Its life
 
     def abandon(self) -> None:
         """Wake the thread, whatever it waits for, and make it end."""

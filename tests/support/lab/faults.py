@@ -8,17 +8,20 @@ To add a fault, add a class here. It overrides the step at which it acts (see `s
 * `rewrite`: when the answer is complete, before it is sent;
 * `strike` (an `Ending`): while it is sent, after so many bytes of the body.
 
-The faults of the content and of its labels are in `contents.py`. Only a fault that needs something
-new of the connection needs a second file, `connection.py`.
+Only a fault that needs something new of the connection needs a second file, `connection.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Mapping
+import gzip
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Mapping
 
-from tests.support.lab.answers import Reply, Representation, note, unsatisfiable
-from tests.support.lab.stages import Ending, Fault, Line
+from tests.support.lab.answers import Draft, Reply, Representation, note, unsatisfiable
+from tests.support.lab.stages import Ending, Fault
+
+if TYPE_CHECKING:
+    from tests.support.lab.connection import Connection
 
 # --- faults that end or hold the connection -------------------------------------------------
 
@@ -30,7 +33,7 @@ class Cut(Ending):
     after: int
     notify: bool = False
 
-    def strike(self, line: Line) -> bool:
+    def strike(self, line: Connection) -> bool:
         return line.finish() if self.notify else line.cut()
 
 
@@ -40,7 +43,7 @@ class Reset(Ending):
 
     after: int
 
-    def strike(self, line: Line) -> bool:
+    def strike(self, line: Connection) -> bool:
         return line.reset()
 
 
@@ -52,7 +55,7 @@ class Stall(Ending):
     seconds: float = 60.0
     spares_whole: ClassVar[bool] = True
 
-    def strike(self, line: Line) -> bool:
+    def strike(self, line: Connection) -> bool:
         return line.pause(self.seconds)
 
 
@@ -65,7 +68,7 @@ class Slow(Ending):
     seconds: float = 600.0
     spares_whole: ClassVar[bool] = True
 
-    def strike(self, line: Line) -> bool:
+    def strike(self, line: Connection) -> bool:
         return line.slow_down(self.rate, self.seconds)
 
 
@@ -76,7 +79,7 @@ class Garble(Ending):
     after: int
     needs_tls: ClassVar[bool] = True
 
-    def strike(self, line: Line) -> bool:
+    def strike(self, line: Connection) -> bool:
         return line.garble() and line.cut()
 
 
@@ -87,7 +90,7 @@ class Away(Ending):
     seconds: float
     after: int = 0
 
-    def strike(self, line: Line) -> bool:
+    def strike(self, line: Connection) -> bool:
         return line.leave(self.seconds) and line.cut()
 
 
@@ -168,3 +171,207 @@ class Unsatisfiable(Fault):
 
     def instead(self, what: Representation) -> Reply:
         return unsatisfiable(len(what.data) if self.total is None else self.total)
+
+
+# --- faults of the content and of its labels --------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Changed(Fault):
+    """From this request on, the artifact is another one: other bytes, size, hash and validator."""
+
+    changes_file: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Replaced(Fault):
+    """The artifact is another one, of the same size and with the same validators."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.what = replace(draft.what, data=replaced(draft.what.data))
+
+
+def replaced(data: bytes) -> bytes:
+    """Another file of the same size: all bits of the payload of a large wheel are inverted."""
+    return data[:200] + data[200:-4000].translate(_OTHER_BYTES) + data[-4000:]
+
+
+_OTHER_BYTES = bytes(255 - byte for byte in range(256))
+
+
+@dataclass(frozen=True)
+class Unconditional(Fault):
+    """200 with everything to If-Range, even with the right validator; 206 to Range alone."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.ranges = draft.ranges and "if-range" not in draft.asked
+
+
+@dataclass(frozen=True)
+class Whole(Fault):
+    """200 with everything, whatever range was asked for."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.ranges = False
+
+
+@dataclass(frozen=True)
+class OtherETag(Fault):
+    """The true bytes with another validator, as from a second mirror; ignores If-Range."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.headers.update(draft.what.other_validator())
+        draft.ranges = draft.what.ranges
+
+
+@dataclass(frozen=True)
+class Overstate(Fault):
+    """Content-Length (and a 206's total) announce `extra` bytes too many; FIN at the true end."""
+
+    extra: int
+
+    def prepare(self, draft: Draft) -> None:
+        draft.total += self.extra
+
+
+@dataclass(frozen=True)
+class Elsewhere(Fault):
+    """A 206 that starts `shift` bytes before the start that was asked for, and says so."""
+
+    shift: int
+
+    def spoil(self, draft: Draft) -> None:
+        draft.move(draft.start - self.shift)
+
+
+@dataclass(frozen=True)
+class Unlabelled(Fault):
+    """A 206 without Content-Range that starts `shift` bytes before the start asked for."""
+
+    shift: int = 0
+
+    def spoil(self, draft: Draft) -> None:
+        draft.move(draft.start - self.shift)
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers.pop("Content-Range", None)
+
+
+@dataclass(frozen=True)
+class OtherTotal(Fault):
+    """A 206 whose Content-Range gives a total that is `delta` larger than the truth."""
+
+    delta: int
+
+    def spoil(self, draft: Draft) -> None:
+        draft.claimed_total += self.delta
+
+
+@dataclass(frozen=True)
+class Starred(Fault):
+    """A 206 whose Content-Range gives no total (`*`)."""
+
+    def rewrite(self, reply: Reply) -> None:
+        if "Content-Range" in reply.headers:
+            label = reply.headers["Content-Range"].partition("/")[0]
+            reply.headers["Content-Range"] = f"{label}/*"
+
+
+@dataclass(frozen=True)
+class Excess(Fault):
+    """A 206 in chunks that goes on behind the end that its label names, with other bytes."""
+
+    extra: int
+
+    def rewrite(self, reply: Reply) -> None:
+        if "Content-Range" in reply.headers:
+            reply.headers["Transfer-Encoding"] = "chunked"
+            reply.announced = None
+            reply.body = memoryview(bytes(reply.body) + b"x" * self.extra)
+
+
+@dataclass(frozen=True)
+class Multipart(Fault):
+    """A 206 of the very length that is missing, as multipart/byteranges."""
+
+    def rewrite(self, reply: Reply) -> None:
+        if reply.headers.pop("Content-Range", None):
+            reply.headers["Content-Type"] = "multipart/byteranges; boundary=b"
+            reply.body = memoryview(b"--b\r\n".ljust(len(reply.body), b"x"))
+
+
+@dataclass(frozen=True)
+class Compressed(Fault):
+    """Content-Encoding: gzip that nobody asked for; `honest`: the body really is compressed."""
+
+    honest: bool = True
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers["Content-Encoding"] = "gzip"
+        if self.honest:
+            reply.body = memoryview(gzip.compress(reply.body, 1, mtime=0))
+            if reply.announced is not None:
+                reply.announced = len(reply.body)
+
+
+@dataclass(frozen=True)
+class Short(Fault):
+    """At most `length` bytes, with framing that agrees: a truncated file, a part of a range."""
+
+    length: int
+
+    def spoil(self, draft: Draft) -> None:
+        draft.stop = min(draft.stop, draft.start + self.length)
+
+
+@dataclass(frozen=True)
+class Truncated(Fault):
+    """The last `missing` bytes are missing, with framing that agrees."""
+
+    missing: int
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.body = reply.body[: -self.missing]
+        if reply.announced is not None:
+            reply.announced = len(reply.body)
+
+
+@dataclass(frozen=True)
+class Flip(Fault):
+    """All bits of the body byte `at` are inverted."""
+
+    at: int
+
+    def rewrite(self, reply: Reply) -> None:
+        if self.at < len(reply.body):
+            spoiled = bytearray(reply.body)
+            spoiled[self.at] ^= 0xFF
+            reply.body = memoryview(spoiled)
+
+
+@dataclass(frozen=True)
+class Unframed(Fault):
+    """Neither Content-Length nor chunks: the body ends where the connection does."""
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers.pop("Transfer-Encoding", None)
+        reply.announced = None
+
+
+@dataclass(frozen=True)
+class Overruled(Fault):
+    """Chunks, and a Content-Length beside them that is wrong and does not count."""
+
+    length: int
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers.update({"Transfer-Encoding": "chunked", "Content-Length": str(self.length)})
+        reply.announced = None
+
+
+@dataclass(frozen=True)
+class Doubled(Fault):
+    """The right Content-Length twice, as gateways in a row may write it."""
+
+    def rewrite(self, reply: Reply) -> None:
+        reply.headers["Content-length"] = str(len(reply.body))

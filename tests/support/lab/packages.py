@@ -126,7 +126,6 @@ class Package:
         return out.getvalue()
 
     def artifact(self, generation: int = 0) -> bytes:
-        """The wheel, or an sdist that needs nothing to be built."""
         if not self.sdist:
             return self.wheel(generation)
         stem = self.filename[: -len(".tar.gz")]

@@ -70,7 +70,6 @@ class Lab:
 
     @property
     def index_url(self) -> str:
-        """What pip takes as `--index-url`."""
         return f"{self.url}/simple/"
 
     @property
@@ -92,15 +91,12 @@ class Lab:
         return sum(request.sent for request in self.requests(name, "artifact"))
 
     def wheel(self, name: str) -> bytes:
-        """The artifact as it is now (see `Changed`)."""
         return self.site.file(normalize(name))[0]
 
     def sha256(self, name: str) -> str:
-        """The hash of the artifact as it is now, in hexadecimal."""
         return self.site.file(normalize(name))[1]
 
     def filename(self, name: str) -> str:
-        """The artifact's file name; its path is `/files/NAME/FILENAME`."""
         return self.site.packages[normalize(name)].filename
 
     def wait_idle(self, timeout: float = 5.0) -> bool:
@@ -128,7 +124,6 @@ class Lab:
         self._thread.start()
 
     def close(self) -> None:
-        """End every connection and thread."""
         if not self._port or self.closing.is_set():
             return
         self.closing.set()
@@ -184,7 +179,6 @@ class Lab:
     # What a connection asks of it
 
     def next_handshake(self) -> str | None:
-        """How the handshake of this connection is broken, if it is."""
         with self._lock:
             return self._handshakes.pop(0) if self._handshakes else None
 

@@ -35,12 +35,10 @@ class Request:
 
     @property
     def range(self) -> str | None:
-        """The header, if there was one."""
         return self.headers.get("range")
 
     @property
     def if_range(self) -> str | None:
-        """The header, if there was one."""
         return self.headers.get("if-range")
 
 
@@ -138,13 +136,11 @@ class Site:
         return together(entry)
 
     def update(self, number: int, status: int = 0, sent: int = 0) -> None:
-        """Log the status of a response, or that so many more bytes of its body were sent."""
         with self._lock:
             old = self._log[number]
             self._log[number] = replace(old, status=status or old.status, sent=old.sent + sent)
 
     def done(self, number: int) -> None:
-        """Note that a request is answered, however it ended."""
         with self._lock:
             self._busy.discard(number)
             self._lock.notify_all()

@@ -6,35 +6,13 @@ Each step is a method of `Fault` that does nothing; the faults (`faults.py`) ove
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Mapping, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, ClassVar, Mapping, Sequence, Tuple, Union
 
 from tests.support.lab import answers
 from tests.support.lab.answers import Draft, Reply, Representation
 
-
-class Line(Protocol):
-    """What an ending can do to a connection. Where it returns False, the connection is done."""
-
-    def cut(self) -> bool:
-        """FIN, on TLS without close_notify."""
-
-    def finish(self) -> bool:
-        """FIN, on TLS with close_notify."""
-
-    def reset(self) -> bool:
-        """RST, once all that was sent has reached the peer."""
-
-    def garble(self) -> bool:
-        """On TLS, send a record that does not decrypt."""
-
-    def pause(self, seconds: float) -> bool:
-        """Send nothing for so long; False: the client left."""
-
-    def slow_down(self, rate: float, seconds: float) -> bool:
-        """Send only so many bytes a second, for so long."""
-
-    def leave(self, seconds: float) -> bool:
-        """End all other connections, and refuse new ones for so long."""
+if TYPE_CHECKING:
+    from tests.support.lab.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -73,8 +51,7 @@ class Ending(Fault):
     after: int
     spares_whole: ClassVar[bool] = False  # it does nothing where the announced body is complete
 
-    def strike(self, line: Line) -> bool:
-        """Do it. False: the connection is done."""
+    def strike(self, line: Connection) -> bool:
         raise NotImplementedError
 
 
