@@ -49,7 +49,9 @@ def test_an_odd_part_never_makes_another_file(odd: str, armed: Environment) -> N
         for chunked in (True, False):
             package = Package("demo", SIZE, faults, hashes=hashes, chunked=chunked)
             with Lab([package]) as lab:
-                Download(armed, lab).assert_right()
+                done = Download(armed, lab)
+                done.assert_right()
+                assert not done.run.warnings("damaged on its way"), "it was joined on"
 
 
 LABELS = ["bytes={}-{}/{}", "{}-{}/{}", "bytes {}-{}", "bytes {0}-{2}/{2}", "bytes {}-{}/9"]
