@@ -17,7 +17,7 @@ from tests.support.environments import Environment, copy_of
 from tests.support.lab.faults import Slow
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import old_middle_new
+from tests.support.matrix import newest, old_middle_new
 from tests.support.proxies import CuttingConnectProxy
 
 SIZE = 3_000_000
@@ -67,7 +67,7 @@ def test_a_connection_that_was_slow_from_its_first_byte_is_let_be(
         assert len(lab.requests("demo", "artifact")) == 2
 
 
-@old_middle_new
+@newest
 def test_plain_pip_waits_on_a_connection_that_has_stopped_moving(bare: Environment) -> None:
     with Lab([Package("demo", SIZE, [Slow(1_000_000, 50, 12.0)])], rate=2_000_000) as lab:
         plain = Download(bare, lab)
