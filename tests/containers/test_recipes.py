@@ -40,7 +40,7 @@ SECRET = recipe("A private index")
 SECRET_LINE = recipe("A private index", "console")
 NOT_ROOT = recipe("Not root, and read-only")
 READ_ONLY = recipe("Not root, and read-only", "console")
-PATIENCE = recipe("Patience for builds")
+BUILDS = recipe("Settings for builds")
 
 SELFTEST = "faults were healed; every file is what the index has."
 
@@ -348,10 +348,10 @@ def test_a_volume_keeps_partials_between_containers(base: str, engine: Engine) -
     assert not list(volume.iterdir())
 
 
-def test_patience(base: str, engine: Engine) -> None:
+def test_settings_for_builds(base: str, engine: Engine) -> None:
     with Lab([]) as lab:
         engine.offer("your-base", base, lab.index_url)
-    engine.make(PATIENCE, "built")
+    engine.make(BUILDS, "built")
     said = engine.run("built", "pip-retry-patch", "status").stdout
-    for setting in ("retry-patch-patience +600 ", "retry-patch-attempts +20 "):
-        assert re.search(setting, said), said
+    for setting in ("patience +600 ", "attempts +20 ", "indexes +all "):
+        assert re.search(f"retry-patch-{setting}", said), said
