@@ -6,6 +6,7 @@ passes through `names.clean` first, for it may have come from the network.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from pip_retry_patch.names import clean, format_seconds, format_size, short
@@ -27,6 +28,24 @@ WEB_PAGE = "a web page came in place of the file"
 NO_HELP = "it has to read again too often what had arrived"
 RESTS = "it delivered nothing a moment ago"
 EARLIER_RUN = "an earlier run stopped there"
+
+# Of an error of the system, by its number: its own text may be in any language. Those of Windows'
+# sockets come first.
+_BY_NUMBER = {
+    10013: "forbidden by this machine, perhaps by its firewall",
+    10050: "network is down",
+    10051: "network is unreachable",
+    10052: "network dropped connection on reset",
+    10053: "connection aborted by this machine",
+    10054: "connection reset by peer",
+    10060: NO_DATA_IN_TIME,  # older Pythons make no TimeoutError of it
+    10061: "connection refused",
+    10064: "host is down",
+    10065: "no route to host",
+    errno.EACCES: "permission denied",
+    errno.ENOENT: "no such file or directory",
+    errno.ENOSPC: "no space left on device",
+}
 
 # The same in a line, where there is little room.
 _BRIEFLY = {
@@ -55,6 +74,17 @@ _ROOM = 79 - len("  WARNING: ")
 def busy(status: int, wanted: float | None = None) -> str:
     """`wanted`: for how many seconds it asks (Retry-After)."""
     return f"the server answers {status}" + (f" and asks for {wanted:.0f} s" if wanted else "")
+
+
+def of_system(error: Any) -> str:
+    """Return what an error of the system means: in its own words only where they are ASCII."""
+    number = getattr(error, "winerror", None) or getattr(error, "errno", None) or 0
+    said = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+    if number > 10000 and number in _BY_NUMBER:
+        return _BY_NUMBER[number]
+    if not said.isascii() or "?" in said:
+        return _BY_NUMBER.get(error.errno, f"error {number}")
+    return clean(said[:1].lower() + said[1:])
 
 
 @record

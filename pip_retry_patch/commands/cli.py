@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pip_retry_patch
-from pip_retry_patch import names
-from pip_retry_patch.commands.environment import UnableError, interpreter
+from pip_retry_patch.commands.environment import UnableError, interpreter, told
 from pip_retry_patch.commands.history import history
 from pip_retry_patch.commands.links import link, unlink
 from pip_retry_patch.commands.selftest import selftest
@@ -60,23 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        if not nobody_reads(error):
-            raise
-        # Python would complain when it flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-        return 1
-    except UnableError as why:
+    except (OSError, UnableError) as why:
+        if is_unread(why):
+            # Python would complain when it flushes stdout at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+            return 1
         stdout.flush()
-        print(f"pip-retry-patch: {names.clean(str(why), 2000)}", file=sys.stderr)
+        print(f"pip-retry-patch: {told(why)}", file=sys.stderr)
         return 1
     return code
 
 
-def nobody_reads(error: OSError, windows: bool = os.name == "nt") -> bool:
-    """Whether a pipe was closed at its other end; Windows says EINVAL of that, and of no file."""
-    invalid = windows and error.errno == errno.EINVAL and error.filename is None
-    return isinstance(error, BrokenPipeError) or invalid
+def is_unread(error: Exception) -> bool:
+    """Whether nobody reads what a command prints; Windows says EINVAL of that, and of no file."""
+    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL
+    return isinstance(error, BrokenPipeError) or (is_invalid and error.filename is None)
 
 
 def build_parser() -> argparse.ArgumentParser:

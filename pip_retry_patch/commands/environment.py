@@ -14,6 +14,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from pip_retry_patch import names
 from pip_retry_patch.commands.server import Package
+from pip_retry_patch.wording import of_system
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
 _PROBE = """
@@ -42,6 +43,12 @@ class UnableError(Exception):
     """A command cannot do its work; the text says why, and what to do."""
 
 
+def told(why: Exception) -> str:
+    """Return what a command ends with, in a line."""
+    place = f"{why.filename}: " if isinstance(why, OSError) and why.filename else ""
+    return names.clean(place + of_system(why) if isinstance(why, OSError) else str(why), 2000)
+
+
 def python_of(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
     """Return where an environment's own Python is, or would be."""
     found = [environment / place for place in places]
@@ -67,11 +74,8 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
     """
     if not python:
         raise UnableError("this Python does not know its own executable, so it cannot run pip")
-    try:
-        with workspace() as directory:
-            output = run([python, "-c", _PROBE], directory, clean=clean).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UnableError(f"{python} cannot be run: {error}") from None
+    with workspace() as directory:
+        output = run([python, "-c", _PROBE], directory, clean=clean).stdout
     last = (output.strip().splitlines() or ["it prints nothing"])[-1]
     try:
         found: dict[str, Any] = json.loads(last)
@@ -107,10 +111,8 @@ def download(
             return last_words(pip.stdout) or f"exit {pip.returncode}"
         right = (directory / package.filename).read_bytes() == package.wheel()
         return "" if right else "the file differs from the index's"
-    except subprocess.TimeoutExpired as error:
-        return f"pip had not ended after {error.timeout:.0f} seconds"
-    except OSError as error:
-        return names.clean(str(error))
+    except (OSError, UnableError) as why:
+        return told(why)
 
 
 def run(
@@ -120,7 +122,7 @@ def run(
 
     :param clean: keep the user's settings of pip, certificates and proxies away from it.
     :param env: what to add to its environment.
-    :raises subprocess.TimeoutExpired: it had to be killed after a minute.
+    :raises UnableError: it cannot be run, or had to be killed after a minute.
     """
     variables = dict(os.environ)
     if clean:
@@ -130,26 +132,28 @@ def run(
         variables["PIP_CONFIG_FILE"] = os.path.abspath(variables["PIP_CONFIG_FILE"])
     variables.update(env or {}, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     variables["PYTHONIOENCODING"] = "utf-8:backslashreplace"
-    return subprocess.run(
-        command,
-        cwd=directory,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=60,
-    )
+    try:
+        return subprocess.run(
+            command,
+            cwd=directory,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+        )
+    except subprocess.TimeoutExpired:
+        raise UnableError(f"{command[0]} had not ended after a minute") from None
+    except OSError as error:
+        raise UnableError(f"{command[0]} cannot be run: {of_system(error)}") from None
 
 
 @contextlib.contextmanager
 def workspace() -> Iterator[Path]:
-    """A place for what a command does. Raises UnableError where there is none."""
-    try:
-        directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
-    except OSError as error:
-        raise UnableError(f"no temporary directory for the test; set TMPDIR ({error})") from None
+    """A place for what a command does. Raises OSError where there is none."""
+    directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
     try:
         yield Path(directory)
     finally:

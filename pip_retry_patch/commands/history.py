@@ -30,7 +30,7 @@ def history(python: str, file: Path | None, since: str | None, as_json: bool) ->
 
     :param file: the journal; None for the one that pip's configuration names.
     :param since: how far back: a number and m, h, d or w.
-    :raises UnableError: there is no journal, or it cannot be read.
+    :raises UnableError: there is no journal.
     """
     age = re.fullmatch(r"(\d{1,6})([mhdw])", since or "0m", re.ASCII)
     if age is None:
@@ -43,10 +43,7 @@ def history(python: str, file: Path | None, since: str | None, as_json: bool) ->
     if file and not (file.exists() or Path(f"{file}.1").exists()):
         raise UnableError(f"{file} is not there")
     after = time.time() - int(age[1]) * _UNITS[age[2]] if since else 0.0
-    try:
-        found = summary(entries(path), max(after, 0.0))
-    except OSError as why:
-        raise UnableError(f"{why.filename} cannot be read: {why.strerror}") from None
+    found = summary(entries(path), max(after, 0.0))
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     return 0
 
@@ -92,8 +89,6 @@ def summary(lines: Iterable[dict[str, Any]], after: float = 0.0) -> dict[str, An
             kept += _number(line.get("offset"))
         elif kind == "wait":
             waited += _number(line.get("seconds"))
-            if outcome == "answered":
-                ends[download] = "finished"  # until it is interrupted again
         elif kind == "end":
             ends[download] = outcome
             kept -= _number(line.get("again"))

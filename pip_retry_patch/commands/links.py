@@ -49,16 +49,13 @@ def link(environments: Sequence[Path]) -> int:
     installation. Nothing is added to the environment's path or package list. To link all new
     environments: PIP_RETRY_PATCH_VENVS=1.
 
-    :raises UnableError: an environment is none, or the link cannot be written.
+    :raises UnableError: an environment is none.
     """
     for environment in environments:
         for packages in packages_of(environment):
             if packages.resolve() == base():
                 raise UnableError(f"{environment} has pip-retry-patch installed: it needs no link")
-            try:
-                path = write(packages)
-            except OSError as error:
-                raise UnableError(f"cannot write the link: {error}") from None
+            path = write(packages)
             print(f"Linked {environment}: its pip is guarded by {base()}, through {path}")
     return 0
 
@@ -70,26 +67,23 @@ def unlink(environments: Sequence[Path], everything: bool) -> int:
     pip-retry-patch', which knows nothing of links: they stay behind, without effect.
 
     :param everything: take back what `recorded` returns, and no other.
-    :raises UnableError: an environment is none, or the link cannot be removed.
+    :raises UnableError: an environment is none.
     """
     if bool(environments) == everything:
         raise UnableError("name the environments to unlink, or say --all")
-    try:
-        made = recorded() if everything else []
-        for path in made:
+    made = recorded() if everything else []
+    for path in made:
+        path.unlink()
+        print(f"Removed {path}")
+    if everything and not made:
+        print("You have made no link from here; nothing was changed.")
+    for environment in environments:
+        links = [path / NAME for path in packages_of(environment) if (path / NAME).is_file()]
+        for path in links:
             path.unlink()
-            print(f"Removed {path}")
-        if everything and not made:
-            print("You have made no link from here; nothing was changed.")
-        for environment in environments:
-            links = [path / NAME for path in packages_of(environment) if (path / NAME).is_file()]
-            for path in links:
-                path.unlink()
-            done = "Unlinked {}: its pip is as it was."
-            nothing = "{} was not linked; nothing was changed."
-            print((done if links else nothing).format(environment))
-    except OSError as error:
-        raise UnableError(f"cannot remove the link: {error}") from None
+        done = "Unlinked {}: its pip is as it was."
+        nothing = "{} was not linked; nothing was changed."
+        print((done if links else nothing).format(environment))
     return 0
 
 
@@ -99,6 +93,8 @@ def packages_of(environment: Path) -> list[Path]:
     :raises UnableError: it is no virtual environment.
     """
     found = [path for place in _PLACES for path in environment.glob(place)]
+    # A link in it may lead anywhere, and root follows none that a user has made.
+    found = [path for path in found if environment.resolve() in path.resolve().parents]
     if not found or not (environment / "pyvenv.cfg").exists():
         is_python = python_of(environment).exists()
         why = "is a Python itself, no virtual environment: install there"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pip_retry_patch.commands.environment import UnableError, describe, download, workspace
+from pip_retry_patch.commands.environment import describe, download, workspace
 from pip_retry_patch.commands.server import Fault, Package, Server
 
 _CUT = Fault("cut", 900_000)
@@ -71,15 +71,11 @@ def attempt(python: str, package: Package, **env: str) -> tuple[str, float]:
     """Let pip download a package from an index of its own.
 
     :return: what went wrong, "" where nothing did; and the bytes sent divided by the file's size.
-    :raises UnableError: there is no such index.
     """
     whole = package._replace(faults=())
-    try:
-        with workspace() as directory, Server(package) as index, Server(whole) as mirror:
-            if package is _LOST:
-                env["PIP_RETRY_PATCH_MIRRORS"] = mirror.index
-            what = "--timeout=2", "--index-url", index.index, package.name
-            problem = download(python, package, directory, what, env=env)
-    except OSError as error:
-        raise UnableError(f"cannot listen on 127.0.0.1 for the test: {error}") from None
+    with workspace() as directory, Server(package) as index, Server(whole) as mirror:
+        if package is _LOST:
+            env["PIP_RETRY_PATCH_MIRRORS"] = mirror.index
+        what = "--timeout=2", "--index-url", index.index, package.name
+        problem = download(python, package, directory, what, env=env)
     return problem, (index.sent + mirror.sent) / len(package.wheel())

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 import pip_retry_patch
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.commands import links, server
-from pip_retry_patch.commands.environment import UnableError, describe, download, workspace
+from pip_retry_patch.commands.environment import UnableError, describe, download, told, workspace
 from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
@@ -35,10 +35,10 @@ def status(python: str, as_json: bool) -> int:
         # In an image another user may have linked the environment that is asked about.
         theirs = (os.path.realpath(path) for path in found["armed_by"] if path.endswith(links.NAME))
         found["links"] = sorted({*map(str, links.recorded()), *theirs})
-    except UnableError as why:
+    except (OSError, UnableError) as why:
         if not as_json:
             raise
-        found.update(guarded=False, reason=str(why))
+        found.update(guarded=False, reason=told(why))
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     return 0 if found["guarded"] else 1
 
@@ -50,13 +50,10 @@ def try_pip(python: str) -> str:
     """
     package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
     env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
-    try:
-        with server.Server(package) as index, workspace() as directory:
-            env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
-            what = "--no-index", "--proxy=", index.url + package.link
-            return download(python, package, directory, what, clean=False, env=env) or "healed"
-    except OSError as error:
-        return f"not tried: {error}"
+    with server.Server(package) as index, workspace() as directory:
+        env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
+        what = "--no-index", "--proxy=", index.url + package.link
+        return download(python, package, directory, what, clean=False, env=env) or "healed"
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
@@ -90,21 +87,11 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _kept(found: dict[str, Any]) -> str:
-    kept, why = found["kept"], _why_none(found)
-    if why:
-        return f"none are kept: {why}"
+    kept = found["kept"]
+    if kept["trouble"]:
+        return f"none are kept: {kept['trouble']}"
     files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
     return f"{files}, {names.format_sum(kept['size'])}, in {kept['directory']}"
-
-
-def _why_none(found: dict[str, Any]) -> str:
-    """Say why nothing is kept; "" where it is."""
-    kept = found["kept"]
-    if not found["settings"]["retry-patch-partials"]["value"]:
-        return "retry-patch-partials is off"
-    if kept["trouble"]:
-        return f"retry-patch-partials cannot be used: {kept['trouble']}"
-    return "" if kept["directory"] else "pip has no cache directory that it may use here"
 
 
 def purge(python: str) -> int:
@@ -115,10 +102,9 @@ def purge(python: str) -> int:
 
     :raises UnableError: pip cannot be asked.
     """
-    found = describe(python)
-    kept = found["kept"]
-    if kept["directory"] is None:
-        print(f"Nothing is kept here: {_why_none(found)}")
+    kept = describe(python)["kept"]
+    if kept["trouble"]:
+        print(f"Nothing is kept here: {kept['trouble']}")
         return 0
     count, size = Store(kept["directory"], 0).purge()
     told = wording.say("purged", count=count, size=names.format_sum(size))

@@ -220,31 +220,6 @@ _BY_CLASS = (
     (_TLS_ENDS, wording.TLS_CLOSED_EARLY),
 )
 
-# The errors of Windows' sockets keep their numbers as errno, and the system's text for them is in
-# its own language.
-_WINSOCK = {
-    10013: "forbidden by this machine, perhaps by its firewall",
-    10050: "network is down",
-    10051: "network is unreachable",
-    10052: "network dropped connection on reset",
-    10053: "connection aborted by this machine",
-    10054: "connection reset by peer",
-    10060: wording.NO_DATA_IN_TIME,  # older Pythons make no TimeoutError of it
-    10061: "connection refused",
-    10064: "host is down",
-    10065: "no route to host",
-}
-
-
-def said_by_system(error: OSError) -> str:
-    """Return the system's words for an error, where they are ASCII; else its number."""
-    number = getattr(error, "winerror", None) or error.errno
-    if number in _WINSOCK:
-        return _WINSOCK[number]
-    said = (error.strerror or "").rstrip(".")
-    shown = said.isascii() and "?" not in said and said
-    return names.clean(said[:1].lower() + said[1:]) if shown else f"error {number}"
-
 
 def reason(error: BaseException) -> str:
     """Return in a few words what `error` means for a download."""
@@ -267,7 +242,7 @@ def reason(error: BaseException) -> str:
             said = getattr(e, "reason", None) or str(e)
             return names.clean(f"the encrypted stream was damaged: {said}")
         if isinstance(e, OSError) and e.strerror and "RequestException" not in _kinds(e):
-            return said_by_system(e)
+            return wording.of_system(e)
     # The outermost error may name the whole URL, with what is secret in its query.
     error = [e for e in causes(error) if _is_of_network(e) or e is error][-1]
     return names.clean(str(error) or type(error).__name__)

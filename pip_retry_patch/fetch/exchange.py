@@ -330,6 +330,8 @@ class Exchange:
             self._hosts.spend(self._attempts.seconds if self._verdict == _LOST else 0.0)
             if self._verdict == _CUT:
                 self.story.resumed(replayed=True)
+            if self.job.whole:
+                self.story.ended("finished", len(outcome.response.content))
             return
         if answer.verdict == Verdict.CONTINUE:
             self._hosts.sends_parts.add(host)
@@ -422,8 +424,8 @@ class Exchange:
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return the answer that was of no help, or raise what the search ends with."""
         failure = self.job.source.end or self._failure(last)
+        self.story.ended("failed", self._body.offset if self._body else 0)
         if self._body is not None:
-            self.story.ended("failed", self._body.offset)
             error = self.job.error(failure, self._why or errors.EarlyEnd())
             if failure.changed:
                 error = self._restart(failure, error)

@@ -16,6 +16,7 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import coding_of, media_of
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.contents import digest, not_the_file
+from pip_retry_patch.store.writer import persist
 from pip_retry_patch.wrapping import note_failure
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Artifact:
             path, content_type = self._call(self._folder)
             size = os.path.getsize(path)  # whoever cleans up caches may have removed it
             if self.place is not None and self.announced is None:
-                self._hooks.make_room(self._session, size)
+                self.place.store.make_room(size)
         except errors.Restart:
             self._leave(worthless=True)
             raise
@@ -193,7 +194,8 @@ class Artifact:
         try:
             if self.place is not None:
                 return self.place.move(path, location)
-            os.replace(path, wanted)
+            if not persist(os.replace, path, wanted):
+                return path
             if self._folder != location:
                 shutil.rmtree(self._folder, ignore_errors=True)
         except Exception as error:
@@ -235,7 +237,7 @@ class Artifact:
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)
         self.part = outcome.status == 206
         if self.place is not None and self.announced and not self.cached:
-            self._hooks.make_room(self._session, COPIES * self.announced)
+            self.place.store.make_room(COPIES * self.announced)
         self._urls.update(outcome.urls)
 
     def fits(self, path: str) -> bool:

@@ -53,9 +53,9 @@ class Announcer:
                 note_failure("erasing a progress bar", why)
             logger.log(level, "%s", _fitted(line))
 
-    def complain(self, *more: str) -> None:
+    def complain(self) -> None:
         """Show the complaints, once."""
-        complaints, self._complaints = [*self._complaints, *more], []
+        complaints, self._complaints = self._complaints, []
         for line in complaints:
             logger.warning("%s", _fitted(line))
 
@@ -135,7 +135,7 @@ class Pip:
             self.say(kind, **facts)
 
     def _complain(self, why: str) -> None:
-        self.say("unusable log", path=self.settings.log, why=why[:1].lower() + why[1:])
+        self.say("unusable log", path=self.settings.log, why=why)
 
     def module(self, name: str) -> Any:
         """Import one of its internal modules. Raises ImportError."""

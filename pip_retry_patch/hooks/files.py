@@ -5,10 +5,8 @@ The two know nothing of each other. `FileHooks` stands around both, as each pip 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import shutil
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
@@ -16,7 +14,7 @@ from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact, Download
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.mismatch import check
-from pip_retry_patch.store.kept import Place, Store, is_safe, key_of
+from pip_retry_patch.store.kept import Place, Store, key_of
 from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 
 if TYPE_CHECKING:
@@ -131,51 +129,22 @@ class FileHooks:
         """Return where pip is to write an artifact so that a later run can continue it."""
         key = key_of(hashes) if self.pip.settings.partials else None
         store = self._open(session) if key else None
-        return store.place(key) if store is not None and key else None
+        place = store.place(key) if store is not None and key else None
+        if store is not None and store.trouble and self.pip.settings.partials_dir:
+            self.pip.say_once("unusable directory", "", path=store.path, why=store.trouble)
+        return place
 
     def _open(self, session: Any) -> Store | None:
         cache = compat.cache_of(session)
         if self._store_of != cache:
-            found = self.pip.settings
-            why = trouble(found) if self._store_of == "" else ""
-            if why:
-                line = wording.say("unusable directory", path=found.partials_dir, why=why)
-                self.pip.announce.complain(line)
-            self._store_of, path = cache, directory(found, cache)
-            self._store = Store(path, found.partials_size) if path else None
+            self._store_of, path = cache, directory(self.pip.settings, cache)
+            self._store = Store(path, self.pip.settings.partials_size) if path else None
         return self._store
-
-    def make_room(self, session: Any, size: int) -> None:
-        """Remove what earlier runs left where so many bytes may not fit beside it.
-
-        When a disk is full it is too late: pip's cache leaves a part of its copy behind.
-        """
-        store = self._open(session)
-        with contextlib.suppress(OSError):
-            if store is not None and shutil.disk_usage(store.path).free < size:
-                store.purge()
 
     def give_way(self, session: Any) -> bool:
         """Remove what earlier runs left, for a disk is full; return whether there was anything."""
         store = self._open(session)
         return store is not None and store.purge()[1] > 0
-
-
-def trouble(found: settings.Settings) -> str:
-    """Return why the directory that the user named cannot be used; "" if it can be."""
-    if not found.partials_dir:
-        return ""
-    path = found.partials_dir
-    if os.path.islink(path):
-        return "it is a symbolic link"
-    there = path
-    while not os.path.lexists(there) and there != os.path.dirname(there):
-        there = os.path.dirname(there)
-    if not os.path.isdir(there):
-        return "it is not a directory"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return "it cannot be written to"
-    return "" if there != path or is_safe(path) else "other users may change it"
 
 
 def directory(found: settings.Settings, cache: str | None) -> str | None:

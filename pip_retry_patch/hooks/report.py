@@ -34,9 +34,18 @@ def describe() -> dict[str, Any]:
     found = settings.read(items, command)
     hooks = {path: _state(module, path) for module, path, _ in WRAPPED}
     guarded = hooks["PipSession.request"] == _IN_PLACE
-    trouble = files.trouble(found)
-    directory = None if trouble else files.directory(found, cache)
-    count, size = Store(directory, found.partials_size).left_over() if directory else (0, 0)
+    directory = files.directory(found, cache)
+    trouble = "" if found.partials else "retry-patch-partials is off"
+    trouble = trouble or ("" if directory else "pip has no cache directory that it may use here")
+    count = size = 0
+    if directory:
+        store = Store(directory, found.partials_size)
+        place = store.place(f"md5-{'0' * 32}")  # no file has it
+        if place is not None:
+            place.finish()
+        count, size = store.left_over()
+        if store.trouble:
+            directory, trouble = None, f"{directory} cannot be used: {store.trouble}"
     return {
         "pip": pip.__version__,
         "pip_path": os.path.dirname(str(pip.__file__)),
@@ -47,7 +56,12 @@ def describe() -> dict[str, Any]:
         "hooks": hooks,
         "settings": settings.table(found, items, command),
         "complaints": list(found.complaints),
-        "kept": {"directory": directory, "trouble": trouble, "files": count, "size": size},
+        "kept": {
+            "directory": directory,
+            "trouble": trouble,
+            "files": count,
+            "size": size,
+        },
     }
 
 

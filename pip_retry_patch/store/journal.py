@@ -12,6 +12,7 @@ import os
 import time
 from typing import Any, Callable
 
+from pip_retry_patch import wording
 from pip_retry_patch.store import writer
 
 VERSION = 1
@@ -56,7 +57,7 @@ class Journal:
         except Exception as why:
             if not self._failed:
                 self._failed = True
-                self._complain(getattr(why, "strerror", None) or str(why))
+                self._complain(wording.of_system(why))
 
     def _append(self, line: bytes) -> None:
         writer.check_directory(os.path.dirname(self._path))

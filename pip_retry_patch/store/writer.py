@@ -1,34 +1,73 @@
 """The one way in which anything is written by its name outside pip's own directories.
 
-Links, their record and the journal lie where other users may write as well. What they have planted
-there must not lead a write of ours to another file.
+Leftovers, links, their record and the journal lie where other users may write as well. What they
+have planted there must not lead a write of ours to another file. Nor must another program that
+has a file open: Windows then neither moves nor removes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 import time
-from typing import IO, Any, Iterator
+from typing import IO, Any, Callable, Iterator
 
-from pip_retry_patch.store.kept import SAFE, lock
+logger = logging.getLogger("pip_retry_patch")
 
-_PAUSE = 0.01  # seconds between two tries to lock a file
+# A link or a FIFO that somebody planted is not followed and not waited for. Windows would translate
+# line ends.
+SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+# An antivirus program opens a new file for a moment.
+PATIENCE, PAUSE = 1.0, 0.05  # seconds: for one run in all, and between two tries
+IN_USE = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENOTEMPTY)
+_left = PATIENCE
+
+_LOCK_PAUSE = 0.01  # seconds between two tries to lock a file
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def is_mine(found: os.stat_result) -> bool:
+    """Return whether it is a directory of this user, or a file with one name, not a removed one.
+
+    On Windows all files are of user 0.
+    """
+    is_file = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    return (is_file or stat.S_ISDIR(found.st_mode)) and found.st_uid == _user()
+
+
+def _user() -> int:
+    return getattr(os, "geteuid", int)()
+
+
+def is_safe(path: str) -> bool:
+    """Whether this is a directory in which no other user can change what this one has.
+
+    A directory of root will do, as a volume of a container is one. Raises OSError.
+    """
+    found = os.lstat(path)
+    others_may_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    is_roots = found.st_uid == 0 and not others_may_write
+    return stat.S_ISDIR(found.st_mode) and (is_mine(found) or is_roots)
 
 
 def check(path: str) -> None:
-    """Raise OSError where `path` is there, but is not a plain file of our own."""
+    """Raise OSError where `path` is there, but is no plain file that this user should write to.
+
+    Others write where their rights allow it; root would write anywhere, and writes to its own.
+    """
     with contextlib.suppress(FileNotFoundError):
-        status = os.lstat(path)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        found = os.lstat(path)
+        if not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
             raise OSError(errno.EPERM, "it is not a plain file", path)
-        _check_owner(path, status)
+        _check_owner(path, found)
 
 
 def check_directory(path: str) -> None:
-    """Raise OSError where a directory, or the nearest one above it that is there, is not ours."""
+    """The same of a directory, or of the nearest one above it that is there."""
     if os.path.islink(path):
         raise OSError(errno.EPERM, "it is a symbolic link", path)
     while not os.path.exists(path):
@@ -36,10 +75,24 @@ def check_directory(path: str) -> None:
     _check_owner(path, os.stat(path))
 
 
-def _check_owner(path: str, status: os.stat_result) -> None:
-    # Others write where their rights allow it; root would write anywhere.
-    if hasattr(os, "geteuid") and os.geteuid() == 0 != status.st_uid:
+def _check_owner(path: str, found: os.stat_result) -> None:
+    if _user() == 0 != found.st_uid:
         raise OSError(errno.EPERM, "it belongs to another user", path)
+
+
+def persist(action: Callable[..., object], *paths: str) -> bool:
+    """Move or remove, and again where another program has it open; return whether it worked."""
+    global _left
+    while True:
+        try:
+            action(*paths)
+            return True
+        except OSError as error:
+            if error.errno not in IN_USE or _left <= 0:
+                logger.debug("pip-retry-patch leaves %s as it is: %s", paths[0], error)
+                return False
+        _left -= PAUSE
+        time.sleep(PAUSE)
 
 
 def write(path: str, text: str) -> None:
@@ -67,11 +120,22 @@ def _append_to(path: str) -> IO[Any]:
     return open(path, "ab", 0, opener=lambda path, flags: os.open(path, flags | SAFE, 0o666))
 
 
+def lock(handle: int) -> Any:
+    """Lock an open file until it is closed; the system gives it back when the process ends.
+
+    Raises OSError where it is locked or cannot be, ImportError where the platform has no locks.
+    """
+    try:
+        fcntl: Any = __import__("fcntl")
+        return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        msvcrt: Any = __import__("msvcrt")
+        return msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+
 @contextlib.contextmanager
 def locked(path: str, wait: float = 1.0) -> Iterator[bool]:
     """Hold the lock file beside a file, if it can be had; what is yielded says whether.
-
-    The system gives the lock back when this process ends.
 
     :param wait: seconds to wait for another process that holds it.
     """
@@ -89,7 +153,7 @@ def _is_locked(handle: int, end: float) -> bool:
         try:
             lock(handle)
             return True
-        except (BlockingIOError, PermissionError):  # another process holds it
-            if time.monotonic() >= end:
+        except OSError as error:  # else another process holds it; Wine has no errno for that
+            if error.errno in _NO_LOCKS or time.monotonic() >= end:
                 return False
-            time.sleep(_PAUSE)
+            time.sleep(_LOCK_PAUSE)

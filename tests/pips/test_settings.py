@@ -114,10 +114,10 @@ def test_a_misspelt_setting_and_a_useless_directory_are_one_warning_each(
         misspelt, useless = done.run.warnings("retry-patch")
         assert "retry-patch-patiance" in misspelt
         assert "Did you mean retry-patch-patience?" in misspelt
-        assert "retry-patch-partials" in useless and "it is not a directory" in useless
+        assert "retry-patch-partials" in useless and "only this user can change" in useless
         plain = Download(bare, lab, env=env)
         plain.assert_right()
         assert not plain.run.warnings("retry-patch")
     said = armed.run_python("-m", "pip_retry_patch", "status", env=env)
-    assert "cannot be used: it is not a directory" in said.stdout
+    assert "cannot be used: it is no directory" in said.stdout
     assert "no cache directory" not in said.stdout

@@ -83,7 +83,7 @@ FOR_LINES: dict[str, dict[str, Any]] = {
         "key": "retry-patch-patiance",
         "meant": " Did you mean retry-patch-patience?",
     },
-    "unusable directory": {"path": "/mnt/x", "why": "it cannot be written to"},
+    "unusable directory": {"path": "/mnt/x", "why": "read-only file system"},
     "unusable log": {"path": "/mnt/x", "why": "permission denied"},
     "purged": {"count": 2, "size": "45.6 MB"},
     "names no file": {"title": wording.titled("Links for demo")},

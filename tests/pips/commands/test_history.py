@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.support.commands import command
-from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.downloads import HASTY, SIZE, THIRD, Download
 from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut, Reset
 from tests.support.lab.packages import Package
@@ -42,11 +42,15 @@ def test_what_was_interrupted_is_written_down_and_summed_up(
     assert lines[-1]["outcome"] == "finished" and lines[-1]["offset"] == lines[-1]["total"]
     with Lab([Package("demo", SIZE, [Cut(THIRD), *[Busy(404)] * 2])]) as lab:
         Download(armed, lab, env=env).assert_clear_error()
+    with Lab([Package("demo", SIZE, page_faults=[Cut(40)] * 2)]) as lab:
+        Download(armed, lab, env=env).assert_right()
+    with Lab([Package("demo", SIZE, page_faults=[Cut(40)] * 99)]) as lab:
+        assert Download(armed, lab, env={**env, **HASTY}).run.returncode == 1
     said = command(armed, "history", "--json", "--since", "7d", **env)
     assert (said.returncode, said.stderr) == (0, "")
     found: dict[str, Any] = json.loads(said.stdout)
-    assert (found["downloads"], found["finished"], found["failed"]) == (2, 1, 1)
-    assert found["interruptions"] == 3 and found["not_fetched_twice"] > 2 * THIRD
+    assert (found["downloads"], found["finished"], found["failed"]) == (4, 2, 2)
+    assert found["interruptions"] >= 3 + 2 + 2 and found["not_fetched_twice"] > 2 * THIRD
     text = command(armed, "history", **env)
     assert text.returncode == 0 and "connection reset by peer" in text.stdout
     unset = command(armed, "history")

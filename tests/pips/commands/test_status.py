@@ -173,7 +173,7 @@ def test_status_and_purge_give_the_one_reason_why_nothing_is_kept(armed: Environ
     named: dict[str, Argument] = {"PIP_RETRY_PATCH_PARTIALS": file}
     for env, why in (
         ({"PIP_NO_CACHE_DIR": "1"}, "pip has no cache directory that it may use here"),
-        (named, "retry-patch-partials cannot be used: it is not a directory"),
+        (named, f"{file} cannot be used: it is no directory that only this user can change"),
         (
             {"PIP_RETRY_PATCH_PARTIALS": "off", "PIP_NO_CACHE_DIR": "1"},
             "retry-patch-partials is off",

@@ -85,7 +85,7 @@ def test_a_directory_of_its_own_for_images_without_a_cache(armed: Environment) -
         with Lab([Package("demo", SIZE, [Cut(SIZE // 2), *[Busy(404)] * 2])]) as other:
             failed = Download(armed, other, env=env)
             failed.assert_clear_error()
-            (line,) = failed.run.warnings("other users may change it")
+            (line,) = failed.run.warnings("it is no directory that only this user can change")
             assert f"keeps nothing: retry-patch-partials = {armed.inside(mount)}: " in line
             assert sorted(mount.iterdir()) == left
         os.chown(mount, 0, 0)

@@ -1,14 +1,19 @@
-"""Links where paths and environments look otherwise: on Windows, and in any alphabet."""
+"""Links where paths and environments look otherwise, and where others have planted something."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import pip_retry_patch
 from pip_retry_patch.commands import environment, links
+from tests.support.needs import needs_links
 
 HOMES = [
     r"C:\Users\Jürgen Müller\AppData\Roaming\Python\Python312\site-packages",
@@ -33,13 +38,23 @@ seen, sys.path = [], path
 sys.meta_path[0].find_spec("pip._internal")
 print(ascii(seen[0]))
 """
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "line")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "line")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == (ascii(home), "")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "pip-retry-patch" / "links"
+
+
+def venv(path: Path, layout: str = "lib/python3.12") -> Path:
+    """Make what looks like an environment; return where its packages are."""
+    packages = path / layout / "site-packages"
+    packages.mkdir(parents=True)
+    (path / "pyvenv.cfg").touch()
+    return packages
 
 
 WINDOWS = ("Scripts/python.exe", "bin/python.exe")
@@ -53,28 +68,16 @@ def test_an_environments_python_is_found_in_each_layout(place: str, tmp_path: Pa
     assert environment.python_of(tmp_path, WINDOWS) == python
 
 
-@pytest.mark.parametrize(
-    ("file", "words"), [(environment.PYTHONS[0], "is a Python itself"), ("x", "is no virtual env")]
-)
-def test_what_is_no_environment_is_told(file: str, words: str, tmp_path: Path) -> None:
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).touch()
-    (tmp_path / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
-    with pytest.raises(environment.UnableError, match=words):
-        links.packages_of(tmp_path)
-
-
 @pytest.mark.parametrize("layout", ["Lib", "lib/python3.12"])
-def test_a_link_is_taken_back_in_each_layout(
-    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_link_is_written_down_and_taken_back_in_each_layout(
+    layout: str, state: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    packages = tmp_path / layout / "site-packages"
-    packages.mkdir(parents=True)
-    (tmp_path / "pyvenv.cfg").touch()
-    made = links.write(packages)
-    assert made.exists() and links.unlink([tmp_path], False) == 0
-    assert not made.exists()
+    packages = venv(tmp_path / "env", layout)
+    assert links.link([tmp_path / "env"] * 2) == 0
+    assert state.read_text().splitlines() == [str(packages / links.NAME)]
+    assert links.recorded() == [packages / links.NAME]
+    assert links.unlink([tmp_path / "env"], False) == 0
+    assert links.recorded() == [] == list(packages.iterdir())
 
 
 def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
@@ -84,4 +87,68 @@ def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
     assert links.record_of(windows, windows=False) == Path.home() / ".local" / "state" / end
     chosen = {"XDG_STATE_HOME": "/state", **windows}
     assert links.record_of(chosen, windows=True) == Path("/state") / end
-    assert links.record_of({}, windows=True) == Path.home() / ".local" / "state" / end
+
+
+def test_environments_that_are_linked_at_once_are_all_written_down(
+    state: Path, tmp_path: Path
+) -> None:
+    code = "import sys, pathlib; from pip_retry_patch.commands import links\n"
+    code += "sys.stdin.readline(); links.write(pathlib.Path(sys.argv[1]))"
+    root = str(Path(pip_retry_patch.__file__).parents[1])
+    running = []
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+        command = [sys.executable, "-c", code, str(tmp_path / str(number))]
+        env = {**os.environ, "PYTHONPATH": root}
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
+    for process in running:
+        process.communicate(b"go\n")
+    assert len(links.recorded()) == 20
+
+
+def test_a_record_that_cannot_be_read_or_written_is_only_missing(
+    state: Path, tmp_path: Path
+) -> None:
+    packages = venv(tmp_path / "env")
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"\xff\xfe")
+    assert links.recorded() == [], "a file of another program"
+    state.unlink()
+    state.mkdir()
+    assert links.write(packages).exists() and list(state.iterdir()) == []
+
+
+@needs_links
+def test_no_link_that_somebody_planted_is_followed(state: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    packages = venv(tmp_path / "env")
+    (packages / links.NAME).symlink_to(victim / "file")
+    with pytest.raises(OSError, match="not a plain file"):
+        links.link([tmp_path / "env"])
+    (packages / links.NAME).unlink()
+    packages.rmdir()
+    packages.symlink_to(victim)
+    for command in (links.link, lambda each: links.unlink(each, False)):
+        with pytest.raises(environment.UnableError, match="is no virtual environment"):
+            command([tmp_path / "env"])
+    state.parent.parent.mkdir()
+    state.parent.symlink_to(victim)
+    assert links.write(venv(tmp_path / "other")).exists()
+    assert list(victim.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_environment_is_linked_before_pip_runs_in_it(
+    named: bool, state: Path, tmp_path: Path
+) -> None:
+    packages = venv(tmp_path / "env")
+    setup_python = {"setup_python": lambda self, context: "made"}
+    module = SimpleNamespace(EnvBuilder=type("EnvBuilder", (), setup_python))
+    links.watch_venv(module)
+    context = SimpleNamespace(env_dir=str(tmp_path / "env"))
+    setup: Any = module.EnvBuilder().setup_python
+    assert (setup(context=context) if named else setup(context)) == "made"
+    assert links.recorded() == [packages / links.NAME]
+    # What cannot be linked is made all the same.
+    assert setup(SimpleNamespace(env_dir="/missing")) == "made"

@@ -18,7 +18,7 @@ LINE = (
     b'"host": "h.example", "kind": "interruption", "offset": 5, "total": 10, "seconds": 0.5, '
     b'"outcome": "closed", "again": 0}\n'
 )
-WAIT = LINE.replace(b"interruption", b"wait").replace(b"closed", b"answered")
+WAIT = LINE.replace(b"interruption", b"wait").replace(b"closed", b"resumed")
 END = LINE.replace(b"interruption", b"end").replace(b"closed", b"finished")
 PARTS = (
     *(b"", b"{", b"}", b"[", b"]", b'"', b",", b":", b"\n", b"\\ud800", b"\xff", b"\0", b"\x1b[1m"),
