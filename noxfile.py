@@ -70,6 +70,13 @@ def containers(session: nox.Session) -> None:
 
 
 @nox.session
+def windows(session: nox.Session) -> None:
+    """A Python for Windows, under Wine, which has to be installed. Not part of the check."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/windows", *session.posargs)
+
+
+@nox.session
 def matrix(session: nox.Session) -> None:
     """Every minor release of pip; writes docs/matrix.md. Not part of the check: `tests` is."""
     session.install("-e", ".[test]")

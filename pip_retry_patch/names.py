@@ -25,7 +25,7 @@ def clean(text: str, limit: int = 200) -> str:
 def without_secrets(text: str) -> str:
     """Return `text` without the query and the userinfo of the URLs and paths in it."""
     if ("?" in text or "@" in text) and "/" in text:
-        text = re.sub(r"[^\s'\"]+", lambda found: _without_secrets(found[0]), text)
+        text = re.sub(r"\S+", lambda found: _without_secrets(found[0]), text)
     return text
 
 
@@ -33,7 +33,7 @@ def _without_secrets(word: str) -> str:
     before, slash, _ = word.partition("/")
     path, mark, query = word.partition("?")
     if mark and slash and len(before) < len(path):
-        word = path + query[len(query.rstrip(".,;:)")) :]
+        word = path + query[len(query.rstrip(".,;:)'\"")) :]
     return _without_userinfo(word)
 
 

@@ -6,7 +6,6 @@ Each command is a function. Its name, its parameters and its docstring are what 
 from __future__ import annotations
 
 import argparse
-import errno
 import inspect
 import os
 import sys
@@ -60,20 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (OSError, UnableError) as why:
-        if is_unread(why):
-            # Python would complain when it flushes stdout at its end.
+        if not isinstance(why, BrokenPipeError):
+            print(f"pip-retry-patch: {told(why)}", file=sys.stderr)
+        try:
+            stdout.flush()
+        except OSError:  # nobody reads it, and Python would complain when it flushes at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-            return 1
-        stdout.flush()
-        print(f"pip-retry-patch: {told(why)}", file=sys.stderr)
         return 1
     return code
-
-
-def is_unread(error: Exception) -> bool:
-    """Whether nobody reads what a command prints; Windows says EINVAL of that, and of no file."""
-    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL
-    return isinstance(error, BrokenPipeError) or (is_invalid and error.filename is None)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -71,19 +71,13 @@ def unlink(environments: Sequence[Path], everything: bool) -> int:
     """
     if bool(environments) == everything:
         raise UnableError("name the environments to unlink, or say --all")
-    made = recorded() if everything else []
-    for path in made:
+    places = [packages / NAME for each in environments for packages in packages_of(each)]
+    found = recorded() if everything else [path for path in places if path.is_file()]
+    for path in found:
         path.unlink()
         print(f"Removed {path}")
-    if everything and not made:
-        print("You have made no link from here; nothing was changed.")
-    for environment in environments:
-        links = [path / NAME for path in packages_of(environment) if (path / NAME).is_file()]
-        for path in links:
-            path.unlink()
-        done = "Unlinked {}: its pip is as it was."
-        nothing = "{} was not linked; nothing was changed."
-        print((done if links else nothing).format(environment))
+    if not found:
+        print("There was no link; nothing was changed.")
     return 0
 
 

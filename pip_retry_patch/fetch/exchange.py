@@ -479,7 +479,8 @@ class Exchange:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
             return wording.failure("cut page", **facts)
         if error is not None and not errors.is_network_error(error):
-            facts.update(why=pages.BAD_REDIRECT, where=str(error), retries=True)
+            where = names.redacted(outcome.answer.headers.get("location", ""))
+            facts.update(why=pages.BAD_REDIRECT, where=where, retries=True)
             return wording.failure("bad redirect", **facts)
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after

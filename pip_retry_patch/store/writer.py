@@ -139,21 +139,16 @@ def locked(path: str, wait: float = 1.0) -> Iterator[bool]:
 
     :param wait: seconds to wait for another process that holds it.
     """
+    held, end = False, time.monotonic() + wait
     with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(_append_to(f"{path}.lock"))
-            held = _is_locked(file.fileno(), time.monotonic() + wait)
-        except (OSError, ImportError):
-            held = False  # nothing can be locked here
+        with contextlib.suppress(OSError, ImportError):  # nothing can be locked here
+            handle = stack.enter_context(_append_to(f"{path}.lock")).fileno()
+            while not held:
+                try:
+                    lock(handle)
+                    held = True
+                except OSError as error:  # another process holds it; Wine has no errno for that
+                    if error.errno in _NO_LOCKS or time.monotonic() >= end:
+                        break
+                    time.sleep(_LOCK_PAUSE)
         yield held
-
-
-def _is_locked(handle: int, end: float) -> bool:
-    while True:
-        try:
-            lock(handle)
-            return True
-        except OSError as error:  # else another process holds it; Wine has no errno for that
-            if error.errno in _NO_LOCKS or time.monotonic() >= end:
-                return False
-            time.sleep(_LOCK_PAUSE)

@@ -46,11 +46,11 @@ def test_a_link_arms_and_unlink_takes_it_back(armed: Environment) -> None:
     assert json.loads(asked.stdout)["armed_by"] == [str(linked.site_packages / LINK)]
 
     taken = command(armed, "unlink", linked.prefix)
-    assert taken.stdout == f"Unlinked {linked.prefix}: its pip is as it was.\n"
+    assert taken.stdout == f"Removed {linked.site_packages / LINK}\n"
     assert not (linked.site_packages / LINK).exists()
     assert not heals(linked)
     again = command(armed, "unlink", linked.prefix)
-    assert again.stdout == f"{linked.prefix} was not linked; nothing was changed.\n"
+    assert again.stdout == "There was no link; nothing was changed.\n"
     listed = command(armed, "status", "--json", XDG_STATE_HOME=state)
     assert json.loads(listed.stdout)["links"] == []
 

@@ -189,7 +189,10 @@ def test_with_indexes_all_each_index_must_be_read(
         assert end_of(run) == OK and not run.warnings(), "it may still not have a project"
 
 
-@pytest.mark.parametrize("location", ["http://[bad/", "http://a..example/", "gopher://a.example/"])
+@pytest.mark.parametrize(
+    "location",
+    ["http://[bad/", "http://a..example/", "gopher://a.example/", "http://me:'SECRET@a.example:x/"],
+)
 @old_middle_new
 def test_a_redirect_to_nowhere_is_no_traceback(
     armed: Environment, bare: Environment, location: str
@@ -200,5 +203,6 @@ def test_a_redirect_to_nowhere_is_no_traceback(
             run = download(armed, "--index-url", lab.index_url, "demo")
             assert end_of(run) == OURS, run.output
             assert "The answer leads to an address that makes no sense" in said(run)
+            assert "SECRET" not in run.output
             plain = download(bare, "--index-url", lab.index_url, "demo")
             assert end_of(plain) in LIES, plain.output

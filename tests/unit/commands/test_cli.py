@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import Callable
 import pytest
 
 import pip_retry_patch
-from pip_retry_patch.commands import cli, environment, server, status
+from pip_retry_patch.commands import cli, environment, server
 
 Output = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -88,64 +87,37 @@ def test_selftest_interrupted_is_silent(
     assert (captured.out, captured.err) == ("", "")
 
 
-def test_only_a_pip_that_heals_is_guarded(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def bringing(data: bytes) -> None:
-        def pip(command: list[str], directory: Path, *_: object, **__: object) -> object:
-            if data:
-                (directory / package.filename).write_bytes(data)
-            return subprocess.CompletedProcess(command, 0, "")
-
-        monkeypatch.setattr(environment, "run", pip)
-
-    package = server.Package("pip-retry-patch-status", 100_000)
-    monkeypatch.setattr(status, "describe", lambda _: {"guarded": True, "armed_by": []})
-    for data, words in (
-        (package.wheel(), "healed"),
-        (package.wheel()[:-1], "the file differs"),
-        (b"", f"{package.filename}: no such file"),
-    ):
-        bringing(data)
-        assert words in status.try_pip("python")
-        assert cli.main(["status", "--json"]) == (words != "healed")
-        told = '"guarded": true' in capsys.readouterr().out
-        assert told == (words == "healed")
-
-
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])
 def test_a_path_is_shown_whatever_the_code_page_lacks(encoding: str, tmp_path: Path) -> None:
     directory = tmp_path / "Müller_Мария_山田"
     (directory / "lib" / "python3" / "site-packages").mkdir(parents=True)
     (directory / "pyvenv.cfg").touch()
     done = subprocess.run(
-        [sys.executable, "-m", "pip_retry_patch", "unlink", str(directory)],
+        [sys.executable, "-m", "pip_retry_patch", "link", str(directory)],
         env={
             **os.environ,
             "PYTHONPATH": str(Path(pip_retry_patch.__file__).parents[1]),
             "PYTHONIOENCODING": encoding,
+            "XDG_STATE_HOME": str(tmp_path),
         },
         capture_output=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"was not linked; nothing was changed." in done.stdout
+    assert b": its pip is guarded by " in done.stdout
     lacking = encoding != "cp932"  # which has both Cyrillic and Japanese letters
     assert (b"\\u041c" in done.stdout) == lacking
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), True),
-        (OSError(errno.EINVAL, "Invalid argument"), True),  # as Windows says it
-        (OSError(errno.EINVAL, "Invalid argument", "a:b?"), False),
-        (OSError(errno.ENOSPC, "No space left on device"), False),
-        (environment.UnableError("no pip"), False),
-    ],
-)
-def test_a_reader_that_left_is_known_on_each_system(error: Exception, expected: bool) -> None:
-    assert cli.is_unread(error) == expected
+def test_a_reader_that_left_costs_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip_retry_patch", "unlink", "--all"]
+    root = str(Path(pip_retry_patch.__file__).parents[1])
+    env = {**os.environ, "PYTHONPATH": root, "XDG_STATE_HOME": str(tmp_path)}
+    read, written = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, env=env, stdout=written, stderr=subprocess.PIPE, check=False)
+    os.close(written)
+    assert done.returncode == 1 and done.stderr.count(b"\n") <= 1
 
 
 @pytest.mark.parametrize(
@@ -165,23 +137,19 @@ def test_what_the_system_says_is_told_in_words_that_each_terminal_has(
     assert environment.told(error) == words
 
 
-def test_what_cannot_be_removed_is_left_without_a_word(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_file_is_compared_with_the_original(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """On Windows a pip that was killed may still have a file open."""
+    def problem() -> str:
+        return environment.download("python", package, tmp_path, ["p"])
 
-    def refused(path: object, **_: object) -> None:
-        raise PermissionError(errno.EACCES, "it is being used by another process")
-
-    with environment.workspace() as directory:
-        (directory / "open").touch()
-        monkeypatch.setattr(os, "unlink", refused)
-    monkeypatch.undo()
-    assert (directory / "open").exists() and capsys.readouterr() == ("", "")
-    shutil.rmtree(directory)
-    with environment.workspace() as directory:
-        (directory / "closed").touch()
-    assert not directory.exists()
+    package = server.Package("p", 1000)
+    monkeypatch.setattr(environment, "run", answering(""))
+    assert f"{package.filename}: no such file" in problem()
+    (tmp_path / package.filename).write_bytes(package.wheel()[:-1])
+    assert "differs" in problem()
+    (tmp_path / package.filename).write_bytes(package.wheel())
+    assert problem() == ""
 
 
 def test_pip_is_run_away_from_the_users_settings(

