@@ -31,7 +31,7 @@ def note_failure(where: str, error: BaseException) -> None:
     logger.debug("pip-retry-patch failed in %s", where, exc_info=error)
     if not failures:
         atexit.register(_tell)
-    failures.append(f"{where}: {error!r}")
+    failures.append(f"{where}: {error!a}")
 
 
 def _tell() -> None:

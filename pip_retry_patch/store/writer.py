@@ -102,7 +102,8 @@ def write(path: str, text: str) -> None:
     try:
         with open(temporary, "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        os.replace(temporary, path)
+        if not persist(os.replace, temporary, path):
+            os.replace(temporary, path)  # for its error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # it is still there only if something failed

@@ -153,7 +153,7 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(pip: str, armed: Enviro
 def _left_over(store: Path, name: str, size: int, age: float) -> Path:
     """Leave what a killed run would, so many seconds ago; return its folder."""
     digest = hashlib.sha256(name.encode()).hexdigest()
-    folder = store / f"sha256-{digest}-01234567"
+    folder = store / f"sha256-{digest[:32]}-01234567"
     folder.mkdir(0o700)
     file = folder / f"{name}-1.0-py3-none-any.whl"
     file.write_bytes(bytes(size))
