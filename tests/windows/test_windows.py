@@ -113,10 +113,11 @@ def windows(
     return Windows(prefix, Path("/"), version, "3.13", armed=True, label="")
 
 
+@pytest.mark.timeout(900)
 def test_the_guard_is_in_place_and_heals(windows: Windows) -> None:
     found = windows.run_python("-m", "pip_retry_patch", "status", "--json")
     assert json.loads(found.stdout)["guarded"], found.output
-    said = windows.run_python("-m", "pip_retry_patch", "selftest", timeout=400)
+    said = windows.run_python("-m", "pip_retry_patch", "selftest", timeout=600)
     assert "All 10 faults were healed" in said.stdout, said.output
 
 
