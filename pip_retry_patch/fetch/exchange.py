@@ -330,7 +330,7 @@ class Exchange:
             self._hosts.spend(self._attempts.seconds if self._verdict == _LOST else 0.0)
             if self._verdict == _CUT:
                 self.story.resumed(replayed=True)
-            if self.job.whole:
+            if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
             return
         if answer.verdict == Verdict.CONTINUE:
