@@ -20,8 +20,7 @@ import pytest
 from tests.support import programs, supplies
 from tests.support.downloads import Download
 from tests.support.environments import Environment
-from tests.support.lab.contents import Flip
-from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.faults import Busy, Cut, Flip
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST

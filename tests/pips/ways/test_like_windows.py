@@ -13,10 +13,9 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.support.downloads import HASTY, OK, Download, outcome_of
+from tests.support.downloads import HASTY, OK, Download, end_of
 from tests.support.environments import Environment
-from tests.support.lab.contents import Compressed, Flip
-from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.faults import Busy, Compressed, Cut, Flip
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
@@ -112,7 +111,7 @@ def test_the_store_is_used_with_locked_bytes_and_swept(
 ) -> None:
     faults = [Cut(HALF), *[Busy(404)] * 2]
     with Lab([Package("demo", SIZE, faults, chunked=True)]) as lab:
-        assert outcome_of(like_windows(bare)[0](lab).run) != OK
+        assert end_of(like_windows(bare)[0](lab).run) != OK
     get, refused, cache = like_windows(armed)
     with Lab([Package("demo", SIZE, faults)], rate=RATE) as lab:
         get(lab, **HASTY).assert_clear_error()

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from tests.support.commands import command
-from tests.support.downloads import OK, SIZE, THIRD, Download, outcome_of
+from tests.support.downloads import OK, SIZE, THIRD, Download, end_of
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
@@ -30,7 +30,7 @@ def test_pip_is_guarded_as_far_as_it_runs(
     (site / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
     env: dict[str, Argument] = {"PYTHONPATH": site}
     with Lab([Package("demo", SIZE)]) as lab:
-        runs = outcome_of(Download(bare, lab, env=env).run) == OK
+        runs = end_of(Download(bare, lab, env=env).run) == OK
     assert runs or module == "zlib"
     with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
         cut = Download(armed, lab, env=env)
