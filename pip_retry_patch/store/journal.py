@@ -35,7 +35,7 @@ class Journal:
         self._path = os.path.join(os.path.realpath(folder), name)
         self._pip, self._complain, self._largest = pip, complain, largest
         self._run = f"{os.getpid():x}-{time.time_ns():x}"
-        self._patience = 1.0  # seconds to wait for others; none, once that was in vain
+        self._patience = 5.0  # seconds to wait for others; none, once that was in vain
         self._failed = False
 
     def note(self, event: str, name: str, host: str, **facts: Any) -> None:

@@ -80,6 +80,7 @@ def test_a_large_journal_is_renamed_or_if_somebody_reads_it_later(
 def test_a_lock_that_somebody_keeps_costs_one_wait_and_no_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
     journal = Journal(str(path), "24.0", pytest.fail, largest=100)
+    journal._patience = 0.2
     with writer.locked(str(path)) as held:
         assert held
         note(journal, 5)
