@@ -140,6 +140,8 @@ def read(items: Items, command: str | None = None) -> Settings:
                 value = names.clean(texts[key], 60)
                 facts = {"key": key, "wanted": wanted, "default": shown(key, default)}
                 complaints.append(wording.say("bad setting", value=value, **facts))
+    shortest = min(Settings.first_contact, values.get("patience", Settings.patience))
+    values.setdefault("first_contact", shortest)
     if isinstance(values.get("partials"), str):
         values.update(partials=True, partials_dir=values["partials"])
     for mirror in texts.get(_MIRRORS, "").split():

@@ -7,23 +7,22 @@ passes through `names.clean` first, for it may have come from the network.
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Any, Tuple
 
 from pip_retry_patch.names import clean, format_seconds, format_size, short
 from pip_retry_patch.records import record, replace
 
 # What an error of the network means (fetch/errors.py says which is which).
-NO_ANSWER = "the server closed the connection without an answer"
+NO_ANSWER = "closed without an answer"
 NOT_HTTP = "what answered does not speak HTTP"
-CLOSED_EARLY = "the connection was closed early"
-NO_CONNECTION_IN_TIME = "the connection could not be made in time"
-NO_DATA_IN_TIME = "no data arrived in time"
-NAME_NOT_RESOLVED = "the host name could not be resolved"
-TLS_CLOSED_EARLY = "the encrypted connection was closed early"
+CLOSED_EARLY = "closed early"
+NO_CONNECTION_IN_TIME = "connecting timed out"
+NO_DATA_IN_TIME = "timed out"
+NAME_NOT_RESOLVED = "name not resolved"
 NOT_DECODABLE = "what came is labelled as compressed, and cannot be decompressed"
 # What an answer is that is of no use.
-OTHER_PART = "the server answers 206, with another part than was asked for"
-ONLY_A_PART = "the server sent a part only, though all of it was asked for"
+OTHER_PART = "HTTP 206, with another part than was asked for"
+ONLY_A_PART = "only a part came"
 WEB_PAGE = "a web page came in place of the file"
 NO_HELP = "it has to read again too often what had arrived"
 RESTS = "it delivered nothing a moment ago"
@@ -47,33 +46,10 @@ _BY_NUMBER = {
     errno.ENOSPC: "no space left on device",
 }
 
-# The same in a line, where there is little room.
-_BRIEFLY = {
-    CLOSED_EARLY: "closed early",
-    ONLY_A_PART: "only a part came",
-    NO_ANSWER: "closed without an answer",
-    NO_CONNECTION_IN_TIME: "connecting timed out",
-    NO_DATA_IN_TIME: "timed out",
-    NAME_NOT_RESOLVED: "name not resolved",
-    TLS_CLOSED_EARLY: "closed early",
-    "connection reset by peer": "reset by peer",
-    "connection refused": "refused",
-}
-_SHORTER = {
-    "no progress: ": "",
-    " bytes a second": " B/s",
-    " a second": "/s",
-    "the server answers ": "HTTP ",
-    " and asks for ": ", wants ",
-}
 
-# A terminal of 80 columns, less what pip writes before a line of a download.
-_ROOM = 79 - len("  WARNING: ")
-
-
-def busy(status: int, wanted: float | None = None) -> str:
+def answered(status: int, wanted: float | None = None) -> str:
     """`wanted`: for how many seconds it asks (Retry-After)."""
-    return f"the server answers {status}" + (f" and asks for {wanted:.0f} s" if wanted else "")
+    return f"HTTP {status}" + (f", wants {wanted:.0f} s" if wanted else "")
 
 
 def of_system(error: Any) -> str:
@@ -126,13 +102,15 @@ class Peer:
         return self.proxy if self.is_proxy else self.host
 
     def __str__(self) -> str:
-        if not self.proxy:
-            return self.host
-        return f"The proxy {self.proxy}" if self.is_proxy else f"{self.host} {self.through}"
+        return f"The proxy {self.proxy}" if self.is_proxy else self.host
 
     @property
-    def through(self) -> str:
-        return f"(through the proxy {self.proxy})"
+    def via(self) -> str:
+        """The other one of both, where there are two."""
+        if not self.proxy:
+            return ""
+        way = f"on the way to {self.host}" if self.is_proxy else f"through the proxy {self.proxy}"
+        return f" {way}"
 
 
 @record
@@ -147,31 +125,25 @@ class Tried:
         return f"{times} in {format_seconds(self.seconds)}"
 
 
-# The lines. Those below the second comment are added where there is room.
 _LINES = {
     # Of one file or page.
-    "continuing": "Continuing {short} from {at}, where an earlier run stopped",
-    "resumed": "{short} resumed at {at} ({brief})",
-    "resumed often": "{short} resumed at {at}, {count} times so far",
-    "goes on": "{short} goes on at {at}",
-    "replayed": "{short} fetches {at} again ({brief})",
-    "waits": "{short} waits at {at} ({brief})",
+    "continuing": "Continuing {short} from {at}, kept from an earlier run",
+    "resumed": "{short} resumed at {at} ({why}{often})",
+    "replayed": "{short} fetches {at} again ({why})",
+    "waits": "{short} waits at {at} ({why}), trying {left}",
     "cut often": "{short}: cut {count} times{pause}, {twice} refetched",
+    "kept": "Kept {at}; the same command continues there.",
     "restarted": "{short} has changed on the server; starting anew",
+    "unsafe": "{short} cannot be continued safely: add #sha256=... to the URL. Starting anew.",
     "accepted short": "The server announced {said} for {short} but has {size}. The hash that the "
     "index lists fits, so it is complete.",
     "decoded": "{short} came compressed (Content-Encoding: {coding}), which nobody had asked "
     "{host} for. Decoded, its hash fits.",
     "taken": "{short} looks cut, but came twice the same. It is taken as it is.",
-    # Added.
-    "trying": ", trying {left}",
-    "for it": " for {short}",
-    "left": ", {left}",
     # Of a host.
-    "host away": "{peer} is away ({brief}), waiting {seconds:.0f} s",
-    "host unreachable": "{peer} is unreachable ({brief}), waiting {seconds:.0f} s",
-    "host busy": "{peer} is busy ({brief}), asking again",
-    "long wait": "{peer}: {brief}. Trying again in {seconds:.0f} s.",
+    "lost": "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}",
+    "offline": "This machine has no network ({why}). Trying {left}",
+    "busy": "{peer} is busy ({why}). Trying {left}",
     # Of an index.
     "index unread": "The index {index} could not be read ({why}). pip goes on without it: what "
     "only this index has is not seen.",
@@ -181,12 +153,8 @@ _LINES = {
     "stale": "The index {index} cannot be read ({why}). Taking its pages from pip's cache, up to "
     "{age} old: newer versions are not seen.",
     # Of mirrors.
-    "mirror serves": "{index} cannot be read now ({why}). Reading the mirror {mirror} in its "
-    "place.",
-    "mirror serves file": "{host} does not deliver {short}{so_far} ({why}). Going on with "
-    "{mirror}.",
-    "all failed": "Neither the index nor a mirror delivers {short} now ({why}). Trying again for "
-    "{seconds:.0f} s.",
+    "mirror serves": "{host} does not deliver {short}{so_far} ({why}). Going on with {mirror}.",
+    "all failed": "Neither the index nor a mirror delivers {short} now ({why}). Trying {left}",
     "mirror dropped": "{mirrors} sent other bytes of {short} than its hash is of. It is not asked "
     "again in this run.",
     "mirrors of another": "pip-retry-patch: retry-patch-mirrors is set for the index {intended}. "
@@ -211,18 +179,12 @@ _LINES = {
 }
 
 
-def say(kind: str, *added: str, **facts: Any) -> str:
+def say(kind: str, **facts: Any) -> str:
     """Return a line.
 
-    :param added: kinds that are worth less, and are added where there is room.
     :param facts: `place` (a Place), `why`, `name` and what else the line has.
     """
-    facts = _shown(facts)
-    line = _LINES[kind].format(**facts)
-    for each in added:
-        more = _LINES[each].format(**facts)
-        line += more if len(line) + len(more) <= _ROOM else ""
-    return line
+    return _LINES[kind].format(**_shown(facts))
 
 
 def _shown(facts: dict[str, Any]) -> dict[str, Any]:
@@ -232,11 +194,7 @@ def _shown(facts: dict[str, Any]) -> dict[str, Any]:
     if "name" in shown:
         shown["short"] = short(shown["name"])
     if "why" in facts:
-        brief = shown["why"]
-        shown["Why"] = brief[:1].upper() + brief[1:]
-        for long, shorter in _SHORTER.items():
-            brief = brief.replace(long, shorter)
-        shown["brief"] = _BRIEFLY.get(brief, brief)
+        shown["Why"] = shown["why"][:1].upper() + shown["why"][1:]
     return shown
 
 
@@ -271,6 +229,9 @@ class Failure:
         return f"{self.message}\n  {self.context}\nnote: {self.note}\nhint: {self.hint}"
 
 
+# The message, context, note and hint of a Failure.
+_Parts = Tuple[str, str, str, str]
+
 _FINE = "The network failed. Nothing is wrong with the package itself."
 _AGAIN = "Run the same command again when the connection is better."
 _AT_FAULT = "The server is at fault, or what stands before it, not the package itself."
@@ -286,37 +247,40 @@ _LOG_IN = (
 )
 _STOPPED = "Downloading {place.name} stopped at {place}."
 _BROKE = "The connection to {place.host} failed: {why}; "
-_ASKED = "It was asked for {name}: {why}; {tried}."
-_BEFORE = "It stands before {peer.host}, which was to be asked for {name}: {why}; {tried}."
-_ASKING = "Asking {host} for {name} failed."
+_ASKED = "Asked for {name}: {why}."
+_TRIED = "{tried}{peer.via}. "
+_LOGIN = "a network that wants a login first (hotel, train, airport)"
 _PROXYS = "--proxy, HTTP_PROXY, HTTPS_PROXY, pip's configuration."
 
-# By kind: message, context, note and hint.
-_FAILURES = {
+
+def _stopped(then: str, note: str, hint: str) -> _Parts:
+    return _STOPPED, _BROKE + then, note, hint
+
+
+def _asking(context: str, note: str = _AT_FAULT, hint: str = _TELL_THEM) -> _Parts:
+    return "Asking {host} for {name} failed.", context, note, hint
+
+
+def _lost(hint: str, note: str = _FINE) -> _Parts:
+    return "{peer} cannot be reached.", _ASKED, _TRIED + note, hint
+
+
+def _unproven(note: str, hint: str) -> _Parts:
+    return "{peer} did not prove that it is that host.", _ASKED, note, hint
+
+
+_FAILURES: dict[str, _Parts] = {
     # A body that was interrupted.
-    "gave up": (_STOPPED, _BROKE + "{tried} brought nothing more{last}.", _FINE, _AGAIN),
-    "not tried": (_STOPPED, _BROKE + "it was not tried again.", _FINE, _NO_RETRIES),
-    "refused": (
-        _STOPPED,
-        _BROKE + "asked for the rest, the server answered {status}.",
+    "gave up": _stopped("{tried} brought nothing more{last}.", _FINE, _AGAIN),
+    "not tried": _stopped("it was not tried again.", _FINE, _NO_RETRIES),
+    "refused": _stopped(
+        "asked for the rest, the server answered {status}.",
         "What had arrived was in order, but the server does not send the rest.",
         "Run the same command again: it asks the index for a new link to the file.",
     ),
-    "stranger": (
-        _STOPPED,
-        _BROKE + "then {trouble}.",
-        f"Something else answers in the place of that host. {_PORTAL}.",
-        "Open a web page to log in to the network, then run the same command again.",
-    ),
-    "web page": (
-        _STOPPED,
-        _BROKE + "since then {host} sends a web page in place of the file ({tried}).",
-        _GATEWAY,
-        _LOG_IN,
-    ),
-    "changed": (
-        _STOPPED,
-        _BROKE + "asked for the rest, the server has another version of it.",
+    "stranger": _stopped("then {trouble} ({tried}).", _GATEWAY, _LOG_IN),
+    "changed": _stopped(
+        "asked for the rest, the server has another version of it.",
         "Parts of two versions were not joined. Nothing of them is used.",
         "Run the same command again: it fetches the new version from the start.",
     ),
@@ -327,66 +291,63 @@ _FAILURES = {
         _AGAIN,
     ),
     # A request that was not answered.
-    "lost": ("{peer} cannot be reached any more.", _ASKED, _FINE, _AGAIN),
-    "unreachable": (
-        "{peer} cannot be reached.",
-        _ASKED,
-        _FINE,
-        "Check the host's name and the network, then run the same command again.",
+    "lost": _lost(_AGAIN),
+    "unreachable": _lost("Check the host's name and the network, then run the same command again."),
+    "offline": _lost(
+        "Connect it to a network, then run the same command again.", "This machine has no network."
     ),
-    "offline": ("{peer} cannot be reached.", _ASKED, "This machine has no network.", _AGAIN),
-    "proxy unreachable": (
-        "{peer} cannot be reached.",
-        _BEFORE,
-        _FINE,
-        "Check the proxy's address: " + _PROXYS,
-    ),
+    "proxy unreachable": _lost("Check the proxy's address: " + _PROXYS),
     "proxy refuses": (
         "The proxy {peer.proxy} refuses the connection to {peer.host}.",
-        _BEFORE,
-        "The proxy answered, not the host. Nothing is wrong with the package itself.",
+        _ASKED,
+        _TRIED + "The proxy answered, not the host. Nothing is wrong with the package itself.",
         "Check its address and credentials: " + _PROXYS,
     ),
-    "bad certificate": (
-        "{peer} did not prove that it is that host.",
-        "It was asked for {name}: {why}. Such a host is not asked again.",
-        "Something else may answer in its place: a network that wants a login first (hotel, train, "
-        "airport), or a company's proxy that pip does not know the certificate of.",
-        "Open a web page to log in to the network, or name the certificates to trust: --cert.",
+    # A host with such a certificate is not asked again.
+    "certificate not yet valid": _unproven(
+        "The clock of this machine may be slow: it says {now}.",
+        "Set the clock, then run the same command again.",
+    ),
+    "certificate expired": _unproven(
+        "The certificate is too old, or the clock of this machine is fast: it says {now}.",
+        "Check the clock. If it is right, tell those who run the server.",
+    ),
+    "certificate of another": _unproven(
+        f"Something else may answer in its place: {_LOGIN}.",
+        "Check the host's name, or open a web page to log in to the network.",
+    ),
+    "certificate unknown": _unproven(
+        f"pip does not know who vouches for it. That may be a company, or {_LOGIN}.",
+        "Name the certificate of that authority: --cert FILE. Or open a web page to log in.",
     ),
     "bad TLS": (
         "{peer} and this machine do not agree on how to encrypt.",
-        "It was asked for {name}: {why}. To wait does not change that.",
-        "The server, this machine's OpenSSL or something between them is set so.",
+        _ASKED,
+        "To wait does not change that. The server, this machine's OpenSSL or something between "
+        "them is set so.",
         "Check the URL (https, port), the client certificate (--client-cert) and any proxy.",
     ),
     # A request whose answer is of no help.
     "busy": (
-        "{peer} is there, but of no help now.",
+        "{peer} answers, but cannot serve the request.",
         _ASKED,
-        "The server is busy, or not quite back. Nothing is wrong with the package itself.",
+        _TRIED + "The server is busy, or not quite back. Nothing is wrong with the package itself.",
         "Run the same command again in a few minutes.",
     ),
     "asks for too long": (
         "{peer} wants to be asked again in {seconds:.0f} s.",
         _ASKED,
-        "pip does not wait that long. Nothing is wrong with the package itself.",
+        _TRIED + "pip does not wait that long. Nothing is wrong with the package itself.",
         "Run the same command again after that time.",
     ),
-    "bad redirect": (
-        _ASKING,
+    "bad redirect": _asking(
         "The answer leads to an address that makes no sense: {where}.",
         _AT_FAULT,
         "Check the address that you asked for. If it is right, tell those who run the server.",
     ),
-    "odd status": (_ASKING, "The server answers {status}, {what}.", _AT_FAULT, _TELL_THEM),
-    "odd coding": (
-        _ASKING,
-        "The answer came encoded as {coding}, which nobody had asked for.",
-        _AT_FAULT,
-        _TELL_THEM,
-    ),
-    "no page": (_ASKING, "What came is no page of an index ({why}).", _AT_FAULT, _TELL_THEM),
+    "odd status": _asking("The server answers {status}, {what}."),
+    "odd coding": _asking("The answer came encoded as {coding}, which nobody had asked for."),
+    "no page": _asking("What came is no page of an index ({why})."),
     "index refused": (
         "The index {index} could not be read.",
         "{Why}.",
@@ -394,24 +355,14 @@ _FAILURES = {
         "Check its address and credentials. Or take it out of pip's options and settings.",
     ),
     # A file that is none.
-    "web page for file": (
-        _ASKING,
-        "A web page came in place of the file{title}.",
-        _GATEWAY,
-        _LOG_IN,
-    ),
-    "not of its kind": (
-        _ASKING,
+    "web page for file": _asking("A web page came in place of the file{title}.", _GATEWAY, _LOG_IN),
+    "not of its kind": _asking(
         "What came is no {kind_} ({shown}).",
         "No hash is listed for it. So it is not known whether the file is damaged on the server, "
         "or on its way.",
-        _TELL_THEM,
     ),
-    "no end": (
-        _ASKING,
-        "What came has no end ({size}), and the server tells no length.",
-        _FINE,
-        _AGAIN,
+    "no end": _asking(
+        "What came has no end ({size}), and the server tells no length.", _FINE, _AGAIN
     ),
 }
 
@@ -437,10 +388,12 @@ def failure(
     return Failure(message, context, note, hint, why, setting, changed, first_contact)
 
 
-def with_kept(failure: Failure) -> Failure:
-    """Add that what arrived waits for the next run."""
-    note = f"{failure.note} What arrived is kept, and the next run continues from there."
-    return replace(failure, note=note)
+def with_kept(failure: Failure, is_kept: bool = True) -> Failure:
+    """Add whether what arrived waits for the next run."""
+    note = "What arrived is kept, and the next run continues from there."
+    if not is_kept:
+        note = "Without a hash it cannot be continued safely: add #sha256=... to the URL."
+    return replace(failure, note=f"{failure.note} {note}")
 
 
 def titled(title: str) -> str:

@@ -22,26 +22,34 @@ logger = logging.getLogger("pip_retry_patch")
 STRICT = os.environ.get("PIP_RETRY_PATCH_STRICT") == "1"
 
 failures: list[str] = []  # what failed open in this process
+_guards_nothing = ""  # and why: what is wrong with wrapt
+
+
+class WraptError(ImportError):
+    """wrapt is missing or broken."""
 
 
 def note_failure(where: str, error: BaseException) -> None:
     """Count a mistake of ours; in strict mode raise it."""
+    global _guards_nothing
     if STRICT:
         raise error
     logger.debug("pip-retry-patch failed in %s", where, exc_info=error)
     if not failures:
         atexit.register(_tell)
     failures.append(f"{where}: {error!a}")
+    if isinstance(error, WraptError):
+        install = f"{sys.executable} -m pip install --force-reinstall wrapt"
+        _guards_nothing = f"guards nothing: {error}; try: {install}"
 
 
 def _tell() -> None:
     if sys.stderr is not None and not {"-q", "-qq", "--quiet"} & set(sys.argv):
-        first, count = failures[0][:120], len(failures)
-        print(
-            f"WARNING: pip-retry-patch failed {count} times in this run, and left pip to itself: "
-            f"{first}. Please report it; PIP_RETRY_PATCH=0 switches it off.",
-            file=sys.stderr,
+        what = _guards_nothing or (
+            f"failed {len(failures)} times in this run, and left pip to itself: "
+            f"{failures[0][:120]}. Please report it; PIP_RETRY_PATCH=0 switches it off."
         )
+        print(f"WARNING: pip-retry-patch {what}", file=sys.stderr)
 
 
 class Calls:
@@ -151,9 +159,9 @@ def import_function_wrapper() -> Any:
         os.environ["WRAPT_DISABLE_EXTENSIONS"] = "1"
     try:
         return _module_of_wrappers().FunctionWrapper
-    except (AttributeError, ModuleNotFoundError) as error:
+    except Exception as error:
         # Not what a pip raises that lacks what is to be wrapped.
-        raise ImportError(f"wrapt does not work: {error}") from None
+        raise WraptError(f"wrapt {version_of_wrapt()} is broken: {error!r}") from None
     finally:
         if switched:
             del os.environ["WRAPT_DISABLE_EXTENSIONS"]
@@ -176,5 +184,13 @@ def spec_of_wrapt() -> Any:
     beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     spec = importlib.util.find_spec("wrapt") or PathFinder.find_spec("wrapt", [beside])
     if spec is None:
-        raise ImportError("wrapt is missing")
+        raise WraptError("wrapt is missing")
     return spec
+
+
+def version_of_wrapt() -> str:
+    import importlib.metadata  # which nobody else needs
+
+    home = os.path.dirname(os.path.dirname(spec_of_wrapt().origin))
+    found = importlib.metadata.distributions(name="wrapt", path=[home])
+    return next((each.version for each in found), "of an unknown version")

@@ -91,7 +91,7 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
         )
     if "lacks" in found:
         install = f"{python} -m pip install --force-reinstall wrapt"
-        raise UnableError(f"wrapt, which it needs, is {found['lacks']}; try: {install}")
+        raise UnableError(f"not guarded: {found['lacks']}; try: {install}")
     return found
 
 

@@ -115,9 +115,10 @@ class Body:
         """Receive the next bytes into `_ahead`; leave it empty at the end."""
         while not self._ended:
             why: Exception | None = None
-            piece = b""
+            piece, is_end = b"", False
             try:
                 piece = self._receive(most)
+                is_end = not piece and self._kept is None and self._has_ended()
             except Exception as error:
                 if not errors.is_network_error(error):
                     raise
@@ -128,7 +129,7 @@ class Body:
             if self._kept is not None:  # its end
                 self._kept, self.continued = None, self.offset
                 self._end() if self.offset == self._wanted_stop() else self._continue(None)
-            elif why is None and self._has_ended():
+            elif is_end:
                 self._end()
             else:
                 is_part = self.offset == self.stop

@@ -37,7 +37,7 @@ class StoppedError(OSError):
     """A connection still brings bytes, `rate` a second, but that is no progress."""
 
     def __init__(self, rate: float) -> None:
-        super().__init__(f"no progress: {names.format_size(round(rate))} a second")
+        super().__init__(f"no progress, {names.format_size(round(rate)).replace('bytes', 'B')}/s")
 
 
 class Restart(Exception):
@@ -97,6 +97,19 @@ def _is_of_network(error: BaseException) -> bool:
     if isinstance(error, (http.client.HTTPException, OSError)):
         return not isinstance(error, (FileNotFoundError, PermissionError)) and not is_full(error)
     return "HTTPError" in kinds
+
+
+# By OpenSSL's number (X509_V_ERR): not yet valid, expired, of another host or address.
+_CERTIFICATE_TROUBLE = {9: "not yet valid", 10: "expired", 62: "of another", 64: "of another"}
+
+
+def certificate_trouble(error: BaseException) -> str:
+    """Return what is wrong with a certificate that was refused, as `wording.failure` calls it."""
+    for cause in causes(error):
+        if isinstance(cause, _CERTIFICATE_ERRORS):
+            trouble = _CERTIFICATE_TROUBLE.get(getattr(cause, "verify_code", 0), "unknown")
+            return f"certificate {trouble}"
+    return "certificate of another"  # urllib3 compares names by itself
 
 
 def is_certificate_error(error: BaseException) -> bool:
@@ -190,10 +203,12 @@ def pool_of(error: BaseException) -> Any:
     return next((pool for pool in found if pool is not None), None)
 
 
-def proxy_of(error: BaseException) -> str:
-    """Return the URL of the proxy that an error names; "" if it names none."""
-    proxy = getattr(pool_of(error), "proxy", None)
-    return str(proxy) if proxy else ""
+def proxy_of(pool: Any) -> str:
+    """Return the URL of the proxy that a pool of urllib3's asks; "" if it asks none."""
+    socks = getattr(pool, "conn_kw", {}).get("_socks_options")
+    if socks:
+        return f"socks://{socks['proxy_host']}:{socks['proxy_port']}"
+    return str(getattr(pool, "proxy", None) or "")
 
 
 def is_of_proxy(error: BaseException) -> bool:
@@ -217,7 +232,7 @@ _BY_CLASS = (
     (http.client.BadStatusLine, wording.NOT_HTTP),
     (socket.timeout, wording.NO_DATA_IN_TIME),
     (socket.gaierror, wording.NAME_NOT_RESOLVED),
-    (_TLS_ENDS, wording.TLS_CLOSED_EARLY),
+    (_TLS_ENDS, wording.CLOSED_EARLY),
 )
 
 

@@ -7,6 +7,7 @@ A first answer, the rest of a body, what an earlier run kept, a page and a mirro
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
@@ -15,6 +16,7 @@ from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import (
     GONE,
+    PROXY_REFUSES,
     Answer,
     Question,
     Verdict,
@@ -77,6 +79,7 @@ class Exchange:
         self._last = Outcome(job.source.url)  # of pip's own source
         self._silences = 0  # requests that the read timeout ended
         self._short = b""  # a page that came shorter than announced
+        self._is_silent = False  # the last one
         self._fruitless = 0  # requests with our Range that brought nothing
         self._doubted = self._whole = self._withheld = self._announced = False
 
@@ -101,6 +104,9 @@ class Exchange:
             answer = self._judge(source, outcome, question)
             if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY):
                 answer = self._read_up(outcome, question, answer)
+            if answer.verdict not in _USED or self._attempts.count > 1:
+                came, where = outcome.status or self._trouble, names.redacted(outcome.last_url)
+                logger.debug("Attempt %d, %s: %s", self._attempts.count, where, came)
             if answer.verdict in _USED:
                 self._use(source, outcome, answer, why_elsewhere or wording.RESTS)
                 return outcome, answer
@@ -114,6 +120,7 @@ class Exchange:
 
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
+        self._is_silent = why is not None and errors.is_silence(why)
         self._doubted = self._whole = self._withheld = self._announced = False
         self._fruitless, self._verdict = 0, ""
         if body is None:
@@ -168,6 +175,7 @@ class Exchange:
             fields=question.fields(),
             past_caches=again,
             fresh=again or self._doubted or self.job.fresh,
+            reconnects=self._verdict == Verdict.BUSY,
             slower=IN_VAIN if self._hosts.is_lost(source.url) else min(2.0**self._silences, 4.0),
         )
         clock = self._hosts.clock
@@ -185,6 +193,8 @@ class Exchange:
     # What an answer is worth.
 
     def _judge(self, source: Source, outcome: Outcome, question: Question) -> Answer:
+        self._is_silent = outcome.error is not None and errors.is_silence(outcome.error)
+        self._silences += self._is_silent
         if outcome.error is not None:
             return Answer(self._judge_error(outcome, outcome.error))
         if self._body is None:
@@ -195,7 +205,7 @@ class Exchange:
         answer = judge(body.known, body.offset, question, outcome.status, response.headers)
         self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
         if answer.verdict == Verdict.BUSY:
-            self._trouble = wording.busy(outcome.status, outcome.retry_after)
+            self._trouble = wording.answered(outcome.status, outcome.retry_after)
         elif answer.verdict == Verdict.PAGE:
             self._trouble = wording.WEB_PAGE
         elif answer.verdict == Verdict.CHANGED:
@@ -230,7 +240,6 @@ class Exchange:
             if not is_redirect or not errors.is_bad_redirect(error):
                 raise error  # what the user set wrong, or a mistake of ours
             return Verdict.BUSY if type(error).__name__ == "TooManyRedirects" else _DOUBTED
-        self._silences += errors.is_silence(error)
         if outcome.is_answered:
             return _CUT
         if errors.is_unreadable(error):
@@ -241,12 +250,14 @@ class Exchange:
     def _judge_first(self, source: Source, outcome: Outcome) -> str:
         """Judge an answer to pip's own request."""
         job, status, response = self.job, outcome.status, outcome.response
-        self._trouble = wording.busy(status, outcome.retry_after)
+        self._trouble = wording.answered(status, outcome.retry_after)
         others = status >= 400 and len(self._all_sources()) > 1
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
         if source.mirror and status != 200:
             return Verdict.REFUSED
+        if status == PROXY_REFUSES and outcome.peer.proxy:
+            return _LASTING
         may_be_elsewhere = others and job.kind in (Kind.FILE, Kind.METADATA)
         if may_be_elsewhere or (status in GONE and job.kind == Kind.FILE and job.patience.attempts):
             return Verdict.REFUSED
@@ -384,9 +395,7 @@ class Exchange:
             if self._body is None:
                 patience = self._hosts.patience(patience, outcome.peer, error)
             attempts.patience = patience
-            attempts.was_unreachable(errors.is_local(error))
-            if errors.is_silence(error):
-                self._announce(0.0)  # it has already taken a while
+            attempts.was_unreachable(errors.is_local(error), self._is_silent)
             return
         if self._body is None and verdict == Verdict.BUSY:
             if names.host_of(outcome.last_url) in self._hosts.busy:
@@ -400,26 +409,26 @@ class Exchange:
         attempts.was_unhelpful(outcome.retry_after, at_once=verdict == _CUT)
 
     def _announce(self, seconds: float) -> None:
-        """Tell of a wait before the next request."""
+        """Tell of a wait before the next request, or of a silence that has taken its time."""
         attempts, why = self._attempts, self._trouble
         logger.debug("%s: %s; next attempt in %.1f s", self.job.name, why, seconds)
+        if not (seconds or self._is_silent or attempts.took > LONG_WAIT):
+            return
         if self._body is not None or self._verdict == _CUT:
             self.story.waits(seconds, attempts, why)
             return
-        peer = self._last.peer
-        if attempts.retry_after and seconds > LONG_WAIT:
-            self.story.tell(wording.say("long wait", peer=peer, why=why, seconds=seconds))
-        if self._announced:
+        if self._announced and not attempts.is_asked_for(seconds):
             return
         self._announced = True
-        kind, added = "host busy", ["for it", "left"]
+        peer, error = self._last.peer, self._last.error
+        kind, any_more = "busy", " any more" if peer.key in self._hosts.answered else ""
         if len(self._sources) > 1:
-            kind, added = "all failed", []
-        elif self._verdict == _LOST:
-            kind = "host away" if peer.key in self._hosts.answered else "host unreachable"
-            added = ["for it"]
-        facts = {"name": self.job.name, "left": attempts.budget, "why": why, "peer": peer}
-        self.story.tell(wording.say(kind, *added, seconds=attempts.patience.seconds, **facts))
+            kind = "all failed"
+        elif self._verdict == _LOST and error is not None:
+            kind = "offline" if errors.is_offline(error) else "lost"
+        left = attempts.budget(seconds) + ("; Ctrl-C stops." if attempts.patience.person else ".")
+        facts = {"name": self.job.name, "any_more": any_more, "why": why, "peer": peer}
+        self.story.tell(wording.say(kind, left=left, **facts))
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return the answer that was of no help, or raise what the search ends with."""
@@ -434,7 +443,7 @@ class Exchange:
             return last, Answer(_USE)
         self.failure = failure
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
-            raise self.job.error(failure, last.error or errors.EarlyEnd()) from last.error
+            raise self.job.error(failure, errors.EarlyEnd()) from last.error
         if last.error is not None:
             self._note_lost(last)
             raise last.error
@@ -477,46 +486,65 @@ class Exchange:
             return self._failure_of_body(self._body, outcome, facts)
         if verdict == _CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
-            return wording.failure("cut page", **facts)
+            return wording.failure("cut page", self._longer(outcome, peer), **facts)
         if error is not None and not errors.is_network_error(error):
             where = names.redacted(outcome.answer.headers.get("location", ""))
             facts.update(why=pages.BAD_REDIRECT, where=where, retries=True)
             return wording.failure("bad redirect", **facts)
+        if verdict == _LASTING:
+            facts["retries"] = True
+            kind = "bad TLS"
+            if error is None or errors.is_refused_tunnel(error):
+                kind = "proxy refuses"
+            elif errors.is_certificate_error(error):
+                kind = errors.certificate_trouble(error)
+                facts["now"] = time.strftime("%Y-%m-%d %H:%M")
+            return wording.failure(kind, **facts)
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after
-            facts["first_contact"] = peer.key not in self._hosts.helped
+            facts["first_contact"] = peer.host not in self._hosts.helped
             if wanted is not None and wanted > LONG_WAIT and facts["retries"]:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
-            return wording.failure("busy", ("retry-patch-attempts", "50"), **facts)
-        if verdict == _LASTING:
-            facts["retries"] = True
-            if errors.is_refused_tunnel(error):
-                return wording.failure("proxy refuses", **facts)
-            is_stranger = errors.is_certificate_error(error)
-            return wording.failure("bad certificate" if is_stranger else "bad TLS", **facts)
-        if not facts["first_contact"]:
-            return wording.failure("lost", ("retry-patch-patience", "600"), **facts)
-        kind = "offline" if errors.is_offline(error) else "unreachable"
-        kind = "proxy unreachable" if peer.is_proxy else kind
-        return wording.failure(kind, ("retry-patch-first-contact", "600"), **facts)
+            if outcome.status == 500:  # of one URL, and not of its host
+                return wording.failure("busy", **{**facts, "first_contact": True})
+            return wording.failure("busy", self._longer(outcome, peer), **facts)
+        kind = "unreachable" if facts["first_contact"] else "lost"
+        if errors.is_offline(error):
+            kind = "offline"
+        elif peer.is_proxy:
+            kind = "proxy unreachable"
+        return wording.failure(kind, self._longer(outcome, peer), **facts)
+
+    def _longer(self, outcome: Outcome, peer: wording.Peer) -> tuple[str, str] | None:
+        """Return the setting that ended the wait for a server that was lost, and a longer value."""
+        patience, error = self.job.patience, outcome.error
+        if self._is_silent and outcome.timeout:
+            return "--timeout", f"{2 * outcome.timeout:.0f}"
+        if self._verdict != _LOST and self._attempts.unhelpful > self._attempts.patience.attempts:
+            return "retry-patch-attempts", "50"
+        if self._body is not None or peer.key in self._hosts.answered:
+            return "retry-patch-patience", "600"
+        if error is not None and errors.is_unknown_name(error):
+            return None
+        is_waited_for = patience.person and error is not None and errors.is_offline(error)
+        return f"retry-patch-{'patience' if is_waited_for else 'first-contact'}", "600"
 
     def _failure_of_body(
         self, body: Body, outcome: Outcome, facts: dict[str, Any]
     ) -> wording.Failure:
-        attempts, trouble, verdict = self._attempts, self._trouble, self._verdict
+        trouble, verdict = self._trouble, self._verdict
         why = wording.EARLIER_RUN if self._why is None else errors.reason(self._why)
         last = f" (last: {trouble})" if verdict and trouble else ""
         facts.update(place=body.place(), why=why, last=last, trouble=trouble, status=outcome.status)
         facts["first_contact"] = False
         if not facts["retries"]:
             return wording.failure("not tried", **facts)
-        if trouble == wording.WEB_PAGE:
-            return wording.failure("web page", **facts)
+        if outcome.status == PROXY_REFUSES and outcome.peer.proxy:
+            return wording.failure("proxy refuses", **facts)
         if verdict in (Verdict.CHANGED, Verdict.REFUSED):
             return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
-        if verdict == _LASTING and outcome.error is not None:
+        if trouble == wording.WEB_PAGE or (verdict == _LASTING and outcome.error is not None):
             return wording.failure("stranger", **facts)
-        is_lost = attempts.unhelpful <= attempts.patience.attempts
-        longer = ("retry-patch-patience", "600") if is_lost else ("retry-patch-attempts", "50")
+        longer = self._longer(outcome, outcome.peer) if trouble != wording.NO_HELP else None
         return wording.failure("gave up", longer, **facts)

@@ -17,8 +17,8 @@ from pip_retry_patch.records import replace
 class Hosts:
     """Remembers what became of each host; they are named as in `names.host_of`."""
 
-    def __init__(self) -> None:
-        self.clock = Clock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.answered: set[str] = set()
         self.helped: set[str] = set()  # with more than that they are busy
         self.busy: set[str] = set()  # until patience ended: they are not waited for again
@@ -54,11 +54,11 @@ class Hosts:
         """Return how much patience there is for a peer that a request was lost on."""
         if peer.key in self.lost:
             return replace(patience, attempts=0, seconds=0.0)
-        if peer.key in self.answered:
+        if peer.key in self.answered or not patience.seconds:
             return patience
         if patience.person and errors.is_offline(error):
             return patience
         left = max(patience.first_contact - self._first_contact, 0.0)
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)
-        return replace(patience, seconds=min(patience.seconds, left))
+        return replace(patience, seconds=left)

@@ -26,6 +26,7 @@ class Asking:
     :param fields: what its header has from us.
     :param past_caches: pip's HTTP cache neither answers it nor keeps its answer.
     :param fresh: caches on the way are to ask the origin.
+    :param reconnects: not over a connection that has been used: a sick node may be behind it.
     :param slower: by how much its timeouts are longer; or shorter, where it is below 1.
     """
 
@@ -33,6 +34,7 @@ class Asking:
     past_caches: bool = False
     fresh: bool = False
     slower: float = 1.0
+    reconnects: bool = False
 
 
 @record

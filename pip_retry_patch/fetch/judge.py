@@ -26,6 +26,8 @@ _STRONG_TAG = r'"[\x21\x23-\x7e\x80-\xff]*"'
 BUSY_STATUSES = frozenset([408, 421, 425, 429, 500, 502, 503, 504, *range(520, 531)])
 # What answers a link that has expired, or leads to nothing.
 GONE = (400, 403, 404, 410)
+# What no host answers, but a proxy that wants to know who asks (RFC 9110 section 15.5.8).
+PROXY_REFUSES = 407
 REDIRECTS = (301, 302, 303, 307, 308)
 
 

@@ -9,12 +9,15 @@ from typing import Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.judge import length_of
+from pip_retry_patch.fetch.judge import PROXY_REFUSES, length_of
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, PROGRESS, SLOW, retry_after
 
 # What is read at once, in bytes; and how long it may take to come, in seconds, before less of it is
 # handed on. A pip that is killed then loses little, and on a fast link nothing is slower.
 LARGE, SOON = 256 * 1024, 0.02
+
+# What answers so by plain http may be the proxy.
+_OF_PROXY = (PROXY_REFUSES, 502, 503, 504)
 
 # CacheControl's tee (pip 20.0 to 26.3) hides what an answer reads from under this name.
 _BELOW_TEE = "_CallbackFileWrapper__fp"
@@ -36,6 +39,7 @@ class Outcome:
         self.response: Any = None
         self.error: Exception | None = None
         self.answer: Any = None  # the response whose content broke
+        self.timeout = 0.0  # seconds, for each of its bytes
         self.source: Any = None  # http.client's response, once `open` was called
         self._broken: Exception | None = None  # what broke the connection behind what was read
         self._count = self._brought = 0  # bytes, in all and since the pace was good
@@ -78,11 +82,15 @@ class Outcome:
     @property
     def peer(self) -> wording.Peer:
         """Whom the request went to, and what failed of them."""
-        host = names.host_of(self.last_url)
-        if self.error is None:
-            return wording.Peer(host)
-        proxy = names.host_of(errors.proxy_of(self.error))
-        return wording.Peer(host, proxy, bool(proxy) and errors.is_of_proxy(self.error))
+        host, is_proxy = names.host_of(self.last_url), False
+        if self.error is not None:
+            pool, is_proxy = errors.pool_of(self.error), errors.is_of_proxy(self.error)
+        else:
+            pool = getattr(getattr(self.response, "raw", None), "_pool", None)
+            # In the host's name: by plain http nobody can tell.
+            is_proxy = self.status in _OF_PROXY and self.last_url.startswith("http:")
+        proxy = names.host_of(errors.proxy_of(pool))
+        return wording.Peer(host, proxy, bool(proxy) and is_proxy)
 
     # Its content.
 

@@ -147,7 +147,7 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
             where = where or "it names none"
             return wording.failure("bad redirect", why=BAD_REDIRECT, where=where, **about)
         what = _STATUSES.get(status, "which is no status of HTTP")
-        why = f"the server answers {status}"
+        why = wording.answered(status)
         return wording.failure("odd status", why=why, status=status, what=what, **about)
     if status >= 400 or not whole:
         return None

@@ -77,7 +77,8 @@ class Clock:
     pass: where a wait takes far longer than it was to take, the excess is left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sleep: Callable[[float], None] | None = None) -> None:
+        self._sleep = sleep
         self._left_out = 0.0
         self.uniform: Callable[[float, float], float] = random.uniform
 
@@ -87,7 +88,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         began = time.monotonic()
-        time.sleep(seconds)
+        (self._sleep or time.sleep)(seconds)
         self.leave_out(time.monotonic() - began - seconds)
 
     def leave_out(self, excess: float) -> None:
@@ -111,13 +112,19 @@ class Attempts:
         self._lost = 0  # attempts that left this machine and reached no server
         self._lost_at: float | None = None  # the clock's reading, while the server is lost
         self._is_local = False  # the last attempt did not leave this machine
-        self._took = self._waited = 0.0  # seconds, of the last attempt and of all waits
+        self.took = self._waited = 0.0  # seconds, of the last attempt and of all waits
 
-    @property
-    def budget(self) -> str:
-        """What is left, in words: attempts, or seconds while the server is lost."""
+    def is_asked_for(self, wait: float) -> bool:
+        """Whether a server asked for a wait of so many seconds, and it is a long one."""
+        return self.retry_after is not None and wait > LONG_WAIT
+
+    def budget(self, wait: float) -> str:
+        """Return what is left, in words, before a wait: attempts, or seconds without a server."""
+        if self.is_asked_for(wait):
+            return f"again in {wait:.0f} s"
         if self._lost_at is not None:
-            return f"for {self.patience.seconds:.0f} s"
+            lasts = self.patience.seconds + self._lost_at - self._clock.now()
+            return f"for {max(lasts, wait):.0f} s"
         left = self.patience.attempts - self.unhelpful + 1
         return f"up to {left} more times" if left != 1 else "once more"
 
@@ -151,18 +158,19 @@ class Attempts:
             limit = patience.local_limit
         elif failures > 0:
             # Doubling a float a thousand times overflows; the limit is reached long before.
-            limit = max(patience.first_limit * 2 ** min(failures - 1, 32), self._took)
+            limit = max(patience.first_limit * 2 ** min(failures - 1, 32), self.took)
         # Added to what was asked for: all other clients were told the same moment.
         return self._clock.uniform(0.0, min(limit, longest)) + asked
 
     def wait(self, announce: Callable[[float], None]) -> bool:
         """Wait until the next attempt is due; False if patience has ended.
 
-        :param announce: is called with the seconds before a wait that is not 0.
+        :param announce: is called with the seconds before the wait, which may be 0.
         """
         wait = self.next_wait()
-        if wait:
+        if wait is not None:
             announce(wait)
+        if wait:
             self._clock.sleep(wait)
             self._waited += wait
         self.retry_after = None
@@ -183,18 +191,20 @@ class Attempts:
         """
         self.unhelpful += 1
         self._lost_at, self._is_local, self.retry_after = None, False, retry_after
-        self._took = 0.0 if at_once else self._clock.now() - self._asked_at
+        self.took = 0.0 if at_once else self._clock.now() - self._asked_at
 
-    def was_unreachable(self, local: bool) -> None:
+    def was_unreachable(self, local: bool, was_silent: bool = False) -> None:
         """Count the attempt: it reached no server, and did not leave this machine if `local`.
 
         While this machine had no network nothing was learnt of the server.
+
+        :param was_silent: the next attempt waits longer, so what this one took does not count.
         """
         now = self._clock.now()
         if self._lost_at is None or (self._is_local and not local):
-            self._lost_at = now
+            self._lost_at = now if was_silent else self._asked_at
         self._lost += not local
-        self._is_local, self._took, self.retry_after = local, now - self._asked_at, None
+        self._is_local, self.took, self.retry_after = local, now - self._asked_at, None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -39,12 +39,21 @@ def _harmless(method: Callable[..., None]) -> Callable[..., None]:
 class Story:
     """Listens to the loop, which obtains one body or one page."""
 
-    def __init__(self, name: str, host: str, tell: Tell, inform: Tell, record: Record) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        tell: Tell,
+        inform: Tell,
+        record: Record,
+        restart_bar: Callable[[int], None] = lambda offset: None,
+    ) -> None:
         self._name = name
         self._host = host
         self.tell = tell
-        self._inform = inform  # of what warns of nothing
+        self._inform = inform  # of what is in order again
         self._record = record
+        self._restart_bar = restart_bar
         self.count = 0  # interruptions
         self.again = 0  # bytes that were fetched twice
         self._waited = 0.0  # seconds, in all of them
@@ -85,27 +94,22 @@ class Story:
         self._waited += seconds
         # After the first ones a short wait is one more interruption, and counted with them.
         is_told = not self._said and self.count <= EACH
-        if self._said and attempts.retry_after and seconds > LONG_WAIT:
-            self.tell(say("long wait", peer=self._host, why=why, seconds=seconds))
-        elif not self._waits and (is_told or self._wait > LONG_WAIT):
+        is_told = is_told or not seconds or self._wait > LONG_WAIT  # 0: after a silence
+        if (is_told and not self._waits) or attempts.is_asked_for(seconds):
             self._said = self._waits = True
-            self.tell(say("waits", "trying", place=self._place, why=why, left=attempts.budget))
+            self.tell(say("waits", place=self._place, why=why, left=attempts.budget(seconds)))
 
     @_harmless
     def resumed(self, replayed: bool) -> None:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
         if self._wait:
             self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
-        if self._waits:
-            self._waits = False
-            self.tell(say("goes on", place=self._place))
-        elif not self._said:
-            self._said = True
-            if self._is_earlier and not replayed:
-                self._inform(say("continuing", place=self._place))
-                return
-            kind = "replayed" if replayed else "resumed often" if self.count > EACH else "resumed"
-            self.tell(say(kind, place=self._place, why=self._why, count=self.count))
+        self._restart_bar(self._place.offset)
+        if self._waits or not self._said:
+            self._said, self._waits = True, False
+            kind = "replayed" if replayed else "continuing" if self._is_earlier else "resumed"
+            often = f", {self.count} times so far" if self.count > EACH else ""
+            self._inform(say(kind, place=self._place, why=self._why, often=often))
 
     @_harmless
     def went_on_elsewhere(self) -> None:
@@ -120,7 +124,9 @@ class Story:
         if outcome == "finished" and self.count > EACH:
             pause = f", waited {self._waited:.0f} s" if self._waited >= 1 else ""
             twice = names.format_size(self.again) if self.again else "nothing"
-            self.tell(say("cut often", name=self._name, count=self.count, pause=pause, twice=twice))
+            self._inform(
+                say("cut often", name=self._name, count=self.count, pause=pause, twice=twice)
+            )
         self._note("end", size, seconds=self._waited, outcome=outcome, again=self.again)
 
     def _note(self, kind: str, offset: int, **facts: Any) -> None:

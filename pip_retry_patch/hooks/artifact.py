@@ -106,11 +106,13 @@ class Artifact:
                 self.forget()
                 if fresh:
                     raise self.error(failure)
+                if self.announced is None:
+                    self._inform("unsafe")
                 fresh = True
             except errors.Restart as changed:
                 if restart == RESTARTS:
                     raise changed.error from None
-                self._hooks.pip.say("restarted", name=self.name)
+                self._inform("restarted" if self.hashes else "unsafe")
                 self.forget()
                 fresh = True
             except Exception as error:
@@ -159,16 +161,25 @@ class Artifact:
             if accepted is None:
                 kept = self._leave()
                 failure = getattr(error, "failure", None)
-                if kept and failure is not None:
-                    raise self._hooks.pip.error(wording.with_kept(failure), error) from error
+                is_unsafe = not self.hashes and self.body is not None
+                if failure is not None and (kept or is_unsafe):
+                    failure = wording.with_kept(failure, bool(kept))
+                    raise self._hooks.pip.error(failure, error) from error
                 raise
             path, content_type = accepted
         except BaseException:
-            self._leave()
+            kept = self._leave()
+            if kept:
+                place = wording.Place(self.name, self.host, kept, self.announced)
+                self._inform("kept", place=place)
             raise
         finally:
             files.pop(self._url, None)
         return self._move(path, location), content_type
+
+    def _inform(self, kind: str, **facts: Any) -> None:
+        """Show a line on which there is nothing to do."""
+        self._hooks.pip.announce.inform(wording.say(kind, **{"name": self.name, **facts}))
 
     def written(self) -> str | None:
         """Return the path of the file that pip writes, None while there is none."""
@@ -185,7 +196,7 @@ class Artifact:
             return None
         size = names.format_size(os.path.getsize(path))
         said = "more" if self.announced is None else names.format_size(self.announced)
-        self._hooks.pip.say("accepted short", name=self.name, size=size, said=said)
+        self._inform("accepted short", size=size, said=said)
         return path, mimetypes.guess_type(path)[0] or ""
 
     def _move(self, path: str, location: str) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import importlib
 import logging
@@ -13,9 +14,11 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from pip_retry_patch import settings, wording
+from pip_retry_patch.fetch.patience import LONG_WAIT
 from pip_retry_patch.fetch.story import Record, no_record
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.records import replace
@@ -25,6 +28,9 @@ logger = logging.getLogger("pip_retry_patch")
 
 # What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
 WIDTH = 79 - len("  WARNING: ")
+
+# Erases a row of a terminal, and goes to its beginning.
+_ERASE = "\r\x1b[2K"
 
 
 class Announcer:
@@ -41,8 +47,38 @@ class Announcer:
         self._vendored = vendored
 
     def inform(self, line: str) -> None:
-        """Show a line that warns of nothing; `-q` hides it."""
+        """Show what is in order again; `-q` hides it.
+
+        pip has two levels for its own resumption: WARNING while it tries, and INFO ("Resuming
+        download") when the rest comes.
+        """
         self(line, logging.INFO)
+
+    def restart_bar(self, offset: int) -> None:
+        """Let pip's bar tell the speed of what comes from `offset` on; needs rich (pip 22.0).
+
+        pip was given `offset` bytes, of which its bar has not counted the last ones yet. rich
+        leaves out the first of the samples that it makes a speed of.
+        """
+        bar = _bar(self._vendored)
+        for task in bar._get_renderable.__self__.tasks if bar is not None else ():
+            sample = sys.modules[f"{self._vendored}.rich.progress"].ProgressSample
+            now, uncounted = task.get_time(), offset - task.completed
+            task._progress.clear()
+            task._progress.extend([sample(now, 0), sample(now, -uncounted)])
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. A row of a terminal that can rewrite it tells what is left of a long wait."""
+        rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
+        with contextlib.ExitStack() as stack:
+            can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
+            if seconds > LONG_WAIT and can and _clear_progress_bar(self._vendored, stack):
+                stack.callback(rewrite, _ERASE)
+                while seconds > 1:
+                    rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")
+                    time.sleep(1)
+                    seconds -= 1
+            time.sleep(seconds)
 
     def __call__(self, line: str, level: int = logging.WARNING) -> None:
         self.complain()
@@ -60,18 +96,30 @@ class Announcer:
             logger.warning("%s", _fitted(line))
 
 
-def _fitted(line: str) -> str:
-    """Return a sentence in rows that fit a terminal. Elsewhere it stays a line, to be searched."""
+def _fitted(line: str, width: int = WIDTH, between: str = "\n  ") -> str:
+    """Return a sentence in rows that fit a terminal. Elsewhere it stays a line, to be searched.
+
+    :param width: on a terminal of 80 columns; on a narrower one it is less.
+    """
     err = sys.__stderr__
-    if len(line) <= WIDTH or err is None or not err.isatty():
+    if err is None or not err.isatty():
         return line
-    width = max(min(shutil.get_terminal_size().columns - 12, WIDTH), 20)
-    rows = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
-    return "\n  ".join(rows)
+    width += min(shutil.get_terminal_size().columns - 80, 0)
+    rows = textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return between.join(rows)
 
 
-def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "nt") -> None:
+def _bar(vendored: str) -> Any:
+    """Return what draws a bar of rich's (its `Live`), None without one."""
+    # Without a bar rich has not made its console yet.
+    console = getattr(sys.modules.get(f"{vendored}.rich"), "_console", None)
+    return (getattr(console, "_live_stack", None) or [getattr(console, "_live", None)])[-1]
+
+
+def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "nt") -> bool:
     """Erase a progress bar, which its owner draws again below what is written now.
+
+    Returns whether there is a terminal for such bars.
 
     It leaves the cursor at the end of its last line on stdout, and a warning would be written right
     behind it. A bar of rich's knows how many lines it has, and what its terminal can do; it is kept
@@ -80,23 +128,22 @@ def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "n
     """
     out, err = sys.__stdout__, sys.__stderr__
     if out is None or err is None or not logger.isEnabledFor(logging.INFO):
-        return
+        return False
     if not (out.isatty() and err.isatty()):
-        return
+        return False
     rich, colorama = (sys.modules.get(f"{vendored}.{name}") for name in ("rich", "colorama"))
     if rich is not None:
-        # Without a bar rich has not made its console yet.
-        console = getattr(rich, "_console", None)
-        bars = getattr(console, "_live_stack", None) or [getattr(console, "_live", None)]
-        if console is not None and bars[-1] is not None:
-            stack.enter_context(bars[-1]._lock)
-            drawn = bars[-1]._live_render
-            console.control(drawn.position_cursor())
+        bar = _bar(vendored)
+        if bar is not None:
+            stack.enter_context(bar._lock)
+            drawn = bar._live_render
+            bar.console.control(drawn.position_cursor())
             drawn._shape = None  # or it would be erased again, with what is written now
     elif colorama is not None or not windows:
         terminal: Any = colorama.AnsiToWin32(out) if windows and colorama else out
-        terminal.write("\r\x1b[2K")
+        terminal.write(_ERASE)
         out.flush()
+    return True
 
 
 def is_for_a_person() -> bool:
@@ -124,9 +171,9 @@ class Pip:
             journal = importlib.import_module("pip_retry_patch.store.journal")
             self.record = journal.Journal(self.settings.log, self.version, self._complain).note
 
-    def say(self, *kinds: str, **facts: Any) -> None:
+    def say(self, kind: str, **facts: Any) -> None:
         """Show a line of `wording.say`."""
-        self.announce(wording.say(*kinds, **facts))
+        self.announce(wording.say(kind, **facts))
 
     def say_once(self, kind: str, about: str, **facts: Any) -> None:
         """Show a line of `wording.say`, if there was none of this kind about the same thing."""
@@ -159,6 +206,7 @@ def error_maker(
     """
     exceptions = importlib.import_module(f"{pip}._internal.exceptions")
     diagnostic = getattr(exceptions, "DiagnosticPipError", None)
+    shown = "message", "context", "note_stmt", "hint_stmt"
     text: Any = diagnostic and importlib.import_module(f"{pip}._vendor.rich.text").Text
 
     class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
@@ -166,25 +214,26 @@ def error_maker(
 
         def __init__(self, failure: wording.Failure) -> None:
             self.failure = failure
+            parts = failure.message, failure.context, failure.note, failure.hint
             if diagnostic is None:
-                super().__init__(str(failure))
                 return
             # As Text, not as str: that would be read as rich's markup.
-            diagnostic.__init__(
-                self,
-                message=text(failure.message),
-                context=text(failure.context),
-                note_stmt=text(failure.note),
-                hint_stmt=text(failure.hint),
-            )
+            diagnostic.__init__(self, **dict(zip(shown, map(text, parts))))
             # `pip index versions` shows the first argument (21.2 to 26.1).
             self.args = (str(failure),)
 
+        def __rich_console__(self, *console: Any) -> Any:
+            # pip lets a terminal break its rows anywhere.
+            for part in shown:
+                setattr(self, part, text(_fitted(str(getattr(self, part)), 72, "\n")))
+            return super().__rich_console__(*console)
+
         def __str__(self) -> str:
             # Of a diagnostic error this is what --log writes.
-            return str(self.failure)
+            said = str(self.failure)
+            return said if diagnostic else "\n".join(map(_fitted, said.split("\n")))
 
-    def made(failure: wording.Failure, cause: Exception) -> Exception:
+    def made(failure: wording.Failure, cause: Any) -> Exception:
         try:
             failure = advised(failure, in_force())
         except Exception as why:
@@ -193,6 +242,12 @@ def error_maker(
         pips = diagnostic is not None and isinstance(cause, diagnostic)
         if pips and not isinstance(cause, NetworkInterrupted):
             kind = type("NetworkInterrupted", (NetworkInterrupted, type(cause)), {})
+            # Its first two parts are as good as ours, and what others may compare.
+            message, context = (
+                str(part if isinstance(part, text) else text.from_markup(part))
+                for part in (cause.message, cause.context)
+            )
+            failure = replace(failure, message=message, context=context)
         error: Exception = kind(failure)
         return error
 
@@ -207,14 +262,12 @@ def advised(failure: wording.Failure, in_force: Mapping[str, Mapping[str, Any]])
     if failure.setting is None:
         return failure
     name, value = failure.setting
-    patience, first_contact = "retry-patch-patience", "retry-patch-first-contact"
-    if name == first_contact and in_force[name]["value"] >= in_force[patience]["value"]:
-        name = patience  # a first contact never takes longer
-    value = f"{max(float(value), 2 * in_force[name]['value']):.0f}"
-    origin = in_force[name]["origin"]
-    if origin == "default":
-        origin = "[global]"
-    if origin.startswith("PIP_"):
+    now = in_force.get(name, {"value": 0, "origin": ""})  # --timeout is pip's own
+    value = f"{max(float(value), 2 * now['value']):.0f}"
+    origin = "[global]" if now["origin"] == "default" else now["origin"]
+    if not origin:
+        how = f"{name} {value}"
+    elif origin.startswith("PIP_"):
         how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
     else:
         section = origin.partition("]")[0].lstrip("[")

@@ -116,7 +116,7 @@ class FileHooks:
         artifact = self._came.pop(path, None)
         if artifact is None:
             return wrapped(*args, **kwargs)
-        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce)
+        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce.inform)
         try:
             artifact.finish()
         except Exception as error:

@@ -21,7 +21,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch.judge import media_of
+from pip_retry_patch.fetch.judge import PROXY_REFUSES, media_of
 from pip_retry_patch.fetch.pages import is_login, oddity
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import replace
@@ -37,8 +37,6 @@ _STRICT = (
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
-# What no index answers, but a proxy that wants to know who asks (RFC 9110 section 15.5.8).
-_OF_PROXY = 407
 
 
 class _Search(threading.local):
@@ -96,7 +94,8 @@ class IndexHooks:
         finally:
             self._requests.pages.pop(url, None)
         # pip's own code passes over an error of its own class, and logs it.
-        failure = getattr(error, "failure", None) or self._requests.failures.get(url)
+        error = error or self._requests.failures.get(url)
+        failure = getattr(error, "failure", None)
         if content is not None:
             if location.scheme in ("http", "https") and not quiet:
                 self._look(collector, url, content)
@@ -125,14 +124,14 @@ class IndexHooks:
         if status in _NOT_THERE:
             return None
         failure = self._refused(index, status)
-        if self._strict or status >= 500 or status == _OF_PROXY:
+        if self._strict or status >= 500 or status == PROXY_REFUSES:
             return failure
         if status >= 400 or status in (204, 205) or (status == 200 and is_index):
             self._unread.setdefault(index, failure)
         return None
 
     def _refused(self, index: str, status: int) -> wording.Failure:
-        why = f"the server answers {status}" if status not in (0, 200) else "no page of links came"
+        why = wording.answered(status) if status not in (0, 200) else "no page of links came"
         failure = wording.failure("index refused", index=_shown(index), why=why)
         if self._strict:
             return replace(failure, note=_STRICT)

@@ -119,11 +119,19 @@ class Mirrors:
         def get(asking: Asking, outcome: Outcome) -> Any:
             return _read_whole(follow(there, self._index, asking, outcome))
 
-        def serves(why: str, _: int) -> None:
-            index, mirror = names.redacted(self._index), names.redacted(base)
-            self._pip.say_once("mirror serves", base, index=index, why=why, mirror=mirror)
+        return Source(there, get, base, self._serves(urljoin(self._index, page), base))
 
-        return Source(there, get, base, serves)
+    def _serves(self, url: str, mirror: str) -> Callable[[str, int], None]:
+        """Return what tells that a mirror delivers what pip asks for at `url`."""
+
+        def serves(why: str, offset: int) -> None:
+            name, host = names.name_of(url), names.host_of(url)
+            so_far = f" after {names.format_size(offset)}" if offset else ""
+            facts = {"name": name, "host": host, "mirror": names.redacted(mirror), "why": why}
+            self._pip.say_once("mirror serves", mirror, so_far=so_far, **facts)
+            self._pip.record("mirror", name, names.host_of(mirror), offset=offset, outcome=why)
+
+        return serves
 
     def _links_of(self, follow: Follow, base: str, page: str) -> dict[str, Any]:
         """Return the files of a mirror's page by name; nothing where it cannot be read."""
@@ -157,14 +165,7 @@ class Mirrors:
         def get(asking: Asking, outcome: Outcome) -> Any:
             return follow(there, url, asking, outcome)
 
-        def serves(why: str, offset: int) -> None:
-            name, host, mirror = names.name_of(url), names.host_of(url), names.host_of(there)
-            so_far = f" after {names.format_size(offset)}" if offset else ""
-            facts = {"name": name, "host": host, "mirror": mirror, "so_far": so_far}
-            self._pip.say("mirror serves file", why=why, **facts)
-            self._pip.record("mirror", name, mirror, offset=offset, outcome=why)
-
-        return None if there == url else Source(there, get, base, serves)
+        return None if there == url else Source(there, get, base, self._serves(url, base))
 
     def _follow(
         self, send: Send, session: Any, url: str, original: str, asking: Asking, outcome: Outcome

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import operator
 import os
-import sys
 from typing import Any
 
 from pip_retry_patch import settings
@@ -14,7 +12,7 @@ from pip_retry_patch.hooks import compat, files
 from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.store.kept import Store
-from pip_retry_patch.wrapping import spec_of_wrapt
+from pip_retry_patch.wrapping import import_function_wrapper, version_of_wrapt
 
 _IN_PLACE = "in place"
 
@@ -25,9 +23,10 @@ def describe() -> dict[str, Any]:
     For `status`, in a process of its own. JSON, with sizes in bytes. `lacks` alone says what is
     wrong with wrapt.
     """
-    wrapt, lacks = _wrapt()
-    if lacks:
-        return {"lacks": lacks}
+    try:
+        import_function_wrapper()
+    except ImportError as why:
+        return {"lacks": str(why)}
     cache = _make_session()
     pip, urllib3 = map(importlib.import_module, ("pip", "pip._vendor.urllib3"))
     items, command = configured("pip", by_file=True)
@@ -51,7 +50,7 @@ def describe() -> dict[str, Any]:
         "pip_path": os.path.dirname(str(pip.__file__)),
         "urllib3": urllib3.__version__,
         "urllib3_path": os.path.dirname(str(urllib3.__file__)),
-        "wrapt": wrapt if guarded else None,
+        "wrapt": version_of_wrapt() if guarded else None,
         "guarded": guarded,
         "hooks": hooks,
         "settings": settings.table(found, items, command),
@@ -63,22 +62,6 @@ def describe() -> dict[str, Any]:
             "size": size,
         },
     }
-
-
-def _wrapt() -> tuple[str, str]:
-    """Return the version of wrapt, and what is wrong with it: "" if nothing is."""
-    try:
-        home = os.path.dirname(os.path.dirname(spec_of_wrapt().origin))
-    except ImportError:
-        return "", "missing"
-    found = importlib.metadata.distributions(name="wrapt", path=[home])
-    version = next((each.version for each in found), "of an unknown version")
-    sys.path.append(home)  # that of our own base, where this environment is only linked to it
-    try:
-        importlib.import_module("wrapt")
-        return version, ""
-    except Exception as why:
-        return version, f"broken ({version}): {why!r}"
 
 
 def _make_session() -> str | None:

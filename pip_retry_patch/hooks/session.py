@@ -32,7 +32,7 @@ from pip_retry_patch.fetch.hosts import Hosts
 from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.outcome import Outcome
-from pip_retry_patch.fetch.patience import Patience
+from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.artifact import Artifact
@@ -100,12 +100,12 @@ class Requests:
     """Guards the requests of pip's sessions.
 
     By URL: `files` are the artifacts that are being fetched, `pages` the indexes whose page that
-    is; `statuses` are of the last answers, and `failures` of the last requests.
+    is; `statuses` are of the last answers, and `failures` are the errors of the last requests.
     """
 
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
-        self._hosts = Hosts()
+        self._hosts = Hosts(Clock(pip.announce.sleep))
         self._patience = Patience(
             attempts=pip.settings.attempts,
             seconds=pip.settings.patience,
@@ -118,7 +118,7 @@ class Requests:
         self.files: dict[str, Artifact] = {}
         self.pages: dict[str, str] = {}
         self.statuses: dict[str, int] = {}
-        self.failures: dict[str, wording.Failure] = {}
+        self.failures: dict[str, Exception] = {}
 
     def patience(self, session: Any, url: str) -> Patience | None:
         """Return how long to try, by `--retries` too; None for what is no request to the network.
@@ -166,12 +166,13 @@ class Requests:
             if page is not None and not errors.is_certificate_error(error):
                 self._tell_of_stale(url, page, failure)
                 return page
-            self.failures[url] = failure
+            ours = error if hasattr(error, "failure") else self._pip.error(failure, error)
+            self.failures[url] = ours
             if self.mirrors is not None and lazy:
                 unsupported: Any = self.mirrors.unsupported("the network failed")
                 unsupported.failure = failure
                 raise unsupported from error
-            raise error if hasattr(error, "failure") else self._pip.error(failure, error) from error
+            raise ours from error
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.note(outcome)
@@ -275,8 +276,11 @@ class Requests:
             listed_again=listed_again,
             forget=lambda urls: compat.forget(session, urls),
         )
-        announce = self._pip.announce
-        story = Story(job.name, names.host_of(url), announce, announce.inform, self._pip.record)
+        announce, record = self._pip.announce, self._pip.record
+        # Where only pages are read, standard output is for the result.
+        inform = announce.inform if kind == Kind.FILE else announce
+        host = names.host_of(url)
+        story = Story(job.name, host, announce, inform, record, announce.restart_bar)
         return Exchange(job, self._hosts, story)
 
 
@@ -298,6 +302,8 @@ def repeat(
     twin.adapters = type(session.adapters)()
     for prefix, adapter in session.adapters.items():
         if hasattr(getattr(adapter, "max_retries", None), "new"):
+            if asking.reconnects:
+                adapter.close()  # its pools, which are made anew
             adapter = _copy(adapter)
             adapter.max_retries = adapter.max_retries.new(total=0, status_forcelist=())
             if asking.past_caches and hasattr(adapter, "cacheable_methods"):
@@ -332,8 +338,11 @@ def repeat(
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = _copy(session.auth)
         twin.auth.prompting = False
+    timeout = kwargs.get("timeout", getattr(session, "timeout", None))
     if asking.slower != 1:
-        kwargs["timeout"] = _times(kwargs.get("timeout", session.timeout), asking.slower)
+        kwargs["timeout"] = timeout = _times(timeout, asking.slower)
+    read = timeout[-1] if isinstance(timeout, tuple) else timeout
+    outcome.timeout = read if isinstance(read, (int, float)) else 0.0
     return calls.on(twin, *args, **kwargs)
 
 

@@ -20,6 +20,11 @@ from tests.support.directories import scratch
 
 Argument = Union[str, Path]
 
+TROUBLE = re.compile(
+    r"WARNING:|\S+( \(metadata\))? (resumed at|fetches|has changed) |\S+: cut \d+ times"
+    r"|.*(hash fits|so it is complete|Starting anew)\.$"
+)
+
 # What a process of a test has of this one's environment. On Windows, without the others, no Python
 # starts, or it finds no place for its files.
 KEPT_VARIABLES: tuple[str, ...] = ("PYTHONWARNINGS", "TZ")
@@ -45,9 +50,23 @@ class Outcome(NamedTuple):
 
     @property
     def interruptions(self) -> list[str]:
-        """The WARNING lines that tell of one interruption each, or of several."""
-        told = re.compile(r"WARNING: \S+( \(metadata\))? (resumed|waits|fetches)\b")
-        return [line for line in self.warnings() if told.match(line)]
+        """The lines that tell of one interruption each, or of several.
+
+        Of one that was waited at, that is the last line: that it is over.
+        """
+        told = re.compile(r"(?:WARNING: )?(\S+(?: \(metadata\))? )(resumed|waits|fetches)([^(]*)")
+        over: list[str] = []
+        waits: dict[str, str] = {}  # by name and place
+        for line in map(str.strip, self.output.splitlines()):  # standard output first
+            match = told.match(line)
+            if match:
+                where = match[1] + re.sub(" at | again ", "", match[3]).strip()
+                if match[2] == "waits":
+                    waits.setdefault(where, line)
+                else:
+                    over.append(line)
+                    waits[where] = ""
+        return [*over, *filter(None, waits.values())]
 
     @property
     def times_interrupted(self) -> int:
@@ -56,8 +75,9 @@ class Outcome(NamedTuple):
         return int(told[1]) if told else len(self.interruptions)
 
     def warnings(self, containing: str = "") -> list[str]:
+        """The lines with a text that warn, or tell of a file that is in order again."""
         lines = map(str.strip, self.output.splitlines())  # pip indents them
-        return [line for line in lines if line.startswith("WARNING:") and containing in line]
+        return [line for line in lines if containing in line and TROUBLE.match(line)]
 
 
 def inside(root: Path, path: Path) -> str:

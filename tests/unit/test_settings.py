@@ -43,9 +43,9 @@ def test_environment_outranks_the_commands_section_outranks_global() -> None:
         ("install.retry-patch-patience", "30"),
         ("global.timeout", "5"),
     ]
-    assert same(read(items, "download"), patience=20.5, attempts=3)
+    assert same(read(items, "download"), patience=20.5, first_contact=20.5, attempts=3)
     assert same(read(items, "install"), patience=30.0, attempts=3)
-    assert same(read(items), patience=10.0, attempts=3)
+    assert same(read(items), patience=10.0, first_contact=10.0, attempts=3)
 
 
 SPELT: list[tuple[str, str, dict[str, Any]]] = [  # as pip spells it

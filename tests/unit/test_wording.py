@@ -23,7 +23,7 @@ PROXIED = Peer("h.example", "proxy.example:3128")
 # Whatever a line or an error may have in it.
 FACTS: dict[str, Any] = {
     **{"place": PLACE, "peer": HOST, "name": NAME, "host": "h.example", "count": 12},
-    **{"why": wording.busy(503, 30.0), "trouble": "the certificate was refused", "status": 403},
+    **{"why": wording.answered(503, 30.0), "trouble": "the certificate was refused", "status": 403},
     **{"index": "https://i.example/", "pause": ", waited 41 s", "twice": "123 kB", "seconds": 30.0},
     **{"said": "44.7 MB", "coding": "gzip", "left": "up to 7 more times", "project": "demo"},
     **{"places": "j.example", "age": wording.format_age(90_000), "mirror": "https://m.example/"},
@@ -31,17 +31,17 @@ FACTS: dict[str, Any] = {
     **{"key": "retry-patch-patience", "wanted": "a number of seconds", "value": "soon"},
     **{"default": "120", "meant": " Did you mean retry-patch-patience?", "path": "/mnt/x"},
     **{"title": wording.titled("Sign in"), "whence": " from login.example"},
+    **{"often": ", 4 times so far", "any_more": " any more", "now": "2026-01-02 03:04"},
     **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
     **{"kind_": "whole wheel", "shown": "1.8 kB of text/plain", "tried": Tried(3, 41.3)},
     **{"intended": "https://j.example/"},
 }
 WORDS = Path(__file__).parent / "words.txt"
-ADDED = ("trying", "for it", "left")
 
 
 def texts() -> list[str]:
     """Return every line and every error."""
-    lines = [f"{kind}: {say(kind, **FACTS)}" for kind in wording._LINES if kind not in ADDED]
+    lines = [f"{kind}: {say(kind, **FACTS)}" for kind in wording._LINES]
     return lines + [f"{kind}:\n{error}" for kind, error in failures(FACTS).items()]
 
 
@@ -74,25 +74,9 @@ def test_all_of_it_is_plain_ascii_whatever_the_network_said() -> None:
         assert len(text) < 2000 and "\r" not in text
 
 
-def test_a_line_is_made_longer_only_where_there_is_room() -> None:
-    facts = {**FACTS, "why": "refused", "left": "for 120 s"}
-    added = say("waits", "trying", **facts)
-    assert added.endswith(", trying for 120 s") and len(added) <= wording._ROOM
-    assert say("waits", "trying", **{**facts, "why": "x" * 60}).endswith(")")
-
-
-@pytest.mark.parametrize(
-    ("why", "brief"),
-    [
-        (wording.NO_DATA_IN_TIME, "timed out"),
-        (wording.busy(503), "HTTP 503"),
-        (wording.busy(429, 30.4), "HTTP 429, wants 30 s"),
-        ("no progress: 50 bytes a second", "50 B/s"),
-        ("what nobody shortened", "what nobody shortened"),
-    ],
-)
-def test_a_line_says_briefly_what_the_network_did(why: str, brief: str) -> None:
-    assert say("resumed", place=PLACE, why=why) == f"demo-1.0 resumed at 22.8 of 44.7 MB ({brief})"
+def test_an_answer_is_told_by_its_status_and_what_it_asks_for() -> None:
+    assert wording.answered(503) == "HTTP 503"
+    assert wording.answered(429, 30.4) == "HTTP 429, wants 30 s"
 
 
 def test_a_place_has_a_unit_once() -> None:
@@ -105,7 +89,7 @@ def test_a_place_has_a_unit_once() -> None:
 
 
 def test_who_failed_is_named() -> None:
-    assert str(PROXIED) == "h.example (through the proxy proxy.example:3128)"
+    assert (str(PROXIED), PROXIED.via) == ("h.example", " through the proxy proxy.example:3128")
     assert (PROXIED.key, str(HOST), HOST.key) == ("h.example", "h.example", "h.example")
     proxy = replace(PROXIED, is_proxy=True)
     assert (str(proxy), proxy.key) == ("The proxy proxy.example:3128", "proxy.example:3128")

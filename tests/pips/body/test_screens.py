@@ -15,9 +15,9 @@ from tests.support.matrix import NEWEST, pairs
 BARS = "━╸╺", "█▉▊▋▌▍▎▏"
 TOLD = [
     "demo-1.0 resumed at 2.0 of 8.0 MB (closed early)",
-    "demo-1.0 resumed at 3.5 of 8.0 MB (reset by peer)",
-    "demo-1.0 waits at 5.0 of 8.0 MB (refused)",
-    "demo-1.0 goes on at 5.0 of 8.0 MB",
+    "demo-1.0 resumed at 3.5 of 8.0 MB (connection reset by peer)",
+    "demo-1.0 waits at 5.0 of 8.0 MB (connection refused)",
+    "demo-1.0 resumed at 5.0 of 8.0 MB (closed early)",
 ]
 
 

@@ -60,7 +60,7 @@ def test_a_login_page_that_stays_is_told_as_one_and_what_was_kept_stays(
             stopped = Download(armed, lab, cache=cache, env=HASTY)
         if when != "at-the-start":
             stopped.assert_clear_error()
-            assert "sends a web page in place of the file" in said(stopped.run)
+            assert "a web page came in place of the file" in said(stopped.run)
             assert "log in to the network" in said(stopped.run)
         (file,) = kept(cache)
         assert file.read_bytes() == lab.wheel("demo")[:HALF]

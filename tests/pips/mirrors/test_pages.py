@@ -39,7 +39,7 @@ def test_a_page_comes_from_the_mirror(failure: str, armed: Environment, bare: En
         run = download(armed, *index, "demo", **mirrors(mirror))
         assert end_of(run) == OK, run.output
         assert len(lab.requests("demo", "page")) <= 2, "the first, and one retry"
-        assert len(run.warnings("Reading the mirror")) == 1, run.output
+        assert len(run.warnings("Going on with")) == 1, run.output
         if failure != "busy":  # plain pip sleeps for the hour that it was told to
             assert end_of(download(bare, *index, "demo")) != OK
 
@@ -88,7 +88,7 @@ def test_where_no_mirror_has_it_the_index_is_the_error(armed: Environment) -> No
     with Lab([]) as empty:
         run = download(armed, "--index-url", dead, "demo", **mirrors(empty))
         assert end_of(run) == OURS, run.output
-        assert f"{dead.split('/')[2]} cannot be reached." in said(run)
+        assert "(connection refused). Trying" in said(run)
         assert len(run.warnings("Neither the index nor a mirror")) == 1
         assert empty.log
 
@@ -170,7 +170,7 @@ def test_a_mirror_that_misbehaves_is_passed_over(armed: Environment) -> None:
             with Lab(hostile(location)) as bad:
                 run = download(armed, "-i", lab.index_url, "demo", **mirrors(bad, mirror))
                 assert end_of(run) == OK, run.output
-                assert len(run.warnings(f"Reading the mirror {mirror.index_url}")) == 1
+                assert len(run.warnings(f"Going on with {mirror.index_url}")) == 1
         for fault in (Cut(50), Busy(401), (Drop(), Stall(0))):
             with Lab([Package("demo", page_forever=fault)]) as bad:
                 run = download(armed, "-i", lab.index_url, "demo", **mirrors(bad, mirror))

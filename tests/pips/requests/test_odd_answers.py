@@ -79,8 +79,8 @@ def to_the_end(size: int | None = None) -> bytes:
 
 MULTI = reply(206, b"--x\r\n\r\n" + WHEEL[:50], "multipart/byteranges; boundary=x")
 BARE_PART = reply(206, WHEEL[:500], ZIP)
-ONLY_A_PART = "the server sent a part only, though all of it was asked for"
-OTHER_PART = "the server answers 206, with another part than was asked for"
+ONLY_A_PART = "only a part came"
+OTHER_PART = "HTTP 206, with another part than was asked for"
 FORM = (
     b"<!DOCTYPE html><html><head><title>\n Sign in \n</title></head><body>"
     b"<form><input type=password></form></body></html>"
@@ -127,7 +127,7 @@ STATUSES = {  # of which pip knows nothing
 }
 UNLISTED = {  # pages without a file, where nobody has the project
     "empty": pages(reply(200), says="/simple/demo/ came empty.", end=NO_MATCH),
-    "204": pages(reply(204, media=""), says="read (the server answers 204)", end=NO_MATCH),
+    "204": pages(reply(204, media=""), says="read (HTTP 204)", end=NO_MATCH),
     "205": pages(reply(205), says="/simple/demo/ came empty.", end=NO_MATCH),
     "login": pages(reply(200, FORM), says=FOR_PEOPLE, end=NO_MATCH),
     "title": pages(reply(200, NOTHING), says='("Hello") and names no file', end=NO_MATCH),

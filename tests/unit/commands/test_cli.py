@@ -48,7 +48,7 @@ def test_version() -> None:
         ('{"armed": false, "pip": "24.0", "armed_by": []}', "has neither a link nor"),
         ('{"armed": false, "pip": "24.0", "armed_by": ["x.pth"]}', "does not obey"),
         ('{"pip": null}', "no pip"),
-        ('{"armed": true, "pip": "24.0", "lacks": "missing"}', "wrapt, which it needs, is missing"),
+        ('{"armed": true, "pip": "24.0", "lacks": "wrapt is missing"}', "wrapt is missing; try: "),
         ("Fatal Python error", "Fatal Python error"),
         ("", "does not start well"),
     ],

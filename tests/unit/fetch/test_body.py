@@ -300,7 +300,7 @@ def test_kept_bytes_are_handed_on_and_the_rest_is_asked_for() -> None:
     world = World(whole(BODY), serving(BODY))
     assert world.read(kept=kept) == BODY
     assert world.ranges == [None, f"bytes={OFFSET}-"] and world.body.continued == OFFSET
-    assert world.lines == ["Continuing demo-1.0 from 100 of 301 kB, where an earlier run stopped"]
+    assert world.lines == ["Continuing demo-1.0 from 100 of 301 kB, kept from an earlier run"]
     assert not world.records  # that was no interruption of this run
 
 

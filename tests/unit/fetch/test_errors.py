@@ -58,7 +58,7 @@ LOST = [
         wording.NO_ANSWER,
     ),
     (ProtocolError("Broken", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY),
-    (SSLError(ssl.SSLEOFError(8, "EOF occurred in violation")), wording.TLS_CLOSED_EARLY),
+    (SSLError(ssl.SSLEOFError(8, "EOF occurred in violation")), wording.CLOSED_EARLY),
     (
         SSLError(ssl.SSLError(1, "[SSL: BAD_RECORD_MAC] bad record mac")),
         "the encrypted stream was damaged",
@@ -69,7 +69,7 @@ LOST = [
     (RESET, "connection reset by peer"),
     (errors.EarlyEnd(), wording.CLOSED_EARLY),
     (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART),
-    (errors.StoppedError(50.4), "no progress: 50 bytes a second"),
+    (errors.StoppedError(50.4), "no progress, 50 B/s"),
     (DecodeError("bad gzip"), wording.NOT_DECODABLE),
     (caused(NewConnectionError(NOBODY, "x"), socket.gaierror(-2, "x")), wording.NAME_NOT_RESOLVED),
 ]
@@ -185,8 +185,10 @@ def test_only_what_is_certain_is_called_the_proxys_failure() -> None:
     assert errors.is_of_proxy(refused) and not errors.is_of_proxy(reset)
     assert peer_of(refused) == wording.Peer("files.example", "proxy.example:3128", True)
     assert str(peer_of(refused)) == "The proxy proxy.example:3128"
-    assert str(peer_of(reset)) == "files.example (through the proxy proxy.example:3128)"
-    assert str(peer_of(retried(RESET, SimpleNamespace(proxy=None)))) == "files.example"
+    assert peer_of(refused).via == " on the way to files.example"
+    assert str(peer_of(reset)) == "files.example"
+    assert peer_of(reset).via == " through the proxy proxy.example:3128"
+    assert peer_of(retried(RESET, SimpleNamespace(proxy=None))).via == ""
 
 
 def lost_name(code: int) -> Exception:

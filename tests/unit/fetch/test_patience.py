@@ -174,6 +174,7 @@ def test_attempts_that_do_not_leave_this_machine_tell_nothing_of_the_server() ->
 def test_the_seconds_of_a_server_begin_when_this_machine_has_a_network_again() -> None:
     attempts = search("local")
     attempts._clock.sleep(118.0)
+    attempts.begin()
     count(attempts, "lost", "lost")
     attempts._clock.sleep(119.0)
     assert attempts.next_wait() is not None
@@ -192,6 +193,7 @@ def test_lost_attempts_do_not_use_up_those_of_a_server_that_answers() -> None:
 def test_an_answer_however_unhelpful_ends_the_count_of_seconds() -> None:
     attempts = search("lost", "busy")
     attempts._clock.sleep(500.0)
+    attempts.begin()
     count(attempts, "lost")
     attempts._clock.sleep(119.0)
     assert attempts.next_wait() is not None

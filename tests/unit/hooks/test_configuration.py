@@ -36,7 +36,7 @@ def test_pips_files_and_environment_are_read_for_the_command(
     )
     monkeypatch.setenv("PIP_RETRY_PATCH_STALE", "on")
     found = read(*configuration.configured("pip"))
-    assert found == Settings(patience=20.0, attempts=1, stale=True)
+    assert found == Settings(patience=20.0, first_contact=20.0, attempts=1, stale=True)
     shown = table(found, *configuration.configured("pip"))
     assert shown["retry-patch-stale"]["origin"] == "PIP_RETRY_PATCH_STALE"
     assert shown["retry-patch-patience"]["origin"].startswith("[download] in ")

@@ -1,0 +1,133 @@
+"""What a terminal shows while pip waits, and after Ctrl-C: real pips, real screens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+
+from tests.support import screens
+from tests.support.environments import Environment
+from tests.support.lab.faults import Busy, Cut, Drop, Stall
+from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.matrix import NEWEST, old_middle_new, pairs
+
+SLOW = 150_000  # bytes a second
+
+
+class Watched:
+    """`pip download demo` in a terminal, and what was on it, with the seconds since its start."""
+
+    def __init__(self, environment: Environment, lab: Lab, **how: Any) -> None:
+        self.seen: list[tuple[float, str]] = []
+        self._began = time.monotonic()
+        self._until, self._stop = how.pop("until", ""), how.pop("stop", None)
+        command = ["download", "--no-deps", "--dest", str(environment.fresh_dir())]
+        command += [*how.pop("options", ()), "--index-url", lab.index_url, "demo"]
+        shown = screens.shown(environment, *command, during=self._look, columns=100, **how)
+        self.returncode, self.text = shown.returncode, " ".join(" ".join(shown.lines).split())
+
+    def _look(self, screen: pyte.Screen) -> None:
+        text = " ".join(" ".join(screen.display).split())
+        if not self.seen or self.seen[-1][1] != text:
+            self.seen.append((time.monotonic() - self._began, text))
+        if self._stop and re.search(self._until, text):
+            stop, self._stop = self._stop, None
+            stop()
+
+    def when(self, pattern: str) -> float:
+        """Return when it first was on the screen."""
+        return next(seconds for seconds, text in self.seen if re.search(pattern, text))
+
+
+def interrupt(lab: Lab) -> None:
+    """Ctrl-C to the one pip that asks this lab."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if lab.index_url.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGINT)
+
+
+@old_middle_new
+def test_ctrl_c_says_what_is_kept_and_the_bar_tells_the_truth_about_the_rest(
+    pip: str, armed: Environment, bare: Environment
+) -> None:
+    cache = {"XDG_CACHE_HOME": str(armed.fresh_dir())}
+    with Lab([Package("demo", 4_000_000)], rate=4_000_000) as lab:
+        half = r"[23]\.\d/4\.0 MB|\| [23]\.\d MB"
+        how: dict[str, Any] = {"until": half, "stop": lambda: interrupt(lab)}
+        plain = Watched(bare, lab, env=cache, **how)
+        assert plain.returncode == 1 and "Kept" not in plain.text
+        stopped = Watched(armed, lab, env=cache, **how)
+        assert stopped.returncode == 1
+        assert re.search(r"Kept \d\.\d of 4.0 MB; the same command continues there.", stopped.text)
+        lab.rate = SLOW
+        watched = Watched(armed, lab, env=cache)
+    assert watched.returncode == 0
+    began = watched.when("Continuing demo-1.0")
+    if pip == "20.3.4":
+        return  # its bar tells the speed of the last pieces
+    speeds = [(s, r) for s, text in watched.seen for r in re.findall(r"([\d.]+) kB/s", text)]
+    assert not re.search(r"\d MB/s", " ".join(text for s, text in watched.seen if s > began + 3))
+    after = [float(rate) * 1000 for seconds, rate in speeds if seconds > began + 3]
+    assert after and all(abs(rate - SLOW) < SLOW / 5 for rate in after)
+    left = [(s, t) for s, t in watched.seen if began + 3 < s < began + 5 and "eta 0:" in t]
+    total = watched.seen[-1][0]
+    for seconds, text in left:
+        eta = int(re.findall(r"eta 0:00:(\d\d)", text)[-1])
+        assert abs(eta - (total - seconds)) <= max((total - seconds) / 5, 1.5), text
+
+
+@old_middle_new
+def test_a_long_wait_is_counted_down_in_one_row(armed: Environment, bare: Environment) -> None:
+    row = r"Trying again in (\d) s (?!.*Trying)"
+    for env, counts in (({}, True), ({"TERM": "dumb"}, False)):
+        with Lab([Package("demo", 3_000_000, [Cut(2_000_000), Busy(503, retry_after=5)])]) as lab:
+            watched = Watched(armed, lab, env=env)
+        assert watched.returncode == 0
+        told = r"waits at 2.0 of 3.0 MB \(HTTP 503, wants 5 s\), trying again in [5-9] s"
+        assert re.search(told, watched.text), watched.text
+        counted = {int(n) for _, text in watched.seen for n in re.findall(row, f"{text} ")}
+        assert (counted >= {5, 4, 3, 2}) == counts, counted
+        assert "Trying again in" not in watched.text, "the row is gone"
+    with Lab([Package("demo", 3_000_000, [Cut(2_000_000), Busy(503, retry_after=5)])]) as lab:
+        assert "Trying again" not in Watched(bare, lab).text
+
+
+@pairs(("20.3.4", "3.8"), (NEWEST, "3.13"))
+def test_the_first_silence_has_a_word_while_it_lasts(armed: Environment) -> None:
+    silence = (Drop(), Stall(0, 60))
+    with Lab([Package("demo", 3_000_000, [Stall(2_000_000), silence])]) as lab:
+        watched = Watched(armed, lab, options=["--timeout", "2"])
+    assert watched.returncode == 0
+    told = watched.when(r"waits at 2.0 of 3.0 MB \(timed out\), trying up to 8 more times")
+    # Two seconds until the first read timeout, and two until that of the next request.
+    assert watched.when(r"resumed at 2.0 of 3.0 MB \(timed out\)") - told > 1.5
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@old_middle_new
+def test_an_error_stands_in_rows_of_whole_words(armed: Environment, columns: int) -> None:
+    with Lab([]) as lab:
+        gone = lab.index_url
+    env = {"PIP_RETRY_PATCH_FIRST_CONTACT": "1"}
+    command = "download", "--index-url", gone, "demo"
+    shown = screens.shown(armed, *command, env=env, columns=columns)
+    text = "\n".join(shown.lines)
+    words = set(re.sub(r"[│╰─>]", " ", text.partition("note:")[2]).split())
+    assert {
+        "Nothing",
+        "package",
+        "itself.",
+        "command",
+        "PIP_RETRY_PATCH_FIRST_CONTACT=600.",
+    } <= words
+    assert "(connection refused). Trying for 1 s; Ctrl-C stops." in " ".join(text.split())
