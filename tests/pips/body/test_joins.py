@@ -36,6 +36,7 @@ ODD_PARTS: dict[str, Any] = {
     "short": f.Short(400_000),
     "excess": f.Excess(5_000),
     "starred-excess": (f.Starred(), f.Excess(5_000)),
+    "elsewhere": f.Elsewhere(1000),
     "multipart": f.Multipart(),
     "other-etag": f.OtherETag(),
 }
