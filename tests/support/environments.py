@@ -97,7 +97,9 @@ class Environment:
         and its children are killed, and the test fails with what they had printed.
         """
         alone = alone or machine or bool(cwd) or not self.shared or arguments[0] != "download"
-        if not alone and not any(name.startswith("PYTHON") for name in env or {}):
+        # What is read once, when Python or pip starts, or is cleaned up when Python ends.
+        early = ("PYTHON", "TMPDIR", "XDG", "HOME")
+        if not alone and not any(name.startswith(early) for name in env or {}):
             return forked.pips_of(self)(*arguments, env=env, timeout=timeout)
         process = self.start("-m", "pip", *arguments, env=env, cwd=cwd, machine=machine)
         return finish(process, timeout)
