@@ -315,7 +315,7 @@ class Exchange:
                 self._read_again += len(piece)
                 self.story.again += len(piece)
                 if self._read_again > limit:
-                    self._trouble = wording.NO_HELP
+                    self._trouble, self._doubted = wording.NO_HELP, True
                     return Answer(_LASTING)
         except Exception as error:
             return self._cut(error)
@@ -368,6 +368,9 @@ class Exchange:
                 return _OVER
             self._doubted = True
             self.job.forget([self.job.source.url, *outcome.urls])
+            return _AT_ONCE
+        if verdict == _LASTING and not self._doubted and self.job.patience.attempts:
+            self._doubted = True  # another node of the host may be set right
             return _AT_ONCE
         if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING):
             source.end = self._failure(outcome)
