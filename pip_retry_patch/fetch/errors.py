@@ -215,8 +215,11 @@ def is_of_proxy(error: BaseException) -> bool:
     """Whether the proxy before a host is what failed, as far as can be told.
 
     urllib3 1.26 calls every broken connection through a proxy a ProxyError. What is certain is that
-    no connection could be made: only the proxy was connected to.
+    no connection could be made: only the proxy was connected to. What a SOCKS proxy answers is of
+    the host.
     """
+    if _is_any(error, (), "SOCKS4Error", "SOCKS5Error"):
+        return False
     return _is_any(error, (ConnectionRefusedError, socket.gaierror), *_NO_CONNECTION)
 
 

@@ -346,7 +346,7 @@ class Exchange:
             return
         if answer.verdict == Verdict.CONTINUE:
             self._hosts.sends_parts.add(host)
-        elif self._withheld and host not in self._hosts.sends_parts:
+        elif self._withheld and not self._fruitless and host not in self._hosts.sends_parts:
             self._hosts.refuses_parts.add(host)
         if not source.mirror:
             self.story.resumed(replayed=answer.verdict == Verdict.REPLAY)
@@ -401,9 +401,11 @@ class Exchange:
             attempts.was_unreachable(errors.is_local(error), self._is_silent)
             return
         if self._body is None and verdict == Verdict.BUSY:
-            if names.host_of(outcome.last_url) in self._hosts.busy:
+            host = names.host_of(outcome.last_url)
+            unseen = outcome.peer.is_proxy and host not in self._hosts.helped
+            if host in self._hosts.busy:
                 patience = replace(patience, attempts=0)
-            elif outcome.status == 500:
+            elif outcome.status == 500 or unseen:
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         if self._body is None and verdict == _CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
@@ -538,7 +540,8 @@ class Exchange:
     ) -> wording.Failure:
         trouble, verdict = self._trouble, self._verdict
         why = wording.EARLIER_RUN if self._why is None else errors.reason(self._why)
-        last = f" (last: {trouble})" if verdict and trouble else ""
+        of_proxy = f"{outcome.peer}: " if outcome.peer.is_proxy else ""
+        last = f" (last: {of_proxy}{trouble})" if verdict and trouble else ""
         facts.update(place=body.place(), why=why, last=last, trouble=trouble, status=outcome.status)
         facts["first_contact"] = False
         if not facts["retries"]:

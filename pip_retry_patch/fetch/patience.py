@@ -29,7 +29,8 @@ LONGEST_REQUEST = 60.0
 LARGEST_PAGE, LONGEST_PAGE = 64 << 20, 60.0
 # Requests to a mirror in vain until it is the next one's turn.
 TURN = 2
-# A 500 says that one URL is broken, not that its host is busy: so many attempts, as pip's own.
+# A 500 says that one URL is broken, not that its host is busy, and a proxy's error may say that a
+# host does not exist: so many attempts, as pip's own.
 BROKEN_URL = 5
 # Pages of no use that are asked for once more, in a run. Some indexes have such a page in place of
 # each project that they do not have.

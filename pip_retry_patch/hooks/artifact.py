@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import mimetypes
 import os
@@ -30,6 +31,12 @@ RESTARTS = 2
 
 # pip's own, the one that its cache collects, and the one in the cache.
 COPIES = 3
+
+
+class NoRoomError(OSError):
+    """The disk of the store has no room for a file; known before any of it was received."""
+
+    failure = None  # no mistake of ours, see `fail_open`
 
 
 # Lets pip download a link into a directory; returns the path and the content type.
@@ -247,8 +254,10 @@ class Artifact:
         self.announced = outcome.length
         self.media, self.coding = media_of(response.headers), coding_of(response.headers)
         self.part = outcome.status == 206
-        if self.place is not None and self.announced and not self.cached:
-            self.place.store.make_room(COPIES * self.announced)
+        size, place = self.announced or 0, None if self.cached else self.place
+        if place is not None and not place.store.make_room(COPIES * size, size):
+            outcome.response.close()
+            raise NoRoomError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._urls.update(outcome.urls)
 
     def fits(self, path: str) -> bool:

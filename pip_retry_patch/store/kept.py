@@ -176,14 +176,20 @@ class Store:
         sizes = [folder.size for folder in self.folders() if folder.hold() and folder.remove()]
         return len(sizes), sum(sizes)
 
-    def make_room(self, size: int) -> None:
+    def make_room(self, size: int, least: int = 0) -> bool:
         """Remove what earlier runs left where so many bytes may not fit beside it.
 
         When a disk is full it is too late: pip's cache leaves a part of its copy behind.
+
+        :returns: whether `least` bytes fit now, as far as the disk tells.
         """
+        free = 0
         with contextlib.suppress(OSError):
-            if self._has_leftovers and shutil.disk_usage(self.path).free < size:
+            free = shutil.disk_usage(self.path).free
+            if self._has_leftovers and free < size:
                 self.purge()
+                free = shutil.disk_usage(self.path).free
+        return not 0 < free < least
 
     def folders(self, key: str = "") -> list[_Folder]:
         """Return what is ours, held or not, the longest first; nothing where none is to be had."""

@@ -191,6 +191,15 @@ def test_only_what_is_certain_is_called_the_proxys_failure() -> None:
     assert peer_of(retried(RESET, SimpleNamespace(proxy=None))).via == ""
 
 
+def test_a_socks_proxy_that_answers_is_not_what_failed() -> None:
+    gone, answered = (
+        type(name, (OSError,), {})() for name in ("ProxyConnectionError", "SOCKS5Error")
+    )
+    for why, failed in ((gone, True), (answered, False)):
+        error = retried(caused(NewConnectionError(NOBODY, "no"), why))
+        assert errors.is_of_proxy(error) is failed
+
+
 def lost_name(code: int) -> Exception:
     pool = SimpleNamespace(conn_kw={}, host="nowhere.invalid", port=443, proxy=None)
     name = caused(NewConnectionError(NOBODY, "no name"), socket.gaierror(code, "not known"))

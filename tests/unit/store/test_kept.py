@@ -208,24 +208,16 @@ def test_a_leftover_that_cannot_be_opened_is_passed_over(path: Path) -> None:
 # Age, limit, orphans
 
 
-def test_room_is_asked_for_and_made_only_where_something_was_left(
+def test_room_is_made_where_something_was_left_and_what_is_too_little_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-
-    def disk_usage(path: str) -> Any:
-        asked.append(path)
-        return mock.Mock(free=1000)
-
-    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
-    place_of(path).store.make_room(2000)
-    assert not asked
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: mock.Mock(free=1000))
     folder = left(path, 2 * SMALLEST)
     place = place_of(path, OTHER)
-    place.store.make_room(1000)
-    assert folder.exists() and asked
-    place.store.make_room(1001)
-    assert not folder.exists()
+    assert place.store.make_room(1000, 1000) and folder.exists()
+    assert not place.store.make_room(1001, 1001) and not folder.exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: mock.Mock(free=0))
+    assert place.store.make_room(1001, 1001)  # nothing is known of such a disk
 
 
 def test_lock_files_without_a_folder_go_after_a_minute(path: Path) -> None:
