@@ -5,7 +5,7 @@ import os
 
 import nox
 
-nox.options.sessions = ["lint", "types", "docs", "tests", "containers"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "infra", "containers"]
 nox.options.error_on_missing_interpreters = True
 
 
@@ -60,6 +60,14 @@ def tests(session: nox.Session) -> None:
     # More workers than cores: the tests wait for servers and pips for most of their time.
     workers = str(3 * (os.cpu_count() or 1))
     session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
+
+
+@nox.session
+def infra(session: nox.Session) -> None:
+    """Real servers and proxies (docs/infra.md). Most of the time the tests wait for them."""
+    session.install("-e", ".[test]")
+    workers = str(4 * (os.cpu_count() or 1))
+    session.run("pytest", "-n", workers, "tests/infra", *session.posargs)
 
 
 @nox.session

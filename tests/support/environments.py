@@ -59,6 +59,7 @@ class Environment:
     label: str
     strict: bool = True  # a mistake of ours raises
     shared: bool = False  # it stays as it is
+    launcher: tuple[str, ...] = ()  # what starts its Python: `ip netns exec …`
 
     @property
     def python(self) -> Path:
@@ -134,7 +135,8 @@ class Environment:
         if machine:
             variables.update(machine_settings())
         variables.update(self.strictness, **(env or {}))
-        return launch(self.root, [self.python, *arguments], variables, cwd or self.fresh_dir())
+        command = [*self.launcher, self.python, *arguments]
+        return launch(self.root, command, variables, cwd or self.fresh_dir())
 
 
 @functools.lru_cache(maxsize=None)

@@ -1,0 +1,115 @@
+"""The machine that pip runs on: its disks, its processes, its clock."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from tests.infra.cases import Script, case
+from tests.infra.nginx import nginx
+from tests.support.downloads import HASH, OK, OTHER, TRACEBACK
+from tests.support.mounts import mounted
+from tests.support.scenes import MB, Scene
+
+
+def small(scene: Scene, name: str) -> Path:
+    """Make a disk on which half of the file has room."""
+    return scene.stack.enter_context(mounted(scene.folder / name, "size=4m"))
+
+
+def interrupted(scene: Scene) -> Script:
+    nginx(scene)
+    yield
+    scene.at(2 * MB)
+    scene.reset()
+
+
+@case("disk", "the cache has 4 MB; a reset at 2 MB", HASH, OK)
+def test_small_cache(scene: Scene) -> Script:
+    scene.env["PIP_CACHE_DIR"] = small(scene, "cache")
+    yield from interrupted(scene)
+
+
+@case("disk", "TMPDIR has 4 MB; a reset at 2 MB", TRACEBACK, TRACEBACK)
+def test_small_temporary_directory(scene: Scene) -> Script:
+    scene.env["TMPDIR"] = small(scene, "temporary")
+    yield from interrupted(scene)
+
+
+@case(
+    "disk",
+    "the cache and TMPDIR have 4 MB together",
+    OTHER,
+    OTHER,
+    error="No space left on device",
+    party="",
+    command=("install", "--target"),
+    never=("network failed",),
+)
+def test_small_disk(scene: Scene) -> Script:
+    disk = small(scene, "disk")
+    (disk / "temporary").mkdir()
+    scene.env.update(TMPDIR=disk / "temporary", PIP_CACHE_DIR=disk / "cache")
+    nginx(scene)
+    yield
+
+
+@case("process", "pip is stopped for 12 s while it reads; the server hangs up meanwhile", HASH, OK)
+def test_stopped_while_reading(scene: Scene) -> Script:
+    nginx(scene, server="send_timeout 4s;")
+    yield
+    scene.at(3 * MB)
+    assert scene.pip
+    scene.pip.send_signal(signal.SIGSTOP)
+    scene.sleep(12)
+    scene.pip.send_signal(signal.SIGCONT)
+
+
+@case(
+    "process",
+    "pip is stopped for 12 s while it waits for a server, which it does for 8 s at most",
+    HASH,
+    OK,
+    env={"PIP_RETRY_PATCH_PATIENCE": "8"},
+)
+def test_stopped_while_waiting(scene: Scene) -> Script:
+    server = nginx(scene)
+    yield
+    scene.at(3 * MB)
+    server.kill()
+    scene.sleep(3)
+    assert scene.pip
+    scene.pip.send_signal(signal.SIGSTOP)
+    scene.sleep(12)
+    server.start()
+    scene.pip.send_signal(signal.SIGCONT)
+
+
+# Not libfaketime: with it, the sleep of Python 3.11 and later ends at once.
+CLOCK = """
+import os, time
+true = time.time
+time.time = lambda: true() + float(open(os.environ["CLOCK"]).read())
+"""
+
+
+def moved_clock(scene: Scene, seconds: int) -> Script:
+    clock = scene.folder / "clock"
+    clock.write_text("0")
+    (scene.folder / "sitecustomize.py").write_text(CLOCK)
+    scene.env.update(PYTHONPATH=scene.folder, CLOCK=clock)
+    server = nginx(scene)
+    yield
+    scene.at(3 * MB)
+    clock.write_text(str(seconds))
+    server.away(3)
+
+
+@case("clock", "a day forward, in mid-download; then 3 s without a server", None, OK)
+def test_clock_forward(scene: Scene) -> Script:
+    yield from moved_clock(scene, 86400)
+
+
+@case("clock", "a day back, in mid-download; then 3 s without a server", None, OK)
+def test_clock_back(scene: Scene) -> Script:
+    yield from moved_clock(scene, -86400)

@@ -1,0 +1,250 @@
+"""A real pip and real servers, on two machines that a test has for itself.
+
+    network namespace of the client ---veth--- network namespace of the servers
+
+All scenes have the same addresses and names, for nobody else can reach a namespace. The servers'
+end of the wire limits what the client receives in a second, and counts it. Needs root, Linux,
+iproute2 and iptables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Iterator
+
+import trustme
+
+from tests.support.directories import lasting
+from tests.support.lab.packages import Package
+from tests.support.programs import Argument, MissingError
+
+MB = 1_000_000
+SERVER, SECOND, CLIENT, MOVED = (f"198.18.0.{n}" for n in (1, 2, 8, 9))  # RFC 2544
+NAMES = ("index.example", "files.example", "proxy.example")
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+_LISTENING = "0A"  # in /proc/net/tcp
+_numbers = itertools.count()
+
+
+class OverError(Exception):
+    """The pip of a scene has ended, and so does the script."""
+
+
+class Scene:
+    """The two machines, their servers, and the files that are served.
+
+    :param rate: the bytes that the client receives in a second.
+    """
+
+    def __init__(self, *packages: Package, rate: int = 8 * MB) -> None:
+        name = f"i{os.getpid()}n{next(_numbers)}"
+        self._client, self._servers = f"{name}c", f"{name}s"
+        self.launcher = ("ip", "netns", "exec", self._client)
+        self.beside = ("ip", "netns", "exec", self._servers)
+        self.packages, self._rate = packages, rate
+        self.strikes = 0
+        self.over = threading.Event()
+        self.env: dict[str, Argument] = {}
+        self.pip: subprocess.Popen[str] | None = None
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Scene:
+        with self.stack:
+            self.folder = lasting(Path("/"))
+            self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self._lay_wire()
+            authority = trustme.CA()
+            self.ca_pem, self.own_pem = self.folder / "ca.pem", self.folder / "own.pem"
+            authority.cert_pem.write_to_path(str(self.ca_pem))
+            certificate = authority.issue_cert(*NAMES)
+            certificate.private_key_and_cert_chain_pem.write_to_path(str(self.own_pem))
+            self.root = self.folder / "root"
+            for package in self.packages:
+                self.publish(package)
+            self.stack = self.stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def _lay_wire(self) -> None:
+        for name in (self._client, self._servers):
+            self.stack.callback(subprocess.run, ["ip", "netns", "delete", name], check=False)
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+            etc = Path("/etc/netns", name)  # `ip netns exec` shows its files in /etc
+            etc.mkdir(parents=True)
+            self.stack.callback(shutil.rmtree, etc, ignore_errors=True)
+            (etc / "hosts").write_text(f"127.0.0.1 localhost\n{SERVER} {' '.join(NAMES)}\n")
+            names = f"nameserver {SERVER}\noptions timeout:1 attempts:1\n"
+            (etc / "resolv.conf").write_text(names)
+        self.hosts = Path("/etc/netns", self._client, "hosts")
+        peer = ("type", "veth", "peer", "name", "wan", "netns", self._servers)
+        run("ip", "link", "add", "wan", "netns", self._client, *peer)
+        for name, addresses in ((self._client, (CLIENT,)), (self._servers, (SERVER, SECOND))):
+            for address in addresses:
+                run("ip", "-n", name, "address", "add", f"{address}/24", "dev", "wan")
+            run("ip", "-n", name, "link", "set", "wan", "up")
+        shape = ("tbf", "rate", f"{8 * self._rate}bit", "burst", "64kb", "latency", "50ms")
+        run("tc", "-n", self._servers, "qdisc", "add", "dev", "wan", "root", *shape)
+        # Through a process that is there, the counters of its namespace can be read.
+        there = subprocess.Popen([*self.beside, "sleep", "infinity"])
+        self.stack.callback(there.wait)
+        self.stack.callback(there.kill)
+        self._proc = Path("/proc", str(there.pid), "net")
+
+    def publish(self, package: Package) -> None:
+        """Write a package and its pages, HTML and JSON, for static servers."""
+        files, page = self.root / "files" / package.name, self.root / "simple" / package.name
+        files.mkdir(parents=True, exist_ok=True)
+        page.mkdir(parents=True, exist_ok=True)
+        wheel = package.wheel()
+        sha256 = hashlib.sha256(wheel).hexdigest()
+        (files / package.filename).write_bytes(wheel)
+        (files / f"{package.filename}.metadata").write_bytes(package.metadata_file())
+        (page / "index.html").write_bytes(package.page(sha256, as_json=False))
+        (page / "index.json").write_bytes(package.page(sha256, as_json=True))
+
+    def serve(self, *command: str, port: int) -> Server:
+        """Start a program with the servers; it is killed when the scene ends."""
+        program = shutil.which(command[0], path=PATH)
+        if program is None:
+            raise MissingError(f"{command[0]} is not installed; .ci/run would do it")
+        server = Server(self, (program, *command[1:]), port, self.folder / f"{port}.log")
+        self.stack.callback(server.kill)
+        server.start()
+        return server
+
+    def on_servers(self, *command: str) -> None:
+        """Run a command with the servers."""
+        run(*self.beside, *command)
+
+    def on_client(self, *command: str) -> None:
+        """Run a command beside pip."""
+        run(*self.launcher, *command)
+
+    def listens(self, port: int) -> bool:
+        """Whether a program takes connections, or packets, on this port of the servers."""
+        for table in ("tcp", "tcp6", "udp"):
+            for line in (self._proc / table).read_text().splitlines()[1:]:
+                _, local, _, state, *_ = line.split()
+                if int(local.rpartition(":")[2], 16) == port and (
+                    table == "udp" or state == _LISTENING
+                ):
+                    return True
+        return False
+
+    def sent(self) -> int:
+        """The bytes that were sent to the client so far, with all headers."""
+        lines = (self._proc / "dev").read_text().splitlines()
+        (counters,) = (line.split() for line in lines if line.strip().startswith("wan:"))
+        return int(counters[9])
+
+    # What a script waits for, and does. Each raises OverError when pip has ended.
+
+    def at(self, offset: int) -> None:
+        """Wait until so many bytes were sent. What follows strikes a pip that is reading."""
+        while self.sent() < offset:
+            self._wait(0.01)
+        self.strikes += 1
+
+    def each(self, step: int) -> Iterator[None]:
+        """Come back whenever so many bytes more were sent."""
+        while True:
+            self.at(self.sent() + step)
+            yield
+
+    def names(self, *lines: str) -> None:
+        """Replace the names that both ends know without asking."""
+        for name in (self._client, self._servers):
+            Path("/etc/netns", name, "hosts").write_text("\n".join([*lines, ""]))
+
+    def sleep(self, seconds: float) -> None:
+        self._wait(seconds)
+
+    def _wait(self, seconds: float) -> None:
+        if self.over.wait(seconds):
+            raise OverError
+
+    def reset(self) -> None:
+        """Reset the client's connections."""
+        self.on_servers("ss", "--kill", "--no-header", "dst", CLIENT)
+
+    def lose_connections(self) -> None:
+        """Lose all that comes and goes on the client's connections, in silence."""
+        for line in (self._proc / "tcp").read_text().splitlines()[1:]:
+            port = str(int(line.split()[2].rpartition(":")[2], 16))
+            for chain, side in (("INPUT", "--sport"), ("OUTPUT", "--dport")):
+                self.on_servers("iptables", "-A", chain, "-p", "tcp", side, port, "-j", "DROP")
+
+    @contextlib.contextmanager
+    def firewall(self, *rule: str) -> Iterator[None]:
+        """Have a rule for what the servers receive, unless it begins with another chain."""
+        chain = () if rule[0] in ("INPUT", "OUTPUT") else ("INPUT",)
+        self.on_servers("iptables", "-I", *chain, *rule)
+        try:
+            yield
+        finally:
+            self.on_servers("iptables", "-D", *chain, *rule)
+
+
+class Server:
+    """A program in the namespace of the servers. It can be killed and started again."""
+
+    def __init__(self, scene: Scene, command: tuple[str, ...], port: int, log: Path) -> None:
+        self._scene, self._command, self._port, self._log = scene, command, port, log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        scene = self._scene
+        with self._log.open("a") as output:
+            self.process = subprocess.Popen(
+                [*scene.beside, *self._command],
+                env={**os.environ, "PIP_RETRY_PATCH": "0", "PATH": PATH},
+                cwd=scene.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while not scene.listens(self._port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise MissingError(f"{self._command[0]} does not serve:\n{self._log.read_text()}")
+            time.sleep(0.02)
+
+    def send(self, number: int) -> None:
+        """Send its first process a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it and its children: clients hear no more than what the kernel says."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def away(self, seconds: float) -> None:
+        """Kill it, and start it again after so many seconds."""
+        self.kill()
+        self._scene.sleep(seconds)
+        self.start()
+
+
+def run(*command: str) -> None:
+    """Run a command that has to succeed."""
+    path = {**os.environ, "PATH": PATH}
+    ended = subprocess.run(command, check=False, env=path, capture_output=True, text=True)
+    if ended.returncode:
+        raise MissingError(f"{' '.join(command)}: {ended.stderr}")
