@@ -97,7 +97,7 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Every figure of docs/benchmarks.md; not part of the check."""
+    """Every figure of docs/benchmarks.md but the soak's; not part of the check."""
     session.install("-e", ".[test,benchmarks]")
     session.run("python", "-m", "benchmarks", *session.posargs)
 

@@ -3,68 +3,50 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, cast
 
 from matplotlib.patches import Rectangle
 
-from benchmarks.charts import GREY, ORANGE, SKY, chart, table
-from benchmarks.peers import SILENCE, TRIES, Peer, everyone
-from benchmarks.serving import Served, serving_here
+from benchmarks.charts import GREY, ORANGE, SKY, chart
+from benchmarks.clients import NAME, OURS, RIGHT, SILENCE, Client, everyone
+from tests.support import costs, environments
+from tests.support.certificates import certificates
 from tests.support.lab.faults import Busy, Cut, Garble, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 from tests.support.lab.stages import Fault
 
-TITLE = "Bytes: how much is fetched twice"
-
-SIZE = 40_000_000  # of the wheel's payload
-REPEATS = 3
+SIZE, REPEATS = 40_000_000, 3
 STEP = 77_777  # later in each repeat, so that no client's buffer fits by luck
-LIMIT = 60.0  # seconds for one download
-# Up to this ratio nothing counts as fetched twice: that allows for pip's buffer of 256 KiB.
-THRIFTY = 1.01
-FAULTS = (
-    "one cut",
-    "twenty cuts",
-    "reset",
-    "stall",
-    "broken TLS record",
-    "no ranges, a cut",
-    "expired signature",
-)
+THRIFTY = 1.01  # up to this nothing counts as fetched twice: that allows for pip's buffer
+NO_RANGES, EXPIRED = "no ranges, a cut", "expired signature"
+FAULTS = ("one cut", "twenty cuts", "reset", "stall", "broken TLS record", NO_RANGES, EXPIRED)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One download. Kept as text, one line in the results."""
+class Signed:
+    """A lab that redirects to signed links; the bytes are those of the files behind them."""
 
-    sent: int
-    end: str
+    def __init__(self, index: Lab, files: Sequence[Lab]) -> None:
+        self._index, self._files = index, files
 
-    @classmethod
-    def parsed(cls, text: str) -> Run:
-        sent, _, end = text.partition(" ")
-        return cls(int(sent), end)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
 
-    def __str__(self) -> str:
-        return f"{self.sent} {self.end}"
+    def sent(self, name: str) -> int:
+        return sum(each.sent(name) for each in self._files)
 
 
-def perfect(fault: str) -> float:
-    """The least of bytes on the wire by the size: without ranges, the first half comes twice."""
-    return 1.0 if has_ranges(fault) else 1.5
+@contextlib.contextmanager
+def serving(fault: str, size: int, repeat: int, silence: float) -> Iterator[Lab]:
+    """Serve a wheel that is interrupted half-way.
 
-
-def has_ranges(fault: str) -> bool:
-    return not fault.startswith("no ranges")
-
-
-def package(fault: str, size: int, repeat: int, silence: float) -> Package:
-    """What is served for one fault; of the expired signature, the file behind the first link."""
+    The signed link breaks once and answers 403 from then on; the index redirects to a fresh one.
+    """
     half = size // 2 + repeat * STEP
     faults: Mapping[str, Sequence[Fault]] = {
         "twenty cuts": [Cut(size // 21 - repeat * STEP // 21)] * 20,
@@ -72,209 +54,100 @@ def package(fault: str, size: int, repeat: int, silence: float) -> Package:
         "stall": [Stall(half, silence)],
         "broken TLS record": [Garble(half)],
     }
-    expired = Busy(403) if fault == "expired signature" else None
+    forever = Busy(403) if fault == EXPIRED else None
     spoiled = faults.get(fault, [Cut(half)])
-    return Package("demo", size, spoiled, expired, ranges=has_ranges(fault))
+    package = Package(NAME, size, spoiled, forever, ranges=fault != NO_RANGES)
+    with Lab([package], tls=certificates().server if "TLS" in fault else None) as lab:
+        if fault != EXPIRED:
+            yield lab
+            return
+        with Lab([Package(NAME, size)]) as fresh:
+            links = [Redirect(f"{f.url}/files/{NAME}/{f.filename(NAME)}?s=1") for f in (lab, fresh)]
+            with Lab([Package(NAME, size, links, links[1])]) as index:
+                yield cast(Lab, Signed(index, (lab, fresh)))
 
 
-class Signed(Served):
-    """An index that redirects to signed links; the bytes are those of the files behind them."""
-
-    def __init__(self, index: Served, files: list[Served]) -> None:
-        self._index, self._files = index, files
-        self.url, self.index_url = index.url, index.index_url
-
-    def _ask(self, method: str, *arguments: Any) -> Any:
-        if method == "sent":
-            return sum(each.sent(*arguments) for each in self._files)
-        if method == "wait_idle":
-            return all(each.wait_idle() for each in (self._index, *self._files))
-        return self._index._ask(method, *arguments)
+def run(client: Client, fault: str, repeat: int, size: int, silence: float) -> tuple[int, str, int]:
+    """Let one client meet one fault: bytes sent, end, size of the file."""
+    with serving(fault, size, repeat, silence) as lab:
+        done = client.download(lab, certificates().ca_pem if lab.tls else None)
+        return done.sent, done.end, len(lab.wheel(NAME))
 
 
-@contextlib.contextmanager
-def serving_signed(first: Package) -> Iterator[Served]:
-    """Serve a file behind a link that expires when it breaks, and behind a fresh one after that.
-
-    Whoever asks the index again is redirected to the fresh link; the old one answers 403 for good.
-    """
-    fresh = Package(first.name, first.size)
-    with serving_here([first]) as old, serving_here([fresh]) as new:
-        links = [f"{old.file_url('demo')}?signature=0", f"{new.file_url('demo')}?signature=1"]
-        redirects = [Redirect(link) for link in links]
-        index = Package(first.name, first.size, redirects, forever=redirects[-1])
-        with serving_here([index]) as served:
-            yield Signed(served, [old, new])
-
-
-def run(peer: Peer, fault: str, size: int, repeat: int, silence: float) -> tuple[Run, int]:
-    """Let one client meet one fault; return what came of it, and the size of the file."""
-    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
-        home = Path(scratch, "home")
-        home.mkdir()
-        ca_pem = Path(scratch, "ca.pem") if "TLS" in fault else None
-        what = package(fault, size, repeat, silence)
-        if fault == "expired signature":
-            served = stack.enter_context(serving_signed(what))
-        else:
-            served = stack.enter_context(serving_here([what], ca_pem))
-        outcome = peer.download(served, what.name, home, ca_pem=ca_pem, limit=LIMIT)
-    return Run(outcome.sent, outcome.end), outcome.size
+def killed_twice(pip: str, python: str, size: int) -> float:
+    """Let a pip with us be killed at each third of a file; all bytes that were sent by its size."""
+    environment = environments.environment(pip, python, armed=True)
+    home = environment.fresh_dir()
+    with Lab([Package(NAME, size)], rate=size // 3) as lab:
+        words = costs.download(home, lab.index_url, NAME)
+        for third in (1, 2):
+            process = environment.start("-m", "pip", *words, env={"HOME": home})
+            while lab.sent(NAME) < size * third / 3 and process.poll() is None:
+                time.sleep(0.005)
+            process.kill()
+            process.communicate()
+        costs.spend([environment.python, "-m", "pip", *words], {"HOME": home}, home)
+        lab.wait_idle()
+        return round(lab.sent(NAME) / len(lab.wheel(NAME)), 4)
 
 
 def measure(quick: bool) -> dict[str, Any]:
     """Let every client meet every fault, some times over; two clients run at a time."""
-    peers = everyone()
-    if quick:
-        peers = [peers[0], peers[-1]]
+    clients = everyone()
+    ours = dict(zip([client.name for client in clients], OURS))
+    clients = [clients[0], clients[-1]] if quick else clients
     size, silence = (3_000_000, 1.0) if quick else (SIZE, 4.0 * SILENCE)
+    kills = {
+        name: median(killed_twice(*pair, size * 3 // 10) for _ in range(1 if quick else REPEATS))
+        for name, pair in ours.items()
+    }
     jobs = [
-        (fault, repeat, peer)
+        (client, fault, repeat, size, silence)
         for fault in FAULTS
         for repeat in range(1 if quick or fault == "stall" else REPEATS)
-        for peer in peers
+        for client in clients
     ]
-    runs: dict[str, dict[str, list[str]]] = {fault: {p.name: [] for p in peers} for fault in FAULTS}
+    runs: dict[str, dict[str, list[Any]]] = {f: {c.name: [] for c in clients} for f in FAULTS}
     whole = 0
     with ThreadPoolExecutor(2) as pool:
         # A result is a count of bytes: two clients at a time do not disturb each other.
-        ended = pool.map(lambda job: run(job[2], job[0], size, job[1], silence), jobs)
-        for (fault, repeat, peer), (done, whole) in zip(jobs, ended, strict=True):
-            runs[fault][peer.name].append(str(done))
-            print(f"{fault}, {repeat}: {peer.name}: {done.sent / whole:.3f} {done.end}", flush=True)
-    ours = [peer.name for peer in peers if peer.armed]
-    return {
-        "size": whole,
-        "tries": TRIES,
-        "silence": SILENCE,
-        "limit": LIMIT,
-        "ours": ours,
-        "runs": runs,
-    }
+        for job, (sent, end, whole) in zip(jobs, pool.map(lambda job: run(*job), jobs)):
+            runs[job[1]][job[0].name].append([sent, end])
+            print(job[0].name, *job[1:3], round(sent / whole, 3), end, flush=True)
+    return {"size": whole, "runs": runs, "killed twice": kills}
 
 
 # The page
 
 
-def runs_of(figures: dict[str, Any], fault: str, peer: str) -> list[Run]:
-    return [Run.parsed(text) for text in figures["runs"][fault][peer]]
-
-
-def spread(ratios: list[float]) -> str:
-    """Say the least and the most, or one figure where they agree."""
-    low, high = f"{min(ratios):.2f}", f"{max(ratios):.2f}"
-    return low if low == high else f"{low} to {high}"
-
-
-def cell(runs: list[Run], size: int) -> tuple[str, str]:
-    """Say how one client's runs with one fault ended, and their bytes by the file's size."""
-    ends = sorted({run.end for run in runs})
-    if ends == ["right"]:
-        said = ""
-    elif len(ends) == 1:
-        said = ends[0]
-    else:
-        said = ", ".join(f"{sum(run.end == end for run in runs)} {end}" for end in ends)
-    return said, spread([run.sent / size for run in runs])
-
-
-def discarded(figures: dict[str, Any]) -> int:
-    """Bytes sent before a reset that even the most exact client had to ask for again.
-
-    Those reached the system, which threw them away unread.
-    """
-    size = figures["size"]
-    surplus = [
-        run.sent - size
-        for name in figures["runs"]["reset"]
-        for run in runs_of(figures, "reset", name)
-        if run.end == "right"
-    ]
-    return min(surplus, default=0)
-
-
-def exact(figures: dict[str, Any], names: list[str]) -> list[str]:
-    """Those that were right in every run, and fetched nothing twice but without ranges."""
-
-    def good(name: str) -> bool:
-        return all(
-            run.end == "right" and run.sent <= THRIFTY * figures["size"] * perfect(fault)
-            for fault in FAULTS
-            for run in runs_of(figures, fault, name)
-        )
-
-    return [name for name in names if good(name)]
+def cell(runs: list[Any], size: int) -> tuple[str, str]:
+    """How one client's runs with one fault ended, if not well; least and most bytes by size."""
+    wrong = sorted({end for _, end in runs if end != RIGHT})
+    low, high = (f"{of(sent for sent, _ in runs) / size:.2f}" for of in (min, max))
+    return ", ".join(wrong), low if low == high else f"{low} to {high}"
 
 
 def section(figures: dict[str, Any]) -> str:
-    """What was done, the table, the chart, and what follows from them."""
-    size, names = figures["size"], list(figures["runs"][FAULTS[0]])
-    rows = []
-    for name in names:
-        row = [name]
-        for fault in FAULTS:
-            said, ratio = cell(runs_of(figures, fault, name), size)
-            row.append(f"{said} ({ratio})" if said else f"**{ratio}**")
-        rows.append(row)
-    counts = {fault: len(runs_of(figures, fault, names[0])) for fault in FAULTS}
-    always = exact(figures, names)
-    others = [name for name in always if name not in figures["ours"]]
-    lost = discarded(figures)
-    silent = (
-        "here it discarded nothing, and each byte that had arrived could still be read"
-        if lost == 0
-        else f"here that was {lost} bytes at the least, and they are in every figure of that column"
-    )
-    return f"""
-One wheel of {size / 1e6:.0f} MB, interrupted half-way; of the twenty cuts, each response ends
-after a 21st of the file. The signed link breaks once and then answers 403 for good, while the index
-redirects to a fresh one. Every client has its own unreliable index with the same faults, and its
-turn {counts["one cut"]} times ({counts["stall"]} for the stall), broken off each time a little
-further on.
-
-The pips run as they are, except where an option is named. The others may try
-{figures["tries"]} times, wait a second in between where they have such an option, and give a silent
-server {figures["silence"]} s; all are stopped after {figures["limit"]:.0f} s. "curl -C - in a
-loop" is a shell loop around it, since `curl --retry` throws away what it had.
-
-A figure is the body bytes of the file that the server sent, by the size of the file: in bold where
-the file came right each time, and behind what happened where it did not. 1.00 is perfect; without
-ranges 1.50 is, since the first half has to be sent again.
-
-{table(["", *FAULTS], rows)}
-
-![Bytes on the wire by the size of the file, for every client and fault](images/bytes.svg)
-
-Right each time, with nothing to save in any column: {", ".join(always) or "nobody"}.
-{_peers_said(others)} The twenty cuts are kind to a client that starts again from the first byte,
-because they end: on a link that never lets the whole file through, it does not arrive.
-
-A reset can make the system discard what had arrived and was not yet read, which no client can
-help; {silent}.
-"""
+    told = [f"{name} {ratio:.2f}" for name, ratio in figures["killed twice"].items()]
+    return f"Killed twice: {', '.join(told)}."
 
 
-def _peers_said(others: list[str]) -> str:
-    if others:
-        return f"So {', '.join(others)} did as well as pip with the patch."
-    return "No other client did, but each figure beside theirs shows where one is as good."
-
-
-def draw(figures: dict[str, Any], directory: Path) -> None:
+def draw(figures: dict[str, Any], path: Path) -> None:
     """A table in colour: what failed has no colour, and a cross."""
     size, names = figures["size"], list(figures["runs"][FAULTS[0]])
-    with chart(directory / "bytes.svg", figsize=(10.5, 0.42 * len(names) + 1.3)) as (_, axes):
+    with chart(path, figsize=(10.5, 0.42 * len(names) + 1.3)) as axes:
         for y, name in enumerate(names):
             for x, fault in enumerate(FAULTS):
-                said, ratio = cell(runs_of(figures, fault, name), size)
-                most = max(run.sent / size for run in runs_of(figures, fault, name))
-                thrifty = most <= THRIFTY * perfect(fault)
+                runs = figures["runs"][fault][name]
+                wrong, ratio = cell(runs, size)
+                perfect = 1.5 if fault == NO_RANGES else 1.0  # without, the first half comes twice
+                thrifty = max(sent for sent, _ in runs) <= THRIFTY * perfect * size
                 options: dict[str, Any] = {"facecolor": SKY if thrifty else ORANGE}
-                if said:
+                if wrong:
                     options = {"fill": False, "edgecolor": GREY}
                 axes.add_patch(Rectangle((x - 0.47, y - 0.43), 0.94, 0.86, lw=0.6, **options))
-                text = f"\N{BALLOT X} {said}" if said else ratio
-                colour = GREY if said else "black"
+                text = f"\N{BALLOT X} {wrong}" if wrong else ratio
+                colour = GREY if wrong else "black"
                 axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=9)
         axes.set_xlim(-0.5, len(FAULTS) - 0.5)
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -283,8 +156,7 @@ def draw(figures: dict[str, Any], directory: Path) -> None:
         axes.set_yticks(range(len(names)), names)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.spines[:].set_visible(False)
         axes.set_xlabel(
             "bytes on the wire / size of the file; blue: nothing fetched twice that need not be; "
             "\N{BALLOT X}: no right file"

@@ -1,4 +1,4 @@
-"""How the charts look: readable on a light and on a dark page, and by the colour-blind.
+"""How the charts and tables look: readable on a light and a dark page, and by the colour-blind.
 
 SVG without a background, grey text, the colours of Okabe and Ito. The same figures give the same
 file, byte for byte, so that a chart only changes in git when its figures do.
@@ -22,18 +22,15 @@ VERMILION, SKY = "#d55e00", "#56b4e9"
 
 
 @contextmanager
-def chart(path: Path, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[tuple[Any, Any]]:
-    """Give a figure and its axes to draw on, and write them as SVG.
-
-    :param options: for `matplotlib.pyplot.subplots`; `figsize` is in inches.
-    """
-    grey = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor")
-    style: Any = dict.fromkeys((*grey, "xtick.color", "ytick.color"), GREY)
-    style |= {"svg.hashsalt": path.stem, "font.size": 10, "axes.titlesize": 10}
-    style |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+def chart(path: Path, **options: Any) -> Iterator[Any]:
+    """Give axes to draw on, and write them as SVG. `options`: for `matplotlib.pyplot.subplots`."""
+    grey = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    style: Any = dict.fromkeys(grey, GREY)
+    style |= {"svg.hashsalt": path.stem, "font.size": 10, "legend.frameon": False}
+    style |= {"axes.spines.top": False, "axes.spines.right": False}
     with plt.rc_context(style):
-        figure, axes = plt.subplots(rows, columns, **options)
-        yield figure, axes
+        figure, axes = plt.subplots(**options)
+        yield axes
         figure.tight_layout()
         figure.savefig(path, transparent=True, metadata={"Date": None})
         plt.close(figure)

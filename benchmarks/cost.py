@@ -1,271 +1,152 @@
-"""What pip itself pays where nothing goes wrong."""
+"""What pip, and a Python that is not pip, pay where nothing goes wrong."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
+from statistics import median
 from typing import Any
 
-from benchmarks import charts, processes
-from benchmarks.peers import OURS
-from benchmarks.serving import Served, serving
-from tests.support import directories, environments
+from benchmarks import charts
+from benchmarks.clients import OURS
+from tests.support import costs, directories, environments, supplies
+from tests.support.certificates import certificates
 from tests.support.environments import Environment
 from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
+from tests.support.matrix import MATRIX, NEWEST
+from tests.support.programs import MissingError, checked, inside
 
-TITLE = "What pip pays where nothing goes wrong"
-
-GOALS = {
-    "pip --version": 1.01,
-    "pip list": 1.01,
-    "one small wheel": 1.03,
-    "forty small wheels": 1.03,
-    "300 MB, HTTP": 1.01,
-    "300 MB, TLS": 1.01,
-}
-SMALL, LARGE, COUNTED = 20_000, 300_000_000, 30_000_000  # bytes
+SMALL, LARGE = 20_000, 300_000_000  # bytes
 FORTY = [f"small{number:02}" for number in range(40)]
-# Bare: pip alone. Armed: with us. Unkept: armed, with `retry-patch-partials = off`. Unarmed:
-# installed, but without the .pth file, which is what two more packages cost.
-BARE, ARMED, UNKEPT, UNARMED = "bare", "armed", "unkept", "unarmed"
-ROUNDS = {"pip --version": 20, "pip list": 16, "one small wheel": 16, "forty small wheels": 8}
-LARGE_ROUNDS = 8
-
-
-@dataclass(frozen=True)
-class Bench:
-    """The environments of one pip, and the two indexes."""
-
-    bare: Environment
-    armed: Environment
-    unarmed: Environment
-    http: Served
-    tls: Served
-    ca_pem: Path
-
-    def run(self, what: str, variant: str, counted: bool) -> Any:
-        """Run pip once, in an empty directory; return its Cost, or how much was counted.
-
-        :param what: one of GOALS. A large artifact is a smaller one where it is counted.
-        """
-        chosen = {BARE: self.bare, UNARMED: self.unarmed}.get(variant, self.armed)
-        directory = chosen.fresh_dir()
-        env = processes.environ_of_pip(directory)
-        if variant == UNKEPT:
-            env["PIP_RETRY_PATCH_PARTIALS"] = "off"
-        command: list[str | Path] = [chosen.python, "-m", "pip"]
-        if what.startswith("pip "):
-            command.append(what.removeprefix("pip "))
-        else:
-            served = self.tls if what.endswith("TLS") else self.http
-            names = {"one small wheel": ["small00"], "forty small wheels": FORTY}
-            wanted = names.get(what, ["counted" if counted else "large"])
-            to_tls = ("--cert", self.ca_pem)
-            command += processes.download(directory, served.index_url, *to_tls, *wanted)
-        try:
-            if counted:
-                return processes.instructions(processes.ROOT, command, env, directory)
-            return processes.spend(command, env, directory)
-        finally:
-            shutil.rmtree(directory)
-
-
-def variants(what: str) -> tuple[str, ...]:
-    """What is compared for one command, the one without us first."""
-    if what.startswith("pip "):
-        return (BARE, ARMED, UNARMED)
-    return (BARE, ARMED, UNKEPT) if "MB" in what else (BARE, ARMED)
+WANTED = {"a wheel of 20 kB": FORTY[:1], "forty of them": FORTY, "300 MB, TLS": ["large"]}
+ROUNDS = dict(zip(WANTED, (16, 8, 8)))
+COMMENT, OTHERS = "a comment", ("setuptools", "virtualenv", "coverage")
+# One pip for each Python: not measured, only what installs.
+PIPS = {python: pip for pip, python in MATRIX}
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    figures: dict[str, Any] = {"large": LARGE, "counted": COUNTED, "pips": {}}
-    whats = ("pip --version", "one small wheel", "300 MB, TLS") if quick else tuple(GOALS)
-    if quick:
-        figures |= {"large": 4_000_000, "counted": 1_500_000}
-    with _served(figures["large"], figures["counted"]) as (http, tls, ca_pem):
+    supplies.newest_pip(), supplies.product()  # once, before the threads want them
+    pythons = ["3.13"] if quick else list(PIPS)
+    with ThreadPoolExecutor(2) as pool:  # counts do not care what else the machine does
+        starts = dict(zip(pythons, pool.map(count_starts, pythons)))
+    small, large = Package("large", 4_000_000 if quick else LARGE), {}
+    packages = [*(Package(name, SMALL) for name in FORTY), small]
+    with Lab(packages) as http, Lab(packages, tls=certificates().server) as tls:
         for pip, python in OURS[1:] if quick else OURS:
             bare, armed = (environments.environment(pip, python, on) for on in (False, True))
-            bench = Bench(bare, armed, _unarmed(pip, python), http, tls, ca_pem)
-            jobs = [(what, variant) for what in whats for variant in variants(what)]
-            for what, variant in jobs:  # compiles what is not compiled yet
-                if "MB" not in what:
-                    bench.run(what, variant, counted=False)
-            # Counts do not care what else the machine does; times do.
-            with ThreadPoolExecutor(2) as pool:
-                counting = [pool.submit(_count, bench, *job, quick) for job in jobs]
-                counted = [count.result() for count in counting]
-            counts: dict[str, dict[str, int]] = {what: {} for what in whats}
-            for (what, variant), count in zip(jobs, counted, strict=True):
-                counts[what][variant] = count
-            rounds = {what: 2 if quick else ROUNDS.get(what, LARGE_ROUNDS) for what in whats}
-            times = {what: _in_turn(bench, what, rounds[what]) for what in whats}
-            told = {"python": python, "instructions": counts, "times": times}
-            figures["pips"][bare.pip_version] = told
+            large[bare.pip_version] = compare(bare, armed, http, tls, quick)
+    return {"starts": starts, "pips": large}
+
+
+def compare(bare: Environment, armed: Environment, http: Lab, tls: Lab, quick: bool) -> Any:
+    """Counts and costs of each download, of a pip alone and with us; times in turn."""
+    figures: dict[str, Any] = {}
+    for what, wanted in WANTED.items():
+        lab = tls if what.endswith("TLS") else http
+        counts: list[int] = []
+        if lab is http and not quick:  # valgrind would take an hour for the large one
+            for environment in (bare, armed):
+                run(environment, lab, wanted)  # compiles what is not compiled yet
+                counts.append(run(environment, lab, wanted, costs.instructions))
+        spent: list[list[costs.Cost]] = [[], []]
+        for number in range(2 if quick else ROUNDS[what]):
+            for which in (number % 2, 1 - number % 2):
+                spent[which].append(run((bare, armed)[which], lab, wanted))
+        figures[what] = {"instructions": counts, "bare": spent[0], "armed": spent[1]}
+        print(bare.pip_version, what, counts, *summary(figures[what]), flush=True)
     return figures
 
 
-def _count(bench: Bench, what: str, variant: str, quick: bool) -> int:
-    if quick:  # valgrind takes half a minute for pip: a stand-in (startup has the real one)
-        return int(1e9 * float(bench.run(what, variant, counted=False).cpu))
-    return int(bench.run(what, variant, counted=True))
+def run(environment: Environment, lab: Lab, wanted: list[str], count: Any = None) -> Any:
+    """Let pip download once, in an empty directory; return its cost, or what `count` says."""
+    directory = environment.fresh_dir()
+    words = costs.download(directory, lab.index_url, "--cert", certificates().ca_pem, *wanted)
+    command = [environment.python, "-m", "pip", *words]
+    env = costs.environ_of_pip(directory)
+    try:
+        if count:
+            return count(costs.ROOT, command, env, directory)
+        return costs.spend(command, env, directory)
+    finally:
+        shutil.rmtree(directory)
 
 
-@contextmanager
-def _served(large: int, counted: int) -> Iterator[tuple[Served, Served, Path]]:
-    """Serve everything over HTTP and over TLS."""
-    packages = [*(Package(name, SMALL) for name in FORTY)]
-    packages += [Package("large", large), Package("counted", counted)]
-    ca_pem = directories.scratch(processes.ROOT) / "ca.pem"
-    with serving(packages) as http, serving(packages, ca_pem) as tls:
-        yield http, tls, ca_pem
+# The start of a Python: one venv for all kinds of `.pth` files, so that no path is longer.
 
 
-def _unarmed(pip: str, python: str) -> Environment:
-    made = environments.fresh_environment(pip, python, armed=True)
-    (made.site_packages / "pip_retry_patch.pth").unlink()
-    return made
+def count_starts(python: str) -> dict[str, int | None]:
+    """Count the instructions of `python -c pass` with each kind of `.pth` file."""
+    root, base = environments.interpreter(python)
+    venv = directories.scratch(root) / "venv"
+    checked(root, base, "-m", "venv", "--without-pip", venv)
+    made = Environment(venv, root, "", python, False, "")
+    counts: dict[str, int | None] = {}
+    for kind in (COMMENT, "pip-retry-patch", *OTHERS):
+        counts[kind] = None
+        if put(made, kind):
+            command: list[str | Path] = [made.python, "-c", "pass"]
+            checked(root, *command)  # whatever is not compiled yet is compiled now
+            counts[kind] = costs.instructions(root, command, {"HOME": venv}, venv)
+        shutil.rmtree(made.site_packages)
+        made.site_packages.mkdir()
+    print(python, counts, flush=True)
+    return counts
 
 
-def _in_turn(bench: Bench, what: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Run each variant in turn, every other round backwards; CPU and wall seconds of each."""
-    chosen = [variant for variant in variants(what) if variant != UNARMED]
-    times: dict[str, list[tuple[float, float]]] = {variant: [] for variant in chosen}
-    for number in range(rounds):
-        for variant in reversed(chosen) if number % 2 else chosen:
-            cost = bench.run(what, variant, counted=False)
-            times[variant].append((round(cost.cpu, 4), round(cost.wall, 4)))
-    return times
+def put(made: Environment, kind: str) -> bool:
+    """Put one kind of file into an empty site-packages; whether this Python has it."""
+    packages, python = made.site_packages, made.python_version
+    if kind == COMMENT:
+        packages.joinpath("a.pth").write_text("# nothing but a comment\n")
+        return True
+    if kind == "pip-retry-patch":
+        wheels = [supplies.wrapt_wheel(python), supplies.product().wheel]
+    else:
+        try:
+            wheels = sorted(supplies.wheelhouse(python, kind).glob("*.whl"))
+        except MissingError as why:
+            if "No matching distribution" in str(why):
+                return False
+            raise
+    pip = supplies.pip_wheel(supplies.newest_pip() if PIPS[python] == NEWEST else PIPS[python])
+    options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    checked(made.root, made.python, f"{inside(made.root, pip)}/pip", "install", *options, *wheels)
+    if kind == "virtualenv":  # what it puts into each environment that it makes
+        code = packages.joinpath("virtualenv/create/via_global_ref/_virtualenv.py").read_bytes()
+        shutil.rmtree(packages)
+        packages.mkdir()
+        packages.joinpath("_virtualenv.py").write_bytes(code)
+        packages.joinpath("_virtualenv.pth").write_text("import _virtualenv")
+    return bool(list(packages.glob("*.pth")))
 
 
-# --- the page ----------------------------------------------------------------------------------
+# The page
 
 
-def _instructions(figures: dict[str, Any], pip: str, what: str, variant: str) -> float | None:
-    """Instructions of a variant by those of pip alone.
-
-    A large file is counted in a smaller size, and the line through that and the small file gives
-    what the large one takes.
-    """
-    counts = figures["pips"][pip]["instructions"]
-    if variant not in counts.get(what, {}):
-        return None
-    if "MB" not in what:
-        return float(counts[what][variant] / counts[what][BARE])
-    by = (figures["large"] - SMALL) / (figures["counted"] - SMALL)
-
-    def whole(of: str) -> float:
-        small = counts["one small wheel"][BARE if of == BARE else ARMED]
-        return float(small + by * (counts[what][of] - small))
-
-    return whole(variant) / whole(BARE)
-
-
-def _ratios(
-    figures: dict[str, Any], pip: str, what: str, variant: str, column: int
-) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile of the ratios of the rounds."""
-    times = figures["pips"][pip]["times"][what]
-    pairs = zip(times[variant], times[BARE], strict=True)
-    low, middle, high = quantiles([one[column] / other[column] for one, other in pairs], n=4)
-    return low, middle, high
+def summary(figures: dict[str, Any]) -> Iterator[str]:
+    """CPU and wall, each the median of the rounds' ratios; memory in MiB."""
+    bare, armed = figures["bare"], figures["armed"]
+    for column in (0, 1):
+        yield f"{median(a[column] / b[column] for a, b in zip(armed, bare)):.3f}"
+    yield f"{(median(a[2] for a in armed) - median(b[2] for b in bare)) / 1024:+.1f} MiB"
 
 
 def section(figures: dict[str, Any]) -> str:
-    large = f"{figures['large'] / 1e6:.0f} MB"
-    counted = f"{figures['counted'] / 1e6:.0f} MB"
-    parts = [
-        "pip with the patch by pip in an environment without it, from loopback. Instructions are "
-        f"of the whole process in user space; those of {large} come from a count of {counted} and "
-        "of the small wheel, in a line. Times were taken in turn, every other round backwards: the "
-        "median of the rounds' ratios, and their quartiles. “Not kept” is with "
-        "`retry-patch-partials = off`, “not armed” has the packages installed but no `.pth` file: "
-        "what two more packages cost any pip. A small wheel is 20 kB."
-    ]
-    for pip, told in figures["pips"].items():
-        rows = []
-        for what in told["instructions"]:
-            for variant in told["instructions"][what]:
-                if variant == BARE:
-                    continue
-                rows.append(_row(figures, pip, what, variant))
-        head = ["", "goal", "instructions", "CPU", "", "wall", ""]
-        parts.append(f"pip {pip}, Python {told['python']}:\n\n{charts.table(head, rows)}")
-    parts.append("![Instructions of pip with the patch](images/cost.svg)")
-    parts.append(_meaning(figures))
-    return "\n\n".join(parts)
-
-
-NOTES = {ARMED: "", UNKEPT: ", not kept", UNARMED: ", not armed"}
-
-
-def _row(figures: dict[str, Any], pip: str, what: str, variant: str) -> list[str]:
-    goal = f"{GOALS[what]:.2f}" if variant == ARMED else ""
-    ratio = _instructions(figures, pip, what, variant)
-    row = [what + NOTES[variant], goal, f"{ratio:.3f}"]
-    for column in (0, 1):
-        if variant == UNARMED:
-            row += ["", ""]
-            continue
-        low, middle, high = _ratios(figures, pip, what, variant, column)
-        row += [f"{middle:.3f}", f"{low:.2f} to {high:.2f}"]
-    return row
-
-
-def _meaning(figures: dict[str, Any]) -> str:
-    met: list[str] = []
-    missed: list[str] = []
-    for pip, told in figures["pips"].items():
-        for what in told["instructions"]:
-            ratio = _instructions(figures, pip, what, ARMED) or 0.0
-            text = f"{what} with pip {pip} ({ratio:.3f})"
-            (met if round(ratio, 2) <= GOALS[what] else missed).append(text)
-    text = f"By instructions {len(met)} of {len(met) + len(missed)} goals are met. "
-    if missed:
-        text += f"Missed: {'; '.join(missed)}. [costs.md](costs.md) says what costs it. "
-    kept, unkept = (_range(figures, variant) for variant in (ARMED, UNKEPT))
-    return text + (
-        f"In CPU seconds, which have the kernel's part in them, the large file takes {kept} of "
-        f"what pip alone takes, and {unkept} if it is not kept: the former core wrote one more "
-        "copy into the page cache. The other times scatter by more than most of these "
-        "ratios differ from 1. Loopback has no network in it: where pip waits for a line, all of "
-        "this is lost in the waiting. A copied byte counts as one instruction, though "
-        "a processor copies 32 at once."
-    )
-
-
-def _range(figures: dict[str, Any], variant: str) -> str:
-    """The least and the largest median of the CPU ratios of the large file."""
-    middles = [
-        _ratios(figures, pip, what, variant, 0)[1]
-        for pip, told in figures["pips"].items()
-        for what in told["times"]
-        if "MB" in what
-    ]
-    return f"{min(middles):.2f} to {max(middles):.2f}"
-
-
-def draw(figures: dict[str, Any], directory: Path) -> None:
-    whats = list(next(iter(figures["pips"].values()))["instructions"])
-    colours = [charts.GREEN, charts.ORANGE, charts.BLUE]
-    with charts.chart(directory / "cost.svg", figsize=(8, 3.2)) as (_, axes):
-        width = 0.8 / len(figures["pips"])
-        for number, pip in enumerate(figures["pips"]):
-            ratios = [_instructions(figures, pip, what, ARMED) or 1 for what in whats]
-            places = [place + number * width for place in range(len(whats))]
-            heights = [(ratio - 1) * 100 for ratio in ratios]
-            axes.bar(places, heights, width * 0.9, label=f"pip {pip}", color=colours[number])
-        for place, what in enumerate(whats):
-            goal = (GOALS[what] - 1) * 100
-            ends = [place - width / 2, place + 0.8 - width / 2]
-            axes.plot(ends, [goal, goal], color=charts.GREY, linestyle="--", linewidth=1)
-        middle = 0.4 - width / 2
-        labels = [what.replace(" small", "\nsmall").replace(", ", ",\n") for what in whats]
-        axes.set_xticks([place + middle for place in range(len(whats))], labels)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:+g} %")
-        axes.set_title("Instructions that the patch adds to pip; the dashed lines are our goals")
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    rows = []
+    for pip, found in figures["pips"].items():
+        for what, told in found.items():
+            counts = told["instructions"]
+            share = f"{counts[1] / counts[0]:.3f}" if counts else ""
+            rows.append([f"pip {pip}, {what}", share, *summary(told)])
+    head = ["with the patch / without", "instructions", "CPU", "wall", "peak memory"]
+    pips = charts.table(head, rows)
+    rows = []
+    for python, counts in figures["starts"].items():
+        base, *others = counts.values()
+        rows.append([python, *(f"{n / base - 1:+.2%}" if n else "none" for n in others)])
+    head = ["`python -c pass`", *list(figures["starts"]["3.13"])[1:]]
+    return f"{pips}\n\n{charts.table(head, rows)}"

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import processes
-from benchmarks.serving import serving_here
-from tests.support import environments, runs
+from tests.support import costs, environments, runs
 from tests.support.environments import Environment
 from tests.support.lab.packages import Package
+from tests.support.lab.server import Lab
 
 PIP, PYTHON = "24.0", "3.12.1"
 # The instructions of an armed process by those of one without us. Where a change makes them fewer,
-# or is worth more, its figures belong here, and in docs/costs.md.
+# or is worth more, its figures belong here, and in docs/benchmarks.md.
 KEPT = {"python -c pass": 1.0292, "pip --version": 1.0070, "one small wheel": 1.0344}
 SLACK = 0.003
 
@@ -31,13 +30,13 @@ def count(environment: Environment, what: str, index_url: str) -> int:
             return [environment.python, "-c", "pass"]
         if what == "pip --version":
             return [environment.python, "-m", "pip", "--version"]
-        words = processes.download(directory, index_url, "small")
+        words = costs.download(directory, index_url, "small")
         return [environment.python, "-m", "pip", *words]
 
     first, second = environment.fresh_dir(), environment.fresh_dir()
-    processes.spend(command(first), processes.environ_of_pip(first), first)
-    env = processes.environ_of_pip(second)
-    return processes.instructions(environment.root, command(second), env, second)
+    costs.spend(command(first), costs.environ_of_pip(first), first)
+    env = costs.environ_of_pip(second)
+    return costs.instructions(environment.root, command(second), env, second)
 
 
 @pytest.mark.parametrize("what", KEPT)
@@ -47,8 +46,8 @@ def test_nothing_has_become_dearer(what: str) -> None:
     for environment in pair:
         found = environment.python_version
         assert found == PYTHON, f"the kept counts are of Python {PYTHON}: count anew on {found}"
-    with serving_here([Package("small", 20_000)]) as served:
-        ours, theirs = (count(environment, what, served.index_url) for environment in pair)
+    with Lab([Package("small", 20_000)]) as lab:
+        ours, theirs = (count(environment, what, lab.index_url) for environment in pair)
     share = ours / theirs
     runs.note_figure(f"{what}, pip {PIP}: {ours:,} of {theirs:,} instructions, {share:.4f}")
     assert abs(share - KEPT[what]) <= SLACK, f"{share:.4f} instead of {KEPT[what]:.4f}"

@@ -13,7 +13,7 @@ from tests.support.directories import lasting
 
 
 class Certificates(NamedTuple):
-    """A server's TLS context for loopback, and the authority that vouches for it."""
+    """A server's TLS context, and the authority that vouches for it."""
 
     server: ssl.SSLContext
     ca_pem: Path
@@ -25,10 +25,11 @@ def certificates() -> Certificates:
     return new_certificates()
 
 
-def new_certificates() -> Certificates:
+def new_certificates(*hosts: str) -> Certificates:
+    """Make one of an authority of its own: for these hosts, or for 127.0.0.1 and localhost."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    authority.issue_cert(*(hosts or ("127.0.0.1", "localhost"))).configure_cert(context)
     ca_pem = lasting(Path("/")) / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_pem))
     return Certificates(context, ca_pem)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import processes
-from tests.support import environments, programs
+from tests.support import costs, environments, programs
 from tests.support.environments import Environment
 
 # How many finders of ours wait once pip is imported.
@@ -26,5 +25,5 @@ def instructions(environment: Environment) -> int:
         directory = environment.fresh_dir()
         command: list[str | Path] = [environment.python, "-c", "pass"]
         env = {"HOME": directory}
-        counts.append(processes.instructions(environment.root, command, env, directory, limit=120))
+        counts.append(costs.instructions(environment.root, command, env, directory, limit=120))
     return min(counts)

@@ -8,12 +8,12 @@ from typing import Iterator
 import pyte
 import pytest
 
-from benchmarks.link import Link, linked
 from tests.support import screens
 from tests.support.environments import Environment
 from tests.support.hosts import HURRIED
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.links import Link, linked
 from tests.support.matrix import old_middle_new
 
 OFFLINE = 4.0  # seconds; longer than what is waited for a host at first contact
@@ -33,7 +33,7 @@ def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
     with Lab([Package("demo")], host=link.here, address=link.here) as lab:
         for environment, goes_on in ((armed, True), (bare, False)):
             began = time.monotonic()
-            with link.unplugged_until() as plug:
+            with link.unplugged() as plug:
 
                 def plug_in(_: pyte.Screen, began: float = began) -> None:
                     if time.monotonic() - began > OFFLINE:

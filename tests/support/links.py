@@ -29,43 +29,40 @@ class Link:
     """
 
     def __init__(self, name: str, network: str, rate: int) -> None:
-        self._near, self._far = f"{network}.1", f"{network}.5"  # the index, the client's gateway
         self._network, self._rate = network, rate
         self._client, self._road, self._veth = f"{name}c", f"{name}r", f"{name}h"
-        self.here = self._near
+        self.here = f"{network}.1"
         self.prefix = ["ip", "netns", "exec", self._client]
 
     def make(self) -> None:
-        client, road, network = ["-n", self._client], ["-n", self._road], self._network
-        for namespace in (self._client, self._road):
-            _ip("netns", "add", namespace)
-        ends = ["name", "server", "netns", self._road]
-        _ip("link", "add", self._veth, "type", "veth", "peer", *ends)
-        ends = ["name", "wifi", "netns", self._client]
-        _ip(*road, "link", "add", "client", "type", "veth", "peer", *ends)
-        _ip("address", "add", f"{self._near}/30", "dev", self._veth)
-        _ip(*road, "address", "add", f"{network}.2/30", "dev", "server")
-        _ip(*road, "address", "add", f"{self._far}/30", "dev", "client")
-        _ip("link", "set", self._veth, "up")
-        _ip(*road, "link", "set", "server", "up")
-        _ip(*road, "link", "set", "client", "up")
-        _ip(*client, "link", "set", "lo", "up")
-        _ip(*client, "link", "set", "wifi", "up")
-        _ip("route", "add", f"{network}.4/30", "via", f"{network}.2")
+        client, road, network = f"ip -n {self._client}", f"ip -n {self._road}", self._network
+        bits = round(8 * self._rate * OVERHEAD)
+        for command in (
+            *(f"ip netns add {namespace}" for namespace in (self._client, self._road)),
+            f"ip link add {self._veth} type veth peer name server netns {self._road}",
+            f"{road} link add client type veth peer name wifi netns {self._client}",
+            f"ip address add {self.here}/30 dev {self._veth}",
+            f"{road} address add {network}.2/30 dev server",
+            f"{road} address add {network}.5/30 dev client",
+            f"ip link set {self._veth} up",
+            *(f"{road} link set {end} up" for end in ("server", "client")),
+            *(f"{client} link set {end} up" for end in ("lo", "wifi")),
+            f"ip route add {network}.4/30 via {network}.2",
+            f"tc -n {self._road} qdisc add dev client root tbf"
+            f" rate {bits}bit burst 128kb latency 50ms",
+        ):
+            _run(command)
         self._join()
         self._forward(True)
-        bits = round(8 * self._rate * OVERHEAD)
-        shape = ["tbf", "rate", f"{bits}bit", "burst", "128kb", "latency", "50ms"]
-        _run("tc", *road, "qdisc", "add", "dev", "client", "root", *shape)
 
     def remove(self) -> None:
         """Remove it, whatever there is of it."""
         for words in (
-            ["link", "delete", self._veth],
-            ["netns", "delete", self._client],
-            ["netns", "delete", self._road],
+            f"link delete {self._veth}",
+            f"netns delete {self._client}",
+            f"netns delete {self._road}",
         ):
-            subprocess.run(["ip", *words], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["ip", *words.split()], check=False, stderr=subprocess.DEVNULL)
 
     def passed(self) -> int:
         """The bytes that went from here towards the client so far, with their headers."""
@@ -81,36 +78,27 @@ class Link:
             self._forward(True)
 
     @contextlib.contextmanager
-    def unplugged(self) -> Iterator[None]:
-        """The client has no address and no route: a laptop without its wifi."""
-        with self.unplugged_until():
-            yield
+    def unplugged(self) -> Iterator[Callable[[], None]]:
+        """The client has no address and no route: a laptop without its wifi.
 
-    @contextlib.contextmanager
-    def unplugged_until(self) -> Iterator[Callable[[], None]]:
-        """The same, until what is yielded is called."""
-        _ip("-n", self._client, "address", "flush", "dev", "wifi")
-        joined: list[bool] = []
-
-        def join() -> None:
-            if not joined:
-                joined.append(True)
+        Until the end of the block, or until what is yielded is called.
+        """
+        _run(f"ip -n {self._client} address flush dev wifi")
+        waiting = [self._join]
+        try:
+            yield lambda: waiting.pop()() if waiting else None
+        finally:
+            if waiting:
                 self._join()
 
-        try:
-            yield join
-        finally:
-            join()
-
     def _join(self) -> None:
-        client = ["-n", self._client]
-        _ip(*client, "address", "add", f"{self._network}.6/30", "dev", "wifi")
-        _ip(*client, "route", "add", "default", "via", self._far)
+        _run(f"ip -n {self._client} address add {self._network}.6/30 dev wifi")
+        _run(f"ip -n {self._client} route add default via {self._network}.5")
 
     def _forward(self, on: bool) -> None:
         # What comes for others, a host that is no router drops without a word (RFC 1122, 3.3.4.2).
         switch = f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward"
-        _run("ip", "netns", "exec", self._road, "sh", "-c", switch)
+        _run(f"ip netns exec {self._road} sh -c", switch)
 
 
 @contextlib.contextmanager
@@ -132,9 +120,5 @@ def linked(rate: int) -> Iterator[Link]:
         link.remove()
 
 
-def _ip(*words: str) -> None:
-    _run("ip", *words)
-
-
-def _run(*words: str) -> None:
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+def _run(command: str, *words: str) -> None:
+    subprocess.run([*command.split(), *words], check=True, stdin=subprocess.DEVNULL)

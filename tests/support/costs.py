@@ -21,8 +21,6 @@ from tests.support import directories, programs
 ROOT = Path("/")
 # A chroot has no /proc, which valgrind needs; it gets one that nobody else sees.
 ENTER = 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
-
-
 # A process begins as a copy of the one that starts it, and its peak with it: so a small one starts
 # what is measured, whose last line of output then says what it cost.
 LAUNCHER = """
@@ -34,6 +32,7 @@ seconds = time.monotonic() - began
 print()
 print(json.dumps([status, usage.ru_utime + usage.ru_stime, seconds, usage.ru_maxrss]))
 """
+Command = Sequence["str | Path"]
 
 
 class ProcessError(Exception):
@@ -48,7 +47,7 @@ class Cost(NamedTuple):
     peak: int
 
 
-def spend(command: Sequence[str | Path], env: Mapping[str, str | Path], cwd: Path) -> Cost:
+def spend(command: Command, env: Mapping[str, str | Path], cwd: Path) -> Cost:
     """Run a command that has to succeed, and return what it cost.
 
     :param env: all of its environment variables, but for PATH.
@@ -56,20 +55,11 @@ def spend(command: Sequence[str | Path], env: Mapping[str, str | Path], cwd: Pat
     """
     line = [sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)]
     variables = {"PATH": "/usr/bin:/bin", **{name: str(value) for name, value in env.items()}}
-    result = subprocess.run(
-        line,
-        check=True,
-        env=variables,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    status, cpu, wall, peak = json.loads(result.stdout.splitlines()[-1])
+    said = _run(line, env=variables, cwd=cwd).stdout
+    status, *cost = json.loads(said.splitlines()[-1])
     if status:
-        raise ProcessError(f"{' '.join(line)} failed:\n{result.stdout}{result.stderr}")
-    return Cost(cpu, wall, peak)
+        raise ProcessError(f"{' '.join(line)} failed:\n{said}")
+    return Cost(*cost)
 
 
 def environ_of_pip(home: Path) -> dict[str, str | Path]:
@@ -86,11 +76,7 @@ def download(directory: Path, index_url: str, *words: str | Path) -> list[str | 
 
 
 def instructions(
-    root: Path,
-    command: Sequence[str | Path],
-    env: Mapping[str, str | Path],
-    cwd: Path,
-    limit: float = 900,
+    root: Path, command: Command, env: Mapping[str, str | Path], cwd: Path, limit: float = 900
 ) -> int:
     """Run a command that has to succeed, and return how many instructions it executed.
 
@@ -99,7 +85,7 @@ def instructions(
     :param limit: seconds that it may take.
     :raises ProcessError: it failed.
     """
-    _install_valgrind(root)
+    install_valgrind(root)
 
     def seen(value: str | Path) -> str:
         return programs.inside(root, value) if isinstance(value, Path) else value
@@ -110,30 +96,26 @@ def instructions(
     line += ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *map(seen, command)]
     if root != ROOT:
         line = ["unshare", "--mount", "sh", "-c", ENTER, str(root), *line]
-    result = subprocess.run(
-        line, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit
-    )
+    result = _run(line, timeout=limit)
     counted = re.search(r"Collected : (\d+)", result.stderr)
     if result.returncode or not counted:
         raise ProcessError(f"{' '.join(line)} failed:\n{result.stdout}{result.stderr}")
     return int(counted[1])
 
 
-def _install_valgrind(root: Path) -> None:
+def install_valgrind(root: Path) -> None:
+    """Install it below `root` with its own apt, unless it is there; needs to be root."""
     with FileLock(f"{directories.STORE}/valgrind.lock"):
-        if not (root / "usr/bin/valgrind").exists():
-            install(root, "valgrind")
+        if (root / "usr/bin/valgrind").exists():
+            return
+        below = [] if root == ROOT else ["chroot", str(root)]
+        for words in (["update"], ["install", "-y", "--no-install-recommends", "valgrind"]):
+            # A mirror may lag behind; what it has is signed all the same.
+            command = [*below, "apt-get", "-qq", "-o", "Acquire::Check-Valid-Until=false", *words]
+            if _run(command).returncode:
+                raise ProcessError(f"{' '.join(command)} failed")
 
 
-def install(root: Path, *packages: str) -> None:
-    """Install Debian's packages below `root` with its own apt; needs to be root.
-
-    :raises ProcessError: it failed.
-    """
-    below = [] if root == ROOT else ["chroot", str(root)]
-    for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        # A mirror may lag behind; what it has is signed all the same.
-        command = [*below, "apt-get", "-qq", "-o", "Acquire::Check-Valid-Until=false", *words]
-        if subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode:
-            needed = ", ".join(packages)
-            raise ProcessError(f"{' '.join(command)} failed; {needed} needed by the benchmarks")
+def _run(line: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+    pipes = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 900}
+    return subprocess.run(line, check=False, **{**pipes, **options})  # type: ignore[call-overload,no-any-return]
