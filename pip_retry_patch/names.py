@@ -65,6 +65,7 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
 
 
+@lru_cache(maxsize=16)  # of each URL, many parts of a download ask for it
 def host_of(url: str) -> str:
     """Return the host of `url`, with its port but without credentials."""
     return clean(urlsplit(url).netloc.rpartition("@")[2])
@@ -72,15 +73,11 @@ def host_of(url: str) -> str:
 
 def redacted(text: str) -> str:
     """Return what may be a URL without its credentials and its query."""
-    before, mark, rest = text.partition("://")
-    if not mark:
-        return text.rpartition("@")[2]
-    place, slash, path = rest.partition("/")
-    place = place.rpartition("@")[2].partition("?")[0]
-    return _without_userinfo(f"{before}://{place}{slash}{path.partition('?')[0]}")
+    is_url = "://" in text
+    return _without_secrets(_without_userinfo(text)) if is_url else text.rpartition("@")[2]
 
 
-@lru_cache(maxsize=16)  # of one URL, three parts of a download ask for it
+@lru_cache(maxsize=16)
 def name_of(url: str) -> str:
     """Return what a user would call the thing at `url`: a file's name, or an index page.
 

@@ -18,12 +18,12 @@ else:
     def record(cls: Any) -> Any:
         """Give a class whose body annotates its fields a constructor and `==`."""
         fields = tuple(cls.__annotations__)
+        known, needed = set(fields), {field for field in fields if not hasattr(cls, field)}
 
         def __init__(self: Any, *values: Any, **named: Any) -> None:
             vars(self).update(zip(fields, values))
             vars(self).update(named)
-            wrong = [f for f in fields if not hasattr(self, f)] or named.keys() - set(fields)
-            if wrong or len(values) > len(fields):
+            if not needed <= vars(self).keys() <= known or len(values) > len(fields):
                 raise TypeError(f"{cls.__name__} takes {', '.join(fields)}")
 
         def __repr__(self: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Collection
+from typing import Any, Collection, Mapping
 from urllib.parse import urlsplit
 
 from pip_retry_patch import names, wording
@@ -108,8 +108,11 @@ class Settings:
     simple APIs with the content of `index-url`, in order of preference. `stale`: whether a page
     that no source delivers is taken from pip's cache, however old. `log`: the file that each
     interruption is written to, "" for none. `partials`: whether unfinished downloads are kept for
-    a later run; `partials_dir`: where, "" for below pip's cache; `partials_size`: how many bytes at
-    most. `complaints`: one line for each value that made no sense, for which the default is used.
+    a later run, below pip's cache, or in which directory; `partials_size`: how many bytes at most.
+
+    `complaints`: one line for each value that made no sense, for which the default is used.
+    `origins`: where each setting was made, by its name. `mirrored`: the `index-url` that is set
+    beside the mirrors; "" if none is, None where the environment sets the mirrors and no index.
     """
 
     enabled: bool = True
@@ -120,16 +123,17 @@ class Settings:
     mirrors: tuple[str, ...] = ()
     stale: bool = False
     log: str = ""
-    partials: bool = True
-    partials_dir: str = ""
+    partials: bool | str = True
     partials_size: int = 5 * 10**9
     complaints: tuple[str, ...] = ()
+    origins: Mapping[str, str] = {}
+    mirrored: str | None = ""
 
 
 def read(items: Items, command: str | None = None) -> Settings:
     """Return the settings in the items of pip's Configuration, for the command that pip runs."""
-    in_force = _in_force(items, command).items()
-    texts = {key: text for key, (text, _) in in_force if key.startswith(PREFIX)}
+    in_force = _in_force(items, command)
+    texts = {key: text for key, (text, _) in in_force.items() if key.startswith(PREFIX)}
     values: dict[str, Any] = {}
     complaints = [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
     for key, (field, parse, wanted) in _TABLE.items():
@@ -142,13 +146,17 @@ def read(items: Items, command: str | None = None) -> Settings:
                 complaints.append(wording.say("bad setting", value=value, **facts))
     shortest = min(Settings.first_contact, values.get("patience", Settings.patience))
     values.setdefault("first_contact", shortest)
-    if isinstance(values.get("partials"), str):
-        values.update(partials=True, partials_dir=values["partials"])
     for mirror in texts.get(_MIRRORS, "").split():
         if not _is_web_address(mirror):
             told = names.clean(names.redacted(mirror), 60)
             complaints.append(wording.say("bad mirror", key=_MIRRORS, value=told))
-    return Settings(**values, complaints=tuple(complaints))
+    origins = {key: origin for key, (_, origin) in in_force.items()}
+    if _MIRRORS in texts:
+        by_environment = origins[_MIRRORS].startswith("PIP_")
+        beside = [item for item in items if item[0].startswith(":env:") == by_environment]
+        index = _in_force(beside, command).get("index-url", ("",))[0]
+        values["mirrored"] = index or (None if by_environment else "")
+    return Settings(**values, complaints=tuple(complaints), origins=origins)
 
 
 def _unknown(key: str) -> str:
@@ -170,30 +178,14 @@ def shown(key: str, value: Any) -> str:
     return (" ".join(value) if isinstance(value, (list, tuple)) else str(value)) or "none"
 
 
-def table(
-    settings: Settings, items: Items, command: str | None = None
-) -> dict[str, dict[str, Any]]:
+def table(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return by its name each setting's value, without credentials, and where it was made."""
-    in_force = _in_force(items, command)
     values = {key: getattr(settings, field) for key, (field, *_) in _TABLE.items()}
     values[_MIRRORS] = tuple(map(names.redacted, settings.mirrors))
-    values[f"{PREFIX}-partials"] = settings.partials_dir or settings.partials
     return {
-        key: {"value": value, "origin": in_force.get(key, ("", "default"))[1]}
+        key: {"value": value, "origin": settings.origins.get(key, "default")}
         for key, value in values.items()
     }
-
-
-def index_of_mirrors(items: Items, command: str | None = None) -> str | None:
-    """Return the `index-url` that is set beside `retry-patch-mirrors`: "" if none is.
-
-    None where the environment sets the mirrors, and no index.
-    """
-    _, origin = _in_force(items, command).get(_MIRRORS, ("", ""))
-    by_environment = origin.startswith("PIP_")
-    beside = [item for item in items if item[0].startswith(":env:") == by_environment]
-    index, _ = _in_force(beside, command).get("index-url", ("", ""))
-    return index or (None if by_environment else "")
 
 
 def _in_force(items: Items, command: str | None) -> dict[str, tuple[str, str]]:

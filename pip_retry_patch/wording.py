@@ -203,7 +203,7 @@ class Failure:
     """Why a download ended, in the four parts of pip's diagnostic errors (pip 22.0).
 
     :param why: what the network did, in a few words.
-    :param setting: the setting that makes pip try longer, and a value for it; see `compat.advised`.
+    :param setting: the setting that makes pip try longer, and a value for it; see `compat`.
     :param changed: the server has another version. What was received is worthless, but a fresh
         start is not.
     :param first_contact: of the host nothing was heard in this run. pip may continue without it, if
@@ -356,8 +356,8 @@ _FAILURES: dict[str, _Parts] = {
     ),
     # A file that is none.
     "web page for file": _asking("A web page came in place of the file{title}.", _GATEWAY, _LOG_IN),
-    "not of its kind": _asking(
-        "What came is no {kind_} ({shown}).",
+    "not the file": _asking(
+        "What came is {flaw} ({shown}).",
         "No hash is listed for it. So it is not known whether the file is damaged on the server, "
         "or on its way.",
     ),

@@ -53,41 +53,37 @@ def _tell() -> None:
 
 
 class Calls:
-    """The wrapped function, and what it brought while its wrapper runs."""
+    """The wrapped function, and what it brought while its wrapper runs: answers and errors."""
 
     def __init__(self, wrapped: Callable[..., Any]) -> None:
         self.wrapped = wrapped
-        self._errors: list[Exception] = []
-        self.answers: list[Any] = []
-        self._notes = True
+        self.answers: list[Any] = []  # of the last call
+        self.errors: list[Exception] = []
+        self._is_over = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(self.wrapped, *args, **kwargs)
+        return self._note(self.wrapped, *args, **kwargs)
 
     def on(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the same method of another instance."""
-        return self._call(self.wrapped.__func__, instance, *args, **kwargs)  # type: ignore[attr-defined]
+        return self._note(self.wrapped.__func__, instance, *args, **kwargs)  # type: ignore[attr-defined]
 
-    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if not self._notes:
+    def _note(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self._is_over:
             return function(*args, **kwargs)
         self.answers.clear()
         try:
             self.answers.append(function(*args, **kwargs))
         except Exception as error:
-            self._errors.append(error)
+            self.errors.append(error)
             raise
         return self.answers[-1]
 
-    def raised(self, error: Exception) -> bool:
-        """Whether the wrapped function raised it."""
-        return any(error is theirs for theirs in self._errors)
-
     def end(self) -> None:
         """Note nothing any more, and keep nothing alive: a body still asks by these calls."""
-        self._notes = False
-        self._errors.clear()
+        self._is_over = True
         self.answers.clear()
+        self.errors.clear()
 
 
 def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,7 +101,7 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return wrapper(self, calls, instance, args, kwargs)
         except Exception as error:
-            if hasattr(error, "failure") or calls.raised(error):
+            if hasattr(error, "failure") or any(error is theirs for theirs in calls.errors):
                 raise
             note_failure(wrapper.__name__, error)
             if calls.answers:
@@ -117,9 +113,6 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-_function_wrapper: Any = None  # wrapt's class, once something was wrapped
-
-
 def wrap(owner: Any, path: str, wrapper: Callable[..., Any]) -> None:
     """Put `wrapper` around a function, as `wrapt.wrap_function_wrapper` does.
 
@@ -127,7 +120,6 @@ def wrap(owner: Any, path: str, wrapper: Callable[..., Any]) -> None:
     :raises AttributeError: there is no such function.
     :raises ImportError: there is no wrapt that works.
     """
-    global _function_wrapper
     *outer, name = path.split(".")
     for each in outer:
         owner = getattr(owner, each)
@@ -136,11 +128,10 @@ def wrap(owner: Any, path: str, wrapper: Callable[..., Any]) -> None:
         if name in vars(holder):
             function = vars(holder)[name]  # a classmethod as such, not bound
             break
-    if _function_wrapper is None:
-        _function_wrapper = import_function_wrapper()
-    setattr(owner, name, _function_wrapper(function, wrapper))
+    setattr(owner, name, import_function_wrapper()(function, wrapper))
 
 
+@functools.lru_cache(maxsize=None)
 def import_function_wrapper() -> Any:
     """Return `wrapt.FunctionWrapper` without the rest of wrapt, which since 2.2 imports asyncio.
 

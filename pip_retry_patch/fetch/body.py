@@ -65,12 +65,11 @@ class Body:
         total = self.known.total
         # What pip itself continues begins elsewhere.
         fits = not span.first and (kept is None or total is None or kept.kept_size <= total)
+        first.put_below(self)
         if kept is not None and kept.kept and fits:
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
-            self._superseded = kept.superseded
+            self._superseded, self._answer = kept.superseded, None
             first.drop()
-            self._answer = None
-        first.put_below(self)
 
     # What urllib3 and CacheControl call.
 

@@ -51,8 +51,8 @@ class Outcome:
 
     @property
     def length(self) -> int | None:
-        """How many bytes the header says that there are, None where it does not."""
-        return length_of(self.response.headers)
+        """How many bytes the header says that there are, None if none does."""
+        return None if self.response is None else length_of(self.response.headers)
 
     @property
     def retry_after(self) -> float | None:

@@ -1,6 +1,9 @@
 """What differs between pips, or is read from pip: its settings, errors, log, bar and caches.
 
 `pip` is the name of the package everywhere, for another package may carry a copy of it.
+
+For the settings `configuration.Configuration`, `commands.commands_dict` and
+`cli.main_parser.create_main_parser` are used.
 """
 
 from __future__ import annotations
@@ -10,17 +13,17 @@ import functools
 import glob
 import importlib
 import logging
+import optparse
 import os
 import shutil
 import sys
 import textwrap
 import time
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator
 
 from pip_retry_patch import settings, wording
 from pip_retry_patch.fetch.patience import LONG_WAIT
 from pip_retry_patch.fetch.story import Record, no_record
-from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
@@ -33,67 +36,41 @@ WIDTH = 79 - len("  WARNING: ")
 _ERASE = "\r\x1b[2K"
 
 
-class Announcer:
-    """Shows lines to the user, through pip's logging.
+# The settings.
 
-    :param complaints: lines about settings, shown before the first other one: by then pip has set
-        its logging up.
-    :param vendored: the name of what pip's copies of rich and colorama are in, by which it draws
-        its bars.
+
+def settings_of(pip: str) -> settings.Settings:
+    """Return the settings that are in force for the command that pip runs."""
+    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
+        isolated="--isolated" in sys.argv[1:]
+    )
+    configuration.load()
+    return settings.read(configuration.items(), _command(pip))
+
+
+def _command(pip: str) -> str | None:
+    """Return the command that pip runs; None if that is not known.
+
+    pip's own parser knows which words are values of options. Its `parse_command` must not be
+    called: it prints the version, and runs another pip for `--python`.
     """
+    try:
+        # Without this module no command line was parsed, and sys.argv is another program's.
+        parser = sys.modules[f"{pip}._internal.cli.main_parser"].create_main_parser()
+        parser.error = _refuse  # pip's ends the process
+        words: list[str] = parser.parse_args(sys.argv[1:], optparse.Values())[1]
+    except Exception as why:
+        logger.debug("pip-retry-patch cannot tell which command pip runs: %r", why)
+        return None
+    commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
+    return words[0] if words and words[0] in commands else None
 
-    def __init__(self, complaints: Iterable[str], vendored: str) -> None:
-        self._complaints = list(complaints)
-        self._vendored = vendored
 
-    def inform(self, line: str) -> None:
-        """Show what is in order again; `-q` hides it.
+def _refuse(message: str) -> None:
+    raise ValueError(message)
 
-        pip has two levels for its own resumption: WARNING while it tries, and INFO ("Resuming
-        download") when the rest comes.
-        """
-        self(line, logging.INFO)
 
-    def restart_bar(self, offset: int) -> None:
-        """Let pip's bar tell the speed of what comes from `offset` on; needs rich (pip 22.0).
-
-        pip was given `offset` bytes, of which its bar has not counted the last ones yet. rich
-        leaves out the first of the samples that it makes a speed of.
-        """
-        bar = _bar(self._vendored)
-        for task in bar._get_renderable.__self__.tasks if bar is not None else ():
-            sample = sys.modules[f"{self._vendored}.rich.progress"].ProgressSample
-            now, uncounted = task.get_time(), offset - task.completed
-            task._progress.clear()
-            task._progress.extend([sample(now, 0), sample(now, -uncounted)])
-
-    def sleep(self, seconds: float) -> None:
-        """Wait. A row of a terminal that can rewrite it tells what is left of a long wait."""
-        rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
-        with contextlib.ExitStack() as stack:
-            can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
-            if seconds > LONG_WAIT and can and _clear_progress_bar(self._vendored, stack):
-                stack.callback(rewrite, _ERASE)
-                while seconds > 1:
-                    rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")
-                    time.sleep(1)
-                    seconds -= 1
-            time.sleep(seconds)
-
-    def __call__(self, line: str, level: int = logging.WARNING) -> None:
-        self.complain()
-        with contextlib.ExitStack() as stack:
-            try:
-                _clear_progress_bar(self._vendored, stack)
-            except Exception as why:
-                note_failure("erasing a progress bar", why)
-            logger.log(level, "%s", _fitted(line))
-
-    def complain(self) -> None:
-        """Show the complaints, once."""
-        complaints, self._complaints = self._complaints, []
-        for line in complaints:
-            logger.warning("%s", _fitted(line))
+# What a user sees.
 
 
 def _fitted(line: str, width: int = WIDTH, between: str = "\n  ") -> str:
@@ -155,21 +132,73 @@ def is_for_a_person() -> bool:
 class Pip:
     """One copy of pip: its name, the settings, and how it speaks to its user.
 
-    `announce` shows lines, `error` makes pip's exception of a Failure and of what caused it, and
     `record` writes to the journal, if there is one.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.settings = settings.read(*configured(name))
-        self.announce = Announcer(self.settings.complaints, f"{name}._vendor")
-        self.error = error_maker(name, lambda: settings.table(self.settings, *configured(name)))
+        self.settings = settings_of(name)
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Record = no_record
+        self._complaints = self.settings.complaints
         self._told: set[tuple[str, str]] = set()
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
             self.record = journal.Journal(self.settings.log, self.version, self._complain).note
+
+    def module(self, name: str) -> Any:
+        """Import one of its internal modules. Raises ImportError."""
+        return importlib.import_module(f"{self.name}._internal.{name}")
+
+    def announce(self, line: str, level: int = logging.WARNING) -> None:
+        """Show a line to the user, through pip's logging."""
+        self.complain()
+        with contextlib.ExitStack() as stack:
+            try:
+                _clear_progress_bar(f"{self.name}._vendor", stack)
+            except Exception as why:
+                note_failure("erasing a progress bar", why)
+            logger.log(level, "%s", _fitted(line))
+
+    def inform(self, line: str) -> None:
+        """Show what is in order again; `-q` hides it.
+
+        pip has two levels for its own resumption: WARNING while it tries, and INFO ("Resuming
+        download") when the rest comes.
+        """
+        self.announce(line, logging.INFO)
+
+    def restart_bar(self, offset: int) -> None:
+        """Let pip's bar tell the speed of what comes from `offset` on; needs rich (pip 22.0).
+
+        pip was given `offset` bytes, of which its bar has not counted the last ones yet. rich
+        leaves out the first of the samples that it makes a speed of.
+        """
+        bar = _bar(f"{self.name}._vendor")
+        for task in bar._get_renderable.__self__.tasks if bar is not None else ():
+            sample = sys.modules[f"{self.name}._vendor.rich.progress"].ProgressSample
+            now, uncounted = task.get_time(), offset - task.completed
+            task._progress.clear()
+            task._progress.extend([sample(now, 0), sample(now, -uncounted)])
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. A row of a terminal that can rewrite it tells what is left of a long wait."""
+        rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
+        with contextlib.ExitStack() as stack:
+            can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
+            if seconds > LONG_WAIT and can and _clear_progress_bar(f"{self.name}._vendor", stack):
+                stack.callback(rewrite, _ERASE)
+                while seconds > 1:
+                    rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")
+                    time.sleep(1)
+                    seconds -= 1
+            time.sleep(seconds)
+
+    def complain(self) -> None:
+        """Show the lines about settings, once: pip has set its logging up by now."""
+        complaints, self._complaints = self._complaints, ()
+        for line in complaints:
+            logger.warning("%s", _fitted(line))
 
     def say(self, kind: str, **facts: Any) -> None:
         """Show a line of `wording.say`."""
@@ -184,93 +213,70 @@ class Pip:
     def _complain(self, why: str) -> None:
         self.say("unusable log", path=self.settings.log, why=why)
 
-    def module(self, name: str) -> Any:
-        """Import one of its internal modules. Raises ImportError."""
-        return importlib.import_module(f"{self.name}._internal.{name}")
+    def error(self, failure: wording.Failure, cause: Any) -> Exception:
+        """Return the exception by which this pip shows a Failure in words.
 
-
-# Errors.
-
-
-def error_maker(
-    pip: str, in_force: Callable[[], Mapping[str, Mapping[str, Any]]]
-) -> Callable[[wording.Failure, Exception], Exception]:
-    """Return what turns a Failure and its cause into the exception that this pip shows in words.
-
-    Where pip has a class for the cause (26.2: `exceptions.network`), it is of that class too, so
-    that whatever catches pip's error catches ours. It is of no class on which pip's own
-    resumption starts.
-
-    :param in_force: returns each setting's value and origin (`settings.table`). It is asked at the
-        end only, for it reads pip's configuration.
-    """
-    exceptions = importlib.import_module(f"{pip}._internal.exceptions")
-    diagnostic = getattr(exceptions, "DiagnosticPipError", None)
-    shown = "message", "context", "note_stmt", "hint_stmt"
-    text: Any = diagnostic and importlib.import_module(f"{pip}._vendor.rich.text").Text
-
-    class NetworkInterrupted(diagnostic or exceptions.InstallationError):  # type: ignore[misc]
-        reference = "network-interrupted"
-
-        def __init__(self, failure: wording.Failure) -> None:
-            self.failure = failure
-            parts = failure.message, failure.context, failure.note, failure.hint
-            if diagnostic is None:
-                return
-            # As Text, not as str: that would be read as rich's markup.
-            diagnostic.__init__(self, **dict(zip(shown, map(text, parts))))
-            # `pip index versions` shows the first argument (21.2 to 26.1).
-            self.args = (str(failure),)
-
-        def __rich_console__(self, *console: Any) -> Any:
-            # pip lets a terminal break its rows anywhere.
-            for part in shown:
-                setattr(self, part, text(_fitted(str(getattr(self, part)), 72, "\n")))
-            return super().__rich_console__(*console)
-
-        def __str__(self) -> str:
-            # Of a diagnostic error this is what --log writes.
-            said = str(self.failure)
-            return said if diagnostic else "\n".join(map(_fitted, said.split("\n")))
-
-    def made(failure: wording.Failure, cause: Any) -> Exception:
+        Where pip has a class for the cause (26.2: `exceptions.network`), it is of that class too,
+        so that whatever catches pip's error catches ours. It is of no class on which pip's own
+        resumption starts.
+        """
         try:
-            failure = advised(failure, in_force())
+            failure = _advised(failure, self.settings)
         except Exception as why:
             note_failure("saying what would help", why)
-        kind: Any = NetworkInterrupted
-        pips = diagnostic is not None and isinstance(cause, diagnostic)
-        if pips and not isinstance(cause, NetworkInterrupted):
-            kind = type("NetworkInterrupted", (NetworkInterrupted, type(cause)), {})
+        exceptions = self.module("exceptions")
+        diagnostic = getattr(exceptions, "DiagnosticPipError", None)  # 22.0
+        kind: Any = diagnostic or exceptions.InstallationError
+        text: Any = diagnostic and importlib.import_module(f"{self.name}._vendor.rich.text").Text
+        if diagnostic and isinstance(cause, diagnostic) and not hasattr(cause, "failure"):
+            kind = type(cause)
             # Its first two parts are as good as ours, and what others may compare.
             message, context = (
                 str(part if isinstance(part, text) else text.from_markup(part))
                 for part in (cause.message, cause.context)
             )
             failure = replace(failure, message=message, context=context)
-        error: Exception = kind(failure)
-        return error
+        shown = "message", "context", "note_stmt", "hint_stmt"
+        parts = failure.message, failure.context, failure.note, failure.hint
 
-    return made
+        class NetworkInterrupted(kind):  # type: ignore[misc]
+            reference = "network-interrupted"
+
+            def __init__(self) -> None:
+                self.failure = failure
+                if diagnostic is not None:
+                    # As Text, not as str: that would be read as rich's markup.
+                    diagnostic.__init__(self, **dict(zip(shown, map(text, parts))))
+                    # `pip index versions` shows the first argument (21.2 to 26.1).
+                    self.args = (str(failure),)
+
+            def __rich_console__(self, *console: Any) -> Any:
+                # pip lets a terminal break its rows anywhere.
+                for part in shown:
+                    setattr(self, part, text(_fitted(str(getattr(self, part)), 72, "\n")))
+                return super().__rich_console__(*console)
+
+            def __str__(self) -> str:
+                # Of a diagnostic error this is what --log writes.
+                said = str(failure)
+                return said if diagnostic else "\n".join(map(_fitted, said.split("\n")))
+
+        return NetworkInterrupted()
 
 
-def advised(failure: wording.Failure, in_force: Mapping[str, Mapping[str, Any]]) -> wording.Failure:
-    """Add to the hint how the setting is changed that makes pip try longer.
-
-    :param in_force: each setting's value and where it was made; see `settings.table`.
-    """
+def _advised(failure: wording.Failure, found: settings.Settings) -> wording.Failure:
+    """Add to the hint how the setting is changed that makes pip try longer."""
     if failure.setting is None:
         return failure
-    name, value = failure.setting
-    now = in_force.get(name, {"value": 0, "origin": ""})  # --timeout is pip's own
-    value = f"{max(float(value), 2 * now['value']):.0f}"
-    origin = "[global]" if now["origin"] == "default" else now["origin"]
+    name, least = failure.setting
+    now = settings.table(found).get(name, {"value": 0, "origin": ""})  # --timeout is pip's own
+    value, origin = f"{max(float(least), 2 * now['value']):.0f}", now["origin"]
     if not origin:
         how = f"{name} {value}"
     elif origin.startswith("PIP_"):
         how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
     else:
-        section = origin.partition("]")[0].lstrip("[")
+        section = origin[1:].partition("]")[0] if origin.startswith("[") else "global"
         how = f"pip config set {section}.{name} {value}"
     return replace(failure, hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
 

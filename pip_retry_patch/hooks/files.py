@@ -5,34 +5,46 @@ The two know nothing of each other. `FileHooks` stands around both, as each pip 
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import gc
 import logging
+import mimetypes
 import os
+import tempfile
+import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
+from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.artifact import Artifact, Download
-from pip_retry_patch.hooks.configuration import configured
-from pip_retry_patch.hooks.mismatch import check
-from pip_retry_patch.store.kept import Place, Store, key_of
+from pip_retry_patch.hooks.contents import digest, not_the_file
+from pip_retry_patch.hooks.mismatch import look_into
+from pip_retry_patch.store.kept import Place, Plain, Store, key_of
 from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 
 if TYPE_CHECKING:
+    from pip_retry_patch.fetch.body import Body
     from pip_retry_patch.hooks.session import Requests
 
 logger = logging.getLogger("pip_retry_patch")
 
+# How often a file that changes under the download is begun again, or one that fills the disk.
+RESTARTS = 2
 
-def hashes_of(link: Any, expected: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the digests one of which an artifact must have, by algorithm, in lower case.
+# pip's own, the one that its cache collects, and the one in the cache.
+COPIES = 3
 
-    :param expected: what pip will check, where that is known: from the requirements file, or the
-        link. A requirement may allow several files; the link then says which one this is.
-    """
-    allowed = {name: [d.lower() for d in digests] for name, digests in expected.items() if digests}
-    if link.hash and (not allowed or link.hash.lower() in allowed.get(link.hash_name, ())):
-        return {link.hash_name: [link.hash.lower()]}
-    return allowed
+
+class NoRoomError(OSError):
+    """The disk of the store has no room for a file; known before any of it was received."""
+
+    failure = None  # no mistake of ours, see `fail_open`
+
+
+# Lets pip download a link into a directory; returns the path and the content type.
+Download = Callable[[str], "tuple[str, str]"]
 
 
 class FileHooks:
@@ -42,8 +54,7 @@ class FileHooks:
         self.pip = pip
         self.requests = requests
         self._mismatch: type[Exception] = pip.module("exceptions").HashMismatch
-        self._store: Store | None = None
-        self._store_of: str | None = ""
+        self._stores: dict[str | None, Store] = {}  # by pip's cache directory
         self._expected: dict[str, Mapping[str, Sequence[str]]] = {}  # by URL
         self._came: dict[str, Artifact] = {}  # what the hash will be checked of, by path
 
@@ -61,7 +72,7 @@ class FileHooks:
     @fail_open
     def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
-        if len(args) != 2 or kwargs or not self._is_retried(downloader, args[0]):
+        if len(args) != 2 or kwargs:
             return calls(*args, **kwargs)
         link, location = args
         return self._fetch(downloader, link, lambda folder: calls(link, folder), location)
@@ -76,8 +87,13 @@ class FileHooks:
         if len(args) != 2 or kwargs or not own_loop:
             return calls(*args, **kwargs)  # type: ignore[no-any-return]
         links, location = args
-        whole = calls.wrapped
-        return (self._one(whole, downloader, (link, location), {}) for link in links)
+        wrapped = calls.wrapped
+
+        def one(link: Any, folder: str) -> Any:
+            (found,) = wrapped([link], folder)
+            return found
+
+        return (self._one(one, downloader, (link, location), {}) for link in links)
 
     @fail_open
     def _one(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
@@ -86,83 +102,250 @@ class FileHooks:
 
         def call(folder: str) -> tuple[str, str]:
             nonlocal named
-            ((named, result),) = calls([link], folder)
+            named, result = calls(link, folder)
             return result  # type: ignore[no-any-return]
 
-        if not self._is_retried(downloader, link):
-            return named, call(location)
         result = self._fetch(downloader, link, call, location)
         return named, result
 
-    def _is_retried(self, downloader: Any, link: Any) -> bool:
-        """`--retries 0`: a file is fetched once, whatever comes."""
-        patience = self.requests.patience(downloader._session, link.url_without_fragment)
-        return patience is not None and patience.attempts > 0
-
     def _fetch(self, downloader: Any, link: Any, call: Download, location: str) -> tuple[str, str]:
-        hashes = hashes_of(link, self._expected.get(link.url_without_fragment, {}))
-        artifact = Artifact(self, downloader._session, link, call, hashes)
+        patience = self.requests.patience(downloader._session, link.url_without_fragment)
+        if patience is None or not patience.attempts:
+            return call(location)  # `--retries 0`: a file is fetched once, whatever comes
+        artifact = Artifact(self, downloader._session, link, call)
         path, content_type = artifact.fetch(location)
-        if hashes:
+        if artifact.hashes:
             self._came[path] = artifact
         return path, content_type
 
-    def check(self, wrapped: Callable[..., Any], hashes: Any, args: Any, kwargs: Any) -> Any:
+    def hashes_of(self, link: Any) -> dict[str, list[str]]:
+        """Return the digests one of which an artifact must have, by algorithm, in lower case.
+
+        A requirement may allow several files; the link then says which one this is.
+        """
+        expected = self._expected.get(link.url_without_fragment, {})
+        allowed = {name: [d.lower() for d in each] for name, each in expected.items() if each}
+        if link.hash and (not allowed or link.hash.lower() in allowed.get(link.hash_name, ())):
+            return {link.hash_name: [link.hash.lower()]}
+        return allowed
+
+    def check(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
         """`Hashes.check_against_path(path)`, after single and batch downloads alike.
 
         It fails closed: a file is accepted only by pip's own check of it.
         """
         path = args[0] if args else kwargs.get("path")
         artifact = self._came.pop(path, None)
-        if artifact is None:
-            return wrapped(*args, **kwargs)
-        checked = check(artifact, wrapped, path, self._mismatch, self.pip.announce.inform)
         try:
-            artifact.finish()
+            checked = wrapped(*args, **kwargs)
+        except self._mismatch as mismatch:
+            if artifact is None:
+                raise
+            checked = look_into(mismatch, artifact, wrapped, path, self.pip)
+        try:
+            if artifact is not None:
+                artifact.place.finish()
         except Exception as error:
             note_failure("removing what was kept", error)
         return checked
 
-    # The store.
-
-    def place(self, session: Any, hashes: Mapping[str, Sequence[str]]) -> Place | None:
-        """Return where pip is to write an artifact so that a later run can continue it."""
-        key = key_of(hashes) if self.pip.settings.partials else None
-        store = self._open(session) if key else None
-        place = store.place(key) if store is not None and key else None
-        if store is not None and store.trouble and self.pip.settings.partials_dir:
-            self.pip.say_once("unusable directory", "", path=store.path, why=store.trouble)
-        return place
-
-    def _open(self, session: Any) -> Store | None:
-        cache = compat.cache_of(session)
-        if self._store_of != cache:
-            self._store_of, path = cache, directory(self.pip.settings, cache)
-            self._store = Store(path, self.pip.settings.partials_size) if path else None
-        return self._store
-
-    def give_way(self, session: Any) -> bool:
-        """Remove what earlier runs left, for a disk is full; return whether there was anything."""
-        store = self._open(session)
-        return store is not None and store.purge()[1] > 0
+    def store(self, session: Any) -> Store:
+        """Return where unfinished downloads of a session are kept, if anywhere."""
+        cache, found = compat.cache_of(session), self.pip.settings
+        if cache not in self._stores:
+            self._stores[cache] = Store(directory(found, cache), found.partials_size)
+        return self._stores[cache]
 
 
-def directory(found: settings.Settings, cache: str | None) -> str | None:
-    """Return where unfinished downloads are kept, None if nowhere.
+class Artifact:
+    """One of pip's links, and how pip fetches it: where it is written, and when it begins again.
+
+    :ivar place: where pip writes it. It is `continued` where an earlier run had a part of it.
+    :ivar outcome: what came of pip's request for it. `body` is what pip reads from.
+    :ivar mirrored: see Exchange.
+    :ivar fresh: this fetch is past every cache.
+    """
+
+    def __init__(self, hooks: FileHooks, session: Any, link: Any, call: Download) -> None:
+        self._hooks = hooks
+        self._session = session
+        self._call = call
+        self.link = link
+        self._store = hooks.store(session)
+        self.url: str = link.url_without_fragment
+        self.name = names.name_of(self.url)
+        self.hashes = hooks.hashes_of(link)
+        is_metadata = self.name.endswith(".metadata")
+        self._key = "" if is_metadata else key_of(self.hashes) or ""  # in the store
+        self.fresh = self.disk_was_full = False
+        self.place: Place | Plain = Plain("")
+        self.outcome = Outcome(self.url)
+        self.body: Body | None = None
+        self.mirrored: list[tuple[int, str]] = []
+
+    @property
+    def continued(self) -> int | None:
+        """How much of it an earlier run had received, in bytes."""
+        return None if self.body is None else self.body.continued
+
+    def fetch(self, location: str, fresh: bool = False) -> tuple[str, str]:
+        """Let pip download it into a directory; begin anew where that may help.
+
+        :param fresh: past every cache.
+        """
+        for left in reversed(range(RESTARTS + 1)):
+            try:
+                return self._fetch(location, fresh)
+            except errors.Restart as restart:
+                self.forget()
+                changed = restart.failure.changed
+                if not left or (fresh and not changed):
+                    raise restart.error from None
+                if changed or self.outcome.length is None:
+                    self._inform("restarted" if self.hashes else "unsafe")
+                fresh = True
+            except Exception as error:
+                if not left or not self._makes_room(error):
+                    raise
+        raise AssertionError("the last one returns or raises")
+
+    def _fetch(self, location: str, fresh: bool) -> tuple[str, str]:
+        if fresh:
+            self._hooks.pip.record("fresh", self.name, names.host_of(self.outcome.last_url))
+        self.fresh, self.body = fresh, None
+        place = self._store.place(self._key)
+        if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
+            path, why = self._store.path, self._store.trouble
+            self._hooks.pip.say_once("unusable directory", "", path=path, why=why)
+        self._key = self._key if place else ""
+        self.place = place or Plain(tempfile.mkdtemp(dir=location))
+        files = self._hooks.requests.files
+        files[self.url] = self
+        try:
+            path, content_type = self._call(self.place.folder)
+        except errors.Restart:
+            self.place.finish()
+            raise
+        except BaseException as error:
+            path = self._accepted(error)
+            if not path:
+                kept, broke = self.place.leave(), getattr(error, "failure", None)
+                is_unsafe = not self.hashes and self.body is not None
+                if broke is not None and (kept or is_unsafe):
+                    broke = wording.with_kept(broke, bool(kept))
+                    raise self._hooks.pip.error(broke, error) from error
+                if kept and not isinstance(error, Exception):  # Ctrl-C
+                    host, announced = self.outcome.peer.host, self.outcome.length
+                    self._inform("kept", place=wording.Place(self.name, host, kept, announced))
+                raise
+            content_type = mimetypes.guess_type(path)[0] or ""
+        finally:
+            files.pop(self.url, None)
+        size = os.path.getsize(path)  # whoever cleans up caches may have removed it
+        if self._key and self.outcome.length is None:
+            self._store.make_room(size)
+        failure = None if self.hashes else not_the_file(self.name, path, self.outcome)
+        if failure is not None:
+            self.place.finish()
+            raise errors.Restart(failure, self._hooks.pip.error(failure, errors.EarlyEnd()))
+        return self._moved(path, location), content_type
+
+    def _inform(self, kind: str, **facts: Any) -> None:
+        """Show a line on which there is nothing to do."""
+        self._hooks.pip.inform(wording.say(kind, **{"name": self.name, **facts}))
+
+    def answered(self, outcome: Outcome) -> None:
+        """Note the answer to pip's request for it, whose body comes next."""
+        self.outcome = outcome
+        size = 0 if outcome.came_from_cache else outcome.length or 0
+        if self._key and not self._store.make_room(COPIES * size, size):
+            outcome.response.close()
+            raise NoRoomError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def written(self) -> str | None:
+        """Return the path of the file that pip writes, None while there is none."""
+        with contextlib.suppress(OSError), os.scandir(self.place.folder) as found:
+            return next((entry.path for entry in found if entry.is_file()), None)
+        return None
+
+    def _accepted(self, error: BaseException) -> str:
+        """Return what came before `error`, if its hash fits, for that is the last word; else ""."""
+        path = self.written() if hasattr(error, "failure") else None
+        if path is None or not any(digest(path, n) in each for n, each in self.hashes.items()):
+            return ""
+        announced, size = self.outcome.length, names.format_size(os.path.getsize(path))
+        said = "more" if announced is None else names.format_size(announced)
+        self._inform("accepted short", size=size, said=said)
+        return path
+
+    def _moved(self, path: str, location: str) -> str:
+        """Put the file where pip wants it, and return where it is."""
+        try:
+            return self.place.move(path, location)
+        except Exception as error:
+            self.place = Plain("")  # the other one would remove what pip is about to read
+            note_failure("moving a file", error)
+        wanted = os.path.join(location, os.path.basename(path))
+        return wanted if os.path.exists(wanted) else path
+
+    def _makes_room(self, error: Exception) -> bool:
+        """Whether another try may find a disk that works, and has room.
+
+        pip's own directory may be on another one than the store.
+        """
+        is_of_disk = isinstance(error, OSError) and not errors.is_network_error(error)
+        helps = is_of_disk and self._key != ""
+        if is_of_disk:
+            self._key = ""
+        if errors.is_full(error):
+            self.disk_was_full = True  # so pip's cache gets no copy
+            helps = self._store.purge()[1] > 0 or helps
+            compat.sweep(self._session, self._urls)
+        if helps:
+            # What the error holds takes room: the HTTP cache's own temporary file.
+            self.body, self.outcome = None, Outcome(self.url)
+            for cause in errors.causes(error):
+                traceback.clear_frames(cause.__traceback__)
+                cause.__traceback__ = None  # a frame that is cleared still has its function
+            gc.collect()
+        return helps
+
+    @property
+    def _urls(self) -> set[str]:
+        return {self.url, *self.outcome.urls}
+
+    def forget(self) -> None:
+        """Remove what pip's HTTP cache has of it, and what is kept of it."""
+        # Where something else came in its place, what is kept is as good as before.
+        end = self.place.leave if self.continued is None else self.place.finish
+        end()
+        compat.forget(self._session, self._urls)
+
+    def drop_mirrors(self) -> bool:
+        """Ask mirrors that brought bytes of it no more; return whether there were any."""
+        mirrors, brought = self._hooks.requests.mirrors, [mirror for _, mirror in self.mirrored]
+        if mirrors is not None and brought:
+            mirrors.drop(self.name, brought)
+        self.mirrored = []
+        return bool(brought)
+
+
+# The store's directory.
+
+
+def directory(found: settings.Settings, cache: str | None) -> str:
+    """Return where unfinished downloads are kept, "" if nowhere.
 
     :param cache: pip's cache directory, None if it has none that it uses.
     """
-    if not found.partials:
-        return None
-    if found.partials_dir:
-        return found.partials_dir
-    return os.path.join(cache, "retry-patch") if cache else None
+    if isinstance(found.partials, str):
+        return found.partials
+    return os.path.join(cache, "retry-patch") if cache and found.partials else ""
 
 
 def install_purge(commands: Any) -> None:
     """Let `pip cache purge` empty the store too; `commands` is the module of `pip cache`."""
-    pip = commands.__name__[: -len("._internal.commands.cache")]
-    found = settings.read(*configured(pip))
+    found = compat.settings_of(commands.__name__[: -len("._internal.commands.cache")])
     if not found.enabled:
         return
 
@@ -172,8 +355,8 @@ def install_purge(commands: Any) -> None:
         try:
             return wrapped(*args, **kwargs)
         finally:
-            path = directory(found, options.cache_dir) if options is not None and not rest else None
-            count, size = Store(path, found.partials_size).purge() if path else (0, 0)
+            path = directory(found, options.cache_dir) if options and not rest else ""
+            count, size = Store(path, found.partials_size).purge()
             if count:
                 logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))
 

@@ -16,7 +16,6 @@ skip or to fail |
 
 from __future__ import annotations
 
-import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -39,17 +38,17 @@ _STRICT = (
 _NOT_THERE = (404, 410)
 
 
-class _Search(threading.local):
-    """The search for one project in this thread.
+class _Search:
+    """The search for one project.
 
-    `unread`: the indexes that could not be read for it. `logins`: those in whose place something
-    else answered. `page`: the URL of the last page that came.
+    `unread`: the indexes that could not be read for it, and why; None where a login page came.
+    `page`: the URL of the last page that came.
     """
 
-    unread: dict[str, Exception] | None = None
-    logins: frozenset[str] = frozenset()
-    project = ""
-    page = ""
+    def __init__(self, project: str = "") -> None:
+        self.project = project
+        self.page = ""
+        self.unread: dict[str, Exception | None] = {}
 
 
 class IndexHooks:
@@ -60,16 +59,14 @@ class IndexHooks:
         self._requests = requests
         self._strict = pip.settings.indexes == "all"  # no index may be missing
         self._search = _Search()
-        self._unread: dict[str, wording.Failure] = {}
-        self._skipped: set[str] = set()
+        self._unread: dict[str, wording.Failure] = {}  # what to tell of a project that is not found
         self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
 
     @fail_open
     def create(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.create`: only the self-version check asks for an index in any case."""
         collector = calls(*args, **kwargs)
-        if kwargs.get("suppress_no_index"):
-            collector.pip_retry_patch_is_quiet = True
+        collector.pip_retry_patch_is_quiet = kwargs.get("suppress_no_index", False)
         return collector
 
     @fail_open
@@ -78,41 +75,37 @@ class IndexHooks:
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         url = location.url.split("#", 1)[0]
-        index = _index_of(collector, url)
-        content, error = None, None
-        self._requests.pages[url] = index
+        indexes, index = collector.search_scope.index_urls, _index_of(collector, url)
         if self._requests.mirrors is not None:
-            urls = collector.search_scope.index_urls
-            first = index if urls[:1] == [index] and not quiet else ""
-            self._requests.mirrors.begin_page(first, url)
+            first = indexes[:1] == [index] and not quiet
+            self._requests.mirrors.begin_page(index if first else "", url)
+        error: Exception | None = None
+        self._requests.pages[url] = index
         try:
-            content = calls(*args, **kwargs)
+            page = calls(*args, **kwargs)
         except Exception as raised:
-            error = raised
-            if not hasattr(error, "failure"):
+            if not hasattr(raised, "failure"):
                 raise
+            page, error = None, raised
         finally:
             self._requests.pages.pop(url, None)
+        if quiet or location.scheme not in ("http", "https"):
+            return page
+        if page is not None:
+            self._look(collector, url, index, page)
+            return page
         # pip's own code passes over an error of its own class, and logs it.
         error = error or self._requests.failures.get(url)
-        failure = getattr(error, "failure", None)
-        if content is not None:
-            if location.scheme in ("http", "https") and not quiet:
-                self._look(collector, url, content)
-            return content
-        if quiet:
-            return None
-        if failure is None and location.scheme in ("http", "https"):
-            status = self._requests.statuses.get(url, 0)
-            failure = self._refusal(index, status, index in collector.search_scope.index_urls)
+        failure = getattr(error, "failure", None) or self._refusal(index, url, index in indexes)
         if failure is not None:
             error = error or self._pip.error(failure, LookupError(url))
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
-            self._skip(index, failure, error)
+            self._search.unread[index], self._unread[index] = error, failure
+            self._pip.say_once("index unread", index, index=_shown(index), why=failure.why)
         return None
 
-    def _refusal(self, index: str, status: int, is_index: bool) -> wording.Failure | None:
+    def _refusal(self, index: str, url: str, is_index: bool) -> wording.Failure | None:
         """Return why an index answered with no page, where that is an error.
 
         A page that came as something else (text, JSON with an error) is only told of, too. But a
@@ -121,6 +114,7 @@ class IndexHooks:
         403 for a project is how some storages say that they do not have it. So it is only told of
         where nobody has it.
         """
+        status = self._requests.statuses.get(url, 0)
         if status in _NOT_THERE:
             return None
         failure = self._refused(index, status)
@@ -137,57 +131,44 @@ class IndexHooks:
             return replace(failure, note=_STRICT)
         return replace(failure, first_contact=True)
 
-    def _look(self, collector: Any, url: str, page: Any) -> None:
+    def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
         search = self._search
         search.page = page.url
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
         odd = oddity(page.content, media, page.url, url, search.project)
-        if not odd:
-            return
-        self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
-        if not is_login(page.content, page.url, url, search.project):
+        if odd:
+            self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
+        if not odd or not is_login(page.content, page.url, url, search.project):
             return
         # So that the next run asks for it again.
         compat.forget(collector.session, (url, page.url))
-        index = _index_of(collector, url)
         if index in collector.search_scope.index_urls:
-            search.logins |= {index}
+            search.unread.setdefault(index, None)
             if self._strict:
                 raise self._pip.error(self._refused(index, 200), LookupError(url))
-
-    def _skip(self, index: str, failure: wording.Failure, error: Exception) -> None:
-        if self._search.unread is not None:
-            self._search.unread[index] = error
-        if index not in self._skipped:
-            self._skipped.add(index)
-            self._unread[index] = failure
-            self._pip.say("index unread", index=_shown(index), why=failure.why)
 
     @fail_open
     def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
-        search, project = self._search, args[0] if args else kwargs["project_name"]
-        before = vars(search).copy()
-        vars(search).update(unread={}, logins=frozenset(), project=project, page="")
+        project = args[0] if args else kwargs["project_name"]
+        before, self._search = self._search, _Search(project)
         try:
-            found = calls(*args, **kwargs)
-            unread, logins = search.unread, search.logins
+            found, unread = calls(*args, **kwargs), self._search.unread
         except Exception as error:
             self._blame_page(error)
             raise
         finally:
-            vars(search).clear()
-            vars(search).update(before)
-        if not unread and not logins:
+            self._search = before
+        if not unread:
             return found
         indexes = finder.search_scope.index_urls or finder.search_scope.find_links
-        if not found and unread and all(index in unread for index in indexes):
-            raise unread[indexes[0]]
+        errors = [error for error in map(unread.get, indexes) if error is not None]
+        if not found and len(errors) == len(indexes):
+            raise errors[0]
         places = sorted({place for place in map(_place_of, found) if place})
-        first = indexes[0] in (unread or ()) or indexes[0] in logins
-        if places and first:
+        if places and indexes[0] in unread:
             facts = {"index": _shown(indexes[0]), "project": project}
             self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found

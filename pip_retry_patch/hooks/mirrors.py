@@ -9,8 +9,7 @@ A mirror is asked through pip's session, with what pip has for that host: proxie
 credentials. Nothing of the index's goes there, and its answers are not cached.
 
 Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_make_html_page`),
-`models.link.Link`, `PipSession.is_secure_origin(link)` and
-`network.lazy_wheel.HTTPRangeRequestUnsupported` (20.3) are used.
+`models.link.Link` and `PipSession.is_secure_origin(link)` are used.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from pip_retry_patch.fetch.job import Asking, Kind, Source
 from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.configuration import index_of_mirrors
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open
 
@@ -51,11 +49,12 @@ class Mirrors:
         self._pip = pip
         self._link = pip.module("models.link").Link
         self._collector = pip.module("index.collector")
-        lazy = pip.module("network.lazy_wheel")
-        self.unsupported: type[Exception] = lazy.HTTPRangeRequestUnsupported
         self._bases = [_directory(base) for base in pip.settings.mirrors]
-        # The index that they are set for, None for whichever pip is told to use.
-        intended = index_of_mirrors(pip.name)
+        # Those of a file are for the index that the files name, or else for pip's default. Those of
+        # the environment are for whichever index pip is told to use (None), if it names none.
+        intended = pip.settings.mirrored
+        if intended == "":
+            intended = pip.module("models.index").PyPI.simple_url
         self._intended = intended and _directory(intended)
         self._index = ""
         self._pages: dict[str, str] = {}  # of the index, by URL: the rest of the URL
@@ -104,8 +103,7 @@ class Mirrors:
         bases = [base for base in self._bases if base != self._index]
         follow = functools.partial(self._follow, send, session)
         if kind == Kind.PAGE and url in self._pages:
-            page = self._pages[url]
-            return [self._page_of(follow, base, page) for base in bases]
+            return [self._page_of(follow, base, self._pages[url]) for base in bases]
         if kind in (Kind.FILE, Kind.METADATA) and hashes and self.lists(url):
             found = (self._file_of(follow, base, url, hashes) for base in bases)
             return [source for source in found if source is not None]

@@ -1,8 +1,8 @@
 """What is done about a file that does not fit its hash.
 
-Before anyone is accused, the file is fetched without what mirrors brought, decoded, and fetched
-once more past every cache. If it never fits, pip's own error stands, with evidence: what came, from
-where, and the one remedy that follows.
+Before anyone is accused, the file is decoded, and fetched once more past every cache, without what
+mirrors brought. If it never fits, pip's own error stands, with evidence: what came, from where, and
+the one remedy that follows.
 
 This check fails closed. Only pip's verification of the very file in place can accept a file.
 """
@@ -11,187 +11,164 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 import textwrap
 from typing import Any, Iterator
 
 from pip_retry_patch import wording
-from pip_retry_patch.fetch.errors import reason
-from pip_retry_patch.fetch.judge import is_web_page
+from pip_retry_patch.fetch.errors import EarlyEnd, reason
+from pip_retry_patch.fetch.judge import coding_of, media_of
 from pip_retry_patch.hooks import contents
 from pip_retry_patch.names import clean, format_size, short
 from pip_retry_patch.wrapping import note_failure
 
-# A file is fetched afresh a second and third time only if no length was told and it was cut.
-_FRESH_FETCHES = 3
-# So many mirrors may have brought wrong bytes before the file is fetched afresh.
-_MOST_MIRRORS = 10
 
+def look_into(mismatch: Any, artifact: Any, verify: Any, path: str, pip: Any) -> Any:
+    """Put other files in the place of one that does not fit, until pip's check accepts one.
 
-def check(artifact: Any, verify: Any, path: str, mismatch: type[Exception], tell: Any) -> Any:
-    """Let pip check the hash of a file. If it does not fit, put others in its place.
-
+    :param mismatch: what pip raised.
     :param artifact: what `files.Artifact` is: one link, and how pip fetches it.
-    :param verify: raises `mismatch` if the hash of a file does not fit.
-    :param tell: shows one line to the user.
-    :raises mismatch: the first one, whatever goes wrong here.
-    :raises Exception: made of a Failure: no other source delivers the file, or it has no end.
+    :param verify: pip's check of a file's hash.
+    :param pip: what `compat.Pip` is.
+    :raises Exception: `mismatch`, whatever goes wrong here; or made of a Failure, for no other
+        source delivers the file, or it has no end.
     """
+    fetches: list[_Fetch] = []
     try:
-        return verify(path)
-    except mismatch as error:
-        first: Any = error
-    seen: list[_Fetch] = []
-    try:
-        for line in _others(artifact, path, seen):
-            with contextlib.suppress(mismatch):
+        for line in _others(artifact, path, fetches):
+            with contextlib.suppress(type(mismatch)):
                 verified = verify(path)
                 if line:
-                    tell(line)
+                    pip.inform(line)
                 return verified
+        first, last = fetches[0], fetches[-1]
+        if last.is_cut and not last.then:
+            facts = {"name": artifact.name, "host": last.host, "size": format_size(last.size)}
+            raise pip.error(wording.failure("no end", **facts), EarlyEnd())
         # pip shows it at the end, alone or in a list of such errors, by their body().
-        evidence, body = _evidence(artifact.name, seen[0], seen[-1]), first.body
-        first.body = lambda: body().rstrip("\n") + "\n\n" + evidence
-        if seen[-1].is_cut and not seen[-1].then:
-            size = format_size(seen[-1].size)
-            first = artifact.error(
-                wording.failure("no end", name=artifact.name, host=artifact.host, size=size)
-            )
+        evidence, body = _evidence(artifact.name, first, last), mismatch.body
+        mismatch.body = lambda: body().rstrip("\n") + "\n\n" + evidence
     except Exception as error:
         if getattr(error, "failure", None) is not None:
             raise
         note_failure("the hash check", error)
-    raise first
+    raise mismatch
 
 
-def _others(artifact: Any, path: str, seen: list[_Fetch]) -> Iterator[str]:
+def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
     """Put one file after another in place, and yield what to tell if it fits.
 
-    :param seen: gets what is known of each file that did not fit.
+    :param fetches: gets what is known of each file that did not fit.
     """
-    for _, size in zip(range(_MOST_MIRRORS), iter(artifact.drop_mirrors, None)):
+    while True:
+        fetches.append(_Fetch(artifact, path))
+        if _decode(path, fetches[-1]):
+            coding = fetches[-1].coding or "gzip"
+            host = fetches[-1].host
+            yield wording.say("decoded", name=artifact.name, coding=coding, host=host)
+        mirrors = artifact.drop_mirrors()  # each of them once: there may be another one
         artifact.forget()
-        artifact.continue_from(path, size)
-        if _why_not_fetched(artifact, path, False):
-            break
-        yield ""
-    for fresh in range(1 + _FRESH_FETCHES):
-        if fresh:
-            artifact.forget()
-            seen[-1].then = _why_not_fetched(artifact, path, True)
-            if seen[-1].then:
-                return
-            yield f"{seen[0].came.format(name=short(artifact.name))} Fetched anew, its hash fits."
-        seen.append(_Fetch(artifact, path))
-        coding = _undo_coding(artifact, path, seen[-1].size)
-        if coding:
-            yield wording.say("decoded", name=artifact.name, coding=coding, host=artifact.host)
-        if fresh and not seen[-1].is_cut:
-            break
-    artifact.forget()
+        if len(fetches) > 1 and not mirrors:
+            return
+        try:
+            with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
+                # From the store it may come to another file system.
+                shutil.move(artifact.fetch(folder, fresh=True)[0], path)
+        except Exception as error:
+            failure = getattr(error, "failure", None)
+            if failure is not None and mirrors:
+                raise
+            if type(error).__module__ == "builtins" and not isinstance(error, OSError):
+                note_failure("another fetch of a file", error)
+            fetches[-1].then = reason(error) if failure is None else str(failure.message)
+            return
+        came = fetches[0].came.format(name=short(artifact.name))
+        yield "" if mirrors else f"{came} Fetched anew, its hash fits."
 
 
-def _why_not_fetched(artifact: Any, path: str, fresh: bool) -> str:
-    """Replace a file by another fetch of it; return why that failed, "" if it did not.
+def _decode(path: str, fetch: _Fetch) -> bool:
+    """Put what a compressed file decodes to in its place; return whether that worked.
 
-    :raises Exception: made of a Failure, if the fetch was not to be a fresh one.
+    It may be compressed though nobody said so. To decode it has a budget.
     """
-    try:
-        with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
-            os.replace(artifact.fetch(folder, fresh=fresh)[0], path)
-        return ""
-    except Exception as error:
-        failure = getattr(error, "failure", None)
-        if failure is not None and not fresh:
-            raise
-        if type(error).__module__ == "builtins" and not isinstance(error, OSError):
-            note_failure("another fetch of a file", error)
-        return reason(error) if failure is None else str(failure.message)
+    if not fetch.coding and fetch.flaw != contents.OTHER_KIND:
+        return False
+    import gzip
 
-
-def _undo_coding(artifact: Any, path: str, size: int) -> str:
-    """Put what a compressed file decodes to in its place; return its coding, "" if none."""
-    coding: str = artifact.coding or contents.unlabelled_coding(path)
+    left = 20 * fetch.size + 10_000_000
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         decoded = os.path.join(folder, "decoded")
         try:
-            with open(decoded, "wb") as file:
-                file.writelines(contents.decode(path, coding, 20 * size + 10_000_000))
+            with gzip.open(path) as coded, open(decoded, "wb") as file:
+                for piece in iter(lambda: coded.read(1 << 20), b""):
+                    left -= len(piece)
+                    if left < 0:
+                        return False
+                    file.write(piece)
             os.replace(decoded, path)
-        except (EOFError, ImportError, OSError, ValueError):
-            return ""
-    return coding
-
-
-# How a file begins, by the end of its name.
-_BEGINNINGS = {".whl": b"PK", ".zip": b"PK", ".egg": b"PK", ".metadata": b"Metadata-Version:"}
-_BEGINNINGS.update({".gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"})
+        except Exception:  # it is not compressed so, was cut, or is damaged; or the disk is full
+            return False
+    return True
 
 
 class _Fetch:
     """What is known of a file that did not fit.
 
-    `oddity` is a key of _REMEDIES, or "". `came` is how it came, for whatever comes next. `then` is
-    why nothing came next.
+    `flaw` is what `contents.flaw_of` finds. `came` is how it came, for whatever comes next. `then`
+    is why nothing came next.
     """
 
     def __init__(self, artifact: Any, path: str) -> None:
-        with open(path, "rb") as file:
-            start = file.read(512)
+        outcome, kept, self.then = artifact.outcome, artifact.continued, ""
+        headers, announced = outcome.response.headers, outcome.length
+        cached = outcome.came_from_cache
+        media, self.coding = media_of(headers), coding_of(headers)
+        self.host = outcome.peer.host
         self.digest, self.size = contents.digest(path, "sha256"), os.path.getsize(path)
-        self.host = clean(artifact.host)
-        media, coding, announced = artifact.media, artifact.coding, artifact.announced
-        begins = _BEGINNINGS.get(os.path.splitext(artifact.name)[1])
-        page = is_web_page(media, start)
-        of_its_kind = not page if begins is None else start.startswith(begins)
-        oddities = {
-            "part": artifact.part,
-            "empty": not self.size,
-            "web page": page and not of_its_kind,
-            "compressed": coding,
-            "other kind": not of_its_kind,
-            "cut": not contents.has_end(path),
-        }
-        self.oddity = next((oddity for oddity, is_so in oddities.items() if is_so), "")
-        self.is_cut = self.oddity == "cut" and announced is None and not artifact.cached
-
-        kept, of, whole, self.then = artifact.continued, "", "", ""
-        how = "kept" if kept is not None else "cached" if artifact.cached else self.oddity
+        self.flaw = contents.flaw_of(path, media)
+        self.is_cut = self.flaw == contents.CUT and announced is None and not cached
+        how = "kept" if kept is not None else "cached" if cached else self.flaw
         self.came = _CAME.get(how, _DAMAGED)
-        place = "pip's cache" if artifact.cached else self.host
+
+        place, of, whole = "pip's cache" if cached else self.host, "", ""
         if kept is not None:
             place += f" (the first {format_size(kept)} in an earlier run)"
-        if media and not of_its_kind:
+        if media and self.flaw in (contents.WEB_PAGE, contents.OTHER_KIND):
             of = f" of {clean(media, 40)}"
         elif announced is not None:
             of = f" of {format_size(announced)}"
             whole = ", complete" if self.size == announced else ", NOT complete"
-        compressed = f", compressed ({clean(coding, 20)})" if coding else ""
-        self.shown = f"{format_size(self.size)}{of} from {place}{whole}{compressed}"
+        coded = f", compressed ({clean(self.coding, 20)})" if self.coding else ""
+        self.shown = f"{format_size(self.size)}{of} from {place}{whole}{coded}"
 
 
 def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
     """Return what to add to pip's mismatch: what came, and the one remedy that follows."""
-    remedy = last.oddity
-    if last.then and remedy not in ("part", "empty", "web page"):
-        remedy = "failed"
-    elif not remedy and first.digest == last.digest:
-        remedy = "same metadata" if name.endswith(".metadata") else "same"
-    elif not remedy:
-        remedy = "different" if first.came == _DAMAGED else "not as before"
-    words = {"host": last.host, "package": short(name.partition(".metadata")[0]), "later": _LATER}
-    words["before"] = first.came.format(name="the file")
-    told = textwrap.wrap(_REMEDIES[remedy].format(**words), 78, break_on_hyphens=False)
+    is_same, is_empty = first.digest == last.digest, last.flaw == contents.EMPTY
+    remedies = {
+        "web page": last.flaw == contents.WEB_PAGE,
+        "failed": last.then and not is_empty,
+        "compressed": last.coding and not is_empty,
+        "not the file": last.flaw not in ("", contents.DAMAGED),
+        "same metadata": is_same and name.endswith(".metadata"),
+        "same": is_same,
+        "different": True,
+    }
+    text = _REMEDIES[next(remedy for remedy, fits in remedies.items() if fits)]
+    package = short(name.partition(".metadata")[0])
+    told = text.format(host=last.host, package=package, flaw=last.flaw, later=_LATER)
     second = f"failed: {clean(last.then)}" if last.then else last.shown
-    shown = [f"first fetch:  {first.shown}", f"second fetch: {second}", *told]
+    shown = [f"first fetch:  {first.shown}", f"second fetch: {second}"]
+    shown += textwrap.wrap(told, 78, break_on_hyphens=False)
     return "\n  ".join(["pip-retry-patch looked into it:", *shown])
 
 
-# How the first file came: what is told if the next one fits, and in the evidence if it does not.
+# How the first file came: what is told if the next one fits.
 _CAME = {
     "kept": "What an earlier run had kept of {name} was removed.",
     "cached": "The copy of {name} in pip's cache was not what the index lists, and was removed.",
-    "web page": "A web page came in place of {name}.",
+    contents.WEB_PAGE: "A web page came in place of {name}.",
 }
 _DAMAGED = "{name} was damaged on its way."
 _LATER = (
@@ -199,13 +176,10 @@ _LATER = (
     "the server, or the proxy before it. Nothing is wrong with the package itself."
 )
 _REMEDIES = {
-    "part": "{host} sent a part of the file only (206), though all of it was asked for. {later}",
-    "empty": "What {host} sent is empty. {later}",
-    "web page": "{host} sent a web page in place of the file. A network that wants a login first "
-    "(hotel, train, airport) does that, or a gateway that blocks the file. Open a web page to log "
-    "in to the network, or ask those who run the gateway. {later}",
-    "other kind": "What {host} sent is no file of that kind. {later}",
-    "cut": "What {host} sent is the beginning of such a file, without its end. {later}",
+    "not the file": "What {host} sent is {flaw}. {later}",
+    "web page": "{host} sent a web page in place of the file. A network that wants a login "
+    "first (hotel, train, airport) does that, or a gateway that blocks the file. Open a web page "
+    "to log in to the network, or ask those who run the gateway. {later}",
     "failed": "So it is not known whether the file was damaged on its way. Run the same command "
     "again when the connection is better.",
     "compressed": "Something between you and {host} compresses the file, though nobody asked for "
@@ -217,9 +191,8 @@ _REMEDIES = {
     "same metadata": "Both brought the same bytes, so nothing was damaged on the way: the metadata "
     "of {package} does not fit the hash that the index lists for it. It is out of date or damaged "
     "at the index; the package itself was not looked at. Tell those who run the index ({host}).",
-    "not as before": "{before} What the server sent now does not fit either. Run the same command "
-    "again: it will show whether the server always sends the same bytes.",
-    "different": "Each fetch brought different bytes: something between you and the server damages "
-    "them. That may be a proxy, an antivirus program, a router, or the disk or memory of this "
-    "machine. Try another network, or another machine.",
+    "different": "Each fetch brought different bytes, and none fits. Run the same command again. "
+    "If it stays so, something between you and the server damages the file: a proxy, an antivirus "
+    "program, a router, or the disk or memory of this machine. Try another network, or another "
+    "machine.",
 }

@@ -9,7 +9,6 @@ from typing import Any
 
 from pip_retry_patch import settings
 from pip_retry_patch.hooks import compat, files
-from pip_retry_patch.hooks.configuration import configured
 from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.store.kept import Store
 from pip_retry_patch.wrapping import import_function_wrapper, version_of_wrapt
@@ -29,8 +28,7 @@ def describe() -> dict[str, Any]:
         return {"lacks": str(why)}
     cache = _make_session()
     pip, urllib3 = map(importlib.import_module, ("pip", "pip._vendor.urllib3"))
-    items, command = configured("pip", by_file=True)
-    found = settings.read(items, command)
+    found = compat.settings_of("pip")
     hooks = {path: _state(module, path) for module, path, _ in WRAPPED}
     guarded = hooks["PipSession.request"] == _IN_PLACE
     directory = files.directory(found, cache)
@@ -44,7 +42,7 @@ def describe() -> dict[str, Any]:
             place.finish()
         count, size = store.left_over()
         if store.trouble:
-            directory, trouble = None, f"{directory} cannot be used: {store.trouble}"
+            directory, trouble = "", f"{directory} cannot be used: {store.trouble}"
     return {
         "pip": pip.__version__,
         "pip_path": os.path.dirname(str(pip.__file__)),
@@ -53,10 +51,10 @@ def describe() -> dict[str, Any]:
         "wrapt": version_of_wrapt() if guarded else None,
         "guarded": guarded,
         "hooks": hooks,
-        "settings": settings.table(found, items, command),
+        "settings": settings.table(found),
         "complaints": list(found.complaints),
         "kept": {
-            "directory": directory,
+            "directory": directory or None,
             "trouble": trouble,
             "files": count,
             "size": size,

@@ -13,8 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pip_retry_patch import settings
-from pip_retry_patch.hooks.configuration import configured
+from pip_retry_patch.hooks.compat import settings_of
 from pip_retry_patch.wrapping import spec_of_wrapt
 
 # In the other Python only the two packages can be imported from here, if it has none itself, and
@@ -57,7 +56,7 @@ def runner(pip: str, runnable: str) -> str:
     :param pip: the package whose pip asks; where its settings switch us off, it is left alone.
     :raises Exception: there is no place for the file, or wrapt is missing.
     """
-    if not settings.read(*configured(pip)).enabled:
+    if not settings_of(pip).enabled:
         return runnable
     ours, wrapt = Path(os.path.abspath(__file__)), Path(os.path.abspath(spec_of_wrapt().origin))
     homes = {"pip_retry_patch": str(ours.parents[2]), "wrapt": str(wrapt.parents[1])}

@@ -35,8 +35,7 @@ from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import Clock, Patience
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.artifact import Artifact
-from pip_retry_patch.hooks.files import FileHooks
+from pip_retry_patch.hooks.files import Artifact, FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open, wrap
@@ -105,7 +104,7 @@ class Requests:
 
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
-        self._hosts = Hosts(Clock(pip.announce.sleep))
+        self._hosts = Hosts(Clock(pip.sleep))
         self._patience = Patience(
             attempts=pip.settings.attempts,
             seconds=pip.settings.patience,
@@ -137,7 +136,7 @@ class Requests:
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
-        self._pip.announce.complain()
+        self._pip.complain()
         method, url = args if len(args) == 2 else ("", "")
         body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
         patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
@@ -145,10 +144,7 @@ class Requests:
             return calls(*args, **kwargs)
         self.failures.pop(url, None)
         page = self._stale_page(session, url, kwargs)
-        # Of a wheel pip wants to read parts, which no hash covers. Told that ranges do not work, it
-        # takes the whole file, and that from a mirror.
-        lazy = self.mirrors is not None and url not in self.files and self.mirrors.lists(url)
-        if lazy or (page is not None and (self._patience.person or self._hosts.rests(url))):
+        if page is not None and (self._patience.person or self._hosts.rests(url)):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, (method, url), kwargs, patience)
         error: Exception
@@ -168,14 +164,10 @@ class Requests:
                 return page
             ours = error if hasattr(error, "failure") else self._pip.error(failure, error)
             self.failures[url] = ours
-            if self.mirrors is not None and lazy:
-                unsupported: Any = self.mirrors.unsupported("the network failed")
-                unsupported.failure = failure
-                raise unsupported from error
             raise ours from error
         artifact = self.files.get(url)
         if artifact is not None:
-            artifact.note(outcome)
+            artifact.answered(outcome)
         if kwargs.get("stream") and method == "GET" and not outcome.came_from_cache:
             self._guard_body(exchange, outcome, artifact)
         return outcome.response
@@ -209,9 +201,9 @@ class Requests:
             return
         if artifact.disk_was_full:
             outcome.cache_nothing()
-        kept = artifact.before or (None if artifact.fresh else artifact.place)
+        kept = None if artifact.fresh else artifact.place
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
-        artifact.before, artifact.mirrored = None, exchange.mirrored
+        artifact.mirrored = exchange.mirrored
 
     def _listed_again(self, session: Any, link: Any) -> str:
         """Read the page again that lists a file, and return the file's URL there, if it is new.
@@ -276,11 +268,11 @@ class Requests:
             listed_again=listed_again,
             forget=lambda urls: compat.forget(session, urls),
         )
-        announce, record = self._pip.announce, self._pip.record
+        pip = self._pip
         # Where only pages are read, standard output is for the result.
-        inform = announce.inform if kind == Kind.FILE else announce
+        inform = pip.inform if kind == Kind.FILE else pip.announce
         host = names.host_of(url)
-        story = Story(job.name, host, announce, inform, record, announce.restart_bar)
+        story = Story(job.name, host, pip.announce, inform, pip.record, pip.restart_bar)
         return Exchange(job, self._hosts, story)
 
 

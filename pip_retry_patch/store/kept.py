@@ -129,7 +129,7 @@ class _Folder:
 
 
 class Store:
-    """A directory of leftovers.
+    """A directory of leftovers; with "" for its path, one that keeps nothing.
 
     `trouble`: why it turned out to be of no use, else "".
 
@@ -137,7 +137,8 @@ class Store:
     """
 
     def __init__(self, path: str, limit: int) -> None:
-        self.path = os.path.abspath(path)  # no slash at its end: behind one, a link is followed
+        # No slash at its end: behind one, a link is followed.
+        self.path = path and os.path.abspath(path)
         self.trouble = ""
         self._limit, self._is_tidy, self._has_leftovers = limit, False, False
 
@@ -146,10 +147,10 @@ class Store:
 
         A store that failed once is not tried again in this run, so that no later file pays.
 
-        :param key: what `key_of` returns.
+        :param key: what `key_of` returns, or "".
         """
         is_full = len(_held) >= MOST_HELD or len(self.path + key) >= LONGEST
-        if self._limit <= 0 or self.trouble or is_full:
+        if not self.path or not key or self._limit <= 0 or self.trouble or is_full:
             return None
         is_new = not os.path.lexists(self.path)
         try:
@@ -217,6 +218,30 @@ class Store:
             if (is_useless or is_much) and folder.hold():
                 total += folder.size
                 folder.remove() if is_useless or total > self._limit else folder.release()
+
+
+class Plain:
+    """A directory in pip's own, of which nothing is kept; used as a `Place`."""
+
+    kept: BinaryIO | None = None
+    kept_size = 0
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def move(self, path: str, location: str) -> str:
+        moved = os.path.join(location, os.path.basename(path))
+        if not persist(os.replace, path, moved):
+            return path
+        self.finish()
+        return moved
+
+    def finish(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def leave(self) -> int:
+        self.finish()
+        return 0
 
 
 class Place:

@@ -106,7 +106,7 @@ WAY = frozenset(
         *("Body.__getattr__", "Body.closed", "Body.isclosed", "Body.close", "Body.read1"),
         *("Body.read", "Body._fill", "Body._receive", "Body._take", "Body._wanted_stop"),
         *("_harmless.told", "FileHooks.check", "check"),  # the hash check fails closed
-        *("Body._has_ended", "Body._end", "Reader.read", "Reader._note_pace"),
+        *("Body._has_ended", "Body._end", "Outcome.read", "Outcome._note_pace"),
         *("_Copy.__getattr__", "_Copy.write", "repeat.get_redirect_target"),
     ]
 )

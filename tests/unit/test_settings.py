@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.settings import Settings, index_of_mirrors, read, table
+from pip_retry_patch.records import replace
+from pip_retry_patch.settings import Settings, read, table
 
 
 def same(found: Settings, **wanted: Any) -> bool:
-    return found == Settings(**wanted)
+    return replace(found, origins={}) == Settings(**wanted)
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -26,10 +27,11 @@ def test_nothing_set_means_the_defaults() -> None:
         "mirrors": (),
         "stale": False,
         "partials": True,
-        "partials_dir": "",
         "partials_size": 5_000_000_000,
         "log": "",
         "complaints": (),
+        "origins": {},
+        "mirrored": "",
     }
 
 
@@ -101,9 +103,9 @@ def test_newer_pips_give_one_mapping_for_each_file() -> None:
 def test_where_and_how_much_is_kept(tmp_path: Path) -> None:
     key, size = "global.retry-patch-partials", ("global.retry-patch-partials-size", "1.5 GB")
     there = read([(key, f"{tmp_path}/a/../b/"), size])
-    wanted = {"partials_dir": str(tmp_path / "b"), "partials_size": 1_500_000_000}
-    assert same(there, partials=True, **wanted)
-    assert table(there, [])["retry-patch-partials"]["value"] == str(tmp_path / "b")
+    wanted = {"partials": str(tmp_path / "b"), "partials_size": 1_500_000_000}
+    assert same(there, **wanted)
+    assert table(there)["retry-patch-partials"]["value"] == str(tmp_path / "b")
 
 
 @pytest.mark.parametrize("gone", ["dir", "days"])
@@ -166,7 +168,7 @@ def test_what_is_no_mirror_is_said_once_for_each_and_shows_no_secret() -> None:
 def test_mirrors_are_for_the_index_that_is_set_beside_them(
     items: dict[str, str], index: str | None
 ) -> None:
-    assert index_of_mirrors(list(items.items())) == index
+    assert read(list(items.items())).mirrored == index
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_the_table_shows_mirrors_without_credentials() -> None:
         [("global.retry-patch-mirrors", "https://me:SECRET@m.example/simple https://n.example")]
     )
     assert found.mirrors[0].startswith("https://me:SECRET@")
-    shown = table(found, [])["retry-patch-mirrors"]["value"]
+    shown = table(found)["retry-patch-mirrors"]["value"]
     assert list(shown) == ["https://m.example/simple", "https://n.example"]
 
 
@@ -207,7 +209,7 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
         (":env:.retry-patch-partials", "/x"),
         (":env:.retry-patch-log", ""),
     ]
-    shown = table(read(merged, "install"), merged, "install")
+    shown = table(read(merged, "install"))
     assert {key: entry["origin"] for key, entry in shown.items() if key in NAMES} == {
         "retry-patch-patience": "[install] in pip's configuration",
         "retry-patch-attempts": "[global] in pip's configuration",
@@ -215,7 +217,7 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
         "retry-patch-log": "default",
     }
     newer = [("/etc/pip.conf", dict(merged[:1])), (":env:", dict(merged[3:4]))]
-    shown = table(Settings(patience=10.0), newer)
+    shown = table(read(newer))
     assert shown["retry-patch-patience"] == {"value": 10.0, "origin": "[global] in /etc/pip.conf"}
     assert shown["retry-patch-partials"]["origin"] == "PIP_RETRY_PATCH_PARTIALS"
     assert shown["retry-patch"] == {"value": True, "origin": "default"}

@@ -33,7 +33,7 @@ FACTS: dict[str, Any] = {
     **{"title": wording.titled("Sign in"), "whence": " from login.example"},
     **{"often": ", 4 times so far", "any_more": " any more", "now": "2026-01-02 03:04"},
     **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
-    **{"kind_": "whole wheel", "shown": "1.8 kB of text/plain", "tried": Tried(3, 41.3)},
+    **{"flaw": "damaged", "shown": "1.8 kB of text/plain", "tried": Tried(3, 41.3)},
     **{"intended": "https://j.example/"},
 }
 WORDS = Path(__file__).parent / "words.txt"
