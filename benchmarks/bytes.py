@@ -109,6 +109,7 @@ def measure(quick: bool) -> dict[str, Any]:
     ]
     runs: dict[str, dict[str, list[Any]]] = {f: {c.name: [] for c in clients} for f in FAULTS}
     whole = 0
+    certificates()  # once, before two threads want it at once
     with ThreadPoolExecutor(2) as pool:
         # A result is a count of bytes: two clients at a time do not disturb each other.
         for job, (sent, end, whole) in zip(jobs, pool.map(lambda job: run(*job), jobs)):

@@ -161,6 +161,7 @@ def measure(quick: bool) -> dict[str, Any]:
         clients, seeds = [clients[0], clients[2], clients[-1]], range(2)
     jobs = [(client, seed) for seed in seeds for client in clients]
     ends: dict[str, list[str]] = {client.name: [] for client in clients}
+    certificates()  # once, before two threads want it at once
     with ThreadPoolExecutor(2) as pool:
         # How a download ends is no matter of speed: two clients do not disturb each other.
         for (client, seed), end in zip(jobs, pool.map(lambda job: run(*job), jobs)):
