@@ -171,8 +171,8 @@ def mistakes(decided: Case, alone: Ran, guarded: Ran) -> Iterator[str]:
     for word in ("Traceback", "HASHES", "No matching distribution", *decided.never):
         if word in text and word not in decided.error:
             yield f"it says {word!r}"
-    accused = set(map("".join, ACCUSED.findall(text))) - {decided.party}
-    if accused:
+    accused = set(map("".join, ACCUSED.findall(text)))
+    if not all(map(decided.party.startswith, accused)):  # an error tells of a proxy further on
         yield f"it accuses {accused}"
 
 

@@ -33,7 +33,7 @@ def test_reloaded(scene: Scene) -> Script:
         server.send(signal.SIGHUP)
 
 
-@case("nginx", "its backend is away for 8 s: a maintenance page with status 200", HASH, HASH)
+@case("nginx", "its backend is away for 6 s: a maintenance page with status 200", HASH, HASH)
 def test_maintenance(scene: Scene) -> Script:
     nginx(
         scene,
@@ -43,7 +43,7 @@ def test_maintenance(scene: Scene) -> Script:
     backend = nginx(scene, port=8080)
     yield
     scene.at(3 * MB)
-    backend.away(8)
+    backend.away(6)
 
 
 SLICES = """location /files/ {
