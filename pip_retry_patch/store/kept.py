@@ -187,7 +187,8 @@ class Store:
         free = 0
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self.path).free
-            if self._has_leftovers and free < size:
+            # Not for a size that nobody can have: a server may announce any.
+            if self._has_leftovers and free < size and least <= free + self.left_over()[1]:
                 self.purge()
                 free = shutil.disk_usage(self.path).free
         return not 0 < free < least
