@@ -300,7 +300,10 @@ class Exchange:
         assert body is not None
         outcome.open()
         position = (question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
-        limit = READ_AGAIN * max(body.known.total or 0, body.offset)
+        limit = READ_AGAIN * (body.known.total or body.offset)
+        if position < body.offset and self._read_again >= limit:
+            self._trouble, self._doubted = wording.NO_HELP, True
+            return Answer(_LASTING)
         try:
             while position < body.offset:
                 piece = outcome.read(min(LARGE, body.offset - position))
@@ -314,9 +317,6 @@ class Exchange:
                 position += len(piece)
                 self._read_again += len(piece)
                 self.story.again += len(piece)
-                if self._read_again > limit:
-                    self._trouble, self._doubted = wording.NO_HELP, True
-                    return Answer(_LASTING)
         except Exception as error:
             return self._cut(error)
         return answer

@@ -15,7 +15,7 @@ from pip_retry_patch.records import record
 
 # Real progress: so many bytes beyond the furthest offset renew the budgets of `Patience`.
 PROGRESS = 64 * 1024
-# Bytes that may be read again to get to an offset, as a multiple of the file's size.
+# No answer is read up to an offset any more after so many bytes were, by the file's size.
 READ_AGAIN = 3
 # A connection that brings fewer bytes a second than FLOOR has stopped: for MOVED seconds of
 # waiting where it had brought more, for SLOW seconds where it was slow from its first byte, for a

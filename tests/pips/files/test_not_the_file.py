@@ -31,7 +31,7 @@ def test_a_login_page_in_mid_download_is_waited_for(
     with Lab([package]) as lab:
         done = Download(armed, lab)
         done.assert_right()
-        (line,) = done.warnings
+        (line,) = done.run.warnings("waits at")
         assert "a web page came in place of the file" in line
     with Lab([package]) as lab:
         assert end_of(Download(bare, lab).run) != OK

@@ -137,7 +137,7 @@ UNLISTED = {  # pages without a file, where nobody has the project
     "br": pages(reply(200, b"\x8b\x05\x80hello" * 9, Content_Encoding="br"), says="as br"),
     "zstd": pages(reply(200, b"\x28\xb5\x2f\xfd", Content_Encoding="zstd"), says="as zstd"),
     "403-in-br": pages(
-        reply(403, b"\x8b\x05\x80", Content_Encoding="br"), says="answers 403)", end=NO_MATCH
+        reply(403, b"\x8b\x05\x80", Content_Encoding="br"), says="HTTP 403)", end=NO_MATCH
     ),
     "no-gzip": pages(reply(200, b"hello", Content_Encoding="gzip"), says="decompressed"),
 }
