@@ -99,8 +99,12 @@ def _is_of_network(error: BaseException) -> bool:
     return "HTTPError" in kinds
 
 
-# By OpenSSL's number (X509_V_ERR): not yet valid, expired, of another host or address.
-_CERTIFICATE_TROUBLE = {9: "not yet valid", 10: "expired", 62: "of another", 64: "of another"}
+# By OpenSSL's number (X509_V_ERR); 0 where Python compared the names (before 3.10).
+_CERTIFICATE_TROUBLE = {
+    9: "not yet valid",
+    10: "expired",
+    **dict.fromkeys((0, 62, 64), "of another"),
+}
 
 
 def certificate_trouble(error: BaseException) -> str:

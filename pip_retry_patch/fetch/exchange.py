@@ -346,8 +346,11 @@ class Exchange:
             return
         if answer.verdict == Verdict.CONTINUE:
             self._hosts.sends_parts.add(host)
-        elif self._withheld and not self._fruitless and host not in self._hosts.sends_parts:
-            self._hosts.refuses_parts.add(host)
+        elif self._withheld and host not in self._hosts.sends_parts:
+            # Requests may be lost with a range by chance, but not each time.
+            certain = not self._fruitless or host in self._hosts.may_refuse_parts
+            hosts = self._hosts.refuses_parts if certain else self._hosts.may_refuse_parts
+            hosts.add(host)
         if not source.mirror:
             self.story.resumed(replayed=answer.verdict == Verdict.REPLAY)
 

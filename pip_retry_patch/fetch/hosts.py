@@ -25,6 +25,7 @@ class Hosts:
         self.lost: set[str] = set()  # the same for hosts that never answered
         self.sends_parts: set[str] = set()
         self.refuses_parts: set[str] = set()
+        self.may_refuse_parts: set[str] = set()
         self.ignores_if_range: set[str] = set()
         self.doubts = DOUBTS  # pages that may still be asked for once more, as they are of no use
         self._first_contact = 0.0  # seconds that were spent on it

