@@ -263,7 +263,7 @@ def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(broken: Breakage) -
 @each_pip
 def test_pip_sees_one_more_package_and_wrapt(armed: Environment, bare: Environment) -> None:
     def listed(environment: Environment) -> set[str]:
-        outcome = armed.run("list", "--format=json")
+        outcome = environment.run("list", "--format=json")
         assert (outcome.returncode, outcome.stderr) == (0, "")
         return {entry["name"] for entry in json.loads(outcome.stdout)}
 

@@ -69,7 +69,7 @@ def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[s
         wrong.append(f"{lab.sent(package.name)} bytes were sent")
     stem = package.filename.replace("-py3-none-any.whl", "")
     shown = f" {stem} " if package.faults else f"/{package.name}/ "
-    lines = [line for line in run.interruptions if shown in line]
+    lines = [line for line in run.interruptions if shown in f" {line}"]
     if len(lines) != 1:
         wrong.append(f"announced {len(lines)} times")
     return [f"{package.name}: {line}" for line in wrong]

@@ -136,7 +136,7 @@ def test_a_file_that_is_replaced_is_closed(fault: Any, armed: Environment) -> No
 
 
 @old_middle_new
-def test_what_a_mirror_spoiled_goes_on_elsewhere_from_where_it_began(armed: Environment) -> None:
+def test_what_a_mirror_spoiled_comes_from_elsewhere(armed: Environment) -> None:
     get, refused, cache = like_windows(armed)
     digest = hashlib.sha256(Package("demo", SIZE).wheel()).hexdigest()
     index = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
@@ -146,7 +146,6 @@ def test_what_a_mirror_spoiled_goes_on_elsewhere_from_where_it_began(armed: Envi
         done = get(lab, PIP_RETRY_PATCH_MIRRORS=f"{first.index_url}\n{second.index_url}")
         done.assert_right()
         assert len(done.run.warnings("sent other bytes")) == 1
-        assert second.sent("demo") < len(second.wheel("demo"))
     assert not stored(cache) and refused.read_text() == ""
 
 
