@@ -59,7 +59,7 @@ def of_system(error: Any) -> str:
     if number > 10000 and number in _BY_NUMBER:
         return _BY_NUMBER[number]
     if not said.isascii() or "?" in said:
-        return _BY_NUMBER.get(error.errno, f"error {number}")
+        return _BY_NUMBER.get(getattr(error, "errno", None) or 0, f"error {number}")
     return clean(said[:1].lower() + said[1:])
 
 

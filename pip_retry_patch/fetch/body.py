@@ -119,7 +119,7 @@ class Body:
                 piece = self._receive(most)
                 is_end = not piece and self._kept is None and self._has_ended()
             except Exception as error:
-                if not errors.is_network_error(error):
+                if error is self._error or not errors.is_network_error(error):
                     raise
                 why = error
             if piece:

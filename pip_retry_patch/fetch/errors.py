@@ -94,6 +94,8 @@ def _is_of_network(error: BaseException) -> bool:
         return True
     if kinds & _NOT_ITSELF or isinstance(error, http.client.InvalidURL):
         return False
+    if type(error) is OSError and str(error).startswith("Could not find"):
+        return False  # requests: the file of certificates that the user named is not there
     if isinstance(error, (http.client.HTTPException, OSError)):
         return not isinstance(error, (FileNotFoundError, PermissionError)) and not is_full(error)
     return "HTTPError" in kinds

@@ -266,7 +266,7 @@ class Exchange:
             if part is not None and (part.first != 0 or job.whole):
                 self._trouble = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
                 return Verdict.WHOLE
-        if job.whole and pages.is_short(response):
+        if job.whole and status < 400 and pages.is_short(response):
             comes_again = response.content == self._short and pages.has_end(response)
             self._short, self._trouble = response.content, wording.CLOSED_EARLY
             if not comes_again:
@@ -366,16 +366,14 @@ class Exchange:
             self._whole, self._withheld = True, verdict == Verdict.WITHHELD
             return _AT_ONCE
         self._whole = self._withheld = False
-        if verdict == _DOUBTED:
-            if self._doubted:
-                return _OVER
+        if verdict == _DOUBTED and not self._doubted and self.job.patience.attempts:
             self._doubted = True
             self.job.forget([self.job.source.url, *outcome.urls])
             return _AT_ONCE
         if verdict == _LASTING and not self._doubted and self.job.patience.attempts:
             self._doubted = True  # another node of the host may be set right
             return _AT_ONCE
-        if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING):
+        if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING, _DOUBTED):
             source.end = self._failure(outcome)
             offset = 0 if self._body is None else self._body.offset
             is_expired = verdict == Verdict.REFUSED and not source.mirror
@@ -440,12 +438,16 @@ class Exchange:
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return the answer that was of no help, or raise what the search ends with."""
-        failure = self.job.source.end or self._failure(last)
+        # Of the source that was asked last where pip asks: its page may have led elsewhere.
+        ends = [source.end for source in self._sources if source.end and source.url == last.url]
+        failure = ends[0] if ends else self._failure(last)
         self.story.ended("failed", self._body.offset if self._body else 0)
         if self._body is not None:
             error = self.job.error(failure, self._why or errors.EarlyEnd())
             if failure.changed:
                 error = self._restart(failure, error)
+            if error is self._why:
+                raise error
             raise error from self._why
         if self._verdict == Verdict.REFUSED and not any(each.mirror for each in self._sources):
             return last, Answer(_USE)

@@ -299,7 +299,8 @@ class Artifact:
             self._key = ""
         if errors.is_full(error):
             self.disk_was_full = True  # so pip's cache gets no copy
-            helps = self._store.purge()[1] > 0 or helps
+            if not isinstance(error, NoRoomError):  # it has made what room there is
+                helps = self._store.purge()[1] > 0 or helps
             compat.sweep(self._session, self._urls)
         if helps:
             # What the error holds takes room: the HTTP cache's own temporary file.

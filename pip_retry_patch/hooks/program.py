@@ -51,7 +51,11 @@ class Program:
             send = functools.partial(repeat, calls, session, args, dict(kwargs, stream=True))
             self._guard(Source(args[1], send), outcome, span)
         if not kwargs.get("stream"):
-            response.content  # noqa: B018  (reads it)
+            try:
+                response.content  # noqa: B018  (reads it)
+            except Exception as error:
+                calls.errors.append(error)  # the program's to see
+                raise
         return response
 
     def _guard(self, source: Source, outcome: Outcome, span: Any) -> None:

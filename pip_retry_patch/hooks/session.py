@@ -124,7 +124,10 @@ class Requests:
 
         `--retries 0` means no patience at all.
         """
-        retries: Any = getattr(session.get_adapter(url), "max_retries", None)
+        try:
+            retries: Any = getattr(session.get_adapter(url), "max_retries", None)
+        except ValueError:  # a scheme that pip does not know, as its own request says
+            return None
         if not hasattr(retries, "new"):
             return None
         total = int(retries.total or 0)
@@ -243,7 +246,9 @@ class Requests:
 
         def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
             how = dict(kwargs, stream=True, allow_redirects=False)
-            return repeat(calls, session, ("GET", there), how, asking, outcome, jar)
+            # By calls of its own: what a mirror answers is never what pip is left with.
+            own = Calls(calls.wrapped)
+            return repeat(own, session, ("GET", there), how, asking, outcome, jar)
 
         def mirrors() -> Sequence[Source]:
             return (

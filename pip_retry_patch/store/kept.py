@@ -233,6 +233,7 @@ class Plain:
     def move(self, path: str, location: str) -> str:
         moved = os.path.join(location, os.path.basename(path))
         if not persist(os.replace, path, moved):
+            self.folder = ""  # what pip is about to read is there; pip removes it with its own
             return path
         self.finish()
         return moved

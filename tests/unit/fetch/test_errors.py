@@ -92,6 +92,7 @@ def test_whatever_the_network_does_is_the_networks_and_has_its_words(
         ClosedPoolError(NOBODY, "closed"),
         http.client.InvalidURL("a blank"),
         requests.exceptions.InvalidProxyURL("Please check proxy URL"),
+        OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /a.pem"),
         requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support."),
         requests.exceptions.MissingSchema("x"),
         FileNotFoundError(errno.ENOENT, "no such file"),  # a CA bundle

@@ -468,6 +468,46 @@ def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop()
     assert looked == [OFFSET] and "the server answered 403" in end.value.failure.context
 
 
+def test_the_end_that_is_told_is_the_one_of_the_new_link() -> None:
+    def new_link(asking: Asking, outcome: Outcome) -> requests.Response:
+        asked.append(0)
+        if len(asked) > 1:
+            raise refused()
+        answer = cut()
+        outcome.urls.append(answer.url)
+        return answer
+
+    asked: list[int] = []
+    world = World(busy(403))
+    listed = [Source(f"{URL}?new", new_link)]
+    world.exchange = world.exchange_of(replace(world.job, listed_again=lambda: listed))
+    with pytest.raises(GaveUpError) as end:
+        world.read()
+    assert "stopped at 100 kB of 307 kB" in end.value.failure.message
+
+
+def test_a_page_that_is_short_of_its_length_is_no_page_if_its_status_says_so() -> None:
+    def missing(_: Asking) -> requests.Response:
+        answer = read(b"not here", status=404)
+        answer.headers["Content-Length"] = "900"
+        return answer
+
+    world = page(missing)
+    assert world.obtain()[0].status == 404 and len(world.asked) == 1
+
+
+def test_a_bad_redirect_of_a_mirror_ends_that_mirror_alone() -> None:
+    def redirects_nowhere(asking: Asking, outcome: Outcome) -> requests.Response:
+        outcome.urls.append(MIRROR)
+        outcome.answer = whole(b"")
+        raise requests.exceptions.InvalidURL("no such address")
+
+    world = World(refused(), refused(), refused(), whole(BODY))
+    mirror = Source(MIRROR, redirects_nowhere, MIRROR, lambda why, offset: None)
+    exchange = world.exchange_of(replace(world.job, mirrors=lambda: [mirror]))
+    assert exchange.obtain()[0].status == 200
+
+
 def test_a_part_that_does_not_fit_is_asked_for_whole_but_the_host_is_asked_for_more() -> None:
     world = World(cut(), lambda _: part(BODY, 5), lambda _: whole(BODY))
     assert world.read() == BODY

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 import pip_retry_patch
+from pip_retry_patch import wrapping
 from tests.support.lab.faults import Away, Busy, Cut, Drop
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -46,6 +47,19 @@ def test_a_body_comes_whole(faults: list[Any], stream: bool, chunked: bool) -> N
         response = get(lab, stream=stream)
         assert b"".join(response.iter_content(4096)) == lab.wheel("demo")
         assert len(lab.requests()) == 1 + len(faults)
+
+
+def test_what_breaks_for_good_is_the_programs_error_and_nobodys_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And never an answer of ours: that would be a part, or a refusal."""
+    monkeypatch.setattr(wrapping, "STRICT", False)
+    monkeypatch.setattr(wrapping, "failures", [])
+    for rest in (Cut(0), Busy(404)):
+        with Lab([Package("demo", SIZE, [Cut(100_000)], forever=rest)]) as lab:
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                get(lab)
+            assert not wrapping.failures
 
 
 def test_protect_may_be_called_again() -> None:

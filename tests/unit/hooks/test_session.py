@@ -188,4 +188,5 @@ def test_retries_of_pips_are_part_of_our_patience(
 def test_a_file_of_this_machine_is_no_request() -> None:
     made = object.__new__(hooks.Requests)
     vars(made)["_patience"] = Patience()
-    assert made.patience(PipSession(), "file:///demo.whl") is None
+    for url in ("file:///demo.whl", "ftp://files.example/demo.whl"):
+        assert made.patience(PipSession(), url) is None

@@ -513,3 +513,16 @@ def test_other_hashes_are_no_name() -> None:
     assert key_of({"sha256": []}) is None
     assert key_of({"../sha256": ["a" * 64], "sha3_256": ["a" * 64]}) is None
     assert key_of({"sha256": "a" * 64}) is None  # its elements are letters
+
+
+def test_a_file_that_cannot_be_moved_without_a_store_stays_until_pip_has_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "demo.whl").write_bytes(b"x")
+    monkeypatch.setattr(kept, "persist", lambda *_: False)
+    place = kept.Plain(str(folder))
+    path = place.move(str(folder / "demo.whl"), str(tmp_path))
+    place.finish()
+    assert Path(path).read_bytes() == b"x"
