@@ -27,6 +27,10 @@ UNKNOWN_NAME = 10.0
 LONGEST_REQUEST = 60.0
 # A page of a mirror: bytes, and seconds.
 LARGEST_PAGE, LONGEST_PAGE = 64 << 20, 60.0
+# One look into an archive: seconds, and bytes as they were before compression.
+LOOK_SECONDS, LOOK_BYTES = 2.0, 64 << 20
+# What a compressed file may decode to: so many times its size, and so many bytes more.
+DECODED, DECODED_MORE = 20, 10_000_000
 # Requests to a mirror in vain until it is the next one's turn.
 TURN = 2
 # A 500 says that one URL is broken, not that its host is busy, and a proxy's error may say that a

@@ -19,6 +19,7 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import coding_of, is_web_page, media_of
 from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.pages import title_of
+from pip_retry_patch.fetch.patience import LOOK_BYTES, LOOK_SECONDS
 
 # By the end of a name: how such an archive begins, and what opens one of tar, as pip does.
 _KINDS = {
@@ -32,9 +33,6 @@ _KINDS = {
 # What may be wrong with a file, in words.
 EMPTY, OTHER_KIND, DAMAGED = "empty", "no file of that kind", "damaged"
 CUT, WEB_PAGE = "the beginning of such a file, without its end", "a web page"
-
-# The budget of one look into an archive. The bytes are counted as they were before compression.
-_LOOK_SECONDS, _LOOK_BYTES = 2.0, 64 << 20
 
 
 def digest(path: str, algorithm: str) -> str:
@@ -82,10 +80,10 @@ class _BudgetExceeded(Exception):
 
 def _flaw_of_tar(path: str, opener: str, to_its_end: bool) -> str:
     """Return why tarfile, and so pip, cannot read an archive, or its beginning."""
-    until = time.monotonic() + _LOOK_SECONDS
+    until = time.monotonic() + LOOK_SECONDS
 
     def read(size: int) -> Any:
-        if content.tell() > _LOOK_BYTES or time.monotonic() > until:
+        if content.tell() > LOOK_BYTES or time.monotonic() > until:
             raise _BudgetExceeded
         return content.read(size)
 

@@ -19,6 +19,7 @@ from typing import Any, Iterator
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.errors import EarlyEnd, reason
 from pip_retry_patch.fetch.judge import coding_of, media_of
+from pip_retry_patch.fetch.patience import DECODED, DECODED_MORE
 from pip_retry_patch.hooks import contents
 from pip_retry_patch.names import clean, format_size, short
 from pip_retry_patch.wrapping import note_failure
@@ -96,7 +97,7 @@ def _decode(path: str, fetch: _Fetch) -> bool:
         return False
     import gzip
 
-    left = 20 * fetch.size + 10_000_000
+    left = DECODED * fetch.size + DECODED_MORE
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         decoded = os.path.join(folder, "decoded")
         try:

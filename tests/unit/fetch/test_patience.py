@@ -7,6 +7,7 @@ import itertools
 import random
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,38 @@ from tests.support.exchanges import VirtualClock
 DEFAULT = Patience()
 
 
+# Which test goes up to each limit, and beyond.
+EXCHANGE, BODY = "fetch/test_exchange.py", "fetch/test_body.py"
+PACE = BODY, "test_a_connection_that_was_faster_has_a_minute_and_a_slow_one_five"
+MIRROR = "hooks/test_mirrors.py", "test_the_page_of_a_mirror_has_a_budget_of_bytes_and_of_seconds"
+LOOK = "hooks/test_contents.py", "test_a_look_has_a_budget_and_beyond_it_nothing_is_called_broken"
+DECODING = "hooks/test_mismatch.py", "test_nothing_is_decoded_beyond_the_budget"
+TRIED_BY = {
+    "PROGRESS": (EXCHANGE, "test_real_progress_renews_the_budgets_and_less_does_not"),
+    "READ_AGAIN": (EXCHANGE, "test_bytes_are_read_again_three_times_the_size_at_most"),
+    **dict.fromkeys(("FLOOR", "MOVED", "SLOW"), PACE),
+    "UNKNOWN_NAME": (EXCHANGE, "test_a_name_that_does_not_exist_is_waited_for_ten_seconds"),
+    "LONGEST_REQUEST": (
+        EXCHANGE,
+        "test_a_request_in_which_the_process_did_not_run_spends_no_patience",
+    ),
+    **dict.fromkeys(("LARGEST_PAGE", "LONGEST_PAGE"), MIRROR),
+    **dict.fromkeys(("LOOK_SECONDS", "LOOK_BYTES"), LOOK),
+    **dict.fromkeys(("DECODED", "DECODED_MORE"), DECODING),
+    "IN_VAIN": (
+        EXCHANGE,
+        "test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_again",
+    ),
+    "TURN": (EXCHANGE, "test_after_two_requests_in_vain_it_is_the_next_ones_turn"),
+    "BROKEN_URL": (
+        EXCHANGE,
+        "test_a_500_is_asked_for_as_often_as_pip_does_and_its_host_is_not_busy",
+    ),
+    "DOUBTS": (EXCHANGE, "test_a_page_that_names_no_file_is_doubted_once_and_then_taken"),
+    "LONG_WAIT": (EXCHANGE, "test_retry_after_is_waited_for_and_announced"),
+}
+
+
 def test_each_number_is_the_one_of_the_design() -> None:
     """The table of numbers, so that none changes unseen."""
     named = {
@@ -43,12 +76,20 @@ def test_each_number_is_the_one_of_the_design() -> None:
         "LONGEST_REQUEST": 60.0,
         "LARGEST_PAGE": 64 << 20,
         "LONGEST_PAGE": 60.0,
+        "LOOK_SECONDS": 2.0,
+        "LOOK_BYTES": 64 << 20,
+        "DECODED": 20,
+        "DECODED_MORE": 10_000_000,
         "IN_VAIN": 0.1,
         "TURN": 2,
         "BROKEN_URL": 5,
         "DOUBTS": 3,
         "LONG_WAIT": 3.0,
     }
+    tests = Path(__file__).parents[1]
+    for name in named:
+        file, test = TRIED_BY[name]
+        assert f"\ndef {test}(" in (tests / file).read_text(), name
     fields = {name: getattr(DEFAULT, name) for name in inspect.get_annotations(Patience)}
     assert fields == {
         "attempts": 8,

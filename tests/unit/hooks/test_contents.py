@@ -90,10 +90,10 @@ def test_a_file_with_a_length_is_not_unpacked_to_its_end(tmp_path: Path) -> None
 def test_a_look_has_a_budget_and_beyond_it_nothing_is_called_broken(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(contents, "LOOK_SECONDS", 60.0)
     path = at(tmp_path, ending, archive(ending)[:-500])
     assert contents.flaw_of(path)
-    for budget, least in (("_LOOK_BYTES", -1), ("_LOOK_SECONDS", -1.0)):
+    for budget, least in (("LOOK_BYTES", -1), ("LOOK_SECONDS", -1.0)):
         with monkeypatch.context() as patched:
             patched.setattr(contents, budget, least)
             assert contents.flaw_of(path) == ""
