@@ -60,7 +60,7 @@ def test_devpi(scene: Scene) -> Script:
     scene.on_servers(sys.executable, "-c", MIRROR)
     yield
     scene.at(3 * MB)
-    server.away(15)
+    server.away(45)  # plain pip tries for some forty seconds
 
 
 @case(
