@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import operator
 import os
@@ -36,11 +37,16 @@ def describe() -> dict[str, Any]:
     trouble = trouble or ("" if directory else "pip has no cache directory that it may use here")
     count = size = 0
     if directory:
-        store = Store(directory, found.partials_size)
+        store, missing = Store(directory, found.partials_size), [directory]
+        while not os.path.lexists(missing[-1]):
+            missing.append(os.path.dirname(missing[-1]))
         place = store.place(f"md5-{'0' * 32}")  # no file has it
         if place is not None:
             place.finish()
         count, size = store.left_over()
+        for made in missing[:-1]:  # an image would keep an empty directory
+            with contextlib.suppress(OSError):
+                os.rmdir(made)
         if store.trouble:
             directory, trouble = "", f"{directory} cannot be used: {store.trouble}"
     return {
