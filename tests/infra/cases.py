@@ -21,7 +21,7 @@ from tests.support.environments import Environment
 from tests.support.lab.packages import Package
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome, finish, kill
-from tests.support.scenes import MB, OverError, Scene
+from tests.support.scenes import MB, OverError, Scene, Server
 
 MIDDLE = "24.0"
 PYTHONS = {MIDDLE: "3.12", NEWEST: "3.13"}
@@ -34,6 +34,13 @@ ACCUSED = re.compile(
 )
 PLAIN_SECONDS = 60  # after that it has no end
 Script = Iterator[None]
+
+
+def away(scene: Scene, server: Server, seconds: float) -> Script:
+    """Kill a server when the servers are up and 3 MB have passed, and start it again."""
+    yield
+    scene.at(3 * MB)
+    server.away(seconds)
 
 
 @dataclass(frozen=True)

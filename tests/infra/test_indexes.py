@@ -6,12 +6,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.infra.cases import Script, case
+from tests.infra.cases import Script, away, case
 from tests.infra.nginx import nginx
 from tests.support.directories import STORE, made_once
 from tests.support.downloads import GAVE_UP, HASH, OK, OTHER
 from tests.support.programs import ours
-from tests.support.scenes import MB, Scene
+from tests.support.scenes import Scene
 
 TRUSTED = ("--trusted-host", "index.example")
 
@@ -58,9 +58,7 @@ def test_devpi(scene: Scene) -> Script:
     command = (str(programs / "devpi-server"), "--serverdir", data, "--host", "0.0.0.0")
     server = scene.serve(*command, port=3141)
     scene.on_servers(sys.executable, "-c", MIRROR)
-    yield
-    scene.at(3 * MB)
-    server.away(45)  # plain pip tries for some forty seconds
+    yield from away(scene, server, 45)  # plain pip tries for some forty seconds
 
 
 @case(
@@ -73,17 +71,13 @@ def test_devpi(scene: Scene) -> Script:
 def test_pypiserver(scene: Scene) -> Script:
     files = str(scene.root / "files" / "demo")
     server = scene.serve(sys.executable, "-m", "pypiserver", "run", "-p", "8080", files, port=8080)
-    yield
-    scene.at(3 * MB)
-    server.away(12)
+    yield from away(scene, server, 12)
 
 
 def http_server(scene: Scene) -> Script:
     where = ("-m", "http.server", "8080", "--directory", str(scene.root))
     server = scene.serve(sys.executable, *where, port=8080)
-    yield
-    scene.at(3 * MB)
-    server.away(12)
+    yield from away(scene, server, 12)
 
 
 STATIC = ("--index-url", "http://index.example:8080/simple/", *TRUSTED)

@@ -14,6 +14,15 @@ from tests.support.scenes import CLIENT, MB, MOVED, SECOND, SERVER, Scene, Serve
 HURRIED = ("--timeout", "3")  # so that a short outage is one
 
 
+def blocked(scene: Scene, seconds: float, *rule: str) -> Script:
+    """Have the router obey a rule for some seconds, when 3 MB have passed."""
+    nginx(scene)
+    yield
+    scene.at(3 * MB)
+    with scene.firewall(*rule):
+        scene.sleep(seconds)
+
+
 @case("wire", "down for 10 s", TRACEBACK, OK, options=HURRIED)
 def test_down(scene: Scene) -> Script:
     nginx(scene)
@@ -35,29 +44,17 @@ def test_moved(scene: Scene) -> Script:
 
 @case("router", "REJECT by ICMP for 10 s", TRACEBACK, OK, options=HURRIED)
 def test_rejected(scene: Scene) -> Script:
-    nginx(scene)
-    yield
-    scene.at(3 * MB)
-    with scene.firewall("-j", "REJECT", "--reject-with", "icmp-host-unreachable"):
-        scene.sleep(10)
+    yield from blocked(scene, 10, "-j", "REJECT", "--reject-with", "icmp-host-unreachable")
 
 
 @case("router", "REJECT by TCP resets for 10 s", HASH, OK)
 def test_rejected_by_resets(scene: Scene) -> Script:
-    nginx(scene)
-    yield
-    scene.at(3 * MB)
-    with scene.firewall("-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"):
-        scene.sleep(10)
+    yield from blocked(scene, 10, "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
 
 
 @case("router", "DROP for 25 s", TRACEBACK, OK, options=HURRIED)
 def test_dropped(scene: Scene) -> Script:
-    nginx(scene)
-    yield
-    scene.at(3 * MB)
-    with scene.firewall("-j", "DROP"):
-        scene.sleep(25)
+    yield from blocked(scene, 25, "-j", "DROP")
 
 
 @case(
@@ -69,11 +66,7 @@ def test_dropped(scene: Scene) -> Script:
     wire=1.6,  # each third request has no Range, for that may be what the network loses
 )
 def test_black_hole(scene: Scene) -> Script:
-    nginx(scene)
-    yield
-    scene.at(3 * MB)
-    with scene.firewall("OUTPUT", "-m", "length", "--length", "1000:", "-j", "DROP"):
-        scene.sleep(15)
+    yield from blocked(scene, 15, "OUTPUT", "-m", "length", "--length", "1000:", "-j", "DROP")
 
 
 @case(

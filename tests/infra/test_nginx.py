@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.infra import signing
-from tests.infra.cases import DEMO, ENDLESS, Script, case
+from tests.infra.cases import DEMO, ENDLESS, Script, away, case
 from tests.infra.nginx import nginx
 from tests.support.downloads import GAVE_UP, HASH, OK, OTHER, REFUSED, TRACEBACK
 from tests.support.lab.packages import Package
@@ -20,9 +20,7 @@ BACKEND = "proxy_pass http://127.0.0.1:8080; proxy_buffering off;"
 @case("nginx", "killed (`kill -9`), back after 12 s", HASH, OK)
 def test_killed(scene: Scene) -> Script:
     server = nginx(scene)
-    yield
-    scene.at(3 * MB)
-    server.away(12)
+    yield from away(scene, server, 12)
 
 
 @case("nginx", "reloaded every 2 MB", HASH, OK, rate=2 * MB)
@@ -41,9 +39,7 @@ def test_maintenance(scene: Scene) -> Script:
     )
     (scene.root / "maintenance.html").write_text("<html><body>Back soon.</body></html>")
     backend = nginx(scene, port=8080)
-    yield
-    scene.at(3 * MB)
-    backend.away(6)
+    yield from away(scene, backend, 6)
 
 
 SLICES = """location /files/ {

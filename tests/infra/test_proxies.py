@@ -8,7 +8,7 @@ import re
 import sys
 
 from tests.infra import holding
-from tests.infra.cases import Script, case
+from tests.infra.cases import Script, away, case
 from tests.infra.nginx import nginx
 from tests.infra.test_link import dnsmasq
 from tests.support.downloads import GAVE_UP, HASH, NO_MATCH, OK, OTHER, TRACEBACK
@@ -57,9 +57,7 @@ def squid(scene: Scene, rules: str = ALL) -> Server:
 def test_server_behind_squid(scene: Scene) -> Script:
     server = nginx(scene, server="limit_rate 4m;", port=80)
     squid(scene)
-    yield
-    scene.at(3 * MB)
-    server.away(6)
+    yield from away(scene, server, 6)
 
 
 @case(
@@ -73,9 +71,7 @@ def test_server_behind_squid(scene: Scene) -> Script:
 def test_squid_killed(scene: Scene) -> Script:
     nginx(scene, port=80)
     proxy = squid(scene)
-    yield
-    scene.at(3 * MB)
-    proxy.away(12)
+    yield from away(scene, proxy, 12)
 
 
 @case(
@@ -89,9 +85,7 @@ def test_squid_killed(scene: Scene) -> Script:
 def test_tunnel_killed(scene: Scene) -> Script:
     nginx(scene)
     proxy = squid(scene)
-    yield
-    scene.at(3 * MB)
-    proxy.away(12)
+    yield from away(scene, proxy, 12)
 
 
 @case(
@@ -161,9 +155,7 @@ def socks(scene: Scene) -> Server:
 )
 def test_socks_killed(scene: Scene) -> Script:
     proxy = socks(scene)
-    yield
-    scene.at(3 * MB)
-    proxy.away(12)
+    yield from away(scene, proxy, 12)
 
 
 @case(

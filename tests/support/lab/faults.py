@@ -245,13 +245,10 @@ class Elsewhere(Fault):
 
 
 @dataclass(frozen=True)
-class Unlabelled(Fault):
-    """A 206 without Content-Range that starts `shift` bytes before the start asked for."""
+class Unlabelled(Elsewhere):
+    """The same without Content-Range."""
 
     shift: int = 0
-
-    def spoil(self, draft: Draft) -> None:
-        draft.move(draft.start - self.shift)
 
     def rewrite(self, reply: Reply) -> None:
         reply.headers.pop("Content-Range", None)
