@@ -39,8 +39,12 @@ def note_failure(where: str, error: BaseException) -> None:
         atexit.register(_tell)
     failures.append(f"{where}: {error!a}")
     if isinstance(error, WraptError):
-        install = f"{sys.executable} -m pip install --force-reinstall wrapt"
-        _guards_nothing = f"guards nothing: {error}; try: {install}"
+        _guards_nothing = f"guards nothing: {with_remedy(error, sys.executable)}"
+
+
+def with_remedy(lacks: object, python: str) -> str:
+    """Add to what is wrong with a Python's wrapt what to do about it."""
+    return f"{lacks}; try: {python} -m pip install --force-reinstall wrapt"
 
 
 def _tell() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from pip_retry_patch import names
 from pip_retry_patch.commands.server import Package
 from pip_retry_patch.wording import of_system
+from pip_retry_patch.wrapping import with_remedy
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
 _PROBE = """
@@ -90,8 +91,7 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
             "did; install pip-retry-patch into it"
         )
     if "lacks" in found:
-        install = f"{python} -m pip install --force-reinstall wrapt"
-        raise UnableError(f"not guarded: {found['lacks']}; try: {install}")
+        raise UnableError(f"not guarded: {with_remedy(found['lacks'], python)}")
     return found
 
 

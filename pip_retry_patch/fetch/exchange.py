@@ -27,7 +27,6 @@ from pip_retry_patch.fetch.judge import (
     unasked_part,
 )
 from pip_retry_patch.fetch.outcome import LARGE, Outcome
-from pip_retry_patch.fetch.pages import names_files
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
     IN_VAIN,
@@ -78,8 +77,8 @@ class Exchange:
         self._verdict = ""  # on the last answer
         self._last = Outcome(job.source.url)  # of pip's own source
         self._silences = 0  # requests that the read timeout ended
-        self._short = b""  # a page that came shorter than announced
         self._is_silent = False  # the last one
+        self._short = b""  # a page that came shorter than announced
         self._fruitless = 0  # requests with our Range that brought nothing
         self._doubted = self._whole = self._withheld = self._announced = False
 
@@ -138,6 +137,11 @@ class Exchange:
             self._trouble = errors.reason(why)
             self._attempts.was_unhelpful(at_once=True)
             self.story.interrupted(body.place(), self._trouble)
+
+    @property
+    def _offset(self) -> int:
+        """How many bytes pip has."""
+        return 0 if self._body is None else self._body.offset
 
     # Whom to ask, and for what.
 
@@ -275,7 +279,7 @@ class Exchange:
         if job.patience.attempts and self._is_doubtful(outcome):
             if not self._doubted:
                 return _DOUBTED
-            if job.whole and names_files(response.content):
+            if job.whole and pages.names_files(response.content):
                 self.story.tell(wording.say("taken", name=job.name))
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if odd is not None:
@@ -327,13 +331,12 @@ class Exchange:
         :param why_elsewhere: what the source before it did not help with.
         """
         host = names.host_of(source.url)
-        offset = 0 if self._body is None else self._body.offset
         if source is not self._sources[0] or (source.mirror and not self.mirrored):
             self._sources.remove(source)
             self._sources.insert(0, source)
             if source.serves is not None:
-                self.mirrored.append((offset, source.mirror))
-                source.serves(why_elsewhere, offset)
+                self.mirrored.append((self._offset, source.mirror))
+                source.serves(why_elsewhere, self._offset)
                 self.story.went_on_elsewhere()
                 self._hosts.busy.add(names.host_of(self.job.source.url))
         self.host = names.host_of(outcome.response.url)
@@ -366,19 +369,17 @@ class Exchange:
             self._whole, self._withheld = True, verdict == Verdict.WITHHELD
             return _AT_ONCE
         self._whole = self._withheld = False
-        if verdict == _DOUBTED and not self._doubted and self.job.patience.attempts:
+        may_differ = verdict in (_DOUBTED, _LASTING) and not self._doubted
+        if may_differ and self.job.patience.attempts:
             self._doubted = True
-            self.job.forget([self.job.source.url, *outcome.urls])
-            return _AT_ONCE
-        if verdict == _LASTING and not self._doubted and self.job.patience.attempts:
-            self._doubted = True  # another node of the host may be set right
+            if verdict == _DOUBTED:  # else another node of the host may be set right
+                self.job.forget([self.job.source.url, *outcome.urls])
             return _AT_ONCE
         if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING, _DOUBTED):
             source.end = self._failure(outcome)
-            offset = 0 if self._body is None else self._body.offset
             is_expired = verdict == Verdict.REFUSED and not source.mirror
-            if is_expired and offset - self._listed_at >= PROGRESS:
-                self._listed_at = offset
+            if is_expired and self._offset - self._listed_at >= PROGRESS:
+                self._listed_at = self._offset
                 self._sources += self.job.listed_again()
             return _AT_ONCE if self._all_sources() else _OVER
         source.vain += 1
@@ -441,7 +442,7 @@ class Exchange:
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]
         failure = ends[0] if ends else self._failure(last)
-        self.story.ended("failed", self._body.offset if self._body else 0)
+        self.story.ended("failed", self._offset)
         if self._body is not None:
             error = self.job.error(failure, self._why or errors.EarlyEnd())
             if failure.changed:
@@ -517,7 +518,8 @@ class Exchange:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
             if outcome.status == 500:  # of one URL, and not of its host
-                return wording.failure("busy", **{**facts, "first_contact": True})
+                facts["first_contact"] = True
+                return wording.failure("busy", **facts)
             return wording.failure("busy", self._longer(outcome, peer), **facts)
         kind = "unreachable" if facts["first_contact"] else "lost"
         if errors.is_offline(error):

@@ -67,7 +67,7 @@ def has_no_end(response: Any) -> bool:
 def has_end(response: Any) -> bool:
     """Whether a page names files and shows its end, whatever length its header announced."""
     content, media = response.content, media_of(response.headers)
-    shows_end = media.endswith("json") or b"</html" in content[-1024:].lower()
+    shows_end = media.endswith("json") or _closes(content)
     return names_files(content) and shows_end and _ends(media, content)
 
 
@@ -201,6 +201,10 @@ def _ends(media: str, content: bytes) -> bool:
         return True
     start = content[:512].lower()
     if is_web_page("", start) and b"<html" in start:
-        # What follows may be a comment: PyPI writes its serial number there.
-        return b"</html" in content[-1024:].lower()
+        return _closes(content)
     return True
+
+
+def _closes(content: bytes) -> bool:
+    # What follows may be a comment: PyPI writes its serial number there.
+    return b"</html" in content[-1024:].lower()
