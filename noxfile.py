@@ -54,13 +54,25 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "build/site")
 
 
+def run_tests(session: nox.Session, *arguments: str) -> None:
+    """Run pytest; what fails beside other tests is run once more alone, and has to pass then.
+
+    The tests run real servers and pips against the clock, several at once on a core.
+    """
+    try:
+        session.run("pytest", *arguments)
+    except CommandFailed:
+        paths = [each for each in arguments if each.startswith("tests")]
+        session.run("pytest", *paths, "--last-failed", "--last-failed-no-failures", "none")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test. The pips and Pythons are made by tests/support/environments.py, not by nox."""
     session.install("-e", ".[test,benchmarks]")
     # More workers than cores: the tests wait for servers and pips for most of their time.
     workers = str(3 * (os.cpu_count() or 1))
-    session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
+    run_tests(session, "-n", workers, "--dist", "worksteal", *session.posargs)
 
 
 @nox.session
@@ -68,11 +80,7 @@ def infra(session: nox.Session) -> None:
     """Real servers and proxies (docs/infra.md). Most of the time the tests wait for them."""
     session.install("-e", ".[test]")
     workers = str(4 * (os.cpu_count() or 1))
-    try:
-        session.run("pytest", "-n", workers, "tests/infra", *session.posargs)
-    except CommandFailed:
-        # Eight cases at once may be too much for a busy machine. One that fails alone has failed.
-        session.run("pytest", "tests/infra", "--last-failed", "--last-failed-no-failures", "none")
+    run_tests(session, "-n", workers, "tests/infra", *session.posargs)
 
 
 @nox.session

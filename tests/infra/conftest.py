@@ -58,7 +58,8 @@ def unmeasured(text: str) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    chosen = config.option.keyword or len(config.args) != 1 or not config.args[0].endswith("infra")
+    option = config.option
+    chosen = option.keyword or option.lf or config.args != ["tests/infra"]
     if is_worker(config) or session.exitstatus or chosen:
         return
     text, now = PAGE.read_text("utf-8"), written()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
@@ -76,6 +77,7 @@ class Breakage:
         self.environment = dataclasses.replace(copy_of(armed), strict=False)
         self.site_packages = self.environment.site_packages
         self.package = self.site_packages / "pip_retry_patch"
+        self._seconds = itertools.count(1)
         self.plain = Plain(*(self._get(bare.run, bare, faults) for faults in ((), (Cut(HALF),))))
         assert self.plain.clean.right and not self.plain.clean.run.stderr
 
@@ -112,6 +114,8 @@ class Breakage:
                     path.unlink()
                 else:
                     path.write_text(text, encoding="utf-8")
+                    # Python takes what it compiled of a file of the same size and second.
+                    os.utime(path, (0, next(self._seconds)))
             yield
 
     def assert_starts_silently(self) -> None:
