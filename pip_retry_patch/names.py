@@ -13,17 +13,19 @@ from urllib.parse import unquote, urlsplit
 def clean(text: str, limit: int = 200) -> str:
     """Return `text` as one printable ASCII line of at most `limit` characters.
 
-    What a server sends may hold control characters, terminal escapes or a hundred kilobytes, and
-    the text of another library's error may hold the whole of a signed URL.
+    What a server sends may hold control characters, terminal escapes or a hundred kilobytes.
     """
-    shown = without_secrets(text[: limit + 2000])[: limit + 1]
+    shown = text[: limit + 1]
     if not (shown.isascii() and shown.isprintable()):
         shown = "".join(c if " " <= c <= "~" else "?" for c in shown)
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
-def without_secrets(text: str) -> str:
-    """Return `text` without the query and the userinfo of the URLs and paths in it."""
+def foreign(text: str) -> str:
+    """Return what a server, a user or another program says, without the secrets of URLs in it.
+
+    That is the query and the userinfo. Whatever has a text from elsewhere calls this at once.
+    """
     if ("?" in text or "@" in text) and "/" in text:
         text = re.sub(r"\S+", lambda found: _without_secrets(found[0]), text)
     return text
@@ -74,7 +76,7 @@ def host_of(url: str) -> str:
 def redacted(text: str) -> str:
     """Return what may be a URL without its credentials and its query."""
     is_url = "://" in text
-    return _without_secrets(_without_userinfo(text)) if is_url else text.rpartition("@")[2]
+    return _without_secrets(_without_userinfo(text) if is_url else text.rpartition("@")[2])
 
 
 @lru_cache(maxsize=16)
@@ -84,7 +86,7 @@ def name_of(url: str) -> str:
     Neither credentials nor the query, which may hold a signature, are ever part of it.
     """
     parts = urlsplit(url)
-    path = unquote(parts.path)
+    path = _without_secrets(unquote(parts.path))
     last = path.rstrip("/").rpartition("/")[2]
     if last and not path.endswith("/") and "." in last:
         return clean(last)

@@ -141,7 +141,7 @@ def read(items: Items, command: str | None = None) -> Settings:
             values[field] = parse(texts[key])
             if values[field] is None:
                 values[field] = default = getattr(Settings, field)
-                value = names.clean(texts[key], 60)
+                value = names.clean(names.foreign(texts[key]), 60)
                 facts = {"key": key, "wanted": wanted, "default": shown(key, default)}
                 complaints.append(wording.say("bad setting", value=value, **facts))
     shortest = min(Settings.first_contact, values.get("patience", Settings.patience))

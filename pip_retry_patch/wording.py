@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from typing import Any, Tuple
 
-from pip_retry_patch.names import clean, format_seconds, format_size, short
+from pip_retry_patch.names import clean, foreign, format_seconds, format_size, short
 from pip_retry_patch.records import record, replace
 
 # What an error of the network means (fetch/errors.py says which is which).
@@ -55,7 +55,7 @@ def answered(status: int, wanted: float | None = None) -> str:
 def of_system(error: Any) -> str:
     """Return what an error of the system means: in its own words only where they are ASCII."""
     number = getattr(error, "winerror", None) or getattr(error, "errno", None) or 0
-    said = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+    said = foreign(getattr(error, "strerror", None) or str(error)).rstrip(".")
     if number > 10000 and number in _BY_NUMBER:
         return _BY_NUMBER[number]
     if not said.isascii() or "?" in said:

@@ -17,6 +17,8 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, Callable
 
+from pip_retry_patch.names import foreign
+
 logger = logging.getLogger("pip_retry_patch")
 
 STRICT = os.environ.get("PIP_RETRY_PATCH_STRICT") == "1"
@@ -37,7 +39,7 @@ def note_failure(where: str, error: BaseException) -> None:
     logger.debug("pip-retry-patch failed in %s", where, exc_info=error)
     if not failures:
         atexit.register(_tell)
-    failures.append(f"{where}: {error!a}")
+    failures.append(foreign(f"{where}: {error!a}"))
     if isinstance(error, WraptError):
         _guards_nothing = f"guards nothing: {with_remedy(error, sys.executable)}"
 

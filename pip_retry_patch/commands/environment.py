@@ -81,7 +81,7 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(last)
     except ValueError:
-        raise UnableError(f"{python} does not start well: {last}") from None
+        raise UnableError(f"{python} does not start well: {names.foreign(last)}") from None
     if not found["pip"]:
         raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
     if not found.pop("armed"):
@@ -167,4 +167,4 @@ def last_words(output: str) -> str:
     output = re.sub(r"^(error: [\w-]+)\s+\u00d7 ", r"\1: ", output, flags=re.MULTILINE)
     lines = [line.strip() for line in output.splitlines() if line.strip()] or [""]
     errors = [line for line in lines if re.match(r"(ERROR|error|[\w.]+Error)\b", line)]
-    return names.clean((errors or lines)[-1], 76)
+    return names.clean(names.foreign((errors or lines)[-1]), 76)

@@ -249,12 +249,12 @@ def reason(error: BaseException) -> str:
     """Return in a few words what `error` means for a download."""
     answer = tunnel_answer(error)
     if answer:
-        return names.clean(f"the proxy answers {answer} to CONNECT")
+        return names.clean(f"the proxy answers {names.foreign(answer)} to CONNECT")
     if isinstance(error, StoppedError):
         return str(error)
     for e in causes(error):
         if isinstance(e, _CERTIFICATE_ERRORS):
-            said = getattr(e, "verify_message", "") or str(e)
+            said = names.foreign(getattr(e, "verify_message", "") or str(e))
             return names.clean(f"the certificate was refused: {said}")
         if isinstance(e, http.client.IncompleteRead):
             return getattr(e, "why", wording.CLOSED_EARLY)
@@ -263,13 +263,13 @@ def reason(error: BaseException) -> str:
         if meaning is not None:
             return meaning
         if isinstance(e, _TLS_ERRORS):
-            said = getattr(e, "reason", None) or str(e)
+            said = names.foreign(getattr(e, "reason", None) or str(e))
             return names.clean(f"the encrypted stream was damaged: {said}")
         if isinstance(e, OSError) and e.strerror and "RequestException" not in _kinds(e):
             return wording.of_system(e)
     # The outermost error may name the whole URL, with what is secret in its query.
     error = [e for e in causes(error) if _is_of_network(e) or e is error][-1]
-    return names.clean(str(error) or type(error).__name__)
+    return names.clean(names.foreign(str(error)) or type(error).__name__)
 
 
 # EHOSTUNREACH is not among them: a whole fleet gets that, too, if it shares a network with the

@@ -80,6 +80,7 @@ def title_of(content: bytes) -> str:
     """Return what a web page calls itself, "" if that cannot be shown."""
     found = re.search(rb"<title[^>]*>([^<]*)", content[:_START], re.IGNORECASE)
     title = " ".join(found[1].decode("utf-8", "replace").split()) if found else ""
+    title = names.foreign(title)
     return title if title.isascii() else ""
 
 

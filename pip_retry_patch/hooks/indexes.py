@@ -178,7 +178,7 @@ class IndexHooks:
         page, frames = self._search.page, traceback.walk_tb(error.__traceback__)
         if page and any(frame.f_code.co_name == "parse_links" for frame, _ in frames):
             name, host = names.name_of(page), names.host_of(page)
-            why = names.clean(str(error), 120)
+            why = names.clean(names.foreign(str(error)), 120)
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
 
