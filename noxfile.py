@@ -128,10 +128,10 @@ def mutants(session: nox.Session) -> None:
 @nox.session
 def release(session: nox.Session) -> None:
     """Build what is released, into dist/, and check it. `-- v1.2.3` checks that tag as well."""
-    session.install("-e", ".[test]", "twine", "check-wheel-contents")
-    # tests/support/release.py: built twice, installed from an index, its selftest run.
+    session.install("-e", ".[test]", "twine", "check-wheel-contents", "cyclonedx-bom")
+    # tests/support/release.py: built twice, installed from an index, its selftest run, an SBOM.
     session.run("python", "-m", "tests.support.release", "dist", *session.posargs)
-    session.run("twine", "check", "--strict", *glob.glob("dist/*"))
+    session.run("twine", "check", "--strict", *glob.glob("dist/*.whl"), *glob.glob("dist/*.gz"))
     session.run("check-wheel-contents", *glob.glob("dist/*.whl"))
 
 

@@ -2,12 +2,15 @@
 
 The sdist and the wheel are built twice, from two copies of the tree that differ in everything but
 their contents, and must be equal byte for byte. They are then installed as users get them, from an
-index on loopback, with the oldest and the newest Python of this machine.
+index on loopback, with the oldest and the newest Python of this machine. An SBOM lists what an
+installation holds; it is made twice as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import configparser
+import json
 import os
 import re
 import shutil
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Iterable
 
 import pip_retry_patch
 from tests.support import directories, supplies
@@ -80,7 +84,7 @@ def build(target: Path, umask: int) -> supplies.Product:
     return supplies.Product(sdist, wheel)
 
 
-def check_rebuild(first: supplies.Product, second: supplies.Product) -> None:
+def check_rebuild(first: Iterable[Path], second: Iterable[Path]) -> None:
     for one, other in zip(first, second):
         if (one.name, one.read_bytes()) != (other.name, other.read_bytes()):
             raise UnfitError(f"{one} and {other} differ: the build is not reproducible")
@@ -132,6 +136,41 @@ def check_install(product: supplies.Product, python: str, version: str) -> None:
     succeed(work, venv / "bin" / PROJECT, "selftest")
 
 
+def write_sbom(wheel: Path, directory: Path) -> Path:
+    """List the product and what an installation brings along, as CycloneDX.
+
+    cyclonedx-py reads an environment without pip, and checks the result by the schema.
+
+    :raises UnfitError: it lists more or less than what setup.cfg requires.
+    """
+    work, target = directories.scratch(Path("/")), directory / f"{PROJECT}.cdx.json"
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+    required = config["options"]["install_requires"].split()
+    project = {
+        "name": PROJECT,
+        "version": pip_retry_patch.__version__,
+        "description": config["metadata"]["description"],
+        "license": config["metadata"]["license"],
+        "dependencies": required,
+    }
+    # The tool knows the metadata of a project from this table only.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in project.items()]
+    (work / "pyproject.toml").write_text("\n".join(["[project]", *lines]), encoding="utf-8")
+    ours("venv", "--without-pip", work / "venv")
+    ours("pip", "--python", work / "venv", "install", wheel)
+    ours(
+        *("cyclonedx_py", "environment", "--mc-type", "library", "--validate"),
+        *("--output-reproducible", "--output-file", target),
+        *("--pyproject", work / "pyproject.toml", work / "venv"),
+        env={"SOURCE_DATE_EPOCH": epoch()},
+    )
+    listed = sorted(each["name"] for each in json.loads(target.read_text())["components"])
+    if listed != sorted(re.split(r"[^\w-]", each)[0] for each in required):
+        raise UnfitError(f"the SBOM lists {listed}, but {required} is required")
+    return target
+
+
 def succeed(home: Path, *command: str | Path) -> None:
     """Run a command and show what it prints. Raises UnfitError."""
     outcome = finish(launch(Path("/"), list(command), {"HOME": home}, home), 300)
@@ -142,7 +181,7 @@ def succeed(home: Path, *command: str | Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.support.release", description=__doc__)
-    parser.add_argument("target", type=Path, help="where the sdist and the wheel go; emptied first")
+    parser.add_argument("target", type=Path, help="where the files go; emptied first")
     parser.add_argument("tag", nargs="?", help="the tag of this release, v1.2.3")
     arguments = parser.parse_args()
     version = pip_retry_patch.__version__
@@ -154,8 +193,10 @@ def main() -> int:
         arguments.target.mkdir(parents=True)
         product = build(arguments.target, 0o022)
         check_complete(product.sdist)
-        check_rebuild(product, build(directories.scratch(Path("/")), 0o077))
-        print(f"built twice, byte for byte the same: {', '.join(file.name for file in product)}")
+        again = directories.scratch(Path("/"))
+        built = *product, write_sbom(product.wheel, arguments.target)
+        check_rebuild(built, (*build(again, 0o077), write_sbom(product.wheel, again)))
+        print(f"built twice, byte for byte the same: {', '.join(file.name for file in built)}")
         for python in pythons():
             print(f"== {PROJECT} {version} from an index, on Python {python}", flush=True)
             check_install(product, python, version)
