@@ -42,6 +42,8 @@ def history(python: str, file: Path | None, since: str | None, as_json: bool) ->
         )
     if file and not (file.exists() or Path(f"{file}.1").exists()):
         raise UnableError(f"{file} is not there")
+    if path.exists() and not path.is_file():
+        raise UnableError(f"{path} is no file, so what is written there is not kept")
     after = time.time() - int(age[1]) * _UNITS[age[2]] if since else 0.0
     found = summary(entries(path), max(after, 0.0))
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))

@@ -120,6 +120,7 @@ class Exchange:
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
         self._is_silent = why is not None and errors.is_silence(why)
+        self._silences += self._is_silent
         self._doubted = self._whole = self._withheld = self._announced = False
         self._fruitless, self._verdict = 0, ""
         if body is None:
@@ -181,6 +182,7 @@ class Exchange:
             fresh=again or self._doubted or self.job.fresh,
             reconnects=self._verdict == Verdict.BUSY,
             slower=IN_VAIN if self._hosts.is_lost(source.url) else min(2.0**self._silences, 4.0),
+            longest=self._attempts.left,
         )
         clock = self._hosts.clock
         began = clock.now()
@@ -400,7 +402,7 @@ class Exchange:
             if self._body is None:
                 patience = self._hosts.patience(patience, outcome.peer, error)
             attempts.patience = patience
-            attempts.was_unreachable(errors.is_local(error), self._is_silent)
+            attempts.was_unreachable(errors.is_local(error))
             return
         if self._body is None and verdict == Verdict.BUSY:
             host = names.host_of(outcome.last_url)

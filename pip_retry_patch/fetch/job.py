@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Sequence
 
 from pip_retry_patch import names, wording
@@ -28,12 +29,14 @@ class Asking:
     :param fresh: caches on the way are to ask the origin.
     :param reconnects: not over a connection that has been used: a sick node may be behind it.
     :param slower: by how much its timeouts are longer; or shorter, where it is below 1.
+    :param longest: seconds to which a timeout is made longer at most.
     """
 
     fields: dict[str, str]
     past_caches: bool = False
     fresh: bool = False
     slower: float = 1.0
+    longest: float = math.inf
     reconnects: bool = False
 
 

@@ -6,6 +6,7 @@ test or a simulation in which nobody waits. docs/architecture.md gives the reaso
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import Callable, Mapping
@@ -127,11 +128,17 @@ class Attempts:
         """Return what is left, in words, before a wait: attempts, or seconds without a server."""
         if self.is_asked_for(wait):
             return f"again in {wait:.0f} s"
-        if self._lost_at is not None:
-            lasts = self.patience.seconds + self._lost_at - self._clock.now()
-            return f"for {max(lasts, wait):.0f} s"
+        if self.left < math.inf:
+            return f"for {max(self.left, wait):.0f} s" if self.left > 0 else "once more"
         left = self.patience.attempts - self.unhelpful + 1
         return f"up to {left} more times" if left != 1 else "once more"
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left for a server that is lost; without end if none is."""
+        if self._lost_at is None:
+            return math.inf
+        return self.patience.seconds + self._lost_at - self._clock.now()
 
     @property
     def is_last(self) -> bool:
@@ -150,11 +157,12 @@ class Attempts:
         by more than a third of the seconds.
         """
         patience, asked = self.patience, max(self.retry_after or 0.0, 0.0)
-        left, longest = patience.total - self._waited, patience.last_limit
+        left, longest = min(patience.total - self._waited, self.left), patience.last_limit
         if self._lost_at is not None:
-            left = min(left, patience.seconds + self._lost_at - self._clock.now())
             longest = patience.person_limit if patience.person else patience.lost_limit
             longest = min(longest, patience.seconds / 3)
+            if self._lost == 1 and patience.seconds:
+                left = max(left, 1.0)  # a silence may take longer than all patience
         if self.unhelpful > patience.attempts or left <= 0 or asked > left:
             return None
         # The first retry comes at once.
@@ -198,18 +206,16 @@ class Attempts:
         self._lost_at, self._is_local, self.retry_after = None, False, retry_after
         self.took = 0.0 if at_once else self._clock.now() - self._asked_at
 
-    def was_unreachable(self, local: bool, was_silent: bool = False) -> None:
+    def was_unreachable(self, local: bool) -> None:
         """Count the attempt: it reached no server, and did not leave this machine if `local`.
 
         While this machine had no network nothing was learnt of the server.
-
-        :param was_silent: the next attempt waits longer, so what this one took does not count.
         """
-        now = self._clock.now()
         if self._lost_at is None or (self._is_local and not local):
-            self._lost_at = now if was_silent else self._asked_at
+            self._lost_at = self._asked_at
         self._lost += not local
-        self._is_local, self.took, self.retry_after = local, now - self._asked_at, None
+        self._is_local, self.retry_after = local, None
+        self.took = self._clock.now() - self._asked_at
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

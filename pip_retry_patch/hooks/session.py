@@ -337,21 +337,23 @@ def repeat(
         twin.auth.prompting = False
     timeout = kwargs.get("timeout", getattr(session, "timeout", None))
     if asking.slower != 1:
-        kwargs["timeout"] = timeout = _times(timeout, asking.slower)
+        kwargs["timeout"] = timeout = _times(timeout, asking.slower, asking.longest)
     read = timeout[-1] if isinstance(timeout, tuple) else timeout
     outcome.timeout = read if isinstance(read, (int, float)) else 0.0
     return calls.on(twin, *args, **kwargs)
 
 
-def _times(timeout: Any, times: float) -> Any:
+def _times(timeout: Any, times: float, longest: float) -> Any:
     """Return a timeout of requests, for connecting and for reading, that is so many times as long.
 
     A longer one is for an answer that takes its time, not for a connection.
+
+    :param longest: seconds to which it is made longer at most.
     """
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
     if not isinstance(read, (int, float)) or not isinstance(connect, (int, float)):
         return timeout
-    return connect * min(times, 1), read * times
+    return connect * min(times, 1), min(read * times, max(read, longest))
 
 
 def _copy(thing: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 from typing import Any, Callable
 
@@ -16,6 +17,9 @@ from pip_retry_patch import wording
 from pip_retry_patch.store import writer
 
 VERSION = 1
+
+# For those who collect what containers print.
+STDERR = "/dev/stderr"
 
 # Larger than this, in bytes, it is renamed to PATH.1, and what had that name is gone.
 LARGEST = 10_000_000
@@ -53,7 +57,10 @@ class Journal:
         line.update({"offset": 0, "total": None, "outcome": "", "again": 0, **facts})
         line["seconds"] = round(facts.get("seconds", 0.0), 1)
         try:
-            self._append((json.dumps(line) + "\n").encode("ascii"))
+            if self._path == STDERR:
+                print(json.dumps(line), file=sys.stderr, flush=True)
+            else:
+                self._append((json.dumps(line) + "\n").encode("ascii"))
         except Exception as why:
             if not self._failed:
                 self._failed = True

@@ -11,7 +11,7 @@ from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import old_middle_new
+from tests.support.matrix import NEWEST, old_middle_new, pairs
 from tests.support.programs import Argument
 
 
@@ -55,6 +55,18 @@ def test_what_was_interrupted_is_written_down_and_summed_up(
     assert text.returncode == 0 and "connection reset by peer" in text.stdout
     unset = command(armed, "history")
     assert unset.returncode == 1 and "retry-patch-log" in unset.stderr
+
+
+@pairs((NEWEST, "3.13"))
+def test_the_journal_goes_to_stderr_and_can_then_not_be_read(armed: Environment) -> None:
+    env: dict[str, Argument] = {"PIP_RETRY_PATCH_LOG": "/dev/stderr"}
+    with Lab([cut()]) as lab:
+        done = Download(armed, lab, env=env)
+        done.assert_right()
+    kinds = [json.loads(line)["kind"] for line in done.run.stderr.splitlines() if line[:1] == "{"]
+    assert kinds == ["interruption", "interruption", "end"]
+    said = command(armed, "history", **env)
+    assert said.returncode == 1 and "/dev/stderr is no file" in said.stderr
 
 
 @old_middle_new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import socket
 import ssl
 from types import SimpleNamespace
@@ -244,6 +245,7 @@ def test_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
     world.obtain()
     assert [asking.slower for _, asking, _ in world.asked] == [1, 2, 4, 4, 4]
     assert world.lines  # at once, for it has already taken a while
+    assert world.asked[0][1].longest == math.inf and world.asked[-1][1].longest <= 30
 
 
 def test_what_time_does_not_change_is_not_waited_for() -> None:

@@ -212,6 +212,16 @@ def test_attempts_that_do_not_leave_this_machine_tell_nothing_of_the_server() ->
     assert attempts.next_wait() == 2.0
 
 
+def test_the_first_retry_comes_also_after_a_silence_that_took_all_seconds() -> None:
+    attempts = search()
+    for waits in (0.0, None):
+        attempts.begin()
+        attempts._clock.sleep(130.0)
+        count(attempts, "lost")
+        assert attempts.left == -10.0 if waits is not None else attempts.left < -130.0
+        assert attempts.next_wait() == waits
+
+
 def test_the_seconds_of_a_server_begin_when_this_machine_has_a_network_again() -> None:
     attempts = search("local")
     attempts._clock.sleep(118.0)

@@ -148,6 +148,14 @@ def test_a_timeout_is_longer_for_reading_only(timeout: Any, longer: Any) -> None
     assert Repeated(AGAIN, timeout=timeout).given["timeout"] == timeout
 
 
+@pytest.mark.parametrize(("longest", "read"), [(90.0, 60), (20.0, 20), (4.0, 15)])
+def test_a_timeout_lasts_no_longer_than_patience_nor_less_than_pips(
+    longest: float, read: float
+) -> None:
+    asking = replace(AGAIN, slower=4.0, longest=longest)
+    assert Repeated(asking, timeout=15).given["timeout"] == (15, read)
+
+
 def test_a_timeout_that_pip_does_not_give_is_its_sessions() -> None:
     assert Repeated(replace(AGAIN, slower=2.0)).given["timeout"] == (15, 30)
     assert "timeout" not in Repeated(AGAIN).given
