@@ -230,11 +230,14 @@ class Pip:
         text: Any = diagnostic and importlib.import_module(f"{self.name}._vendor.rich.text").Text
         if diagnostic and isinstance(cause, diagnostic) and not hasattr(cause, "failure"):
             kind = type(cause)
-            # Its first two parts are as good as ours, and what others may compare.
+            # Its first two parts are as good as ours, and what others may compare; but not what is
+            # an error as Python writes it.
             message, context = (
                 str(part if isinstance(part, text) else text.from_markup(part))
                 for part in (cause.message, cause.context)
             )
+            if "Error(" in context:
+                context = failure.context
             failure = replace(failure, message=message, context=context)
         shown = "message", "context", "note_stmt", "hint_stmt"
         parts = failure.message, failure.context, failure.note, failure.hint

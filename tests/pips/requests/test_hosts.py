@@ -136,6 +136,7 @@ def test_what_never_comes_ends_in_an_error_that_says_so(
         run = download(armed, *served.arguments)
         assert end_of(run) == OURS, run.output
         assert case.says.format(port=served.port) in said(run)
+        assert "Error(" not in run.output, "in words, and not as Python writes it"
         assert len(run.warnings("). Trying ")) == case.waits, "said when it begins"
         asked = len(served.lab.log) if served.lab else 0
         assert end_of(download(bare, *served.arguments)) in LIES
