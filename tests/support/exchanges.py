@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 from types import SimpleNamespace
 from typing import Any, Callable, Iterable, Mapping
 
 import requests
 import urllib3
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.body import Body
@@ -92,8 +94,8 @@ def response(
         body += [b"0\r\n\r\n"] if framed == "chunks" else []
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     wire = [f"HTTP/1.1 {status} OK\r\n{head}\r\n".encode("latin-1"), *body]
-    socket: Any = SimpleNamespace(makefile=lambda *_, **__: io.BufferedReader(_Wire(wire)))
-    source = http.client.HTTPResponse(socket, method="GET")
+    connection: Any = SimpleNamespace(makefile=lambda *_, **__: io.BufferedReader(_Wire(wire)))
+    source = http.client.HTTPResponse(connection, method="GET")
     source.begin()
     raw = urllib3.HTTPResponse(
         body=source,
@@ -121,6 +123,25 @@ def part(body: bytes, first: int, stop: int | None = None, **options: Any) -> re
     label = f"bytes {first}-{last}/{len(body)}"
     options = {"etag": ETAG, "content_range": label, "status": 206, **options}
     return response(body[first : last + 1], **options)
+
+
+def busy(status: int = 503, retry_after: str = "") -> requests.Response:
+    fields: dict[str, Any] = {"retry_after": retry_after} if retry_after else {}
+    return response(b"busy", status=status, **fields)
+
+
+def refused(url: str = URL, why: Exception | None = None) -> Exception:
+    """Return why no connection was made, as requests raises it."""
+    nobody: Any = None
+    failed = MaxRetryError(nobody, "/", NewConnectionError(nobody, "refused"))
+    error = requests.ConnectionError(failed)
+    error.request = requests.Request("GET", url).prepare()
+    error.__cause__ = why or ConnectionRefusedError(111, "Connection refused")
+    return error
+
+
+def unknown_name() -> Exception:
+    return refused(why=socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
 
 
 class Cut:

@@ -30,12 +30,18 @@ from pip_retry_patch.fetch.outcome import Outcome
 
 NOBODY: Any = None
 RESET = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+REFUSED = NewConnectionError(NOBODY, "refused")
+READ_TIMEOUT = ReadTimeoutError(NOBODY, "/", "Read timed out.")
+SECRET = "/simple/demo/?signature=SECRET"
 
 
 def retried(error: Exception, pool: Any = NOBODY) -> Exception:
     """As urllib3 and requests wrap it in the end."""
-    url = "/simple/demo/?signature=SECRET"
-    return requests.ConnectionError(MaxRetryError(pool, url, error))
+    return requests.ConnectionError(MaxRetryError(pool, SECRET, error))
+
+
+def aborted(error: Exception) -> Exception:
+    return ProtocolError("Connection aborted.", error)
 
 
 def tunnel(answer: str) -> ProxyError:
@@ -43,39 +49,48 @@ def tunnel(answer: str) -> ProxyError:
     return ProxyError("Cannot connect to proxy.", OSError(f"Tunnel connection failed: {answer}"))
 
 
-def caused(error: Exception, cause: Exception) -> Exception:
+def tls(reason: str) -> Exception:
+    return SSLError(ssl.SSLError(1, f"[SSL: {reason}] {reason.lower()} (_ssl.c:1)"))
+
+
+def of_windows(number: int) -> OSError:
+    """As a socket of Windows raises it, which says what it means in the system's language."""
+    error = OSError(number, "Операция на сокете невозможна")
+    setattr(error, "winerror", number)  # noqa: B010 - unknown to mypy elsewhere
+    return error
+
+
+def unconnected(cause: Exception) -> Exception:
+    error = NewConnectionError(NOBODY, "failed")
     error.__cause__ = cause
     return error
 
 
-LOST = [
-    (NewConnectionError(NOBODY, "refused"), "None: refused"),
-    (ConnectTimeoutError("timed out"), wording.NO_CONNECTION_IN_TIME),
-    (ReadTimeoutError(NOBODY, "/", "Read timed out."), wording.NO_DATA_IN_TIME),
-    (ProtocolError("Connection aborted.", RESET), "connection reset by peer"),
-    (
-        ProtocolError("Connection aborted.", http.client.RemoteDisconnected("closed")),
-        wording.NO_ANSWER,
-    ),
-    (ProtocolError("Broken", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY),
-    (SSLError(ssl.SSLEOFError(8, "EOF occurred in violation")), wording.CLOSED_EARLY),
-    (
-        SSLError(ssl.SSLError(1, "[SSL: BAD_RECORD_MAC] bad record mac")),
-        "the encrypted stream was damaged",
-    ),
-    (tunnel("503 Service Unavailable"), "the proxy answers 503 Service Unavailable to CONNECT"),
-    (http.client.BadStatusLine("nonsense"), wording.NOT_HTTP),
-    (socket.timeout("timed out"), wording.NO_DATA_IN_TIME),
-    (RESET, "connection reset by peer"),
-    (errors.EarlyEnd(), wording.CLOSED_EARLY),
-    (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART),
-    (errors.StoppedError(50.4), "no progress, 50 B/s"),
-    (DecodeError("bad gzip"), wording.NOT_DECODABLE),
-    (caused(NewConnectionError(NOBODY, "x"), socket.gaierror(-2, "x")), wording.NAME_NOT_RESOLVED),
-]
-
-
-@pytest.mark.parametrize(("error", "words"), LOST)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (REFUSED, "None: refused"),
+        (ConnectTimeoutError("timed out"), wording.NO_CONNECTION_IN_TIME),
+        (READ_TIMEOUT, wording.NO_DATA_IN_TIME),
+        (socket.timeout("timed out"), wording.NO_DATA_IN_TIME),
+        (RESET, "connection reset by peer"),
+        (aborted(RESET), "connection reset by peer"),
+        (aborted(http.client.RemoteDisconnected("closed")), wording.NO_ANSWER),
+        (http.client.BadStatusLine("nonsense"), wording.NOT_HTTP),
+        (ProtocolError("Broken", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY),
+        (SSLError(ssl.SSLEOFError(8, "EOF occurred in violation")), wording.CLOSED_EARLY),
+        (errors.EarlyEnd(), wording.CLOSED_EARLY),
+        (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART),
+        (errors.StoppedError(50.4), "no progress, 50 B/s"),
+        (tls("BAD_RECORD_MAC"), "the encrypted stream was damaged"),
+        (DecodeError("bad gzip"), wording.NOT_DECODABLE),
+        (unconnected(socket.gaierror(-2, "x")), wording.NAME_NOT_RESOLVED),
+        # Sockets of Windows, in English.
+        (of_windows(10013), "forbidden by this machine, perhaps by its firewall"),
+        (aborted(of_windows(10054)), "connection reset by peer"),
+        (aborted(of_windows(10044)), "error 10044"),
+    ],
+)
 def test_whatever_the_network_does_is_the_networks_and_has_its_words(
     error: Exception, words: str
 ) -> None:
@@ -100,7 +115,6 @@ def test_whatever_the_network_does_is_the_networks_and_has_its_words(
         OSError(errno.ENOSPC, "No space left on device"),
         ValueError("a mistake of ours"),
     ],
-    ids=repr,
 )
 def test_what_is_set_wrong_or_is_the_disks_is_nobodys_network(error: Exception) -> None:
     assert not errors.is_network_error(error)
@@ -112,15 +126,24 @@ def test_a_circle_of_causes_has_an_end() -> None:
     assert list(errors.causes(one)) == [one, other]
 
 
+def test_the_text_of_another_librarys_error_shows_no_signature() -> None:
+    for text in (
+        f"HTTPSConnectionPool(host='h.example', port=443): Failed with url: {SECRET} (Caused by x)",
+        f"Tunnel connection failed: 502 cannot fetch https://me:SECRET@h.example{SECRET}",
+    ):
+        for error in (ValueError(text), OSError(text)):
+            assert "SECRET" not in errors.reason(error)
+
+
 @pytest.mark.parametrize(
     ("error", "sent", "silent"),
     [
-        (NewConnectionError(NOBODY, "refused"), False, False),
+        (REFUSED, False, False),
         (ConnectTimeoutError("timed out"), False, False),
         (ProxyError("no", RESET), False, False),
-        (ReadTimeoutError(NOBODY, "/", "Read timed out."), True, True),
+        (READ_TIMEOUT, True, True),
         (socket.timeout("timed out"), True, True),
-        (ProtocolError("Connection aborted.", RESET), True, False),
+        (aborted(RESET), True, False),
     ],
 )
 def test_silence_is_what_follows_a_request_that_was_sent(
@@ -133,78 +156,70 @@ def test_silence_is_what_follows_a_request_that_was_sent(
 @pytest.mark.parametrize(
     ("answer", "refused"),
     [
-        ("407 Proxy Authentication Required", True),
-        ("403 Forbidden", True),
-        ("408 Request Timeout", False),
-        ("429 Too Many Requests", False),
+        *(("407 Proxy Authentication Required", True), ("403 Forbidden", True)),
+        *(("408 Request Timeout", False), ("429 Too Many Requests", False)),
         ("502 Bad Gateway", False),
     ],
 )
 def test_a_proxys_answer_to_connect_is_told_and_may_be_final(answer: str, refused: bool) -> None:
     error = retried(tunnel(answer))
+    assert errors.is_network_error(error)
     assert errors.reason(error) == f"the proxy answers {answer} to CONNECT"
     assert errors.is_refused_tunnel(error) == refused
-    assert not errors.is_refused_tunnel(retried(RESET))
+
+
+EXPIRED = ssl.SSLCertVerificationError(1, "certificate verify failed")
+EXPIRED.verify_message = "certificate has expired"
+LASTING = ("WRONG_VERSION_NUMBER", "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION")
 
 
 @pytest.mark.parametrize(
-    "reason",
+    ("error", "lasting", "certificate"),
     [
-        *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "SSLV3_ALERT_HANDSHAKE_FAILURE", "UNKNOWN_CA"),
-        *("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_SHARED_CIPHER"),
+        *((tls(reason), True, False) for reason in LASTING),
+        (tls("BAD_RECORD_MAC"), False, False),  # it broke on the way
+        (SSLError(ssl.SSLEOFError(8, "EOF")), False, False),
+        (SSLError(RESET), False, False),
+        (SSLError(EXPIRED), False, True),
     ],
 )
-def test_tls_that_time_does_not_change_is_known_by_openssls_reason(reason: str) -> None:
-    error = retried(SSLError(ssl.SSLError(1, f"[SSL: {reason}] {reason.lower()} (_ssl.c:1)")))
-    assert errors.lasting_tls(error) and not errors.is_certificate_error(error)
+def test_tls_that_time_does_not_change_is_told_from_a_certificate_and_a_broken_stream(
+    error: Exception, lasting: bool, certificate: bool
+) -> None:
+    error = retried(error)
+    assert bool(errors.lasting_tls(error)) == lasting
+    assert errors.is_certificate_error(error) == certificate
+    said = "the certificate was refused: certificate has expired"
+    assert (errors.reason(error) == said) == certificate
 
 
-def test_tls_that_breaks_on_the_way_may_work_next_time() -> None:
-    for cause in (ssl.SSLEOFError(8, "EOF"), ssl.SSLError(1, "[SSL: BAD_RECORD_MAC] x"), RESET):
-        assert not errors.lasting_tls(retried(SSLError(cause)))
+PROXY = SimpleNamespace(proxy="http://me:SECRET@proxy.example:3128")
 
 
-def test_a_certificate_that_was_refused_is_told_with_its_reason() -> None:
-    refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    refused.verify_message = "certificate has expired"
-    error = retried(SSLError(refused))
-    assert errors.is_certificate_error(error) and not errors.lasting_tls(error)
-    assert errors.reason(error) == "the certificate was refused: certificate has expired"
+class ProxyConnectionError(OSError):
+    """As PySocks calls a SOCKS proxy that cannot be reached."""
 
 
-def test_only_what_is_certain_is_called_the_proxys_failure() -> None:
-    """urllib3 1.26 calls everything that goes wrong through a proxy a ProxyError."""
-    pool = SimpleNamespace(proxy="http://me:SECRET@proxy.example:3128")
-    refused = retried(ProxyError("no", NewConnectionError(NOBODY, "refused")), pool)
-    reset = retried(ProxyError("no", RESET), pool)
-
-    def peer_of(error: Exception) -> wording.Peer:
-        outcome = Outcome("https://files.example/demo")
-        outcome.error = error
-        return outcome.peer
-
-    assert errors.is_of_proxy(refused) and not errors.is_of_proxy(reset)
-    assert peer_of(refused) == wording.Peer("files.example", "proxy.example:3128", True)
-    assert str(peer_of(refused)) == "The proxy proxy.example:3128"
-    assert peer_of(refused).via == " on the way to files.example"
-    assert str(peer_of(reset)) == "files.example"
-    assert peer_of(reset).via == " through the proxy proxy.example:3128"
-    assert peer_of(retried(RESET, SimpleNamespace(proxy=None))).via == ""
+class SOCKS5Error(OSError):
+    """As PySocks calls what a SOCKS proxy answers."""
 
 
-def test_a_socks_proxy_that_answers_is_not_what_failed() -> None:
-    gone, answered = (
-        type(name, (OSError,), {})() for name in ("ProxyConnectionError", "SOCKS5Error")
-    )
-    for why, failed in ((gone, True), (answered, False)):
-        error = retried(caused(NewConnectionError(NOBODY, "no"), why))
-        assert errors.is_of_proxy(error) is failed
-
-
-def lost_name(code: int) -> Exception:
-    pool = SimpleNamespace(conn_kw={}, host="nowhere.invalid", port=443, proxy=None)
-    name = caused(NewConnectionError(NOBODY, "no name"), socket.gaierror(code, "not known"))
-    return retried(name, pool)
+@pytest.mark.parametrize(
+    ("error", "peer"),
+    [
+        (retried(ProxyError("no", REFUSED), PROXY), "The proxy proxy.example:3128"),
+        # urllib3 1.26 calls everything that goes wrong through a proxy a ProxyError.
+        (retried(ProxyError("no", RESET), PROXY), "files.example"),
+        (retried(RESET, SimpleNamespace(proxy=None)), "files.example"),
+        # What a SOCKS proxy answers is of the host.
+        (retried(unconnected(ProxyConnectionError()), PROXY), "The proxy proxy.example:3128"),
+        (retried(unconnected(SOCKS5Error()), PROXY), "files.example"),
+    ],
+)
+def test_only_what_is_certain_is_called_the_proxys_failure(error: Exception, peer: str) -> None:
+    outcome = Outcome("https://files.example/demo")
+    outcome.error = error
+    assert str(outcome.peer) == peer
 
 
 @pytest.mark.parametrize(
@@ -223,16 +238,9 @@ def test_a_mistyped_name_is_not_a_machine_without_network(
     code: int, routed: bool, offline: bool, unknown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errors, "_has_route", lambda host, port: routed)
-    error = lost_name(code)
+    error = retried(unconnected(socket.gaierror(code, "not known")))
     assert errors.is_local(error)
     assert (errors.is_offline(error), errors.is_unknown_name(error)) == (offline, unknown)
-
-
-def windows_error(number: int) -> OSError:
-    """As a socket of Windows raises it, which says what it means in the system's language."""
-    error = OSError(number, "Операция на сокете невозможна")
-    setattr(error, "winerror", number)  # noqa: B010 - unknown to mypy elsewhere
-    return error
 
 
 @pytest.mark.parametrize(
@@ -243,7 +251,7 @@ def test_a_machine_without_a_route_is_told_from_a_host_that_is_away(
     number: int, local: bool, conn_kw: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = SimpleNamespace(conn_kw=conn_kw, host="h.example", port=443, proxy=None)
-    error = retried(caused(NewConnectionError(NOBODY, "failed"), windows_error(number)), pool)
+    error = retried(unconnected(of_windows(number)), pool)
     monkeypatch.setattr(errors, "_has_route", lambda host, port: False)
     # A SOCKS proxy resolves the names, and nobody else is to hear of them.
     assert errors.is_local(error) == errors.is_offline(error) == (local and not conn_kw)
@@ -252,37 +260,9 @@ def test_a_machine_without_a_route_is_told_from_a_host_that_is_away(
     assert not errors.is_local(error)
 
 
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (10013, "forbidden by this machine, perhaps by its firewall"),
-        (10051, "network is unreachable"),
-        (10054, "connection reset by peer"),
-        (10060, wording.NO_DATA_IN_TIME),
-        (10061, "connection refused"),
-        (10065, "no route to host"),
-        (10044, "error 10044"),
-    ],
-)
-def test_the_errors_of_windows_sockets_are_said_in_english(number: int, words: str) -> None:
-    error = ProtocolError("Connection aborted.", windows_error(number))
-    for each in (error, retried(error), windows_error(number)):
-        assert errors.reason(each) == words and errors.is_network_error(each)
-
-
-@pytest.mark.parametrize("number", [39, 112, 1295])
-def test_a_full_disk_of_windows_is_a_full_disk(number: int) -> None:
-    full = windows_error(number)
-    full.errno = errno.EINVAL  # as Python has it for two of them
-    assert errors.is_full(full) and errors.is_full(caused(ValueError("x"), full))
-    assert not errors.is_full(windows_error(32))
-
-
-def test_the_text_of_another_librarys_error_shows_no_signature() -> None:
-    url = "/files/demo.whl?X-Amz-Signature=SECRET"
-    for text in (
-        f"HTTPSConnectionPool(host='h.example', port=443): Failed with url: {url} (Caused by x)",
-        f"Tunnel connection failed: 502 cannot fetch https://me:SECRET@h.example{url}",
-    ):
-        for error in (ValueError(text), OSError(text)):
-            assert "SECRET" not in errors.reason(error)
+@pytest.mark.parametrize(("number", "full"), [(39, True), (112, True), (1295, True), (32, False)])
+def test_a_full_disk_of_windows_is_a_full_disk(number: int, full: bool) -> None:
+    error = of_windows(number)
+    error.errno = errno.EINVAL  # as Python has it for two of them
+    for each in (error, unconnected(error)):
+        assert errors.is_full(each) == full

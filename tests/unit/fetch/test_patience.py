@@ -5,131 +5,97 @@ from __future__ import annotations
 import inspect
 import itertools
 import random
-import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pip_retry_patch.fetch import patience as numbers
-from pip_retry_patch.fetch.patience import (
-    Attempts,
-    Clock,
-    Patience,
-    retry_after,
-)
+from pip_retry_patch.fetch.patience import Attempts, Clock, Patience, retry_after
 from pip_retry_patch.records import replace
 from tests.support.exchanges import VirtualClock
 
 DEFAULT = Patience()
 
-
-# Which test goes up to each limit, and beyond.
-EXCHANGE, BODY = "fetch/test_exchange.py", "fetch/test_body.py"
-PACE = BODY, "test_a_connection_that_was_faster_has_a_minute_and_a_slow_one_five"
-MIRROR = "hooks/test_mirrors.py", "test_the_page_of_a_mirror_has_a_budget_of_bytes_and_of_seconds"
-LOOK = "hooks/test_contents.py", "test_a_look_has_a_budget_and_beyond_it_nothing_is_called_broken"
-DECODING = "hooks/test_mismatch.py", "test_nothing_is_decoded_beyond_the_budget"
-TRIED_BY = {
-    "PROGRESS": (EXCHANGE, "test_real_progress_renews_the_budgets_and_less_does_not"),
-    "READ_AGAIN": (EXCHANGE, "test_bytes_are_read_again_three_times_the_size_at_most"),
-    **dict.fromkeys(("FLOOR", "MOVED", "SLOW"), PACE),
-    "UNKNOWN_NAME": (EXCHANGE, "test_a_name_that_does_not_exist_is_waited_for_ten_seconds"),
+# What each limit is, and which test of tests/unit goes up to it, and beyond.
+PAGE = "hooks/test_mirrors.py", "the_page_of_a_mirror_has_a_budget_of_bytes_and_of_seconds"
+PACE = "fetch/test_body.py", "a_connection_that_was_faster_has_a_minute_and_a_slow_one_five"
+LOOK = "hooks/test_contents.py", "a_look_has_a_budget_and_beyond_it_nothing_is_called_broken"
+DECODING = "hooks/test_mismatch.py", "nothing_is_decoded_beyond_the_budget"
+LOOP = "fetch/test_exchange.py"
+TRIED_BY: dict[str, tuple[float, str, str]] = {
+    "PROGRESS": (64 * 1024, LOOP, "real_progress_renews_the_budgets_and_less_does_not"),
+    "READ_AGAIN": (3, LOOP, "bytes_are_read_again_three_times_the_size_at_most"),
+    "FLOOR": (100, *PACE),
+    "MOVED": (60.0, *PACE),
+    "SLOW": (300.0, *PACE),
+    "UNKNOWN_NAME": (10.0, LOOP, "a_first_contact_has_thirty_seconds_and_a_name_that_does_not"),
     "LONGEST_REQUEST": (
-        EXCHANGE,
-        "test_a_request_in_which_the_process_did_not_run_spends_no_patience",
+        60.0,
+        LOOP,
+        "a_request_in_which_the_process_did_not_run_spends_no_patience",
     ),
-    **dict.fromkeys(("LARGEST_PAGE", "LONGEST_PAGE"), MIRROR),
-    **dict.fromkeys(("LOOK_SECONDS", "LOOK_BYTES"), LOOK),
-    **dict.fromkeys(("DECODED", "DECODED_MORE"), DECODING),
-    "IN_VAIN": (
-        EXCHANGE,
-        "test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_again",
-    ),
-    "TURN": (EXCHANGE, "test_after_two_requests_in_vain_it_is_the_next_ones_turn"),
-    "BROKEN_URL": (
-        EXCHANGE,
-        "test_a_500_is_asked_for_as_often_as_pip_does_and_its_host_is_not_busy",
-    ),
-    "DOUBTS": (EXCHANGE, "test_a_page_that_names_no_file_is_doubted_once_and_then_taken"),
-    "LONG_WAIT": (EXCHANGE, "test_retry_after_is_waited_for_and_announced"),
+    "LARGEST_PAGE": (64 << 20, *PAGE),
+    "LONGEST_PAGE": (60.0, *PAGE),
+    "LOOK_SECONDS": (2.0, *LOOK),
+    "LOOK_BYTES": (64 << 20, *LOOK),
+    "DECODED": (20, *DECODING),
+    "DECODED_MORE": (10_000_000, *DECODING),
+    "IN_VAIN": (0.1, LOOP, "first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for"),
+    "TURN": (2, LOOP, "after_two_requests_in_vain_it_is_the_next_ones_turn"),
+    "BROKEN_URL": (5, LOOP, "an_answer_is_pips_as_soon_as_asking_again_would_not_help"),
+    "DOUBTS": (3, LOOP, "a_page_that_names_no_file_is_doubted_once_and_then_taken"),
+    "LONG_WAIT": (3.0, LOOP, "retry_after_is_waited_for_and_announced_or_ends_it_at_once"),
 }
 
 
-def test_each_number_is_the_one_of_the_design() -> None:
-    """The table of numbers, so that none changes unseen."""
-    named = {
-        name: value
-        for name, value in vars(numbers).items()
-        if re.fullmatch("[A-Z_]+", name) and isinstance(value, (int, float))
-    }
-    assert named == {
-        "PROGRESS": 64 * 1024,
-        "READ_AGAIN": 3,
-        "FLOOR": 100,
-        "MOVED": 60.0,
-        "SLOW": 300.0,
-        "UNKNOWN_NAME": 10.0,
-        "LONGEST_REQUEST": 60.0,
-        "LARGEST_PAGE": 64 << 20,
-        "LONGEST_PAGE": 60.0,
-        "LOOK_SECONDS": 2.0,
-        "LOOK_BYTES": 64 << 20,
-        "DECODED": 20,
-        "DECODED_MORE": 10_000_000,
-        "IN_VAIN": 0.1,
-        "TURN": 2,
-        "BROKEN_URL": 5,
-        "DOUBTS": 3,
-        "LONG_WAIT": 3.0,
-    }
-    tests = Path(__file__).parents[1]
-    for name in named:
-        file, test = TRIED_BY[name]
-        assert f"\ndef {test}(" in (tests / file).read_text(), name
+def test_each_number_is_the_one_of_the_design_and_has_a_test() -> None:
+    """So that none changes unseen."""
+    constants = {name: value for name, value in vars(numbers).items() if name.isupper()}
+    assert constants == {name: value for name, (value, *_) in TRIED_BY.items()}
+    for _, file, test in TRIED_BY.values():
+        assert f"\ndef test_{test}" in (Path(__file__).parents[1] / file).read_text()
     fields = {name: getattr(DEFAULT, name) for name in inspect.get_annotations(Patience)}
     assert fields == {
-        "attempts": 8,
-        "seconds": 120.0,
-        "first_contact": 30.0,
-        "first_limit": 1.0,
-        "last_limit": 30.0,
-        "lost_limit": 10.0,
-        "local_limit": 2.0,
-        "person_limit": 1.0,
-        "person": False,
+        **{"attempts": 8, "seconds": 120.0, "first_contact": 30.0, "person": False},
+        **{"first_limit": 1.0, "last_limit": 30.0, "lost_limit": 10.0},
+        **{"local_limit": 2.0, "person_limit": 1.0},
     }
 
 
-def search(*outcomes: str, policy: Patience = DEFAULT, uniform: Any = None) -> Attempts:
-    """Return a search in which this came of its attempts: "busy", "lost" or "local"."""
+# What came of an attempt: "busy", "lost" or "local"; or the seconds until the next one.
+Steps = Sequence["str | float"]
+
+
+def after(steps: Steps, policy: Patience = DEFAULT, uniform: Any = None) -> Attempts:
+    """Return a search that has come so far."""
     clock = VirtualClock()
     clock.uniform = uniform or clock.uniform
     attempts = Attempts(policy, clock)
-    count(attempts, *outcomes)
+    take(attempts, *steps)
     return attempts
 
 
-def count(attempts: Attempts, *outcomes: str) -> None:
-    for outcome in outcomes:
-        if outcome == "busy":
+def take(attempts: Attempts, *steps: str | float) -> None:
+    for step in steps:
+        if isinstance(step, float):
+            attempts._clock.sleep(step)
+            attempts.begin()
+        elif step == "busy":
             attempts.was_unhelpful(at_once=True)
         else:
-            attempts.was_unreachable(local=outcome == "local")
+            attempts.was_unreachable(local=step == "local")
 
 
 def moments(policy: Patience = DEFAULT, outcome: str = "lost", uniform: Any = None) -> list[float]:
     """Return when a server is tried again that never helps, in seconds since the first attempt."""
-    found, attempts = [], search(policy=policy, uniform=uniform)
-    attempts.begin()
-    count(attempts, outcome)
+    found, attempts = [], after([0.0, outcome], policy, uniform)
     while attempts.wait(lambda _: None):
         found.append(attempts.seconds)
-        attempts.begin()
-        count(attempts, outcome)
+        take(attempts, 0.0, outcome)
     return found
 
 
@@ -147,6 +113,28 @@ def test_a_server_that_does_not_help_is_tried_again(outcome: str, expected: list
     assert moments(outcome=outcome) == expected
 
 
+@pytest.mark.parametrize(
+    ("steps", "wait"),
+    [
+        # Attempts that do not leave this machine tell nothing of the server.
+        (["lost", *["local"] * 20], 2.0),
+        (["lost", *["local"] * 20, "lost"], 1.0),
+        (["lost", *["local"] * 20, "lost", "busy"], 2.0),
+        # The seconds of a server begin when this machine has a network again,
+        (["local", 118.0, "lost", "lost", 119.0], 1.0),
+        (["local", 118.0, "lost", "lost", 120.0], None),
+        # and once more with each answer, however unhelpful.
+        (["lost", "busy", 500.0, "lost", 119.0], 2.0),
+        (["lost", "busy", 500.0, "lost", 120.0], None),
+        # Lost attempts do not use up those of a server that answers.
+        ([*["lost"] * 20, *["busy"] * 8], 30.0),
+        ([*["lost"] * 20, *["busy"] * 9], None),
+    ],
+)
+def test_attempts_and_seconds_are_counted_apart(steps: Steps, wait: float | None) -> None:
+    assert after(steps).next_wait() == wait
+
+
 def test_each_wait_is_drawn_from_nothing_up() -> None:
     """Ten thousand clients that share a lower bound would come back in step."""
     drawn: list[tuple[float, float]] = []
@@ -155,8 +143,8 @@ def test_each_wait_is_drawn_from_nothing_up() -> None:
         drawn.append((low, high))
         return high
 
-    for outcomes in (["busy"] * 4, ["lost"] * 2, ["local"]):
-        assert search(*outcomes, uniform=uniform).next_wait() is not None
+    for steps in (["busy"] * 4, ["lost"] * 2, ["local"]):
+        assert after(steps, uniform=uniform).next_wait() is not None
     assert drawn == [(0.0, 4.0), (0.0, 1.0), (0.0, 2.0)]
 
 
@@ -170,7 +158,7 @@ def test_a_person_waits_a_second_at_most_for_a_lost_server() -> None:
     watched = replace(DEFAULT, person=True)
     assert max(b - a for a, b in itertools.pairwise(moments(watched))) == 1.0
     # A busy server is left alone.
-    assert search(*["busy"] * 5, policy=watched).next_wait() == 8.0
+    assert after(["busy"] * 5, watched).next_wait() == 8.0
 
 
 @pytest.mark.parametrize(("seconds", "over"), [(0.6, 0.2), (6.0, 2.0), (45.0, 10.0), (1e4, 10.0)])
@@ -184,72 +172,22 @@ def test_the_last_wait_adds_at_most_a_third_to_a_short_patience(
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "asked", "now", "expected"),
+    ("steps", "asked", "expected"),
     [
-        (["busy", "busy"], 7.0, 0.0, 8.0),
-        (["busy"], 7.0, 0.0, 7.0),
-        (["busy", "busy"], 86400.0, 0.0, None),
-        (["busy", "busy"], -5.0, 0.0, 1.0),
-        (["lost", "lost"], 20.0, 100.0, 21.0),
-        (["lost", "lost"], 20.1, 100.0, None),
+        (["busy", "busy"], 7.0, 8.0),
+        (["busy"], 7.0, 7.0),
+        (["busy", "busy"], 86400.0, None),
+        (["busy", "busy"], -5.0, 1.0),
+        (["lost", "lost", 100.0], 20.0, 21.0),
+        (["lost", "lost", 100.0], 20.1, None),
     ],
 )
 def test_retry_after_is_waited_for_and_spread_and_bounded(
-    outcomes: list[str], asked: float, now: float, expected: float | None
+    steps: Steps, asked: float, expected: float | None
 ) -> None:
-    attempts = search(*outcomes)
-    attempts._clock.sleep(now)
+    attempts = after(steps)
     attempts.retry_after = asked
     assert attempts.next_wait() == expected
-
-
-def test_attempts_that_do_not_leave_this_machine_tell_nothing_of_the_server() -> None:
-    attempts = search("lost", *["local"] * 20)
-    assert attempts.next_wait() == 2.0
-    count(attempts, "lost")
-    assert attempts.next_wait() == 1.0
-    count(attempts, "busy")
-    assert attempts.next_wait() == 2.0
-
-
-def test_the_first_retry_comes_also_after_a_silence_that_took_all_seconds() -> None:
-    attempts = search()
-    for waits in (0.0, None):
-        attempts.begin()
-        attempts._clock.sleep(130.0)
-        count(attempts, "lost")
-        assert attempts.left == -10.0 if waits is not None else attempts.left < -130.0
-        assert attempts.next_wait() == waits
-
-
-def test_the_seconds_of_a_server_begin_when_this_machine_has_a_network_again() -> None:
-    attempts = search("local")
-    attempts._clock.sleep(118.0)
-    attempts.begin()
-    count(attempts, "lost", "lost")
-    attempts._clock.sleep(119.0)
-    assert attempts.next_wait() is not None
-    attempts._clock.sleep(1.0)
-    assert attempts.next_wait() is None
-
-
-def test_lost_attempts_do_not_use_up_those_of_a_server_that_answers() -> None:
-    attempts = search(*["lost"] * 20)
-    count(attempts, *["busy"] * 8)
-    assert attempts.next_wait() is not None and attempts.is_last
-    count(attempts, "busy")
-    assert attempts.next_wait() is None
-
-
-def test_an_answer_however_unhelpful_ends_the_count_of_seconds() -> None:
-    attempts = search("lost", "busy")
-    attempts._clock.sleep(500.0)
-    attempts.begin()
-    count(attempts, "lost")
-    attempts._clock.sleep(119.0)
-    assert attempts.next_wait() is not None
-    attempts._clock.sleep(1.0)
-    assert attempts.next_wait() is None
 
 
 @pytest.mark.parametrize(("outcome", "longest"), [("busy", 30.0), ("lost", 10.0)])
@@ -261,8 +199,7 @@ def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took(
     Time that was not spent in waiting for an answer does not count.
     """
     for took in (9.0, 110.0):
-        attempts = search("lost")
-        attempts.begin()
+        attempts = after(["lost", 0.0])
         attempts._clock.sleep(took)
         if outcome == "busy":
             attempts.was_unhelpful()
@@ -273,12 +210,9 @@ def test_after_a_slow_failure_the_limit_is_no_less_than_the_time_it_took(
         assert attempts.next_wait() == 2.0
 
 
-@pytest.mark.parametrize("attempts", [0, 1, 3])
-def test_attempts_are_as_many_as_were_set(attempts: int) -> None:
-    assert len(moments(Patience(attempts=attempts), "busy")) == attempts
-
-
-def test_no_seconds_means_no_waiting_for_a_lost_server() -> None:
+def test_attempts_and_seconds_are_as_many_as_were_set() -> None:
+    for attempts in (0, 1, 3):
+        assert len(moments(Patience(attempts=attempts), "busy")) == attempts
     assert moments(Patience(seconds=0.0)) == []
     assert moments(Patience(seconds=0.0), "busy")[0] == 0.0
 
@@ -294,10 +228,10 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
     outcomes: list[str], most: int, seconds: float, asked: float | None, rng: random.Random
 ) -> None:
     policy = Patience(attempts=most, seconds=seconds)
-    attempts = search(policy=policy, uniform=rng.uniform)
+    attempts = after([], policy, rng.uniform)
     waits: list[float] = []
     for outcome in outcomes:
-        count(attempts, outcome)
+        take(attempts, outcome)
         attempts.retry_after = asked
         before = sum(waits)
         if not attempts.wait(waits.append):
@@ -310,22 +244,18 @@ def test_patience_always_ends_and_never_waits_longer_than_it_says(
     assert attempts.unhelpful <= most
 
 
+MOMENT = "Tue, 01 Jul 2025 10:00:00 GMT"
+
+
 @pytest.mark.parametrize(
     ("value", "date", "expected"),
     [
         (None, None, None),
-        ("7", None, 7.0),
-        (" 7 ", None, 7.0),
-        ("0", None, 0.0),
-        ("9" * 9, None, 999999999.0),
-        ("9" * 10, None, None),
-        ("-7", None, None),
-        ("7.5", None, None),
-        ("\u0667", None, None),
-        ("soon", None, None),
+        *(("7", None, 7.0), (" 7 ", None, 7.0), ("0", None, 0.0), ("9" * 9, None, 999999999.0)),
+        *((nonsense, None, None) for nonsense in ("9" * 10, "-7", "7.5", "\u0667", "soon")),
         ("Tue, 01 Jul 2025 10:00:30 GMT", None, None),
-        ("Tue, 01 Jul 2025 10:00:30 GMT", "Tue, 01 Jul 2025 10:00:00 GMT", 30.0),
-        ("Tue, 01 Jul 2025 09:00:00 GMT", "Tue, 01 Jul 2025 10:00:00 GMT", 0.0),
+        ("Tue, 01 Jul 2025 10:00:30 GMT", MOMENT, 30.0),
+        ("Tue, 01 Jul 2025 09:00:00 GMT", MOMENT, 0.0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_read_against_the_servers_own(
@@ -349,7 +279,7 @@ def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_attempts_count_what_was_tried_and_what_was_waited() -> None:
-    attempts = search(policy=replace(DEFAULT, attempts=2))
+    attempts = after([], replace(DEFAULT, attempts=2))
     told: list[float] = []
     for _ in range(2):
         attempts.begin()
