@@ -21,13 +21,6 @@ from tests.support.exchanges import URL, response
 MOVED = "https://cdn.example/demo-1.0-py3-none-any.whl?signature=1"
 
 
-class Auth:
-    """As pip's MultiDomainBasicAuth."""
-
-    def __init__(self) -> None:
-        self.prompting = True
-
-
 class CachedAdapter(HTTPAdapter):
     """As CacheControl's."""
 
@@ -49,40 +42,46 @@ class PipSession(requests.Session):
 
     def request(self, method: str, url: str, **kwargs: Any) -> Any:  # type: ignore[override]
         self.seen.append((self, method, url, kwargs))
-        answer = response(b"x", url=url)
-        self.get_redirect_target(answer)
+        # As requests does: the target of a redirect is asked for twice.
+        moved = response(b"", status=302, url=url, location=MOVED)
+        for answer in (moved, moved, response(b"x", url=MOVED)):
+            self.get_redirect_target(answer)
         return answer
+
+
+class Auth:
+    """As pip's MultiDomainBasicAuth."""
+
+    prompting: bool
+
+    def __init__(self) -> None:
+        self.prompting = True
 
 
 class Repeated:
     """One request that was sent again: the session that sent it, and what it was given."""
 
-    def __init__(self, asking: Asking, headers: Any = None, **kwargs: Any) -> None:
+    def __init__(self, asking: Asking, **kwargs: Any) -> None:
         self.original = PipSession()
         self.outcome = Outcome(URL)
-        if headers is not None:
-            kwargs["headers"] = headers
-        self.kwargs = dict(kwargs)
         calls = Calls(self.original.request)
-        hooks.repeat(calls, self.original, ("GET", URL), self.kwargs, asking, self.outcome)
-        ((self.twin, self.method, self.url, self.given),) = self.original.seen
-
-    @property
-    def headers(self) -> dict[str, str]:
-        found: dict[str, str] = self.given.get("headers") or {}
-        return found
+        hooks.repeat(calls, self.original, ("GET", URL), kwargs, asking, self.outcome)
+        self.twin: Any
+        ((self.twin, *self.target, self.given),) = self.original.seen
+        self.headers: dict[str, str] = self.given.get("headers") or {}
 
 
 AGAIN = Asking({"Range": "bytes=100-"}, past_caches=True, fresh=True)
 
 
-def test_a_first_request_is_pips_own_to_the_letter() -> None:
-    for headers in (None, {"Accept": "text/html", "Cache-Control": "max-age=0"}):
-        sent = Repeated(Asking({}), headers, stream=True)
-        assert sent.given == sent.kwargs and (sent.method, sent.url) == ("GET", URL)
+@pytest.mark.parametrize("headers", [None, {"Accept": "text/html", "Range": "bytes=0-5"}])
+def test_a_first_request_is_pips_own_to_the_letter(headers: Any) -> None:
+    sent = Repeated(Asking({}), headers=headers, stream=True)
+    assert sent.given == {"headers": headers, "stream": True} and sent.target == ["GET", URL]
+    assert sent.twin.auth is sent.original.auth
 
 
-def test_a_twin_has_the_same_pools_and_no_retries() -> None:
+def test_a_twin_has_the_same_pools_and_no_retries_and_does_not_prompt() -> None:
     sent = Repeated(AGAIN)
     assert type(sent.twin) is PipSession and sent.twin is not sent.original
     for prefix in ("http://", "https://"):
@@ -95,15 +94,15 @@ def test_a_twin_has_the_same_pools_and_no_retries() -> None:
     assert sent.twin.adapters["file://"] is sent.original.adapters["file://"]
     assert list(sent.twin.adapters) == list(sent.original.adapters)  # the longest prefix first
     assert sent.twin.cookies is sent.original.cookies
+    assert not sent.twin.auth.prompting and sent.original.auth.prompting
 
 
 @pytest.mark.parametrize("past_caches", [True, False])
 def test_only_what_is_to_go_past_caches_does(past_caches: bool) -> None:
-    sent = Repeated(Asking({}, past_caches=past_caches))
-    adapter: Any = sent.twin.adapters["https://"]
-    assert adapter.cacheable_methods == (() if past_caches else ("GET",))
+    adapters = Repeated(Asking({}, past_caches=past_caches)).twin.adapters
+    assert adapters["https://"].cacheable_methods == (() if past_caches else ("GET",))
     assert CachedAdapter.cacheable_methods == ("GET",)
-    assert not hasattr(sent.twin.adapters["http://"], "cacheable_methods")
+    assert not hasattr(adapters["http://"], "cacheable_methods")
 
 
 def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> None:
@@ -111,31 +110,16 @@ def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> N
         **{"Accept-Encoding": "identity", "range": "bytes=0-5", "IF-RANGE": '"v0"'},
         **{"If-None-Match": '"v0"', "cache-control": "max-age=0"},
     }
-    sent = Repeated(AGAIN, pips)
-    assert sent.headers == {
-        "Accept-Encoding": "identity",
-        "Range": "bytes=100-",
-        "Cache-Control": "no-cache",
-    }
-    assert pips["range"] == "bytes=0-5" and sent.kwargs["headers"] is pips  # is not changed
+    before = dict(pips)
+    kept = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+    assert Repeated(AGAIN, headers=pips).headers == {**kept, "Range": "bytes=100-"}
     # A question without a range asks for all, whatever pip asked for.
-    assert "range" not in Repeated(replace(AGAIN, fields={}), pips).headers
-    with_if_range = replace(AGAIN, fields={"Range": "bytes=9-", "If-Range": '"v1"'})
-    assert Repeated(with_if_range, pips).headers["If-Range"] == '"v1"'
-
-
-def test_a_range_of_pips_own_stays_in_its_own_request() -> None:
-    headers = {"Range": "bytes=0-5"}
-    assert Repeated(Asking({}), headers).headers == headers
-    fresh = Repeated(Asking({}, fresh=True), headers).headers
-    assert fresh == {"Range": "bytes=0-5", "Cache-Control": "no-cache"}
-
-
-def test_only_pips_own_request_may_prompt_for_credentials() -> None:
-    sent: Any = Repeated(AGAIN)
-    assert not sent.twin.auth.prompting and sent.original.auth.prompting
-    first: Any = Repeated(Asking({}))
-    assert first.twin.auth is first.original.auth
+    assert Repeated(replace(AGAIN, fields={}), headers=pips).headers == kept
+    fields = {"Range": "bytes=9-", "If-Range": '"v1"'}
+    assert Repeated(replace(AGAIN, fields=fields), headers=pips).headers == {**kept, **fields}
+    # What is pip's own request, only fresh, has pip's range.
+    fresh = Repeated(Asking({}, fresh=True), headers=pips).headers
+    assert fresh == {**kept, "range": "bytes=0-5"} and pips == before
 
 
 @pytest.mark.parametrize(
@@ -162,39 +146,24 @@ def test_a_timeout_that_pip_does_not_give_is_its_sessions() -> None:
 
 
 def test_the_outcome_learns_which_urls_answered() -> None:
-    session, outcome = PipSession(), Outcome(URL)
-
-    def request(self: Any, method: str, url: str, **_: Any) -> Any:
-        # As requests does: the target of a redirect is asked for twice.
-        moved = response(b"", status=302, url=URL, location=MOVED)
-        for answer in (moved, moved, response(b"x", url=MOVED)):
-            self.get_redirect_target(answer)
-        return answer
-
-    calls = Calls(SimpleNamespace(__func__=request))  # type: ignore[arg-type]
-    hooks.repeat(calls, session, ("GET", URL), {}, Asking({}), outcome)
+    outcome = Repeated(AGAIN).outcome
     assert outcome.urls == [URL, MOVED] and outcome.is_answered and outcome.last_url == MOVED
 
 
-def requests_with(retries: int, person: bool = False) -> Patience | None:
-    made = object.__new__(hooks.Requests)
-    vars(made)["_patience"] = Patience(attempts=8, person=person)
-    return made.patience(PipSession(retries), URL)
-
-
 @pytest.mark.parametrize(
-    ("retries", "attempts", "seconds"),
-    [(0, 0, 0.0), (1, 8, 120.0), (5, 8, 120.0), (6, 8, 120.0), (9, 9, 120.0), (50, 50, 120.0)],
+    ("retries", "url", "attempts", "seconds"),
+    [
+        (0, URL, 0, 0.0),
+        *((retries, URL, 8, 120.0) for retries in (1, 5, 6)),
+        (9, URL, 9, 120.0),
+        # What is no request to the network.
+        *((5, url, None, None) for url in ("file:///demo.whl", "ftp://files.example/demo.whl")),
+    ],
 )
 def test_retries_of_pips_are_part_of_our_patience(
-    retries: int, attempts: int, seconds: float
+    retries: int, url: str, attempts: int | None, seconds: float | None
 ) -> None:
-    found = requests_with(retries)
-    assert found is not None and (found.attempts, found.seconds) == (attempts, seconds)
-
-
-def test_a_file_of_this_machine_is_no_request() -> None:
     made = object.__new__(hooks.Requests)
     vars(made)["_patience"] = Patience()
-    for url in ("file:///demo.whl", "ftp://files.example/demo.whl"):
-        assert made.patience(PipSession(), url) is None
+    found = made.patience(PipSession(retries), url)
+    assert (found and found.attempts, found and found.seconds) == (attempts, seconds)
