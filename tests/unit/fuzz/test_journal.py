@@ -54,9 +54,9 @@ def check_journal(data: bytes, path: Path) -> None:
             assert line.isascii() and line.isprintable() and len(line) < 100
 
 
-@pytest.mark.parametrize("number", range(len(LINES)))
-def test_lines_of_the_corpus(number: int, tmp_path: Path) -> None:
-    check_journal(LINES[number], tmp_path / "log")
+def test_no_line_of_the_corpus_is_a_crash(tmp_path: Path) -> None:
+    for line in LINES:
+        check_journal(line, tmp_path / "log")
 
 
 def test_no_line_of_a_journal_is_a_crash(tmp_path: Path) -> None:

@@ -60,22 +60,21 @@ def test_a_whole_archive_has_no_flaw_and_one_without_its_end_has(
 
 
 def test_what_pip_can_unpack_has_no_flaw(tmp_path: Path) -> None:
-    # Only the checksum of gzip is missing, which neither tarfile nor pip reads.
-    assert contents.flaw_of(at(tmp_path, ".tar.gz", archive(".tar.gz")[:-3])) == ""
-    # pip looks into the file where the name does not help.
-    assert contents.flaw_of(at(tmp_path, ".tar.gz", archive(".zip"))) == ""
-    assert contents.flaw_of(at(tmp_path, ".tar.gz", archive(".zip")), "text/html") == ""
-    assert contents.flaw_of(at(tmp_path, ".txt", b"anything")) == ""
-    assert contents.flaw_of(at(tmp_path, ".whl.metadata", b"Name: demo")) == ""
+    unpacked = archive(".tar.gz")
+    for ending, content, media in (
+        # Only the checksum of gzip is missing, which neither tarfile nor pip reads.
+        (".tar.gz", unpacked[:-3], ""),
+        # pip looks into the file where the name does not help.
+        (".tar.gz", archive(".zip"), ""),
+        (".tar.gz", archive(".zip"), "text/html"),
+        (".tar.xz", lzma.compress(archive(".tar"), format=lzma.FORMAT_ALONE), ""),
+        (".txt", b"anything", ""),
+        (".whl.metadata", b"Name: demo", ""),
+    ):
+        assert contents.flaw_of(at(tmp_path, ending, content), media) == ""
     assert contents.flaw_of(at(tmp_path, ".whl.metadata", b"{}")) == contents.OTHER_KIND
-    alone = lzma.compress(archive(".tar"), format=lzma.FORMAT_ALONE)
-    assert contents.flaw_of(at(tmp_path, ".tar.xz", alone)) == ""
-
-
-def test_damage_is_no_missing_end(tmp_path: Path) -> None:
-    whole = bytearray(archive(".tar.gz"))
-    whole[60:90] = bytes(30)
-    assert contents.flaw_of(at(tmp_path, ".tar.gz", bytes(whole))) == contents.DAMAGED
+    damaged = unpacked[:60] + bytes(30) + unpacked[90:]
+    assert contents.flaw_of(at(tmp_path, ".tar.gz", damaged)) == contents.DAMAGED
 
 
 def test_a_file_with_a_length_is_not_unpacked_to_its_end(tmp_path: Path) -> None:

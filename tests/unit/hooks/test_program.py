@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import socket
-import threading
 import time
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 import requests
 
 import pip_retry_patch
 from pip_retry_patch import wrapping
+from tests.support.hosts import answering
 from tests.support.lab.faults import Away, Busy, Cut, Drop
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -22,24 +20,24 @@ SIZE = 300_000
 
 
 @pytest.fixture(autouse=True)
-def protected() -> Iterator[None]:
-    original = vars(requests.Session)["request"]
+def protected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests of this process, which wait as short as chance has it."""
+    monkeypatch.setattr("random.uniform", lambda low, high: low)
+    monkeypatch.setattr(requests.Session, "request", vars(requests.Session)["request"])
     pip_retry_patch.protect()
-    try:
-        yield
-    finally:
-        requests.Session.request = original  # type: ignore[method-assign]
+
+
+def url_of(lab: Lab) -> str:
+    return f"{lab.url}/files/demo/{lab.filename('demo')}"
 
 
 def get(lab: Lab, **options: Any) -> requests.Response:
-    url = f"{lab.url}/files/demo/{lab.filename('demo')}"
-    return requests.get(url, timeout=2, **options)
+    return requests.get(url_of(lab), timeout=2, **options)
 
 
-FAULTS = [[], [Cut(100_000), Cut(70_000)], [Cut(100_000), Busy()]]
-
-
-@pytest.mark.parametrize("faults", FAULTS, ids=["whole", "cut", "busy"])
+@pytest.mark.parametrize(
+    "faults", [[], [Cut(100_000), Cut(70_000)], [Cut(100_000), Busy()]], ids=["none", "cut", "busy"]
+)
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_comes_whole(faults: list[Any], stream: bool, chunked: bool) -> None:
@@ -49,17 +47,17 @@ def test_a_body_comes_whole(faults: list[Any], stream: bool, chunked: bool) -> N
         assert len(lab.requests()) == 1 + len(faults)
 
 
+@pytest.mark.parametrize("rest", [Cut(0), Busy(404)])
 def test_what_breaks_for_good_is_the_programs_error_and_nobodys_mistake(
-    monkeypatch: pytest.MonkeyPatch,
+    rest: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And never an answer of ours: that would be a part, or a refusal."""
     monkeypatch.setattr(wrapping, "STRICT", False)
     monkeypatch.setattr(wrapping, "failures", [])
-    for rest in (Cut(0), Busy(404)):
-        with Lab([Package("demo", SIZE, [Cut(100_000)], forever=rest)]) as lab:
-            with pytest.raises(requests.exceptions.ChunkedEncodingError):
-                get(lab)
-            assert not wrapping.failures
+    with Lab([Package("demo", SIZE, [Cut(100_000)], forever=rest)]) as lab:
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            get(lab)
+        assert not wrapping.failures
 
 
 def test_protect_may_be_called_again() -> None:
@@ -87,33 +85,17 @@ def test_what_a_status_or_a_host_that_is_away_means_the_program_decides() -> Non
 
 def test_other_methods_and_bodies_are_left_alone() -> None:
     with Lab([Package("demo", SIZE, forever=Cut(100_000))]) as lab:
-        url = f"{lab.url}/files/demo/{lab.filename('demo')}"
-        assert requests.head(url, timeout=2).status_code == 200
+        assert requests.head(url_of(lab), timeout=2).status_code == 200
         with pytest.raises(requests.RequestException):
-            requests.get(url, data=iter([b"x"]), timeout=2).content  # noqa: B018
+            get(lab, data=iter([b"x"])).content  # noqa: B018
 
 
-@contextlib.contextmanager
-def stream_of_events() -> Iterator[int]:
-    """A server whose answer never says that it ends; it is closed behind three events."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            for _ in range(2):
-                with contextlib.suppress(OSError):
-                    client, _ = server.accept()
-                    client.recv(65536)
-                    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                    client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
-                    client.sendall(b"7\r\ndata: 1\r\n" * 3)
-                    client.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def test_a_stream_of_events_is_not_read_again_from_its_start() -> None:
-    with stream_of_events() as port:
+    """It never says that it ends, and is closed behind three events."""
+    with answering(EVENTS + b"7\r\ndata: 1\r\n" * 3) as port:
         response = requests.get(f"http://127.0.0.1:{port}/", stream=True, timeout=2)
         received = b""
         with pytest.raises(requests.RequestException):
@@ -124,8 +106,7 @@ def test_a_stream_of_events_is_not_read_again_from_its_start() -> None:
 
 def test_a_connection_is_used_again_after_a_healed_body() -> None:
     with Lab([Package("demo", SIZE, [Cut(100_000)])]) as lab, requests.Session() as session:
-        url = f"{lab.url}/files/demo/{lab.filename('demo')}"
         for _ in range(3):
-            assert session.get(url, timeout=2).content == lab.wheel("demo")
+            assert session.get(url_of(lab), timeout=2).content == lab.wheel("demo")
         gc.collect()
         assert len(lab.requests()) == 4

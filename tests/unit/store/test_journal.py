@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -63,13 +64,10 @@ def test_four_pips_share_a_file_and_none_loses_a_line(largest: int, tmp_path: Pa
 def test_a_large_journal_is_renamed_or_if_somebody_reads_it_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError("it is being used by another process")  # as on Windows
-
     path = tmp_path / "log"
     journal = Journal(str(path), "24.0", pytest.fail, largest=1000)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", refused)
+        patch.setattr(os, "replace", mock.Mock(side_effect=PermissionError("in use")))  # Windows
         note(journal, 20)
     assert path.read_text().count("\n") == 20
     note(journal)

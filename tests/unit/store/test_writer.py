@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -39,24 +40,16 @@ def test_only_a_plain_file_is_written(what: str, tmp_path: Path) -> None:
 def test_root_writes_nothing_of_another_user_nor_into_his_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, real = tmp_path / "path", os.lstat(tmp_path)
-    path.touch()
-    now = {"user": 0, "owner": 1000}
-
-    def found(asked: object, **_: object) -> os.stat_result:
-        mode = stat.S_IFREG if asked == str(path) else real.st_mode
-        return os.stat_result([mode, 1, 1, 1, now["owner"], *[0] * 5])
-
-    monkeypatch.setattr(os, "geteuid", lambda: now["user"], raising=False)
-    monkeypatch.setattr(os, "lstat", found)
-    monkeypatch.setattr(os, "stat", found)
+    found = mock.Mock(st_mode=stat.S_IFREG, st_nlink=1)
+    monkeypatch.setattr(os, "lstat", lambda *_, **__: found)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: found)
     for check in (writer.check, writer.check_directory):
-        now.update(user=0, owner=1000)
-        with pytest.raises(OSError, match="another user"):
-            check(str(path))
-        for user, owner in ((0, 0), (1000, 1000), (1001, 1000)):
-            now.update(user=user, owner=owner)
-            check(str(path))
+        for user, owner in ((0, 0), (1000, 1000), (1001, 1000), (0, 1000)):
+            found.st_uid = owner
+            monkeypatch.setattr(os, "geteuid", lambda user=user: user, raising=False)
+            is_refused = user == 0 != owner
+            with pytest.raises(OSError, match="another user") if is_refused else nullcontext():
+                check(str(tmp_path / "path"))
 
 
 @needs_posix
@@ -112,13 +105,9 @@ def test_a_lock_is_held_by_one_until_it_ends(tmp_path: Path) -> None:
 def test_where_nothing_can_be_locked_nobody_waits(
     why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(handle: int) -> None:
-        raise why
-
+    monkeypatch.setattr(writer, "lock", mock.Mock(side_effect=why))
     began = time.monotonic()
-    with writer.locked(str(tmp_path / "missing" / "path"), 5.0) as held:
-        assert not held
-    monkeypatch.setattr(writer, "lock", refused)
-    with writer.locked(str(tmp_path / "path"), 5.0) as held:
-        assert not held
+    for path in (tmp_path / "missing" / "path", tmp_path / "path"):
+        with writer.locked(str(path), 5.0) as held:
+            assert not held
     assert time.monotonic() - began < 2
