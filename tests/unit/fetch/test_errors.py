@@ -126,15 +126,6 @@ def test_a_circle_of_causes_has_an_end() -> None:
     assert list(errors.causes(one)) == [one, other]
 
 
-def test_the_text_of_another_librarys_error_shows_no_signature() -> None:
-    for text in (
-        f"HTTPSConnectionPool(host='h.example', port=443): Failed with url: {SECRET} (Caused by x)",
-        f"Tunnel connection failed: 502 cannot fetch https://me:SECRET@h.example{SECRET}",
-    ):
-        for error in (ValueError(text), OSError(text)):
-            assert "SECRET" not in errors.reason(error)
-
-
 @pytest.mark.parametrize(
     ("error", "sent", "silent"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import ssl
 from types import SimpleNamespace
 from typing import Any
@@ -203,6 +204,7 @@ def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
     world.obtain()
     assert slowness(world) == [1, 2, 4, 4, 4]
     assert world.lines  # at once, for it has already taken a while
+    assert world.asked[0][1].longest == math.inf and world.asked[-1][1].longest <= 30
     slow = requests.ConnectTimeout(ConnectTimeoutError("timed out"))
     world = World(slow, slow, whole(BODY))
     world.obtain()

@@ -37,27 +37,22 @@ def coded(body: bytes, coding: str) -> Any:
 GZIPPED = gzip.compress(PAGE, mtime=0)
 
 
-@pytest.mark.parametrize(
-    ("coding", "body", "missing"),
-    [
-        ("gzip", GZIPPED, (1, 4, 8, 30)),
-        ("deflate", zlib.compress(PAGE), (1, 4, 8, 30)),
-        *(
-            [("gzip, deflate", zlib.compress(GZIPPED), (1, 4))]
-            * hasattr(urllib3, "BaseHTTPResponse")
-        ),
-    ],
-)
-def test_a_stream_without_its_end_is_cut_whatever_its_length_says(
-    coding: str, body: bytes, missing: tuple[int, ...]
-) -> None:
+CODED = {"gzip": GZIPPED, "deflate": zlib.compress(PAGE)}
+if hasattr(urllib3, "BaseHTTPResponse"):
+    CODED["gzip, deflate"] = zlib.compress(GZIPPED)
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_a_stream_without_its_end_is_cut_whatever_its_length_says(coding: str) -> None:
+    body = CODED[coding]
     assert not pages.has_no_end(coded(body, coding))
-    assert all(pages.has_no_end(coded(body[:-count], coding)) for count in missing)
+    for missing in (1, 4):
+        assert pages.has_no_end(coded(body[:-missing], coding))
 
 
-@pytest.mark.parametrize("more", [gzip.compress(b"<!-- more -->"), b"\0" * 10])
-def test_what_follows_a_whole_gzip_stream_is_no_cut(more: bytes) -> None:
-    assert not pages.has_no_end(coded(GZIPPED + more, "gzip"))
+def test_what_follows_a_whole_gzip_stream_is_no_cut() -> None:
+    for more in (gzip.compress(b"<!-- more -->"), b"\0" * 10):
+        assert not pages.has_no_end(coded(GZIPPED + more, "gzip"))
 
 
 @pytest.mark.parametrize(

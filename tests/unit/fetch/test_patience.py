@@ -135,6 +135,15 @@ def test_attempts_and_seconds_are_counted_apart(steps: Steps, wait: float | None
     assert after(steps).next_wait() == wait
 
 
+def test_the_first_retry_comes_also_after_a_silence_that_took_all_seconds() -> None:
+    attempts = after([])
+    for waits, left in ((0.0, -10.0), (None, -140.0)):
+        attempts.begin()
+        attempts._clock.sleep(130.0)
+        take(attempts, "lost")
+        assert attempts.left == left and attempts.next_wait() == waits
+
+
 def test_each_wait_is_drawn_from_nothing_up() -> None:
     """Ten thousand clients that share a lower bound would come back in step."""
     drawn: list[tuple[float, float]] = []
