@@ -235,6 +235,7 @@ _BY_NAME = {
     **dict.fromkeys(("ReadTimeoutError", "TimeoutError"), wording.NO_DATA_IN_TIME),
     **dict.fromkeys(("ContentDecodingError", "DecodeError"), wording.NOT_DECODABLE),
     "NameResolutionError": wording.NAME_NOT_RESOLVED,
+    "TooManyRedirects": "too many redirects",
 }
 _BY_CLASS = (
     (http.client.RemoteDisconnected, wording.NO_ANSWER),

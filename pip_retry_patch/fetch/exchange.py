@@ -500,7 +500,7 @@ class Exchange:
         if verdict == _CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
             return wording.failure("cut page", self._longer(outcome, peer), **facts)
-        if error is not None and not errors.is_network_error(error):
+        if error is not None and verdict != Verdict.BUSY and not errors.is_network_error(error):
             where = names.redacted(outcome.answer.headers.get("location", ""))
             facts.update(why=pages.BAD_REDIRECT, where=where, retries=True)
             return wording.failure("bad redirect", **facts)

@@ -191,10 +191,13 @@ def test_with_indexes_all_each_index_must_be_read(
 
 @pytest.mark.parametrize(
     "location",
-    ["http://[bad/", "http://a..example/", "gopher://a.example/", "http://me:'SECRET@a.example:x/"],
+    [
+        *("http://[bad/", "http://a..example/", "gopher://a.example/"),
+        *("http://me:'SECRET@a.example:x/", "?in=circles"),
+    ],
 )
 @old_middle_new
-def test_a_redirect_to_nowhere_is_no_traceback(
+def test_a_redirect_that_leads_nowhere_is_no_traceback(
     armed: Environment, bare: Environment, location: str
 ) -> None:
     spoilt = Redirect(location)
@@ -202,7 +205,8 @@ def test_a_redirect_to_nowhere_is_no_traceback(
         with Lab([package]) as lab:
             run = download(armed, "--index-url", lab.index_url, "demo")
             assert end_of(run) == OURS, run.output
-            assert "The answer leads to an address that makes no sense" in said(run)
+            told = "The answer leads to an address that makes no sense"
+            assert (": too many redirects." if "circles" in location else told) in said(run)
             assert "SECRET" not in run.output
             plain = download(bare, "--index-url", lab.index_url, "demo")
             assert end_of(plain) in LIES, plain.output
