@@ -22,12 +22,12 @@ PAGE = directories.CHECKOUT / "docs" / "infra.md"
 BEGIN = "<!-- The table is written by the tests. -->\n\n"
 HEADING = ["", "what happens", "pip 24.0", "newest pip", "with pip-retry-patch", "bytes"]
 WORDS = {
-    OK: "the file",
-    HASH: "accuses the hash",
-    TRACEBACK: "a traceback",
+    OK: "ok",
+    HASH: "blames hash",
+    TRACEBACK: "traceback",
     GAVE_UP: "gives up",
-    OTHER: "an error",
-    REFUSED: "an HTTP error",
+    OTHER: "error",
+    REFUSED: "HTTP error",
     ENDLESS: "no end",
     NO_MATCH: "“no matching distribution”",
     None: "",
@@ -42,7 +42,7 @@ def written() -> str:
     for (_, _, where, fault, error), runs in itertools.groupby(noted, lambda row: row[:5]):
         pips = {pip: (end, wire) for *_, pip, end, wire in runs}
         plain = [WORDS[pips[pip][0] if pip in pips else None] for pip in (MIDDLE, NEWEST)]
-        ours = f"an error: “{error}”" if error else "the file"
+        ours = f"error: “{error}”" if error else WORDS[OK]
         wire = max(wire for _, wire in pips.values())
         rows.append([where, fault, *plain, ours, "" if error else f"{wire:.2f}"])
     heading, *lines = (f"| {' | '.join(line)} |" for line in table.padded(rows))

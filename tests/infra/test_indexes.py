@@ -43,7 +43,7 @@ def devpi_programs() -> Path:
 
 @case(
     "devpi",
-    "a mirror that is restarted in mid-download, and takes its time",
+    "a mirror, killed for 45 s",
     None,
     GAVE_UP,
     options=("--index-url", "http://index.example:3141/root/mirror/+simple/", *TRUSTED),
@@ -63,7 +63,7 @@ def test_devpi(scene: Scene) -> Script:
 
 @case(
     "pypiserver",
-    "killed, back after 12 s",
+    "killed for 12 s",
     HASH,
     OK,
     options=("--index-url", "http://index.example:8080/simple/", *TRUSTED),
@@ -85,7 +85,7 @@ STATIC = ("--index-url", "http://index.example:8080/simple/", *TRUSTED)
 
 @case(
     "http.server",
-    "no ranges; killed, back after 12 s",
+    "no ranges; killed for 12 s",
     HASH,
     OK,
     options=STATIC,
@@ -97,7 +97,7 @@ def test_http_server(scene: Scene) -> Script:
 
 @case(
     "http.server",
-    "no ranges and no hashes; killed, back after 12 s",
+    "no ranges, no hashes; killed for 12 s",
     OTHER,
     OK,
     options=STATIC,

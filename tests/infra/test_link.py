@@ -33,7 +33,7 @@ def test_down(scene: Scene) -> Script:
     scene.on_client("ip", "link", "set", "wan", "up")
 
 
-@case("wire", "the client gets another address", TRACEBACK, OK, options=HURRIED)
+@case("wire", "the client's address changes", TRACEBACK, OK, options=HURRIED)
 def test_moved(scene: Scene) -> Script:
     nginx(scene)
     yield
@@ -59,7 +59,7 @@ def test_dropped(scene: Scene) -> Script:
 
 @case(
     "router",
-    "MTU black hole: what is longer than 1,000 bytes is lost for 15 s",
+    "MTU black hole over 1,000 bytes for 15 s",
     TRACEBACK,
     OK,
     options=HURRIED,
@@ -71,7 +71,7 @@ def test_black_hole(scene: Scene) -> Script:
 
 @case(
     "router",
-    "resets all connections each 250 ms, over nine files",
+    "resets everything each 250 ms; nine files",
     HASH,
     OK,
     packages=[Package(f"demo{number}", MB) for number in range(9)],
@@ -111,7 +111,7 @@ def dnsmasq(scene: Scene) -> Server:
     )
 
 
-@case("DNS", "silent for 10 s, after a reset", HASH, OK)
+@case("DNS", "silent for 10 s after a reset", HASH, OK)
 def test_silent_names(scene: Scene) -> Script:
     nginx(scene)
     names = dnsmasq(scene)
@@ -123,7 +123,7 @@ def test_silent_names(scene: Scene) -> Script:
     names.send(signal.SIGCONT)
 
 
-@case("DNS", "SERVFAIL for 10 s, after a reset", HASH, OK)
+@case("DNS", "SERVFAIL for 10 s after a reset", HASH, OK)
 def test_failing_names(scene: Scene) -> Script:
     nginx(scene)
     names = dnsmasq(scene)
@@ -137,7 +137,7 @@ def test_failing_names(scene: Scene) -> Script:
     names.start()
 
 
-@case("DNS", "another address; the first one is gone", HASH, OK)
+@case("DNS", "another address; the first is gone", HASH, OK)
 def test_another_address(scene: Scene) -> Script:
     nginx(scene)
     names = dnsmasq(scene)

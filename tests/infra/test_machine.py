@@ -24,13 +24,13 @@ def interrupted(scene: Scene) -> Script:
     scene.reset()
 
 
-@case("disk", "the cache has 4 MB; a reset at 2 MB", HASH, OK)
+@case("disk", "the cache has 4 MB; a reset", HASH, OK)
 def test_small_cache(scene: Scene) -> Script:
     scene.env["PIP_CACHE_DIR"] = small(scene, "cache")
     yield from interrupted(scene)
 
 
-@case("disk", "TMPDIR has 4 MB; a reset at 2 MB", TRACEBACK, TRACEBACK)
+@case("disk", "TMPDIR has 4 MB; a reset", TRACEBACK, TRACEBACK)
 def test_small_temporary_directory(scene: Scene) -> Script:
     scene.env["TMPDIR"] = small(scene, "temporary")
     yield from interrupted(scene)
@@ -38,7 +38,7 @@ def test_small_temporary_directory(scene: Scene) -> Script:
 
 @case(
     "disk",
-    "the cache and TMPDIR have 4 MB together",
+    "the cache and TMPDIR share 4 MB",
     OTHER,
     OTHER,
     error="No space left on device",
@@ -54,7 +54,7 @@ def test_small_disk(scene: Scene) -> Script:
     yield
 
 
-@case("process", "pip is stopped for 12 s while it reads; the server hangs up meanwhile", HASH, OK)
+@case("process", "stopped for 12 s; the server hangs up", HASH, OK)
 def test_stopped_while_reading(scene: Scene) -> Script:
     nginx(scene, server="send_timeout 4s;")
     yield
@@ -67,7 +67,7 @@ def test_stopped_while_reading(scene: Scene) -> Script:
 
 @case(
     "process",
-    "pip is stopped for 12 s while it waits for a server, which it does for 8 s at most",
+    "stopped for 12 s in a wait of at most 8 s",
     HASH,
     OK,
     env={"PIP_RETRY_PATCH_PATIENCE": "8"},
@@ -105,11 +105,11 @@ def moved_clock(scene: Scene, seconds: int) -> Script:
     server.away(3)
 
 
-@case("clock", "a day forward, in mid-download; then 3 s without a server", None, OK)
+@case("clock", "a day forward; then no server for 3 s", None, OK)
 def test_clock_forward(scene: Scene) -> Script:
     yield from moved_clock(scene, 86400)
 
 
-@case("clock", "a day back, in mid-download; then 3 s without a server", None, OK)
+@case("clock", "a day back; then no server for 3 s", None, OK)
 def test_clock_back(scene: Scene) -> Script:
     yield from moved_clock(scene, -86400)

@@ -17,7 +17,7 @@ from tests.support.scenes import MB, Scene
 BACKEND = "proxy_pass http://127.0.0.1:8080; proxy_buffering off;"
 
 
-@case("nginx", "killed (`kill -9`), back after 12 s", HASH, OK)
+@case("nginx", "killed for 12 s", HASH, OK)
 def test_killed(scene: Scene) -> Script:
     server = nginx(scene)
     yield from away(scene, server, 12)
@@ -31,7 +31,7 @@ def test_reloaded(scene: Scene) -> Script:
         server.send(signal.SIGHUP)
 
 
-@case("nginx", "its backend is away for 6 s: a maintenance page with status 200", HASH, HASH)
+@case("nginx", "a maintenance page with status 200 for 6 s", HASH, HASH)
 def test_maintenance(scene: Scene) -> Script:
     nginx(
         scene,
@@ -58,7 +58,7 @@ def sliced(scene: Scene) -> Path:
 
 @case(
     "nginx",
-    "cached in slices, and the file gets another ETag in mid-download",
+    "cached slices; the file gets another ETag",
     HASH,
     GAVE_UP,
     wire=2.2,  # nginx sends no answer where a cached slice is about to end: up to three replays
@@ -72,7 +72,7 @@ def test_slices(scene: Scene) -> Script:
 
 @case(
     "nginx",
-    "cached in slices, and the file is replaced in mid-download",
+    "cached slices; the file is replaced",
     None,
     GAVE_UP,
     error="demo-1.0-py3-none-any.whl stopped at",
@@ -105,7 +105,7 @@ def signing_nginx(scene: Scene, where: str) -> Script:
 
 @case(
     "nginx",
-    "links that expire after 3 s (secure_link), behind a redirect; restarted after that",
+    "redirects to links that expire after 3 s (secure_link); restarted",
     HASH,
     OK,
     rate=MB,
@@ -116,7 +116,7 @@ def test_expiring_redirects(scene: Scene) -> Script:
 
 @case(
     "nginx",
-    "links that expire after 3 s, in the page itself; restarted after that",
+    "a page of links that expire after 3 s; restarted",
     HASH,
     REFUSED,
     rate=MB,
@@ -137,7 +137,7 @@ def test_limited_requests(scene: Scene) -> Script:
 
 @case(
     "nginx",
-    "one connection for each client (limit_conn), and it takes a lost one for alive for 8 s",
+    "one connection a client (limit_conn); a lost one counts for 8 s",
     TRACEBACK,
     OK,
     options=("--timeout", "3"),
@@ -155,7 +155,7 @@ def test_limited_connections(scene: Scene) -> Script:
 
 @case(
     "nginx",
-    "10 bytes a second after 3 MB (limit_rate_after)",
+    "10 B/s after 3 MB (limit_rate_after)",
     None,
     ENDLESS,
     packages=[Package("demo", 5 * MB)],

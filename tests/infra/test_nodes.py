@@ -38,7 +38,7 @@ def haproxy(scene: Scene) -> tuple[Server, Server]:
     return nodes
 
 
-@case("haproxy", "two nodes with other ETags, a reset every 3 MB", HASH, GAVE_UP)
+@case("haproxy", "two nodes, two ETags; a reset every 3 MB", HASH, GAVE_UP)
 def test_other_etags(scene: Scene) -> Script:
     shutil.copytree(scene.root, scene.folder / "two")
     os.utime(scene.folder / "two" / "files" / "demo" / DEMO.filename, (0, 0))
@@ -50,7 +50,7 @@ def test_other_etags(scene: Scene) -> Script:
 
 @case(
     "haproxy",
-    "one of two nodes has half of the file; a reset at 3 MB",
+    "one node has half of the file; a reset",
     HASH,
     HASH,
     wire=1.6,  # what begins at the node with half of it may have to begin anew
@@ -65,7 +65,7 @@ def test_half_a_file(scene: Scene) -> Script:
     scene.reset()
 
 
-@case("haproxy", "one of two nodes is killed for good", HASH, OK)
+@case("haproxy", "one node is killed for good", HASH, OK)
 def test_one_node_left(scene: Scene) -> Script:
     nodes = haproxy(scene)
     yield

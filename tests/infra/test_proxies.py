@@ -48,7 +48,7 @@ def squid(scene: Scene, rules: str = ALL) -> Server:
 
 @case(
     "squid",
-    "plain http; the server is killed, and back after 6 s",
+    "http; the server is killed for 6 s",
     HASH,
     OK,
     options=(*PLAIN, *PROXIED),
@@ -62,7 +62,7 @@ def test_server_behind_squid(scene: Scene) -> Script:
 
 @case(
     "squid",
-    "plain http; the proxy is killed, and back after 12 s",
+    "http; killed for 12 s",
     HASH,
     OK,
     options=(*PLAIN, *PROXIED),
@@ -76,7 +76,7 @@ def test_squid_killed(scene: Scene) -> Script:
 
 @case(
     "squid",
-    "CONNECT; the proxy is killed, and back after 12 s",
+    "CONNECT; killed for 12 s",
     HASH,
     OK,
     options=PROXIED,
@@ -90,7 +90,7 @@ def test_tunnel_killed(scene: Scene) -> Script:
 
 @case(
     "squid",
-    "plain http; it wants a password (407)",
+    "http; wants a password (407)",
     NO_MATCH,
     NO_MATCH,
     options=(*PLAIN, *PROXIED),
@@ -105,7 +105,7 @@ def test_password(scene: Scene) -> Script:
 
 @case(
     "squid",
-    "CONNECT; it wants a password (407)",
+    "CONNECT; wants a password (407)",
     NO_MATCH,
     NO_MATCH,
     options=PROXIED,
@@ -120,7 +120,7 @@ def test_password_of_a_tunnel(scene: Scene) -> Script:
 
 @case(
     "squid",
-    "plain http; the name of the index does not resolve",
+    "http; the index's name does not resolve",
     NO_MATCH,
     NO_MATCH,
     options=(*PLAIN, *PROXIED),
@@ -148,7 +148,7 @@ def socks(scene: Scene) -> Server:
 
 @case(
     "SOCKS",
-    "the proxy is killed, and back after 12 s",
+    "killed for 12 s",
     HASH,
     OK,
     party="The proxy proxy.example:1080",
@@ -160,7 +160,7 @@ def test_socks_killed(scene: Scene) -> Script:
 
 @case(
     "SOCKS",
-    "the proxy is killed for good",
+    "killed for good",
     HASH,
     GAVE_UP,
     error="The proxy proxy.example:1080",
@@ -180,7 +180,7 @@ def test_socks_gone(scene: Scene) -> Script:
 
 @case(
     "scanner",
-    "holds the file for 5 s, where --timeout is 2",
+    "holds the file for 5 s; --timeout is 2",
     TRACEBACK,
     OTHER,
     options=(*PLAIN, *PROXIED, "--timeout", "2"),
@@ -194,7 +194,7 @@ def test_held(scene: Scene) -> Script:
 
 @case(
     "scanner",
-    "holds the file for a minute, where --timeout is 2",
+    "holds the file for a minute; --timeout is 2",
     TRACEBACK,
     OTHER,
     options=(*PLAIN, *PROXIED, "--timeout", "2"),
