@@ -38,5 +38,5 @@ def chart(path: Path, **options: Any) -> Iterator[Any]:
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     """Write a Markdown table; the first column to the left, the others to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    heading, *lines = (f"| {' | '.join(line)} |" for line in (head, *rows))
+    return "\n".join([heading, "|---" + "|---:" * (len(head) - 1) + "|", *lines])
