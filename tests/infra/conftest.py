@@ -29,7 +29,7 @@ WORDS = {
     OTHER: "error",
     REFUSED: "HTTP error",
     ENDLESS: "no end",
-    NO_MATCH: "“no matching distribution”",
+    NO_MATCH: "no match",
     None: "",
 }
 
