@@ -1,7 +1,7 @@
 """When to retry, how long to wait first, and when to give up; and every other budget.
 
 No I/O, and no clock of its own: `Attempts` is handed a `Clock`, so that the same code runs in a
-test or a simulation in which nobody waits. docs/architecture.md gives the reason for each number.
+test or a simulation in which nobody waits. docs/architecture.md gives the reasons for Patience.
 """
 
 from __future__ import annotations
