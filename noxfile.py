@@ -117,7 +117,7 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """How many changed products the fast tests notice; `-- --minutes 60 --seed 2 transport`.
+    """How many changed products the fast tests notice; `-- --minutes 60 --seed 2 fetch`.
 
     Not part of the check.
     """
