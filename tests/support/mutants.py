@@ -16,7 +16,6 @@ import random
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 MADE = Path("mutants/pip_retry_patch")
@@ -32,8 +31,7 @@ MutmutCallStack.set = MutmutCallStack.reset = lambda *_: None
 from mutmut.__main__ import cli
 cli()
 """
-# What mutmut says of a mutant by the exit code of its tests (mutmut/stats.py); others killed it.
-RESULTS = {0: "survived", 5: "no test", 33: "no test"}
+SURVIVED = (0, 5, 33)  # the exit codes of tests that passed, or were none (mutmut/stats.py)
 
 
 def found(rooms: list[str]) -> dict[str, int | None]:
@@ -74,20 +72,9 @@ def main() -> None:
     while left and time.monotonic() < end:
         batch, left = left[:BATCH], left[BATCH:]
         run(batch, options.children, max(end - time.monotonic(), 1))
-    rooms: dict[str, Counter[str]] = {}
-    for name, code in sorted(found(options.rooms).items()):
-        if code is not None:
-            result = RESULTS.get(code, "killed")
-            for room in (name.removeprefix("pip_retry_patch.").partition(".")[0], "all"):
-                rooms.setdefault(room, Counter())[result] += 1
-            if result != "killed":
-                print(f"{result:8} {name}")
-    if not rooms:
-        raise SystemExit("mutmut tried none: mutants/mutmut.txt has all that it said")
-    print(f"seed {options.seed}\n{'room':16} tried  killed  survived  no test")
-    for room, count in sorted(rooms.items(), key=lambda each: each[0] == "all"):
-        found_of = (count[result] for result in ("killed", "survived", "no test"))
-        print("{:16} {:5} {:7} {:9} {:8}".format(room, sum(count.values()), *found_of))
+    tried = {name: code for name, code in found(options.rooms).items() if code is not None}
+    survived = sorted(name for name, code in tried.items() if code in SURVIVED)
+    print(*survived, f"seed {options.seed}: {len(survived)} of {len(tried)} survived", sep="\n")
     print("`python -m mutmut show NAME` shows what was changed.")
 
 

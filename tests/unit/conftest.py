@@ -1,9 +1,19 @@
-"""How hypothesis is used in the unit tests."""
+"""How hypothesis is used: the same inputs in each check, others in `nox -s fuzz`."""
 
 from __future__ import annotations
 
-from hypothesis import settings
+import os
 
-# A busy machine is no reason to fail, and mutmut makes each call several times as slow.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+from hypothesis import HealthCheck, settings
+
+EXAMPLES = int(os.environ.get("PIP_RETRY_PATCH_TEST_EXAMPLES", "0"))
+settings.register_profile(
+    "ours",
+    max_examples=EXAMPLES or 200,
+    derandomize=not EXAMPLES,
+    database=None,
+    # A busy machine is no reason to fail, and mutmut makes each call several times as slow.
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("ours")

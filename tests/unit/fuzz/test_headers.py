@@ -7,6 +7,7 @@ import math
 import re
 from typing import Mapping
 
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pip_retry_patch.fetch.judge import (
@@ -25,7 +26,7 @@ from pip_retry_patch.fetch.judge import (
     unasked_part,
 )
 from pip_retry_patch.fetch.patience import retry_after
-from tests.support.fuzzing import fuzz, mutated
+from tests.support.fuzzing import mutated
 
 TOKENS = (
     *("", " ", "\t", "-", "/", "*", ",", ";", "=", ":", '"', "\\", "\0", "\r\n", "\x85", "\u0663"),
@@ -107,12 +108,12 @@ def test_each_of_the_corpus_is_read_so() -> None:
         assert found in ("", modified.strip())
 
 
-@fuzz(ranges, examples=200)
+@given(ranges)
 def test_a_content_range_is_read_as_it_is_written_or_not_at_all(value: str) -> None:
     check_content_range(value)
 
 
-@fuzz(st.integers(0, 10**18 - 2), st.integers(0, 10**18 - 2), st.none() | st.integers(1, 10**18))
+@given(st.integers(0, 10**18 - 2), st.integers(0, 10**18 - 2), st.none() | st.integers(1, 10**18))
 def test_what_is_written_is_read_back(one: int, other: int, more: int | None) -> None:
     first, last = sorted((one, other))
     total = None if more is None else min(last + more, 10**18 - 1)
@@ -120,12 +121,12 @@ def test_what_is_written_is_read_back(one: int, other: int, more: int | None) ->
     assert said == ContentRange(first, last, total)
 
 
-@fuzz(headers, examples=200)
+@given(headers)
 def test_a_wait_is_a_number_of_seconds_or_none(found: dict[str, str]) -> None:
     check_retry_after(found)
 
 
-@fuzz(headers)
+@given(headers)
 def test_no_validator_is_made_up(found: dict[str, str]) -> None:
     strong = strong_validator(found)
     if strong:
@@ -144,7 +145,7 @@ STATUSES = st.sampled_from([200, 206, 206, 206, 302, 304, 403, 416, 429, 500, 50
 sizes = st.none() | st.sampled_from([0, 1, 10, 10**18]) | st.integers(0, 20)
 
 
-@fuzz(
+@given(
     headers,
     headers,
     STATUSES,
@@ -153,7 +154,6 @@ sizes = st.none() | st.sampled_from([0, 1, 10, 10**18]) | st.integers(0, 20)
     st.integers(0, 12),
     *[st.booleans()] * 3,
     st.none() | st.integers(0, 20),
-    examples=200,
 )
 def test_nothing_is_joined_on_that_is_not_what_was_asked_for(
     before: dict[str, str],

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pip_retry_patch.commands.history import _lines, entries, summary
 from pip_retry_patch.store.journal import Journal
-from tests.support.fuzzing import fuzz, mutated
+from tests.support.fuzzing import mutated
 
 LINE = (
     b'{"v": 1, "time": "2026-01-31T12:00:00Z", "run": "1-2", "pip": "24.0", "file": "a.whl", '
@@ -59,12 +60,9 @@ def test_no_line_of_the_corpus_is_a_crash(tmp_path: Path) -> None:
         check_journal(line, tmp_path / "log")
 
 
-def test_no_line_of_a_journal_is_a_crash(tmp_path: Path) -> None:
-    @fuzz(mutated((LINE, LINE + WAIT + END, WAIT * 2), PARTS))
-    def every(data: bytes) -> None:
-        check_journal(data, tmp_path / "log")
-
-    every()
+@given(data=mutated((LINE, LINE + WAIT + END, WAIT * 2), PARTS))
+def test_no_line_of_a_journal_is_a_crash(data: bytes, tmp_path: Path) -> None:
+    check_journal(data, tmp_path / "log")
 
 
 values: Any = st.recursive(
@@ -72,35 +70,34 @@ values: Any = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=4,
 )
+kinds = st.sampled_from(["interruption", "wait", "mirror", "fresh", "end", "x"])
+changes = st.dictionaries(st.sampled_from(sorted(json.loads(LINE))), values, max_size=4)
 
 
-def test_no_value_in_a_journal_is_a_crash(tmp_path: Path) -> None:
-    kinds = st.sampled_from(["interruption", "wait", "mirror", "fresh", "end", "x"])
-    changes = st.dictionaries(st.sampled_from(sorted(json.loads(LINE))), values, max_size=4)
-
-    @fuzz(st.lists(st.tuples(kinds, changes), max_size=4))
-    def every(found: list[tuple[str, dict[str, Any]]]) -> None:
-        lines = [json.dumps({**json.loads(LINE), "kind": kind, **new}) for kind, new in found]
-        check_journal("".join(f"{line}\n" for line in lines).encode(), tmp_path / "log")
-
-    every()
+@given(found=st.lists(st.tuples(kinds, changes), max_size=4))
+def test_no_value_in_a_journal_is_a_crash(
+    found: list[tuple[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    lines = [json.dumps({**json.loads(LINE), "kind": kind, **new}) for kind, new in found]
+    check_journal("".join(f"{line}\n" for line in lines).encode(), tmp_path / "log")
 
 
-def test_what_is_noted_is_one_line_and_is_read_back(tmp_path: Path) -> None:
-    texts = st.text(max_size=40)
+texts = st.text(max_size=40)
+sizes = st.integers(0, 1 << 62)
 
-    @fuzz(texts, texts, st.integers(0, 1 << 62), st.none() | st.integers(0, 1 << 62), texts)
-    def every(file: str, host: str, offset: int, total: int | None, outcome: str) -> None:
-        path = tmp_path / "log"
-        path.unlink(missing_ok=True)
-        journal = Journal(str(path), "24.0", pytest.fail)
-        for _ in range(2):
-            facts = {"offset": offset, "total": total, "seconds": 0.04, "outcome": outcome}
-            journal.note("wait", file, host, **facts)
-        assert path.read_bytes().count(b"\n") == 2
-        for line in entries(path):
-            assert (line["file"], line["host"], line["outcome"]) == (file, host, outcome)
-            assert (line["offset"], line["total"], line["seconds"]) == (offset, total, 0.0)
-        check_journal(path.read_bytes(), path)
 
-    every()
+@given(file=texts, host=texts, offset=sizes, total=st.none() | sizes, outcome=texts)
+def test_what_is_noted_is_one_line_and_is_read_back(
+    file: str, host: str, offset: int, total: int | None, outcome: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    path.unlink(missing_ok=True)
+    journal = Journal(str(path), "24.0", pytest.fail)
+    for _ in range(2):
+        facts = {"offset": offset, "total": total, "seconds": 0.04, "outcome": outcome}
+        journal.note("wait", file, host, **facts)
+    assert path.read_bytes().count(b"\n") == 2
+    for line in entries(path):
+        assert (line["file"], line["host"], line["outcome"]) == (file, host, outcome)
+        assert (line["offset"], line["total"], line["seconds"]) == (offset, total, 0.0)
+    check_journal(path.read_bytes(), path)
