@@ -13,8 +13,8 @@ from typing import Any, cast
 from matplotlib.patches import Rectangle
 
 from benchmarks.charts import GREY, ORANGE, SKY, chart
-from benchmarks.clients import NAME, OURS, RIGHT, SILENCE, Client, everyone
-from tests.support import costs, environments
+from benchmarks.clients import NAME, OURS, RIGHT, SILENCE, Client, everyone, pip_download
+from tests.support import environments
 from tests.support.certificates import certificates
 from tests.support.lab.faults import Busy, Cut, Garble, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
@@ -79,14 +79,14 @@ def killed_twice(pip: str, python: str, size: int) -> float:
     environment = environments.environment(pip, python, armed=True)
     home = environment.fresh_dir()
     with Lab([Package(NAME, size)], rate=size // 3) as lab:
-        words = costs.download(home, lab.index_url, NAME)
+        words = pip_download(home, lab, NAME)
         for third in (1, 2):
             process = environment.start("-m", "pip", *words, env={"HOME": home})
             while lab.sent(NAME) < size * third / 3 and process.poll() is None:
                 time.sleep(0.005)
             process.kill()
             process.communicate()
-        costs.spend([environment.python, "-m", "pip", *words], {"HOME": home}, home)
+        assert environment.run(*words, env={"HOME": home}).returncode == 0
         lab.wait_idle()
         return round(lab.sent(NAME) / len(lab.wheel(NAME)), 4)
 

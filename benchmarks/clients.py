@@ -90,7 +90,7 @@ class Client:
                 if self.name.startswith(("wget", "aria2")):
                     command.append(f"--ca-certificate={ca_pem}")
             before, began = lab.sent(NAME), time.monotonic()
-            process = programs.launch(Path("/"), command, env, home)
+            process = programs.launch(command, env, home)
             try:
                 said, code = "".join(process.communicate(timeout=limit)), process.returncode
             except subprocess.TimeoutExpired:
@@ -123,12 +123,19 @@ def is_right(target: Path, lab: Lab) -> bool:
     return any(data == payload(f"{NAME}/0", len(data)) for data in unpacked)
 
 
+def pip_download(directory: Path, lab: Lab, *words: Argument) -> list[Argument]:
+    """The words of `pip download`, with everything it writes in `directory`."""
+    command: list[Argument] = ["download", "--quiet", "--no-deps"]
+    command += ["--dest", directory / "dest", "--cache-dir", directory / "cache"]
+    return [*command, "--index-url", lab.index_url, *words]
+
+
 def url(lab: Lab) -> str:
     return f"{lab.url}/files/{NAME}/{lab.filename(NAME)}"
 
 
 def version(program: str | Path) -> str:
-    said = programs.checked(Path("/"), str(program), "--version")
+    said = programs.checked(program, "--version")
     found = re.search(r"\d+(\.\d+)+", said)
     return found[0] if found else ""
 

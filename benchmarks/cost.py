@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import charts
-from benchmarks.clients import OURS
+from benchmarks.clients import OURS, pip_download
 from tests.support import costs, directories, environments, supplies
 from tests.support.certificates import certificates
 from tests.support.environments import Environment
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import MATRIX, NEWEST
-from tests.support.programs import MissingError, checked, inside
+from tests.support.programs import Argument, MissingError, checked, finish, launch
 
 SMALL, LARGE = 20_000, 300_000_000  # bytes
 FORTY = [f"small{number:02}" for number in range(40)]
@@ -26,6 +28,37 @@ ROUNDS = dict(zip(WANTED, (16, 8, 8)))
 COMMENT, OTHERS = "a comment", ("setuptools", "virtualenv", "coverage")
 # One pip for each Python: not measured, only what installs.
 PIPS = {python: pip for pip, python in MATRIX}
+
+
+# A process begins as a copy of the one that starts it, and its peak with it: so a small one starts
+# what is measured, whose last line of output then says what it cost.
+LAUNCHER = """
+import json, os, sys, time
+began = time.monotonic()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+seconds = time.monotonic() - began
+print()
+print(json.dumps([status, usage.ru_utime + usage.ru_stime, seconds, usage.ru_maxrss]))
+"""
+
+
+class Cost(NamedTuple):
+    """What a process took: CPU (user and system) and wall time in seconds, peak memory in KiB."""
+
+    cpu: float
+    wall: float
+    peak: int
+
+
+def spend(environment: Environment, arguments: Sequence[Argument], cwd: Path) -> Cost:
+    """Run a Python that has to succeed, and return what it cost."""
+    line = [sys.executable, "-I", "-S", "-c", LAUNCHER, environment.python, *arguments]
+    said = finish(launch(line, {"HOME": cwd}, cwd), 900).output
+    status, *cost = json.loads(said.splitlines()[-1])
+    if status:
+        raise MissingError(f"{' '.join(map(str, line))} failed:\n{said}")
+    return Cost(*cost)
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -50,27 +83,23 @@ def compare(bare: Environment, armed: Environment, http: Lab, tls: Lab, quick: b
         counts: list[int] = []
         if lab is http and not quick:  # valgrind would take an hour for the large one
             for environment in (bare, armed):
-                run(environment, lab, wanted)  # compiles what is not compiled yet
+                run(environment, lab, wanted, spend)  # compiles what is not compiled yet
                 counts.append(run(environment, lab, wanted, costs.instructions))
-        spent: list[list[costs.Cost]] = [[], []]
+        spent: list[list[Cost]] = [[], []]
         for number in range(2 if quick else ROUNDS[what]):
             for which in (number % 2, 1 - number % 2):
-                spent[which].append(run((bare, armed)[which], lab, wanted))
+                spent[which].append(run((bare, armed)[which], lab, wanted, spend))
         figures[what] = {"instructions": counts, "bare": spent[0], "armed": spent[1]}
         print(bare.pip_version, what, counts, *summary(figures[what]), flush=True)
     return figures
 
 
-def run(environment: Environment, lab: Lab, wanted: list[str], count: Any = None) -> Any:
-    """Let pip download once, in an empty directory; return its cost, or what `count` says."""
+def run(environment: Environment, lab: Lab, wanted: list[str], count: Any) -> Any:
+    """Let pip download once, in an empty directory; return what `count` says."""
     directory = environment.fresh_dir()
-    words = costs.download(directory, lab.index_url, "--cert", certificates().ca_pem, *wanted)
-    command = [environment.python, "-m", "pip", *words]
-    env = costs.environ_of_pip(directory)
+    words = ["-m", "pip", *pip_download(directory, lab, "--cert", certificates().ca_pem, *wanted)]
     try:
-        if count:
-            return count(costs.ROOT, command, env, directory)
-        return costs.spend(command, env, directory)
+        return count(environment, words, directory)
     finally:
         shutil.rmtree(directory)
 
@@ -80,17 +109,14 @@ def run(environment: Environment, lab: Lab, wanted: list[str], count: Any = None
 
 def count_starts(python: str) -> dict[str, int | None]:
     """Count the instructions of `python -c pass` with each kind of `.pth` file."""
-    root, base = environments.interpreter(python)
-    venv = directories.scratch(root) / "venv"
-    checked(root, base, "-m", "venv", "--without-pip", venv)
-    made = Environment(venv, root, "", python, False, "")
+    made = environments.new_venv(directories.scratch() / "venv", python)
     counts: dict[str, int | None] = {}
     for kind in (COMMENT, "pip-retry-patch", *OTHERS):
         counts[kind] = None
         if put(made, kind):
-            command: list[str | Path] = [made.python, "-c", "pass"]
-            checked(root, *command)  # whatever is not compiled yet is compiled now
-            counts[kind] = costs.instructions(root, command, {"HOME": venv}, venv)
+            start = ["-c", "pass"]
+            made.run_python(*start)  # whatever is not compiled yet is compiled now
+            counts[kind] = costs.instructions(made, start, made.prefix)
         shutil.rmtree(made.site_packages)
         made.site_packages.mkdir()
     print(python, counts, flush=True)
@@ -114,7 +140,7 @@ def put(made: Environment, kind: str) -> bool:
             raise
     pip = supplies.pip_wheel(supplies.newest_pip() if PIPS[python] == NEWEST else PIPS[python])
     options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-    checked(made.root, made.python, f"{inside(made.root, pip)}/pip", "install", *options, *wheels)
+    checked(*made.command, f"{pip}/pip", "install", *options, *wheels)
     if kind == "virtualenv":  # what it puts into each environment that it makes
         code = packages.joinpath("virtualenv/create/via_global_ref/_virtualenv.py").read_bytes()
         shutil.rmtree(packages)

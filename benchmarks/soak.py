@@ -7,24 +7,73 @@ pip. What it proves is that the outcome is that of an undisturbed install, file 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+import socket
 import subprocess
+import threading
 import time
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, ClassVar
 
 from benchmarks import charts
 from benchmarks.clients import PIPS, judged
 from tests.support import directories, environments, programs
-from tests.support.costs import ProcessError
 from tests.support.environments import Environment
-from tests.support.proxies import CuttingConnectProxy, WeatherProxy
+from tests.support.proxies import CuttingConnectProxy
 
 SEED, LIMIT = "soak", 900  # seconds for one install
 REQUIREMENTS = Path(__file__).with_name("soak.txt")
 FEW = ["--only-binary :all:", "--no-binary docopt", "docopt", "idna", "networkx", "six"]
 OURS = re.compile(r"pip_retry_patch|wrapt|pip\b|pip-", re.IGNORECASE)
 CLEAN, BROKEN, PLAIN = "undisturbed", "with the patch", "pip alone"
+
+
+class WeatherProxy(CuttingConnectProxy):
+    """A proxy where each connection has a fate of its own.
+
+    Two with one seed give the n-th connection the same fate: to be dropped before there is a
+    tunnel, or to be cut, reset or left silent after some bytes downstream. `struck` counts what
+    befell connections that lasted so long.
+    """
+
+    FATES: ClassVar = {"fin": 45, "rst": 30, "drop": 20, "stall": 5}  # in a hundred
+    LEAST, MOST = 30_000, 20_000_000  # bytes; each size between is as likely as its double
+
+    def __init__(self, seed: str) -> None:
+        super().__init__()
+        self.seed = seed
+        self.struck: Counter[str] = Counter()
+        self._drawn = 0
+        self._now = threading.local()
+
+    def draw(self, number: int) -> tuple[str, int]:
+        """Say how the connection of this number ends, and after how many bytes."""
+        chance = Random(f"{self.seed} {number}")
+        (how,) = chance.choices(list(self.FATES), list(self.FATES.values()))
+        return how, int(math.exp(chance.uniform(math.log(self.LEAST), math.log(self.MOST))))
+
+    def destination(self, client: socket.socket) -> tuple[str, int] | None:
+        with self._lock:
+            self._now.how, self._now.after = self.draw(self._drawn)
+            self._drawn += 1
+        if self._now.how == "drop":
+            self._strike("drop")
+            return None
+        return super().destination(client)
+
+    def limit(self) -> int | None:
+        return int(self._now.after)
+
+    def cut(self, client: socket.socket) -> None:
+        self._strike(self._now.how)
+        self.end(client, self._now.how)
+
+    def _strike(self, how: str) -> None:
+        with self._lock:
+            self.struck[how] += 1
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -38,7 +87,7 @@ def measure(quick: bool) -> dict[str, Any]:
             pips.setdefault(environment.pip_version, {})[what] = found
             print(environment.pip_version, what, found, flush=True)
             if what == CLEAN and found["end"] != "right":
-                raise ProcessError("nothing disturbs this install, and it fails")
+                raise RuntimeError("nothing disturbs this install, and it fails")
             directories.sweep()
     return {"pips": pips}
 

@@ -68,11 +68,11 @@ def debian(engine: Engine, index: str) -> str:
     if FROM_REGISTRY:
         pull(engine, "debian:stable-slim", "pristine-debian")
     else:
-        checked(Path("/"), CHECKOUT / ".ci/debian", "stable", DEBIAN, "ca-certificates,libffi8")
-        tree = scratch(Path("/")) / "debian.tar"
+        checked(CHECKOUT / ".ci/debian", "stable", DEBIAN, "ca-certificates,libffi8")
+        tree = scratch() / "debian.tar"
         # As the real one, without what nobody reads in a container.
         left_out = [f"--exclude=./{path}" for path in UNREAD]
-        checked(Path("/"), "tar", "-C", DEBIAN, *left_out, "-cf", tree, ".")
+        checked("tar", "-C", DEBIAN, *left_out, "-cf", tree, ".")
         engine.make_from(tree, "pristine-debian")
         tree.unlink()
     return engine.offer("debian:stable-slim", "pristine-debian", index)
@@ -112,7 +112,7 @@ RUN ldconfig && ln -s python{PYTHON} /usr/local/bin/python3 && python3 -m ensure
 
 def _python() -> Path:
     _, program = environments.interpreter(PYTHON)
-    prefix, copy = program.resolve().parents[1], scratch(Path("/"))
+    prefix, copy = program.resolve().parents[1], scratch()
     (copy / "bin").mkdir()
     shutil.copy(program, copy / "bin" / f"python{PYTHON}")
     unneeded = "test", "idlelib", "config-*", "site-packages", "__pycache__", "*.a"

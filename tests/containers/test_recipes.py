@@ -9,7 +9,6 @@ import hashlib
 import re
 import zipfile
 from io import BytesIO
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -172,7 +171,7 @@ def test_debians_python(debian: str, engine: Engine) -> None:
 
 
 def test_pinned_with_hashes(python_image: str, engine: Engine) -> None:
-    lines, context = [], scratch(Path("/"))
+    lines, context = [], scratch()
     wheels = supplies.product().wheel, supplies.wrapt_wheel(PYTHON)
     for line, wheel in zip(PINS.splitlines(), wheels):
         version, digest = wheel.name.split("-")[1], hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -281,7 +280,7 @@ def test_two_builds_at_once(base: str, engine: Engine) -> None:
 def test_a_password_gets_nowhere(base: str, engine: Engine) -> None:
     *_, source, _ = SECRET_LINE.split()
     assert source == "id=pip,src=pip.conf"
-    configuration = scratch(Path("/")) / "pip.conf"
+    configuration = scratch() / "pip.conf"
     option = "--secret", f"id=pip,src={configuration}"
     engine.forget_caches()
     with Lab([Package("demo", SIZE)], rate=RATE) as lab:
@@ -331,7 +330,7 @@ def test_read_only(guarded: bool, base: str, python_image: str, engine: Engine) 
 
 
 def test_a_volume_keeps_partials_between_containers(base: str, engine: Engine) -> None:
-    volume = scratch(Path("/"))
+    volume = scratch()
     volume.chmod(0o1777)
     options = ["--read-only", "--tmpfs=/tmp", "--user=65534", f"--volume={volume}:/partials"]
     options += ["--env=PIP_RETRY_PATCH_PARTIALS=/partials", "--env=PIP_RETRY_PATCH_ATTEMPTS=1"]

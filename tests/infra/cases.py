@@ -122,7 +122,8 @@ def play(decided: Case, script: Callable[[Scene], Script], environment: Environm
         next(steps)
         began = scene.sent()
         target = environment.fresh_dir()
-        pip = dataclasses.replace(environment, launcher=scene.launcher).start(
+        launcher = scene.launcher + environment.launcher
+        pip = dataclasses.replace(environment, launcher=launcher).start(
             *("-m", "pip", *decided.command, target, "--cert", scene.ca_pem),
             *("--index-url", "https://index.example/simple/", *decided.options),
             *(package.name for package in decided.packages),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import is_worker
 from tests.infra.cases import ENDLESS, MIDDLE
-from tests.support import directories, table
+from tests.support import directories
 from tests.support.downloads import GAVE_UP, HASH, NO_MATCH, OK, OTHER, REFUSED, TRACEBACK
 from tests.support.matrix import NEWEST
 
@@ -45,7 +45,9 @@ def written() -> str:
         ours = f"error: “{error}”" if error else WORDS[OK]
         wire = max(wire for _, wire in pips.values())
         rows.append([where, fault, *plain, ours, "" if error else f"{wire:.2f}"])
-    heading, *lines = (f"| {' | '.join(line)} |" for line in table.padded(rows))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths)] for row in rows)
+    heading, *lines = (f"| {' | '.join(line)} |" for line in padded)
     rule = re.sub(r"[^|]", "-", heading)
     return "\n".join([heading, rule, *lines, ""])
 

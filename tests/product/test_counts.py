@@ -6,8 +6,6 @@ and on the pip, so the kept ones name theirs.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support import costs, environments, runs
@@ -24,19 +22,13 @@ SLACK = 0.003
 
 def count(environment: Environment, what: str, index_url: str) -> int:
     """Count one process, whose files were compiled by another one before."""
-
-    def command(directory: Path) -> list[str | Path]:
-        if what == "python -c pass":
-            return [environment.python, "-c", "pass"]
-        if what == "pip --version":
-            return [environment.python, "-m", "pip", "--version"]
-        words = costs.download(directory, index_url, "small")
-        return [environment.python, "-m", "pip", *words]
-
-    first, second = environment.fresh_dir(), environment.fresh_dir()
-    costs.spend(command(first), costs.environ_of_pip(first), first)
-    env = costs.environ_of_pip(second)
-    return costs.instructions(environment.root, command(second), env, second)
+    arguments = {
+        "python -c pass": ["-c", "pass"],
+        "pip --version": ["-m", "pip", "--version"],
+        "one small wheel": ["-m", "pip", "download", "--quiet", "--index-url", index_url, "small"],
+    }[what]
+    environment.run_python(*arguments)
+    return costs.instructions(environment, arguments, environment.fresh_dir())
 
 
 @pytest.mark.parametrize("what", KEPT)

@@ -157,7 +157,7 @@ def test_every_command_of_a_page_prints_what_is_shown(page: str, pip: str, pytho
     with Lab([fatal()]) as lab:
         env["PIP_INDEX_URL"] = lab.index_url
         for command, shown in recipes.commands(text):
-            started = programs.launch(environment.root, ["sh", "-c", command], env, folder)
+            started = programs.launch(["sh", "-c", command], env, folder)
             done = programs.finish(started, 120)
             assert done.returncode == 0, f"{command}\n{done.output}"
             for line in shown:

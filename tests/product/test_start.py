@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import directories, environments, runs
-from tests.support.environments import Environment
+from tests.support import directories, runs
+from tests.support.costs import ARMED, of_a_start
+from tests.support.environments import Environment, new_venv
 from tests.support.matrix import each_pair
-from tests.support.starts import ARMED, instructions, new_venv
 
 PTH = "pip_retry_patch.pth"
 
@@ -94,8 +94,7 @@ def test_a_start_imports_nothing(spoilable: Environment, wheel: Path) -> None:
 
 
 def test_a_start_file_arms_python_3_15(wheel: Path) -> None:
-    root, _ = environments.interpreter("3.15")
-    environment = new_venv(directories.scratch(root) / "venv", "3.15")
+    environment = new_venv(directories.scratch() / "venv", "3.15")
     unpack(wheel, environment)
     (environment.site_packages / PTH).unlink()
     assert environment.run_python("-c", ARMED).stdout == "0\n"
@@ -108,9 +107,9 @@ def test_a_start_costs_at_most_two_percent_more_instructions(
     spoilable: Environment, wheel: Path
 ) -> None:
     unpack(wheel, spoilable)
-    armed = instructions(spoilable)
+    armed = of_a_start(spoilable)
     (spoilable.site_packages / PTH).write_text("# nothing but a comment\n")
-    commented = instructions(spoilable)
+    commented = of_a_start(spoilable)
     share = armed / commented - 1
     figures = f"python -c pass: {commented:,} instructions, armed {armed:,} ({share:+.2%})"
     runs.note_figure(figures)

@@ -13,9 +13,9 @@ from io import StringIO
 from pathlib import Path
 
 from tests.support import directories, programs, supplies
+from tests.support.costs import ARMED
 from tests.support.environments import fresh_environment
 from tests.support.matrix import MATRIX, NEWEST, pairs
-from tests.support.starts import ARMED
 
 PTH = "pip_retry_patch.pth"
 MAIN = (NEWEST, "3.13")

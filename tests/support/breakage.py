@@ -56,7 +56,7 @@ def get(
     run = pip(*OPTIONS, "--index-url", lab.index_url, *store, "--dest", folder, *options, "demo")
     lab.wait_idle()
     file = folder / lab.filename("demo")
-    text = run.output.replace(lab.url, "URL").replace(environment.inside(folder), "DIR")
+    text = run.output.replace(lab.url, "URL").replace(str(folder), "DIR")
     differs = ("Saved", FAILED, "guards nothing: wrapt")
     said = [line for line in text.splitlines() if not any(each in line for each in differs)]
     right = file.exists() and file.read_bytes() == lab.wheel("demo")

@@ -21,7 +21,7 @@ class Certificates(NamedTuple):
 
 @functools.lru_cache(maxsize=None)
 def certificates() -> Certificates:
-    """Make a certificate for 127.0.0.1 and localhost. In a chroot, too, pass `ca_pem` as a Path."""
+    """Make a certificate for 127.0.0.1 and localhost."""
     return new_certificates()
 
 
@@ -30,6 +30,6 @@ def new_certificates(*hosts: str) -> Certificates:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*(hosts or ("127.0.0.1", "localhost"))).configure_cert(context)
-    ca_pem = lasting(Path("/")) / "ca.pem"
+    ca_pem = lasting() / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_pem))
     return Certificates(context, ca_pem)

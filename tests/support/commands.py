@@ -27,13 +27,12 @@ def child(environment: Environment, *options: str, **env: Argument) -> Environme
     prefix = environment.fresh_dir() / "child"
     outcome = environment.run_python("-m", "venv", *options, prefix, env=env)
     assert outcome.returncode == 0, outcome.output
-    version = environment.python_version
-    return venv_of(prefix, environment.root, version)
+    return venv_of(prefix, environment.launcher, environment.python_version)
 
 
-def venv_of(prefix: Path, root: Path, python: str) -> Environment:
-    """An environment whose pip came with its Python, or that has none; it is not in the table."""
-    return Environment(prefix, root, "", python, armed=False, label="")
+def venv_of(prefix: Path, launcher: tuple[str, ...], python: str) -> Environment:
+    """An environment whose pip came with its Python, or that has none."""
+    return Environment(prefix, "", python, armed=False, launcher=launcher)
 
 
 def heals(environment: Environment) -> bool:

@@ -1,15 +1,13 @@
 """Where test environments and all that goes into them are kept, and the directories of one test.
 
 Everything is kept in one directory, shared by the workers of a run and by later runs:
-`.test-environments/`, or what `PIP_RETRY_PATCH_TEST_DIR` names. What a chroot must see is kept
-below its root.
+`.test-environments/`, or what `PIP_RETRY_PATCH_TEST_DIR` names.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -29,23 +27,16 @@ KEPT_SECONDS = 3600  # how long what no run uses any more is kept
 _scratch: list[Path] = []
 
 
-def store(root: Path) -> Path:
-    if root == Path("/"):
-        return STORE
-    key = hashlib.sha256(str(STORE.resolve()).encode()).hexdigest()[:8]
-    return root / "var" / "tmp" / f"pip-retry-patch-{key}"
-
-
-def scratch(root: Path) -> Path:
-    """Make an empty directory below `root`, removed by `sweep`."""
-    made = lasting(root)
+def scratch() -> Path:
+    """Make an empty directory, removed by `sweep`."""
+    made = lasting()
     _scratch.append(made)
     return made
 
 
-def lasting(root: Path) -> Path:
-    """Make an empty directory below `root` that outlives a test; its maker removes it."""
-    parent = store(root) / "scratch"
+def lasting() -> Path:
+    """Make an empty directory that outlives a test; its maker removes it."""
+    parent = STORE / "scratch"
     parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(dir=parent))
 
@@ -63,12 +54,11 @@ def run_dir() -> Path:
 def prune() -> None:
     """Remove what was made from older trees, once no run has used it for a while."""
     horizon = time.time() - KEPT_SECONDS
-    for base in (STORE, store(CHROOT)):
-        for parent in ("armed", "built", "runs", "scratch"):
-            for old in (base / parent).glob("*"):
-                with contextlib.suppress(OSError):
-                    if old.stat().st_mtime < horizon and old.name != os.environ[SOURCE]:
-                        shutil.rmtree(old, ignore_errors=True)
+    for parent in ("armed", "built", "runs", "scratch"):
+        for old in (STORE / parent).glob("*"):
+            with contextlib.suppress(OSError):
+                if old.stat().st_mtime < horizon and old.name != os.environ[SOURCE]:
+                    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

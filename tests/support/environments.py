@@ -2,9 +2,8 @@
 
 An environment is a venv that holds one pip and nothing else (*bare*), or that pip, wrapt and the
 wheel which is built from this tree (*armed*). Pythons come from pyenv or PATH; those that are not
-there come from a Debian sid chroot (`.ci/chroot` makes it), and tests need not know which is which:
-`Environment.fresh_dir()` gives directories that both sides see, and a `Path` handed to
-`Environment.run` is translated.
+there come from a Debian sid chroot (`.ci/chroot` makes it), in which this tree and all test
+directories have the paths that they have outside: tests need not know which is which.
 """
 
 from __future__ import annotations
@@ -22,65 +21,70 @@ from pathlib import Path
 from typing import Mapping
 
 from tests.support import forked
-from tests.support.directories import CHROOT, SOURCE, made_once, scratch, store
-from tests.support.matrix import NEWEST, label
+from tests.support.directories import CHECKOUT, CHROOT, SOURCE, STORE, made_once, scratch
+from tests.support.matrix import NEWEST, THIS_PYTHON
 from tests.support.programs import (
     Argument,
     MissingError,
     Outcome,
     checked,
     finish,
-    inside,
     launch,
     machine_settings,
 )
 from tests.support.supplies import newest_pip, pip_wheel, product, wrapt_wheel
 
 FACTS = "facts.json"  # what a shared environment has in it
-WINDOWS = os.name == "nt"
+# Where a venv has its scripts, its Python and its packages.
+if os.name == "nt":
+    SCRIPTS, PYTHON, PACKAGES = "Scripts", "Scripts/python.exe", "Lib/site-packages"
+else:
+    SCRIPTS, PYTHON, PACKAGES = "bin", "bin/python", "lib/python{}/site-packages"
 
-
-def layout(minor: str, windows: bool = WINDOWS) -> tuple[str, str, str]:
-    """Say where a venv has its scripts, its Python and its packages, as `sysconfig` does."""
-    if windows:
-        return "Scripts", "Scripts/python.exe", "Lib/site-packages"
-    return "bin", "bin/python", f"lib/python{minor}/site-packages"
+# The mounts are seen by nobody else, and end with the process.
+ENTER = """
+for directory in "$1" "$2"; do
+    mkdir -p "$0$directory" && mount --bind "$directory" "$0$directory" || exit
+done
+mount -t proc proc "$0/proc"
+shift 2
+exec chroot "$0" env -C "$PWD" "$@"
+"""
+IN_CHROOT = ("unshare", "--mount", "sh", "-c", ENTER, *map(str, (CHROOT, CHECKOUT, STORE)))
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One venv, on this machine or in the chroot."""
+    """One venv; `launcher` is what starts its Python: in the chroot, or in a network namespace."""
 
     prefix: Path
-    root: Path
     pip_version: str
     python_version: str
     armed: bool
-    label: str
+    launcher: tuple[str, ...] = ()
     strict: bool = True  # a mistake of ours raises
     shared: bool = False  # it stays as it is
-    launcher: tuple[str, ...] = ()  # what starts its Python: `ip netns exec …`
 
     @property
     def python(self) -> Path:
-        return self.prefix / layout("")[1]
+        return self.prefix / PYTHON
+
+    @property
+    def command(self) -> tuple[Argument, ...]:
+        """What starts its Python."""
+        return (*self.launcher, self.python)
 
     @property
     def site_packages(self) -> Path:
-        minor = ".".join(self.python_version.split(".")[:2])
-        return self.prefix / layout(minor)[2]
+        return self.prefix / PACKAGES.format(".".join(self.python_version.split(".")[:2]))
 
     @property
     def strictness(self) -> Mapping[str, Argument]:
         return {"PIP_RETRY_PATCH_STRICT": "1" if self.strict else "0"}
 
     def fresh_dir(self) -> Path:
-        """Make an empty directory that this environment can use; it lives as long as the test."""
-        return scratch(self.root)
-
-    def inside(self, path: Path) -> str:
-        """Say how this environment calls a path. A file outside of the chroot is copied in."""
-        return inside(self.root, path)
+        """Make an empty directory, which lives as long as the test."""
+        return scratch()
 
     def run(
         self,
@@ -135,26 +139,25 @@ class Environment:
         if machine:
             variables.update(machine_settings())
         variables.update(self.strictness, **(env or {}))
-        command = [*self.launcher, self.python, *arguments]
-        return launch(self.root, command, variables, cwd or self.fresh_dir())
+        return launch([*self.command, *arguments], variables, cwd or self.fresh_dir())
 
 
 @functools.lru_cache(maxsize=None)
-def interpreter(python: str) -> tuple[Path, Path]:
-    """Find a Python: the root of its file system, and the interpreter as this machine sees it."""
+def interpreter(python: str) -> tuple[tuple[str, ...], Path]:
+    """Find a Python: what starts it, and its path there."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     candidates = sorted((pyenv / "versions").glob(f"{python}.*/bin/python{python}"))
     on_path = shutil.which(f"python{python}")
     candidates += [Path(on_path)] if on_path else []
-    if python == ".".join(map(str, sys.version_info[:2])):
-        name = "python.exe" if WINDOWS else f"bin/python{python}"
-        candidates.append(Path(sys.base_prefix) / name)
+    if python == THIS_PYTHON:
+        name = "python.exe" if os.name == "nt" else f"bin/python{python}"
+        candidates.append(Path(sys.base_prefix, name))
     for candidate in candidates:
         tried = subprocess.run([str(candidate), "-c", ""], check=False, capture_output=True)
         if tried.returncode == 0:
-            return Path("/"), candidate
+            return (), candidate
     if (CHROOT / f"usr/bin/python{python}").exists():
-        return CHROOT, CHROOT / f"usr/bin/python{python}"
+        return IN_CHROOT, Path(f"/usr/bin/python{python}")
     raise MissingError(f"no Python {python}: neither in {pyenv}, nor on PATH, nor in {CHROOT}")
 
 
@@ -162,20 +165,17 @@ def interpreter(python: str) -> tuple[Path, Path]:
 def environment(pip: str, python: str, armed: bool) -> Environment:
     """Give the shared environment of a pair. Tests leave it as they found it."""
     version = newest_pip() if pip == NEWEST else pip
-    root, _ = interpreter(python)
     kind = f"armed/{os.environ[SOURCE]}" if armed else "bare"
-    target = store(root) / kind / f"pip{version}-py{python}"
+    target = STORE / kind / f"pip{version}-py{python}"
     with made_once(target) as directory:
         if directory:
-            built = build(directory, pip, python, armed)
-            facts = {"pip": built.pip_version, "python": built.python_version}
-            (directory / FACTS).write_text(json.dumps(facts))
+            full = build(directory, version, python, armed)
+            (directory / FACTS).write_text(json.dumps({"pip": version, "python": full}))
     facts = json.loads((target / FACTS).read_text())
     if armed:
         target.parent.touch()
-    return Environment(
-        target, root, facts["pip"], facts["python"], armed, label(pip, python), shared=True
-    )
+    launcher, _ = interpreter(python)
+    return Environment(target, facts["pip"], facts["python"], armed, launcher, shared=True)
 
 
 def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
@@ -183,7 +183,7 @@ def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
 
 
 def copy_of(original: Environment) -> Environment:
-    prefix = scratch(original.root) / "venv"
+    prefix = scratch() / "venv"
     copy(original, prefix)
     return dataclasses.replace(original, prefix=prefix, shared=False)
 
@@ -192,31 +192,34 @@ def copy(original: Environment, prefix: Path) -> None:
     """Copy a venv and lead its scripts here. The times stay, so what is compiled stays valid."""
     unneeded = shutil.ignore_patterns(".done", FACTS, "*.pyc.*")  # what is being compiled now
     shutil.copytree(original.prefix, prefix, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
-    was, now = (inside(original.root, path).encode() for path in (original.prefix, prefix))
-    for script in (prefix / layout("")[0]).iterdir():
+    was, now = str(original.prefix).encode(), str(prefix).encode()
+    for script in (prefix / SCRIPTS).iterdir():
         if script.is_file() and not script.is_symlink() and script.suffix != ".exe":
             script.write_bytes(script.read_bytes().replace(was, now))
 
 
-def build(prefix: Path, pip: str, python: str, armed: bool) -> Environment:
-    """Make a venv with one pip in it and, if armed, the product from its wheel."""
-    root, base = interpreter(python)
-    version = newest_pip() if pip == NEWEST else pip
-    executable = prefix / layout("")[1]
+def new_venv(prefix: Path, python: str) -> Environment:
+    """Make a venv without pip."""
+    launcher, base = interpreter(python)
+    checked(*launcher, base, "-m", "venv", "--without-pip", prefix)
+    return Environment(prefix, "none", python, armed=False, launcher=launcher)
+
+
+def build(prefix: Path, version: str, python: str, armed: bool) -> str:
+    """Make a venv with one pip in it and, if armed, the product; return its full version."""
     if armed:
         # To install pip, and to compile it, is what takes time.
-        copy(environment(pip, python, armed=False), prefix)
-        wheels = wrapt_wheel(python), product().wheel
-        checked(root, executable, "-m", "pip", "install", "--quiet", "--no-index", *wheels)
+        bare = environment(version, python, armed=False)
+        copy(bare, prefix)
+        made = dataclasses.replace(bare, prefix=prefix)
+        pip, wheels = ["-m", "pip"], [wrapt_wheel(python), product().wheel]
     else:
-        checked(root, base, "-m", "venv", "--without-pip", prefix)
-        wheel = inside(root, pip_wheel(version))
-        checked(root, executable, f"{wheel}/pip", "install", "--quiet", "--no-index", wheel)
-    full = checked(root, executable, "-c", "import platform; print(platform.python_version())")
-    said = checked(root, executable, "-m", "pip", "--version")
+        made, wheels = new_venv(prefix, python), [pip_wheel(version)]
+        pip = [f"{wheels[0]}/pip"]
+    checked(*made.command, *pip, "install", "--quiet", "--no-index", *wheels)
+    said = checked(*made.command, "-m", "pip", "--version")
     match = re.match(r"pip (\S+) from (.*) \(python (\S+)\)", said)
-    if not match or match.group(1, 3) != (version, python):
+    if not match or match.group(1, 3) != (version, python) or str(prefix) not in match[2]:
         raise MissingError(f"pip {version} on Python {python} was wanted, but it says: {said}")
-    if not match[2].startswith(inside(root, prefix)):
-        raise MissingError(f"{prefix} has the pip of another environment: {said}")
-    return Environment(prefix, root, match[1], full.strip(), armed, label(pip, python))
+    platform = "import platform; print(platform.python_version())"
+    return checked(*made.command, "-c", platform).strip()

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Mapping
 import pytest
 
 from tests.support import directories, programs
-from tests.support.directories import CHECKOUT
 from tests.support.programs import Argument, Outcome
 
 if TYPE_CHECKING:
     from tests.support.environments import Environment
+
+SCRIPT = directories.CHECKOUT / "tests" / "support" / "forked_pips.py"
 
 
 class Forked:
@@ -26,18 +27,13 @@ class Forked:
     """
 
     def __init__(self, environment: Environment, env: Mapping[str, Argument] | None = None) -> None:
-        self._environment, self._env = environment, env or {}
-        self._folder = directories.lasting(environment.root)
+        self._folder = directories.lasting()
         self._home = self._folder / "home"
         cache = {"HOME": self._home, "XDG_CACHE_HOME": self._home / "cache"}
         self._variables = {**environment.strictness, **cache, "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = programs.launch(
-            environment.root,
-            [environment.python, CHECKOUT / "tests" / "support" / "forked_pips.py"],
-            self._variables,
-            self._folder,
-            subprocess.PIPE,
-        )
+        self._env = env or {}
+        command = [*environment.command, SCRIPT]
+        self._process = programs.launch(command, self._variables, self._folder, subprocess.PIPE)
 
     def __enter__(self) -> Forked:
         return self
@@ -50,17 +46,12 @@ class Forked:
     def __call__(
         self, *arguments: Argument, env: Mapping[str, Argument] | None = None, timeout: float = 30
     ) -> Outcome:
-        root, process = self._environment.root, self._process
         shutil.rmtree(self._home, ignore_errors=True)
         self._home.mkdir()
         variables = programs.variables_of({**self._variables, **self._env, **(env or {})})
         streams = [self._folder / name for name in ("stdout", "stderr")]
-        order = {
-            "arguments": programs.as_seen(root, arguments),
-            "streams": programs.as_seen(root, streams),
-            "env": dict(zip(variables, programs.as_seen(root, variables.values()))),
-            "limit": int(timeout),
-        }
+        order = [[*map(str, arguments)], [*map(str, streams)], variables, int(timeout)]
+        process = self._process
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()

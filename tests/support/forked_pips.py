@@ -47,7 +47,7 @@ for line in sys.stdin:
     began = time.monotonic()
     child = os.fork()
     if not child:
-        run(**json.loads(line))
+        run(*json.loads(line))
     status = os.waitpid(child, 0)[1]
     ended = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
     print(json.dumps([ended, time.monotonic() - began]), flush=True)

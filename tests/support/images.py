@@ -76,11 +76,11 @@ class Engine:
         That file names demo. No two are the same, so that Docker takes no step from another build.
         """
         if context is None:
-            context = scratch(HERE)
+            context = scratch()
             (context / "requirements.txt").write_text(f"demo  # {context.name}\n")
         (context / "Dockerfile").write_text(dockerfile)
         command = [*self.builder, "--label", f"{LABEL}=1", "--tag", tag, *options, context]
-        return programs.launch(HERE, command, {**self.env, "HOME": self.folder}, context)
+        return programs.launch(command, {**self.env, "HOME": self.folder}, context)
 
     def build(
         self, dockerfile: str, tag: str, *options: Argument, context: Path | None = None
@@ -136,7 +136,7 @@ class Engine:
         }
 
     def _added_above(self, image: str, height: int) -> Files:
-        saved = scratch(HERE) / "saved.tar"
+        saved = scratch() / "saved.tar"
         self.ask("save", "--output", saved, image)
         files: Files = {}
         with tarfile.open(saved) as outer:
@@ -186,7 +186,7 @@ class Engine:
 
     def _tool(self, *command: Argument) -> Outcome:
         variables = {**self.env, "HOME": self.folder}
-        return programs.finish(programs.launch(HERE, list(command), variables, self.folder), 180)
+        return programs.finish(programs.launch(list(command), variables, self.folder), 180)
 
 
 def _is_regular(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Programs that tests start, on this machine or in the chroot, and how they end."""
+"""Programs that tests start, and how they end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -80,38 +79,17 @@ class Outcome(NamedTuple):
         return [line for line in lines if containing in line and TROUBLE.match(line)]
 
 
-def inside(root: Path, path: Path) -> str:
-    """Translate a path of this machine to one below `root`."""
-    path = Path.cwd() / path  # not resolved: a venv's python is a symlink
-    if root == Path("/"):
-        return str(path)
-    if root in (path, *path.parents):
-        return "/" + str(path.relative_to(root))
-    if path == Path(os.devnull):
-        return os.devnull
-    if not path.is_file():
-        raise MissingError(f"{path} is outside of {root}; take a directory from fresh_dir()")
-    copy = scratch(root) / path.name
-    shutil.copyfile(path, copy)
-    return inside(root, copy)
-
-
 def launch(
-    root: Path,
-    command: list[Argument],
+    command: Iterable[Argument],
     env: Mapping[str, Argument],
     cwd: Path,
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
-    """Start a command below `root`, with few variables but those of `env`."""
-    line = as_seen(root, command)
-    if root != Path("/"):
-        line = ["chroot", str(root), "/usr/bin/env", "-C", inside(root, cwd), *line]
-    variables = variables_of(env)
+    """Start a command in a session of its own, with few variables but those of `env`."""
     return subprocess.Popen(
-        line,
-        env=dict(zip(variables, as_seen(root, variables.values()))),
-        cwd=cwd if root == Path("/") else None,
+        [*map(str, command)],
+        env=variables_of(env),
+        cwd=cwd,
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -121,7 +99,7 @@ def launch(
     )
 
 
-def variables_of(env: Mapping[str, Argument]) -> dict[str, Argument]:
+def variables_of(env: Mapping[str, Argument]) -> dict[str, str]:
     variables: dict[str, Argument] = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
@@ -133,11 +111,7 @@ def variables_of(env: Mapping[str, Argument]) -> dict[str, Argument]:
     }
     if os.name == "nt" and "HOME" in env:
         variables.update(USERPROFILE=env["HOME"], LOCALAPPDATA=env["HOME"], APPDATA=env["HOME"])
-    return variables
-
-
-def as_seen(root: Path, words: Iterable[Argument]) -> list[str]:
-    return [inside(root, word) if isinstance(word, Path) else word for word in words]
+    return {name: str(value) for name, value in variables.items()}
 
 
 def finish(process: subprocess.Popen[str], timeout: float) -> Outcome:
@@ -166,10 +140,10 @@ def kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def checked(root: Path, *command: Argument, timeout: float = 300) -> str:
+def checked(*command: Argument, timeout: float = 300) -> str:
     """Run a command that has to succeed, and return its standard output."""
-    home = scratch(root)
-    outcome = finish(launch(root, list(command), {"HOME": home}, home), timeout)
+    home = scratch()
+    outcome = finish(launch(command, {"HOME": home}, home), timeout)
     if outcome.returncode:
         raise MissingError(f"{' '.join(map(str, command))} failed:\n{outcome.output}")
     return outcome.stdout
@@ -177,25 +151,19 @@ def checked(root: Path, *command: Argument, timeout: float = 300) -> str:
 
 def ours(*arguments: Argument, env: Mapping[str, str] | None = None) -> str:
     """Run a module with this interpreter and this machine's settings, but never armed."""
+    never = {"PIP_RETRY_PATCH": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     result = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         check=False,
-        env={
-            **os.environ,
-            "PIP_RETRY_PATCH": "0",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_RETRY_PATCH_STRICT": "1",
-            **(env or {}),
-        },
+        env={**os.environ, **never, **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=600,
     )
     if result.returncode:
-        raise MissingError(
-            f"{' '.join(map(str, arguments))} failed:\n{result.stdout}{result.stderr}"
-        )
+        said = result.stdout + result.stderr
+        raise MissingError(f"{' '.join(map(str, arguments))} failed:\n{said}")
     return result.stdout
 
 
@@ -205,17 +173,10 @@ def machine_settings() -> Mapping[str, str]:
 
     Local extras (find-links, other indexes) are left out: what they hold crosses no network.
     """
-    found = {name: value for name, value in os.environ.items() if name in CERTIFICATE_VARIABLES}
-    wanted = ("index-url", "cert", "client-cert", "trusted-host")
-    sections = ("global", "install", "download", ":env:")
-    lines = ours("pip", "config", "list").splitlines()
-    for section in sections:
-        for line in lines:
-            key, _, value = line.partition("=")
-            if key in {f"{section}.{name}" for name in wanted}:
-                name = key.rpartition(".")[2].upper().replace("-", "_")
-                found[f"PIP_{name}"] = value.strip("'\"")
+    certificates = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    found = {name: os.environ[name] for name in certificates if name in os.environ}
+    wanted = r"^(?:\S+)\.(index-url|cert|client-cert|trusted-host)=['\"]?(.*?)['\"]?$"
+    # Variables come first, then sections by their names: download, global, install.
+    for option, value in re.findall(wanted, ours("pip", "config", "list"), re.MULTILINE):
+        found.setdefault(f"PIP_{option.upper().replace('-', '_')}", value)
     return found
-
-
-CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")

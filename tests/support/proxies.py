@@ -7,7 +7,6 @@ connection, with select, because a reset only leaves a socket that no other thre
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 import select
 import socket
@@ -16,8 +15,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 CHUNK = 16 * 1024
 IDLE_SECONDS = 60  # a connection on which nothing happens is closed, so that no test hangs
@@ -136,51 +134,6 @@ class CuttingConnectProxy:
         with contextlib.suppress(OSError):
             while client.recv(CHUNK):
                 pass
-
-
-class WeatherProxy(CuttingConnectProxy):
-    """The same, where each connection has a fate of its own.
-
-    Two with one seed give the n-th connection the same fate: to be dropped before there is a
-    tunnel, or to be cut, reset or left silent after some bytes downstream. `struck` counts what
-    befell connections that lasted so long.
-    """
-
-    FATES: ClassVar = {"fin": 45, "rst": 30, "drop": 20, "stall": 5}  # in a hundred
-    LEAST, MOST = 30_000, 20_000_000  # bytes; each size between is as likely as its double
-
-    def __init__(self, seed: str) -> None:
-        super().__init__()
-        self.seed = seed
-        self.struck: Counter[str] = Counter()
-        self._drawn = 0
-        self._now = threading.local()
-
-    def draw(self, number: int) -> tuple[str, int]:
-        """Say how the connection of this number ends, and after how many bytes."""
-        chance = Random(f"{self.seed} {number}")
-        (how,) = chance.choices(list(self.FATES), list(self.FATES.values()))
-        return how, int(math.exp(chance.uniform(math.log(self.LEAST), math.log(self.MOST))))
-
-    def destination(self, client: socket.socket) -> tuple[str, int] | None:
-        with self._lock:
-            self._now.how, self._now.after = self.draw(self._drawn)
-            self._drawn += 1
-        if self._now.how == "drop":
-            self._strike("drop")
-            return None
-        return super().destination(client)
-
-    def limit(self) -> int | None:
-        return int(self._now.after)
-
-    def cut(self, client: socket.socket) -> None:
-        self._strike(self._now.how)
-        self.end(client, self._now.how)
-
-    def _strike(self, how: str) -> None:
-        with self._lock:
-            self.struck[how] += 1
 
 
 class _Server(socketserver.ThreadingTCPServer):

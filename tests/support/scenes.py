@@ -59,7 +59,7 @@ class Scene:
 
     def __enter__(self) -> Scene:
         with self.stack:
-            self.folder = lasting(Path("/"))
+            self.folder = lasting()
             self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self._lay_wire()
             authority = trustme.CA()

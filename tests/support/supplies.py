@@ -53,7 +53,7 @@ def copy_source(target: Path) -> Path:
 
 def source_key() -> str:
     digest = hashlib.sha256()
-    copy = copy_source(scratch(Path("/")) / "source")
+    copy = copy_source(scratch() / "source")
     for path in sorted(copy.rglob("*")):
         if path.is_file():
             digest.update(f"{path.relative_to(copy)}\0".encode() + path.read_bytes())
@@ -66,74 +66,63 @@ def product() -> Product:
     target = STORE / "built" / os.environ[SOURCE]
     with made_once(target) as directory:
         if directory:
-            copy = copy_source(scratch(Path("/")) / "source")
+            copy = copy_source(scratch() / "source")
             ours("build", "--outdir", directory, copy)
-    (sdist,), (wheel,) = target.glob("*.tar.gz"), target.glob("*.whl")
     target.touch()
+    return built(target)
+
+
+def built(directory: Path) -> Product:
+    (sdist,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
     return Product(sdist, wheel)
 
 
 @functools.lru_cache(maxsize=None)
-def newest_pip() -> str:
-    """Ask the configured index, once in a run, which pip is the newest."""
-    target = run_dir() / "newest"
+def released_pips() -> list[Version]:
+    """Ask the configured index, once in a run, for all final releases of pip, the newest last."""
+    target = run_dir() / "pips"
     with made_once(target) as directory:
         if directory:
-            fetch(directory, "pip", "3.13")
-    (wheel,) = target.glob("pip-*.whl")
-    return wheel.name.split("-")[1]
-
-
-def newest_patches() -> dict[str, str]:
-    """Ask the configured index for every pip since 20.0: minor to its newest final release."""
-    said = ours("pip", "index", "versions", "--ignore-requires-python", "pip")
-    listed = re.search(r"^Available versions: (.*)$", said, re.MULTILINE)
+            said = ours("pip", "index", "versions", "--ignore-requires-python", "pip")
+            (directory / "said").write_text(said)
+    listed = re.search(r"^Available versions: (.*)$", (target / "said").read_text(), re.MULTILINE)
     if not listed:
-        raise MissingError(f"pip index versions did not list any: {said}")
-    versions = sorted(map(Version, listed[1].split(", ")))
-    return {f"{v.major}.{v.minor}": str(v) for v in versions if v >= Version("20.0")}
+        raise MissingError("pip index versions did not list any pip")
+    return sorted(map(Version, listed[1].split(", ")))
+
+
+def newest_pip() -> str:
+    return str(released_pips()[-1])
 
 
 def pip_wheel(version: str) -> Path:
-    target = STORE / "wheelhouse" / f"pip-{version}"
-    with made_once(target) as directory:
-        if directory:
-            fetch(directory, f"pip=={version}", "3.13")
-    (wheel,) = target.glob("*.whl")
-    return wheel
+    return wheel("3.13", f"pip=={version}", "--ignore-requires-python")
 
 
 def wrapt_wheel(python: str, version: str = "") -> Path:
-    """Download a wrapt for a Python, the newest unless a version is given, once for all runs."""
-    target = STORE / "wheelhouse" / f"wrapt{version and '-'}{version}-py{python}"
-    with made_once(target) as directory:
-        if directory:
-            fetch(directory, f"wrapt=={version}" if version else "wrapt", python)
-    (wheel,) = target.glob("*.whl")
-    return wheel
+    """Give a wrapt for a Python, the newest unless a version is given."""
+    return wheel(python, f"wrapt=={version}" if version else "wrapt")
 
 
-def wheelhouse(python: str, *requirements: str) -> Path:
-    """Download the wheels of some tools and of all that they need, once for all runs."""
-    key = re.sub(r"[^\w.-]+", "_", "-".join((*requirements, f"py{python}")))
-    target = STORE / "wheelhouse" / f"tools-{key}"
-    with made_once(target) as directory:
-        if directory:
-            download(directory, python, *requirements)
-    return target
+def wheel(python: str, requirement: str, *options: str) -> Path:
+    (found,) = wheelhouse(python, "--no-deps", *options, requirement).glob("*.whl")
+    return found
 
 
-def fetch(directory: Path, requirement: str, python: str) -> None:
-    options = ["--ignore-requires-python"] if requirement.startswith("pip") else []
-    download(directory, python, "--no-deps", *options, requirement)
+def wheelhouse(python: str, *arguments: str) -> Path:
+    """Download wheels for a Python, which need not be the one that runs, once for all runs.
 
-
-def download(directory: Path, python: str, *arguments: str) -> None:
-    """Run `pip download` for a Python that need not be the one that runs."""
+    :param arguments: of `pip download`; without `--no-deps`, it brings all that is needed.
+    """
+    key = re.sub(r"[^\w.-]+", "_", "-".join((*arguments, f"py{python}")))
+    target = STORE / "wheelhouse" / key
     machine, platforms = platform.machine(), []
     if sys.platform == "linux":  # elsewhere pip's own idea of the platform fits every Python here
         platforms += [f"manylinux_2_{minor}_{machine}" for minor in (28, 17, 5)]
         platforms += [f"manylinux{name}_{machine}" for name in ("2014", "2010", "1")]
-    options = ["--only-binary=:all:", "--python-version", python]
-    options += [word for name in platforms for word in ("--platform", name)]
-    ours("pip", "download", "--quiet", "--dest", directory, *options, *arguments)
+    options = ["--only-binary=:all:", f"--python-version={python}"]
+    options += [f"--platform={name}" for name in platforms]
+    with made_once(target) as directory:
+        if directory:
+            ours("pip", "download", "--quiet", "--dest", directory, *options, *arguments)
+    return target

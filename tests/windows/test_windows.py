@@ -78,7 +78,7 @@ class Windows(Environment):
         }
         command = ["wine", seen(self.python), *map(seen, arguments)]
         wine.update({name: seen(value) for name, value in variables.items()})
-        return programs.launch(Path("/"), [*command], wine, cwd or home)
+        return programs.launch(command, wine, cwd or home)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def windows(
     options = ["--platform=win_amd64", "--python-version=3.13", "--only-binary=:all:"]
     programs.ours("pip", "install", "--quiet", "--target", site, *options, *wheels)
     (site / "sitecustomize.py").write_text(NO_COPYFILE2)
-    return Windows(prefix, Path("/"), version, "3.13", armed=True, label="")
+    return Windows(prefix, version, "3.13", armed=True)
 
 
 @pytest.mark.timeout(900)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tests.support import environments, runs, supplies
 from tests.support.commands import LINK, child, command, heals, venv_of
-from tests.support.environments import Environment
+from tests.support.costs import ARMED, of_a_start
+from tests.support.environments import Environment, new_venv
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.server import Lab
 from tests.support.matrix import newest, old_middle_new
 from tests.support.programs import Argument
 from tests.support.real import Real
-from tests.support.starts import ARMED, instructions, new_venv
 
 
 @old_middle_new
@@ -114,9 +114,9 @@ def test_a_path_with_odd_characters_is_linked(python: str, armed: Environment, w
 def test_a_linked_start_costs_no_more_than_an_armed_one(armed: Environment) -> None:
     linked = child(armed, "--without-pip")
     (linked.site_packages / LINK).write_text("# nothing but a comment\n")
-    commented = instructions(linked)
+    commented = of_a_start(linked)
     assert command(armed, "link", linked.prefix).returncode == 0
-    share = instructions(linked) / commented - 1
+    share = of_a_start(linked) / commented - 1
     runs.note_figure(f"python -c pass in a linked environment: {share:+.2%}")
     assert share <= 0.02
 
@@ -169,7 +169,7 @@ def test_what_virtualenv_makes_is_linked_too(pip: str, python: str) -> None:
         env: dict[str, Argument] = {"HOME": home, "PIP_RETRY_PATCH_VENVS": str(int(wanted))}
         made = base.run_python("-m", "virtualenv", "--no-download", prefix, env=env)
         assert made.returncode == 0, made.output
-        born = venv_of(prefix, base.root, python)
+        born = venv_of(prefix, base.launcher, python)
         assert (born.site_packages / LINK).exists() == wanted
         assert heals(born) == wanted
 

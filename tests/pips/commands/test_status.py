@@ -60,7 +60,7 @@ def test_status_asks_a_pip_process(armed: Environment) -> None:
     origin = found["settings"]["retry-patch-patience"]["origin"]
     # Before 25.3 pip does not tell its files apart.
     assert origin in (
-        f"[global] in {armed.inside(config)}",
+        f"[global] in {config}",
         "[global] in pip's configuration",
     )
     size = found["settings"]["retry-patch-partials-size"]

@@ -86,7 +86,7 @@ def test_a_directory_of_its_own_for_images_without_a_cache(armed: Environment) -
             failed = Download(armed, other, env=env)
             failed.assert_clear_error()
             (line,) = failed.run.warnings("it is no directory that only this user can change")
-            assert f"keeps nothing: retry-patch-partials = {armed.inside(mount)}: " in line
+            assert f"keeps nothing: retry-patch-partials = {mount}: " in line
             assert sorted(mount.iterdir()) == left
         os.chown(mount, 0, 0)
         done = Download(armed, lab, env=env)

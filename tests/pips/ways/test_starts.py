@@ -41,7 +41,7 @@ def test_the_option_python_guards_the_pip_in_the_other_environment(pip: str, pyt
     environment = environments.fresh_environment(pip, python, armed=True)
     folder = environment.fresh_dir()
     _, base = environments.interpreter("3.11")  # another version: wrapt is compiled for this one
-    programs.checked(Path("/"), base, "-m", "venv", "--without-pip", folder / "venv")
+    programs.checked(base, "-m", "venv", "--without-pip", folder / "venv")
     with Lab([fatal()]) as lab:
         temporary = environment.fresh_dir()
         index = "--index-url", lab.index_url
@@ -73,14 +73,14 @@ def test_flags_and_variables(how: str, armed: Environment) -> None:
     flags = [how] if how in {"-I", "-E", "-B", "-P", "-Wignore"} else []
     options = [how] if how in {"--isolated", "-q"} else []
     with Lab([fatal()]) as lab:
-        command: list[Argument] = [armed.python, *flags, "-m", "pip"]
+        command: list[Argument] = [*armed.command, *flags, "-m", "pip"]
         command += [*options, *downloading(lab, folder)]
         variables: dict[str, Argument] = {"HOME": armed.fresh_dir()}
         if how == "no-home":
             variables = {"XDG_CACHE_HOME": armed.fresh_dir()}  # not that of this machine
         if how == "no-bytecode":
             variables["PYTHONDONTWRITEBYTECODE"] = "1"
-        process = programs.launch(armed.root, command, variables, folder)
+        process = programs.launch(command, variables, folder)
         said = 0 if how == "-q" else 2
         assert_healed(programs.finish(process, 60), lab, folder, said)
 

@@ -140,7 +140,7 @@ def test_pipenv(where: str, pip: str, python: str) -> None:
     """
     environment = with_tools(pip, python, "pipenv")
     folder = environment.fresh_dir()
-    programs.checked(environment.root, environment.python, "-m", "venv", folder / ".venv")
+    programs.checked(*environment.command, "-m", "venv", folder / ".venv")
     env: dict[str, Argument] = {
         "PIPENV_VENV_IN_PROJECT": "1",
         "PIPENV_IGNORE_VIRTUALENVS": "1",
@@ -152,7 +152,7 @@ def test_pipenv(where: str, pip: str, python: str) -> None:
         wheels = supplies.wrapt_wheel(python), supplies.product().wheel
         project = folder / ".venv" / "bin" / "python"
         install = "-m", "pip", "install", "--no-index"
-        programs.checked(environment.root, project, *install, *wheels)
+        programs.checked(*environment.launcher, project, *install, *wheels)
     # The index is named in what pipenv writes, so the breaks of both commands are of one lab.
     faults = [*fatal().faults, None]
     with Lab([Package("demo", SIZE, [*faults, *faults], chunked=True)]) as lab:

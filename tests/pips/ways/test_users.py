@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import directories, programs, supplies
-from tests.support.environments import Environment, fresh_environment
+from tests.support.environments import IN_CHROOT, Environment, fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
@@ -32,10 +32,8 @@ def as_nobody(
     env: dict[str, Argument] = {"HOME": home} if home else {}
     if not home:
         change += ["env", "-u", "HOME"]
-    process = programs.launch(
-        environment.root, [*change, environment.python, *arguments], env, folder
-    )
-    return programs.finish(process, 120)
+    command = [*environment.launcher, *change, environment.python, *arguments]
+    return programs.finish(programs.launch(command, env, folder), 120)
 
 
 @pytest.mark.parametrize("with_home", [True, False], ids=["home", "no-home"])
@@ -72,13 +70,11 @@ def test_install_user(where: str, wheel: Path, pip: str, python: str) -> None:
 
 def test_debians_pip(wheel: Path) -> None:
     """It refuses to touch the system's site (PEP 668), so the shim is in the user's."""
-    root = directories.CHROOT
-    home, folder = directories.scratch(root), directories.scratch(root)
-    pip: list[Argument] = [root / "usr/bin/python3", "-m", "pip"]
+    home, folder = directories.scratch(), directories.scratch()
 
     def run(*arguments: Argument) -> Outcome:
-        process = programs.launch(root, [*pip, *arguments], {"HOME": home}, folder)
-        return programs.finish(process, 120)
+        command = [*IN_CHROOT, "/usr/bin/python3", "-m", "pip", *arguments]
+        return programs.finish(programs.launch(command, {"HOME": home}, folder), 120)
 
     where = run("--version").stdout
     assert "/usr/lib/python3/dist-packages/pip" in where
