@@ -187,7 +187,7 @@ def test_a_canary_is_guarded_and_the_others_have_plain_pip(base: str, engine: En
     engine.offer("your-base", base, "")
     engine.make(CANARY, "canary")
     for code, options in ((1, ()), (0, ("--env=PIP_RETRY_PATCH=1",))):
-        assert engine.run("canary", "pip-retry-patch", "status", options=options).returncode == code
+        assert engine.run(*options, "canary", "pip-retry-patch", "status").returncode == code
 
 
 # --- several stages -------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def test_read_only(guarded: bool, base: str, python_image: str, engine: Engine) 
     assert (prompt, docker, run) == ("$", "docker", "run")
     with Lab([fatal()]) as lab:
         engine.offer("image", base if guarded else python_image, lab.index_url)
-        done = engine.run_as_typed(["image" if word == "IMAGE" else word for word in words])
+        done = engine.run(*("image" if word == "IMAGE" else word for word in words))
         (assert_healed if guarded else assert_plain)(done, lab)
 
 
@@ -338,10 +338,10 @@ def test_a_volume_keeps_partials_between_containers(base: str, engine: Engine) -
     with Lab([away], rate=RATE) as lab:
         engine.offer("image", base, lab.index_url)
         pip = "pip", "install", "--target", "/tmp/app", "demo"
-        failed = engine.run("image", *pip, options=(*options,))
+        failed = engine.run(*options, "image", *pip)
         assert failed.returncode == 1
         assert "demo-1.0-py3-none-any.whl stopped at" in failed.output.replace("\n", " ")
-        done = engine.run("image", *pip, options=(*options,))
+        done = engine.run(*options, "image", *pip)
         assert done.returncode == 0, done.output
         assert_continued(Builds(failed.output, done, lab, lab.sent("demo")))
     assert not list(volume.iterdir())

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import select
 import signal
-import threading
 import time
-from typing import Iterator
 
+import pyte
 import pytest
 
 from tests.support import programs, runs, screens
@@ -116,19 +112,24 @@ def test_many_kills_at_random_moments_of_a_run_of_files(pip: str, armed: Environ
 def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(pip: str, armed: Environment) -> None:
     cache = armed.fresh_dir()
     with Lab([Package("demo", SIZE)], rate=RATE) as lab:
-        command = [str(armed.python), "-m", "pip", "download", "--no-deps"]
-        command += ["--dest", str(armed.fresh_dir())]
-        command += ["--cache-dir", str(cache), "--index-url", lab.index_url, "demo"]
-        # (The bar of older pips has a handler for Ctrl-C that may fail in the middle of a line.)
-        command += ["--progress-bar", "off"] if pip == "20.3.4" else []
-        env = {"PATH": os.defpath, "HOME": str(cache), "PIP_CONFIG_FILE": os.devnull}
-        terminal = screens.in_a_terminal(command, env, cache)
-        with terminal as (process, leader), _drained(leader) as printed:
-            sent = wait_for_bytes(process, lab, 2_000_000)
-            os.write(leader, b"\x03")
-            code = process.wait(20)
-        assert code == 1, b"".join(printed).decode()
-        assert kept(cache)[0].stat().st_size >= sent - KILL
+        sent: list[int] = []
+
+        def interrupt(_: pyte.Screen) -> bytes:
+            if sent or lab.sent("demo") < 2_000_000:
+                return b""
+            sent.append(lab.sent("demo"))
+            return b"\x03"
+
+        # The bar of older pips has a handler for Ctrl-C that may fail in the middle of a line.
+        bar = ["--progress-bar", "off"] if pip == "20.3.4" else []
+        shown = screens.shown(
+            armed,
+            *("download", "--no-deps", "--dest", armed.fresh_dir(), "--cache-dir", cache),
+            *("--index-url", lab.index_url, "demo", *bar),
+            during=interrupt,
+        )
+        assert shown.returncode == 1, shown.lines
+        assert kept(cache)[0].stat().st_size >= sent[0] - KILL
         process = start(armed, lab, cache)
         wait_for_bytes(process, lab, 2_000_000)
         stop(process, signal.SIGTERM)
@@ -136,24 +137,6 @@ def test_ctrl_c_in_a_terminal_and_sigterm_lose_nothing(pip: str, armed: Environm
         done.assert_right()
         assert continuing(done)
         assert lab.sent("demo") <= len(lab.wheel("demo")) + 2 * KILL
-
-
-@contextlib.contextmanager
-def _drained(terminal: int) -> Iterator[list[bytes]]:
-    """Read what is written to a terminal, so that its writer never waits."""
-    printed: list[bytes] = []
-
-    def drain() -> None:
-        with contextlib.suppress(OSError):
-            while select.select([terminal], [], [], 30)[0]:
-                printed.append(os.read(terminal, 65536))
-
-    thread = threading.Thread(target=drain, daemon=True)
-    thread.start()
-    try:
-        yield printed
-    finally:
-        thread.join(30)
 
 
 @old_middle_new
