@@ -16,10 +16,9 @@ from benchmarks.charts import GREY, ORANGE, SKY, chart
 from benchmarks.clients import NAME, OURS, RIGHT, SILENCE, Client, everyone, pip_download
 from tests.support import environments
 from tests.support.certificates import certificates
-from tests.support.lab.faults import Busy, Cut, Garble, Redirect, Reset, Stall
+from tests.support.lab.faults import Busy, Cut, Fault, Garble, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Fault
 
 SIZE, REPEATS = 40_000_000, 3
 STEP = 77_777  # later in each repeat, so that no client's buffer fits by luck

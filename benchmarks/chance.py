@@ -19,6 +19,8 @@ from tests.support.lab.faults import (
     Cut,
     Drop,
     Elsewhere,
+    Entry,
+    Fault,
     Flip,
     Garble,
     OtherETag,
@@ -30,9 +32,7 @@ from tests.support.lab.faults import (
     Whole,
 )
 from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
-from tests.support.lab.site import Request
-from tests.support.lab.stages import Entry, Fault
+from tests.support.lab.server import Lab, Request
 
 SEEDS = 100
 LONG_STALL = 20.0  # seconds: longer than any client waits for a byte

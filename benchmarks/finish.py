@@ -15,9 +15,11 @@ from tests.support.certificates import new_certificates
 from tests.support.lab.faults import Away, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.links import Link, linked
+from tests.support.scenes import SERVER, Scene
 
-RATE = 20_000_000  # bytes per second
+RATE = 20_000_000  # bytes of a stream per second
+# What 1448 bytes of a stream are on the wire: TCP with timestamps, IP, Ethernet.
+OVERHEAD = 1514 / 1448
 LIMIT = 90.0  # seconds, after which a client is stopped
 ROUNDS = 2
 # So many seconds apart the runs of one client with an outage begin: one waits, the next starts.
@@ -60,14 +62,15 @@ def run(client: Client, way: str, scale: dict[str, Any]) -> Run:
     forever = Cut(scale["every"]) if way == "drops" else None
     package = Package(NAME, scale["size"], metadata=True, faults=faults, forever=forever)
     over = threading.Event()
-    with linked(RATE) as link:
-        server, ca_pem = new_certificates(link.here)
-        with Lab([package], tls=server, host=link.here, address=link.here) as lab:
-            vanishing = threading.Thread(target=vanish, args=(way, scale, link, over))
+    with Scene(rate=round(RATE * OVERHEAD)) as scene:
+        server, ca_pem = new_certificates(SERVER)
+        place = scene.among_servers
+        with Lab([package], tls=server, host=SERVER, address=SERVER, place=place) as lab:
+            vanishing = threading.Thread(target=vanish, args=(way, scale, scene, over))
             vanishing.start()
             began = time.monotonic()
             try:
-                done = client.download(lab, ca_pem, tuple(link.prefix), LIMIT)
+                done = client.download(lab, ca_pem, scene.launcher, LIMIT)
             finally:
                 over.set()
                 vanishing.join()
@@ -76,10 +79,10 @@ def run(client: Client, way: str, scale: dict[str, Any]) -> Run:
     return {"end": done.end, "seconds": round(done.seconds, 2), "transfer": round(transfer, 2)}
 
 
-def vanish(way: str, scale: dict[str, Any], link: Link, over: threading.Event) -> None:
-    """Let the link go away when half of the file has passed, until the outage or all is over."""
-    breaks = {"lost": link.losing, "wifi": link.unplugged}.get(way, contextlib.nullcontext)
-    while link.passed() < scale["size"] / 2:
+def vanish(way: str, scale: dict[str, Any], scene: Scene, over: threading.Event) -> None:
+    """Let the wire go away when half of the file has passed, until the outage or all is over."""
+    breaks = {"lost": scene.silent, "wifi": scene.unplugged}.get(way, contextlib.nullcontext)
+    while scene.sent() < scale["size"] / 2:
         if over.wait(0.005):
             return
     with breaks():

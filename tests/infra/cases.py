@@ -1,32 +1,33 @@
 """A case: what is served, what strikes, and how plain pip and the product end, decided beforehand.
 
-A test is a generator. Up to its `yield`, which may give options for pip, it starts the servers of a
-scene; what is behind it runs while pip does. The decorator runs it with plain pip and then with the
-product, each in a scene of its own.
+A test is a generator. Up to its `yield` it starts the servers of a scene; what is behind it runs
+while pip does. The decorator runs it with plain pip and then with the product, each in a scene of
+its own. Each case is a row of docs/infra.md.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from tests.support import directories
-from tests.support.downloads import OK, end_of, said
+from tests.support.directories import CHECKOUT
+from tests.support.downloads import HASH, OK, OTHER, REFUSED, end_of, said
 from tests.support.environments import Environment
 from tests.support.lab.packages import Package
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome, finish, kill
 from tests.support.scenes import MB, OverError, Scene, Server
 
-MIDDLE = "24.0"
-PYTHONS = {MIDDLE: "3.12", NEWEST: "3.13"}
+PAGE = CHECKOUT / "docs" / "infra.md"
+PYTHONS = {"24.0": "3.12", NEWEST: "3.13"}
 DEMO = Package("demo", 8 * MB, metadata=True)
 ENDLESS = "no end"  # beside the ends of tests/support/downloads.py
+# How the page calls them, if not by their names.
+WORDS = {HASH: "blames hash", OTHER: "error", REFUSED: "HTTP error", None: ""}
 ACCUSED = re.compile(
     r"((?:The proxy )?[\w.-]+\.example(?::\d+)?) (?:is (?:away|unreachable|busy)|answers, but"
     r"|cannot be reached(?: any more)?|did not prove|wants to be|and this)"
@@ -47,7 +48,7 @@ def away(scene: Scene, server: Server, seconds: float) -> Script:
 class Case:
     """What is decided beforehand.
 
-    :param plain: how plain pip ends, by its version.
+    :param middle: how plain pip 24.0 ends, None where it does not run; `newest`: the newest pip.
     :param error: what the product's error says. Without, all files arrive.
     :param party: whom its lines may call away, busy and the like.
     :param wire: the bytes that may be sent to the product, by those of the files.
@@ -57,7 +58,8 @@ class Case:
 
     where: str
     fault: str
-    plain: Mapping[str, str]
+    middle: str | None = HASH
+    newest: str = OK
     error: str = ""
     party: str = "index.example"
     wire: float = 1.05
@@ -68,6 +70,14 @@ class Case:
     env: Mapping[str, Argument] = dataclasses.field(default_factory=dict)
     packages: Sequence[Package] = (DEMO,)
     rate: int = 8 * MB
+
+    @property
+    def row(self) -> str:
+        """Its row of the page, without blanks."""
+        plain = (WORDS.get(end, end) for end in (self.middle, self.newest))
+        ours = (f"error: “{self.error}”", "") if self.error else (OK, f"{self.wire:.2f}")
+        cells = (self.where, self.fault, *map(str, plain), *ours)
+        return f"|{'|'.join(cells)}|".replace(" ", "")
 
 
 @dataclass(frozen=True)
@@ -87,27 +97,21 @@ class Ran:
         )
 
 
-def case(
-    where: str, fault: str, middle: str | None, newest: str, **more: Any
-) -> Callable[[Callable[[Scene], Script]], Callable[..., None]]:
-    """Make a test of a script.
-
-    :param middle: how plain pip 24.0 ends, None where it does not run; `newest`: the newest pip.
-    """
-    plain = {**({MIDDLE: middle} if middle else {}), NEWEST: newest}
-    decided = Case(where, fault, plain, **more)
+def case(*told: Any, **more: Any) -> Callable[[Callable[[Scene], Script]], Callable[..., None]]:
+    """Make a test of a script; what is given is that of a `Case`."""
+    decided = Case(*told, **more)
+    plain = {pip: end for pip, end in zip(PYTHONS, (decided.middle, decided.newest)) if end}
 
     def decorate(script: Callable[[Scene], Script]) -> Callable[..., None]:
         @pairs(*((pip, PYTHONS[pip]) for pip in plain))
         def test(pip: str, armed: Environment, bare: Environment) -> None:
             alone = play(decided, script, bare)
             guarded = play(decided, script, armed)
-            line = script.__code__.co_firstlineno
-            note(decided, (script.__module__, line), pip, alone, guarded)
             wrong = [*mistakes(decided, alone, guarded)]
             if alone.end != plain[pip]:
                 wrong.append(f"plain pip did not end with {plain[pip]!r}")
             assert not wrong, "\n".join([*wrong, "plain", str(alone), "product", str(guarded)])
+            assert decided.row in PAGE.read_text("utf-8").replace(" ", "")
 
         test.__name__, test.__doc__ = script.__name__, script.__doc__
         return test
@@ -161,8 +165,7 @@ def play(decided: Case, script: Callable[[Scene], Script], environment: Environm
 def mistakes(decided: Case, alone: Ran, guarded: Ran) -> Iterator[str]:
     """What is wrong with how the product ended."""
     outcome, text = guarded.outcome, said(guarded.outcome)
-    fails = set(decided.plain.values()) != {OK}
-    if not (guarded.strikes or fails):
+    if not guarded.strikes and {decided.middle, decided.newest} <= {OK, None}:
         yield "nothing struck"
     if decided.error:
         if not outcome.returncode or decided.error not in text:
@@ -182,10 +185,3 @@ def mistakes(decided: Case, alone: Ran, guarded: Ran) -> Iterator[str]:
     accused = set(map("".join, ACCUSED.findall(text)))
     if not all(map(decided.party.startswith, accused)):  # an error tells of a proxy further on
         yield f"it accuses {accused}"
-
-
-def note(decided: Case, place: tuple[str, int], pip: str, alone: Ran, guarded: Ran) -> None:
-    """Record how a case ended, for docs/infra.md."""
-    row = [*place, decided.where, decided.fault, decided.error, pip, alone.end, guarded.wire]
-    with (directories.run_dir() / "infra").open("a") as file:
-        file.write(json.dumps(row) + "\n")

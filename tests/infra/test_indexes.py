@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.infra.cases import Script, away, case
 from tests.infra.nginx import nginx
 from tests.support.directories import STORE, made_once
-from tests.support.downloads import GAVE_UP, HASH, OK, OTHER
+from tests.support.downloads import GAVE_UP, OK, OTHER
 from tests.support.programs import ours
 from tests.support.scenes import Scene
 
@@ -64,8 +64,6 @@ def test_devpi(scene: Scene) -> Script:
 @case(
     "pypiserver",
     "killed for 12 s",
-    HASH,
-    OK,
     options=("--index-url", "http://index.example:8080/simple/", *TRUSTED),
 )
 def test_pypiserver(scene: Scene) -> Script:
@@ -86,8 +84,6 @@ STATIC = ("--index-url", "http://index.example:8080/simple/", *TRUSTED)
 @case(
     "http.server",
     "no ranges; killed for 12 s",
-    HASH,
-    OK,
     options=STATIC,
     wire=1.6,  # what had arrived is read again
 )
@@ -95,14 +91,7 @@ def test_http_server(scene: Scene) -> Script:
     yield from http_server(scene)
 
 
-@case(
-    "http.server",
-    "no ranges, no hashes; killed for 12 s",
-    OTHER,
-    OK,
-    options=STATIC,
-    wire=1.6,
-)
+@case("http.server", "no ranges, no hashes; killed for 12 s", OTHER, OK, options=STATIC, wire=1.6)
 def test_http_server_without_hashes(scene: Scene) -> Script:
     page = scene.root / "simple" / "demo"
     shutil.rmtree(page)

@@ -7,7 +7,7 @@ import sys
 
 from tests.infra.cases import Script, case
 from tests.infra.nginx import nginx
-from tests.support.downloads import HASH, OK, TRACEBACK
+from tests.support.downloads import OK, TRACEBACK
 from tests.support.lab.packages import Package
 from tests.support.scenes import CLIENT, MB, MOVED, SECOND, SERVER, Scene, Server
 
@@ -47,7 +47,7 @@ def test_rejected(scene: Scene) -> Script:
     yield from blocked(scene, 10, "-j", "REJECT", "--reject-with", "icmp-host-unreachable")
 
 
-@case("router", "REJECT by TCP resets for 10 s", HASH, OK)
+@case("router", "REJECT by TCP resets for 10 s")
 def test_rejected_by_resets(scene: Scene) -> Script:
     yield from blocked(scene, 10, "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
 
@@ -72,8 +72,6 @@ def test_black_hole(scene: Scene) -> Script:
 @case(
     "router",
     "resets everything each 250 ms; nine files",
-    HASH,
-    OK,
     packages=[Package(f"demo{number}", MB) for number in range(9)],
     rate=2 * MB,
     wire=1.35,  # what is under way at a reset is lost, of each 500 kB as much as the wire holds
@@ -111,7 +109,7 @@ def dnsmasq(scene: Scene) -> Server:
     )
 
 
-@case("DNS", "silent for 10 s after a reset", HASH, OK)
+@case("DNS", "silent for 10 s after a reset")
 def test_silent_names(scene: Scene) -> Script:
     nginx(scene)
     names = dnsmasq(scene)
@@ -123,7 +121,7 @@ def test_silent_names(scene: Scene) -> Script:
     names.send(signal.SIGCONT)
 
 
-@case("DNS", "SERVFAIL for 10 s after a reset", HASH, OK)
+@case("DNS", "SERVFAIL for 10 s after a reset")
 def test_failing_names(scene: Scene) -> Script:
     nginx(scene)
     names = dnsmasq(scene)
@@ -137,7 +135,7 @@ def test_failing_names(scene: Scene) -> Script:
     names.start()
 
 
-@case("DNS", "another address; the first is gone", HASH, OK)
+@case("DNS", "another address; the first is gone")
 def test_another_address(scene: Scene) -> Script:
     nginx(scene)
     names = dnsmasq(scene)

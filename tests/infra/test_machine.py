@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.infra.cases import Script, case
 from tests.infra.nginx import nginx
-from tests.support.downloads import HASH, OK, OTHER, TRACEBACK
+from tests.support.downloads import OK, OTHER, TRACEBACK
 from tests.support.lab.packages import Package
 from tests.support.mounts import mounted
 from tests.support.scenes import MB, Scene
@@ -25,7 +25,7 @@ def interrupted(scene: Scene) -> Script:
     scene.reset()
 
 
-@case("disk", "the cache has 4 MB; a reset", HASH, OK)
+@case("disk", "the cache has 4 MB; a reset")
 def test_small_cache(scene: Scene) -> Script:
     scene.env["PIP_CACHE_DIR"] = small(scene, "cache")
     yield from interrupted(scene)
@@ -56,13 +56,7 @@ def test_small_disk(scene: Scene) -> Script:
 
 
 # Of less than 20 MB the two systems may hold the rest meanwhile.
-@case(
-    "process",
-    "stopped for 12 s; the server hangs up",
-    HASH,
-    OK,
-    packages=[Package("demo", 24 * MB)],
-)
+@case("process", "stopped for 12 s; the server hangs up", packages=[Package("demo", 24 * MB)])
 def test_stopped_while_reading(scene: Scene) -> Script:
     nginx(scene, server="send_timeout 4s;")
     yield
@@ -73,13 +67,7 @@ def test_stopped_while_reading(scene: Scene) -> Script:
     scene.pip.send_signal(signal.SIGCONT)
 
 
-@case(
-    "process",
-    "stopped for 12 s in a wait of at most 8 s",
-    HASH,
-    OK,
-    env={"PIP_RETRY_PATCH_PATIENCE": "8"},
-)
+@case("process", "stopped for 12 s in a wait of at most 8 s", env={"PIP_RETRY_PATCH_PATIENCE": "8"})
 def test_stopped_while_waiting(scene: Scene) -> Script:
     server = nginx(scene)
     yield

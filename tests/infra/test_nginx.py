@@ -17,13 +17,13 @@ from tests.support.scenes import MB, Scene
 BACKEND = "proxy_pass http://127.0.0.1:8080; proxy_buffering off;"
 
 
-@case("nginx", "killed for 12 s", HASH, OK)
+@case("nginx", "killed for 12 s")
 def test_killed(scene: Scene) -> Script:
     server = nginx(scene)
     yield from away(scene, server, 12)
 
 
-@case("nginx", "reloaded every 2 MB", HASH, OK, rate=2 * MB)
+@case("nginx", "reloaded every 2 MB", rate=2 * MB)
 def test_reloaded(scene: Scene) -> Script:
     server = nginx(scene)
     yield
@@ -103,24 +103,12 @@ def signing_nginx(scene: Scene, where: str) -> Script:
     server.away(1)
 
 
-@case(
-    "nginx",
-    "redirects to links that expire after 3 s (secure_link); restarted",
-    HASH,
-    OK,
-    rate=MB,
-)
+@case("nginx", "redirects to links that expire after 3 s (secure_link); restarted", rate=MB)
 def test_expiring_redirects(scene: Scene) -> Script:
     yield from signing_nginx(scene, "/files/")
 
 
-@case(
-    "nginx",
-    "a page of links that expire after 3 s; restarted",
-    HASH,
-    REFUSED,
-    rate=MB,
-)
+@case("nginx", "a page of links that expire after 3 s; restarted", HASH, REFUSED, rate=MB)
 def test_expiring_links(scene: Scene) -> Script:
     yield from signing_nginx(scene, "/simple/demo/")
 

@@ -7,7 +7,7 @@ import shutil
 
 from tests.infra.cases import DEMO, Script, case
 from tests.infra.nginx import nginx
-from tests.support.downloads import GAVE_UP, HASH, OK
+from tests.support.downloads import GAVE_UP, HASH
 from tests.support.lab.packages import Package
 from tests.support.scenes import MB, Scene, Server
 
@@ -65,7 +65,7 @@ def test_half_a_file(scene: Scene) -> Script:
     scene.reset()
 
 
-@case("haproxy", "one node is killed for good", HASH, OK)
+@case("haproxy", "one node is killed for good")
 def test_one_node_left(scene: Scene) -> Script:
     nodes = haproxy(scene)
     yield

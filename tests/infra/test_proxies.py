@@ -11,7 +11,7 @@ from tests.infra import holding
 from tests.infra.cases import Script, away, case
 from tests.infra.nginx import nginx
 from tests.infra.test_link import dnsmasq
-from tests.support.downloads import GAVE_UP, HASH, NO_MATCH, OK, OTHER, TRACEBACK
+from tests.support.downloads import GAVE_UP, HASH, NO_MATCH, OTHER, TRACEBACK
 from tests.support.scenes import MB, Scene, Server
 from tests.support.supplies import wheelhouse
 
@@ -32,8 +32,8 @@ auth_param basic program /usr/lib/squid/basic_ncsa_auth /dev/null
 acl known proxy_auth REQUIRED
 http_access allow known
 """
-PLAIN = ("--index-url", "http://index.example/simple/", "--trusted-host", "index.example")
-PROXIED = ("--proxy", "http://proxy.example:3128")
+TUNNEL = ("--proxy", "http://proxy.example:3128")
+HTTP = ("--index-url", "http://index.example/simple/", "--trusted-host", "index.example", *TUNNEL)
 PROXY = "The proxy proxy.example:3128"
 THROUGH = "index.example through the proxy proxy.example:3128"  # either may be slow
 
@@ -46,42 +46,21 @@ def squid(scene: Scene, rules: str = ALL) -> Server:
     return scene.serve("squid", "-n", name, "-N", "-d", "1", "-f", str(file), port=3128)
 
 
-@case(
-    "squid",
-    "http; the server is killed for 6 s",
-    HASH,
-    OK,
-    options=(*PLAIN, *PROXIED),
-    party=PROXY,
-)
+@case("squid", "http; the server is killed for 6 s", options=HTTP, party=PROXY)
 def test_server_behind_squid(scene: Scene) -> Script:
     server = nginx(scene, server="limit_rate 4m;", port=80)
     squid(scene)
     yield from away(scene, server, 6)
 
 
-@case(
-    "squid",
-    "http; killed for 12 s",
-    HASH,
-    OK,
-    options=(*PLAIN, *PROXIED),
-    party=PROXY,
-)
+@case("squid", "http; killed for 12 s", options=HTTP, party=PROXY)
 def test_squid_killed(scene: Scene) -> Script:
     nginx(scene, port=80)
     proxy = squid(scene)
     yield from away(scene, proxy, 12)
 
 
-@case(
-    "squid",
-    "CONNECT; killed for 12 s",
-    HASH,
-    OK,
-    options=PROXIED,
-    party=PROXY,
-)
+@case("squid", "CONNECT; killed for 12 s", options=TUNNEL, party=PROXY)
 def test_tunnel_killed(scene: Scene) -> Script:
     nginx(scene)
     proxy = squid(scene)
@@ -93,7 +72,7 @@ def test_tunnel_killed(scene: Scene) -> Script:
     "http; wants a password (407)",
     NO_MATCH,
     NO_MATCH,
-    options=(*PLAIN, *PROXIED),
+    options=HTTP,
     error="The proxy answered, not the host",
     within=15,
 )
@@ -108,7 +87,7 @@ def test_password(scene: Scene) -> Script:
     "CONNECT; wants a password (407)",
     NO_MATCH,
     NO_MATCH,
-    options=PROXIED,
+    options=TUNNEL,
     error="The proxy answered, not the host",
     within=15,
 )
@@ -123,7 +102,7 @@ def test_password_of_a_tunnel(scene: Scene) -> Script:
     "http; the index's name does not resolve",
     NO_MATCH,
     NO_MATCH,
-    options=(*PLAIN, *PROXIED),
+    options=HTTP,
     error=PROXY,
     party=PROXY,
     within=40,
@@ -146,13 +125,7 @@ def socks(scene: Scene) -> Server:
     return scene.serve("microsocks", "-p", "1080", port=1080)
 
 
-@case(
-    "SOCKS",
-    "killed for 12 s",
-    HASH,
-    OK,
-    party="The proxy proxy.example:1080",
-)
+@case("SOCKS", "killed for 12 s", party="The proxy proxy.example:1080")
 def test_socks_killed(scene: Scene) -> Script:
     proxy = socks(scene)
     yield from away(scene, proxy, 12)
@@ -183,7 +156,7 @@ def test_socks_gone(scene: Scene) -> Script:
     "holds the file for 5 s; --timeout is 2",
     TRACEBACK,
     OTHER,
-    options=(*PLAIN, *PROXIED, "--timeout", "2"),
+    options=(*HTTP, "--timeout", "2"),
     party=THROUGH,
 )
 def test_held(scene: Scene) -> Script:
@@ -197,7 +170,7 @@ def test_held(scene: Scene) -> Script:
     "holds the file for a minute; --timeout is 2",
     TRACEBACK,
     OTHER,
-    options=(*PLAIN, *PROXIED, "--timeout", "2"),
+    options=(*HTTP, "--timeout", "2"),
     error="--timeout",
     party=THROUGH,
     env={"PIP_RETRY_PATCH_PATIENCE": "10"},

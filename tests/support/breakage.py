@@ -11,10 +11,9 @@ from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from tests.support.downloads import OK, end_of
 from tests.support.environments import Environment, copy_of
-from tests.support.lab.faults import Cut
+from tests.support.lab.faults import Cut, Fault
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Fault
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome
 

@@ -16,9 +16,9 @@ from tests.support.certificates import certificates
 from tests.support.downloads import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.environments import Environment
 from tests.support.lab import faults as f
+from tests.support.lab.faults import Entry, Fault, together
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry, Fault, together
 from tests.support.programs import Argument
 
 # So that an hour is many runs.
@@ -172,7 +172,6 @@ class Chaos:
                     break
             else:
                 raise AssertionError(f"{MOST_RUNS} runs did not bring it")
-            assert not index.errors and not mirror.errors, (index.errors, mirror.errors)
         store = self._cache / "retry-patch"
         left = set(store.iterdir()) if store.exists() else set()
         if kills:

@@ -13,8 +13,7 @@ from tests.support import programs
 from tests.support.certificates import certificates
 from tests.support.downloads import Download
 from tests.support.environments import Environment
-from tests.support.lab.server import Lab
-from tests.support.lab.site import Request
+from tests.support.lab.server import Lab, Request
 from tests.support.programs import Argument
 
 SIZE = 6_000_000

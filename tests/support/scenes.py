@@ -10,6 +10,7 @@ iproute2 and iptables.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import itertools
 import os
@@ -19,7 +20,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import trustme
 
@@ -31,7 +32,6 @@ MB = 1_000_000
 SERVER, SECOND, CLIENT, MOVED = (f"198.18.0.{n}" for n in (1, 2, 8, 9))  # RFC 2544
 NAMES = ("index.example", "files.example", "proxy.example")
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-_LISTENING = "0A"  # in /proc/net/tcp
 _numbers = itertools.count()
 
 
@@ -84,9 +84,9 @@ class Scene:
             etc = Path("/etc/netns", name)  # `ip netns exec` shows its files in /etc
             etc.mkdir(parents=True)
             self.stack.callback(shutil.rmtree, etc, ignore_errors=True)
-            (etc / "hosts").write_text(f"127.0.0.1 localhost\n{SERVER} {' '.join(NAMES)}\n")
             names = f"nameserver {SERVER}\noptions timeout:1 attempts:1\n"
             (etc / "resolv.conf").write_text(names)
+        self.names("127.0.0.1 localhost", f"{SERVER} {' '.join(NAMES)}")
         self.hosts = Path("/etc/netns", self._client, "hosts")
         peer = ("type", "veth", "peer", "name", "wan", "netns", self._servers)
         run("ip", "link", "add", "wan", "netns", self._client, *peer)
@@ -100,7 +100,7 @@ class Scene:
         there = subprocess.Popen([*self.beside, "sleep", "infinity"])
         self.stack.callback(there.wait)
         self.stack.callback(there.kill)
-        self._proc = Path("/proc", str(there.pid), "net")
+        self._counters = Path("/proc", str(there.pid), "net", "dev")
 
     def publish(self, package: Package) -> None:
         """Write a package and its pages, HTML and JSON, for static servers."""
@@ -114,6 +114,18 @@ class Scene:
         (page / "index.html").write_bytes(package.page(sha256, as_json=False))
         (page / "index.json").write_bytes(package.page(sha256, as_json=True))
 
+    @contextlib.contextmanager
+    def among_servers(self) -> Iterator[None]:
+        """Have the sockets that this thread makes be on the servers' machine."""
+        setns = ctypes.CDLL(None, use_errno=True).setns
+        with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{self._servers}") as there:
+            if setns(there.fileno(), 0):
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                yield
+            finally:
+                setns(here.fileno(), 0)
+
     def serve(self, *command: str, port: int) -> Server:
         """Start a program with the servers; it is killed when the scene ends."""
         program = shutil.which(command[0], path=PATH)
@@ -124,28 +136,21 @@ class Scene:
         server.start()
         return server
 
-    def on_servers(self, *command: str) -> None:
+    def on_servers(self, *command: str) -> str:
         """Run a command with the servers."""
-        run(*self.beside, *command)
+        return run(*self.beside, *command)
 
-    def on_client(self, *command: str) -> None:
+    def on_client(self, *command: str) -> str:
         """Run a command beside pip."""
-        run(*self.launcher, *command)
+        return run(*self.launcher, *command)
 
     def listens(self, port: int) -> bool:
         """Whether a program takes connections, or packets, on this port of the servers."""
-        for table in ("tcp", "tcp6", "udp"):
-            for line in (self._proc / table).read_text().splitlines()[1:]:
-                _, local, _, state, *_ = line.split()
-                if int(local.rpartition(":")[2], 16) == port and (
-                    table == "udp" or state == _LISTENING
-                ):
-                    return True
-        return False
+        return bool(self.on_servers("ss", "-Hlntu", f"sport = :{port}"))
 
     def sent(self) -> int:
         """The bytes that were sent to the client so far, with all headers."""
-        lines = (self._proc / "dev").read_text().splitlines()
+        lines = self._counters.read_text().splitlines()
         (counters,) = (line.split() for line in lines if line.strip().startswith("wan:"))
         return int(counters[9])
 
@@ -154,7 +159,7 @@ class Scene:
     def at(self, offset: int) -> None:
         """Wait until so many bytes were sent. What follows strikes a pip that is reading."""
         while self.sent() < offset:
-            self._wait(0.01)
+            self.sleep(0.01)
         self.strikes += 1
 
     def each(self, step: int) -> Iterator[None]:
@@ -163,17 +168,14 @@ class Scene:
             self.at(self.sent() + step)
             yield
 
+    def sleep(self, seconds: float) -> None:
+        if self.over.wait(seconds):
+            raise OverError
+
     def names(self, *lines: str) -> None:
         """Replace the names that both ends know without asking."""
         for name in (self._client, self._servers):
             Path("/etc/netns", name, "hosts").write_text("\n".join([*lines, ""]))
-
-    def sleep(self, seconds: float) -> None:
-        self._wait(seconds)
-
-    def _wait(self, seconds: float) -> None:
-        if self.over.wait(seconds):
-            raise OverError
 
     def reset(self) -> None:
         """Reset the client's connections."""
@@ -181,8 +183,8 @@ class Scene:
 
     def lose_connections(self) -> None:
         """Lose all that comes and goes on the client's connections, in silence."""
-        for line in (self._proc / "tcp").read_text().splitlines()[1:]:
-            port = str(int(line.split()[2].rpartition(":")[2], 16))
+        for line in self.on_servers("ss", "-Hnt", "dst", CLIENT).splitlines():
+            port = line.split()[4].rpartition(":")[2]
             for chain, side in (("INPUT", "--sport"), ("OUTPUT", "--dport")):
                 self.on_servers("iptables", "-A", chain, "-p", "tcp", side, port, "-j", "DROP")
 
@@ -195,6 +197,25 @@ class Scene:
             yield
         finally:
             self.on_servers("iptables", "-D", *chain, *rule)
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """All packets are lost on the way, and nobody is told: a tunnel, a modem without a line."""
+        with self.firewall("INPUT", "-j", "DROP"), self.firewall("OUTPUT", "-j", "DROP"):
+            yield
+
+    @contextlib.contextmanager
+    def unplugged(self) -> Iterator[Callable[[], object]]:
+        """The client has no address and no route: a laptop without its wifi.
+
+        Until the end of the block, or until what is yielded is called.
+        """
+        address = ("address", "replace", f"{CLIENT}/24", "dev", "wan")
+        self.on_client("ip", "address", "flush", "dev", "wan")
+        try:
+            yield lambda: self.on_client("ip", *address)
+        finally:
+            self.on_client("ip", *address)
 
 
 class Server:
@@ -242,9 +263,10 @@ class Server:
         self.start()
 
 
-def run(*command: str) -> None:
-    """Run a command that has to succeed."""
+def run(*command: str) -> str:
+    """Run a command that has to succeed, and return what it prints."""
     path = {**os.environ, "PATH": PATH}
     ended = subprocess.run(command, check=False, env=path, capture_output=True, text=True)
     if ended.returncode:
         raise MissingError(f"{' '.join(command)}: {ended.stderr}")
+    return ended.stdout

@@ -25,9 +25,9 @@ from tests.support.downloads import (
 )
 from tests.support.environments import Environment
 from tests.support.lab import faults as f
+from tests.support.lab.faults import Entry
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry
 from tests.support.matrix import NEWEST, THIS_PYTHON, old_middle_new, pairs, parametrized
 
 

@@ -13,10 +13,9 @@ from tests.support.certificates import certificates
 from tests.support.downloads import OK, OURS, Download, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import HURRIED
-from tests.support.lab.faults import Away, Busy, Cut, Drop, Reset
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry
 from tests.support.matrix import newest, old_middle_new
 from tests.support.partials import stored
 from tests.support.programs import Argument

@@ -11,10 +11,9 @@ from tests.pips.mirrors.test_files import mirrors
 from tests.support.downloads import NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import dead_index, download
-from tests.support.lab.faults import Busy, Cut, Drop, Redirect, Reset, Stall
+from tests.support.lab.faults import Busy, Cut, Drop, Entry, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry
 from tests.support.matrix import old_middle_new
 
 FAILURES: dict[str, Entry] = {

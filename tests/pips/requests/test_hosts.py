@@ -15,10 +15,9 @@ from tests.support.certificates import certificates, new_certificates
 from tests.support.downloads import HASTY, LIES, NO_MATCH, OK, OURS, SIZE, Download, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import answering, closed_port, download
-from tests.support.lab.faults import Away, Busy, Drop, Redirect, Reset, Stall
+from tests.support.lab.faults import Away, Busy, Drop, Lasting, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Lasting
 from tests.support.matrix import newest, old_middle_new
 from tests.support.programs import Argument
 

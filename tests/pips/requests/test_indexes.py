@@ -10,10 +10,9 @@ import pytest
 from tests.support.downloads import LIES, NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import dead_index, download
-from tests.support.lab.faults import Busy, Drop, Redirect, Reset, Stall
+from tests.support.lab.faults import Busy, Drop, Entry, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.lab.stages import Entry
 from tests.support.matrix import old_middle_new
 
 UNREAD = "could not be read"

@@ -13,27 +13,27 @@ from tests.support.environments import Environment
 from tests.support.hosts import HURRIED
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.links import Link, linked
 from tests.support.matrix import old_middle_new
+from tests.support.scenes import SERVER, Scene
 
 OFFLINE = 4.0  # seconds; longer than what is waited for a host at first contact
 SETTINGS = {**HURRIED, "PIP_RETRY_PATCH_FIRST_CONTACT": "1", "PIP_RETRY_PATCH_PATIENCE": "30"}
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with linked(20_000_000) as made:
+def scene() -> Iterator[Scene]:
+    with Scene() as made:
         yield made
 
 
 @old_middle_new
 def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
-    armed: Environment, bare: Environment, link: Link
+    armed: Environment, bare: Environment, scene: Scene
 ) -> None:
-    with Lab([Package("demo")], host=link.here, address=link.here) as lab:
+    with Lab([Package("demo")], host=SERVER, address=SERVER, place=scene.among_servers) as lab:
         for environment, goes_on in ((armed, True), (bare, False)):
             began = time.monotonic()
-            with link.unplugged() as plug:
+            with scene.unplugged() as plug:
 
                 def plug_in(_: pyte.Screen, began: float = began) -> None:
                     if time.monotonic() - began > OFFLINE:
@@ -42,9 +42,9 @@ def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
                 shown = screens.shown(
                     environment,
                     *("download", "--no-deps", "--dest", str(environment.fresh_dir())),
-                    *("--index-url", lab.index_url, "--trusted-host", link.here, "demo"),
+                    *("--index-url", lab.index_url, "--trusted-host", SERVER, "demo"),
                     env=SETTINGS,
-                    prefix=link.prefix,
+                    prefix=scene.launcher,
                     during=plug_in,
                 )
             text = " ".join(" ".join(shown.lines).split())  # a sentence may stand in two rows
@@ -63,16 +63,16 @@ def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
 
 @old_middle_new
 def test_where_nobody_sits_a_machine_without_a_network_fails_soon(
-    armed: Environment, link: Link
+    armed: Environment, scene: Scene
 ) -> None:
     """A build sandbox is meant to. What `CI` says outranks the terminal."""
-    with link.unplugged():
+    with scene.unplugged():
         shown = screens.shown(
             armed,
-            *("download", "--no-deps", "--index-url", f"http://{link.here}:9/simple/"),
-            *("--trusted-host", link.here, "demo"),
+            *("download", "--no-deps", "--index-url", f"http://{SERVER}:9/simple/"),
+            *("--trusted-host", SERVER, "demo"),
             env={**SETTINGS, "CI": "1"},
-            prefix=link.prefix,
+            prefix=scene.launcher,
         )
     text = " ".join(" ".join(shown.lines).split())
     assert shown.returncode == 1

@@ -17,8 +17,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from tests.support.lab.answers import Reply
-from tests.support.lab.site import Taken
-from tests.support.lab.stages import Ending
+from tests.support.lab.faults import Ending, Fault
 
 if TYPE_CHECKING:
     from tests.support.lab.server import Lab
@@ -84,13 +83,20 @@ class Connection:
 
     def _drain(self) -> int:
         """Wait until the peer's system has all that was sent; how many bytes it lacks."""
+        if sys.platform != "linux":
+            time.sleep(0.05)  # that is long enough on loopback
+            return 0
+        import fcntl
+        import termios
+
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and not self.host.closing.is_set():
-            left = unacknowledged(self.socket)
-            if not left:
-                return 0
+        while True:
+            # SIOCOUTQ, alias TIOCOUTQ: what the peer's system has not acknowledged.
+            found = fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+            left = int.from_bytes(found, sys.byteorder)
+            if not left or time.monotonic() > deadline or self.host.closing.is_set():
+                return left
             time.sleep(0.001)
-        return left
 
     # Its life
 
@@ -129,12 +135,11 @@ class Connection:
                 self.finish()
                 return
             method, path, headers = request
-            taken = self.host.site.take(method, path, headers)
-            self._number = taken.number
+            self._number, reply, faults = self.host.take(method, path, headers)
             try:
-                goes_on = self._send(method, taken)
+                goes_on = self._send(method, reply, faults)
             finally:
-                self.host.site.done(taken.number)
+                self.host.done(self._number)
             if goes_on and headers.get("connection", "").lower() == "close":
                 goes_on = self.finish()
 
@@ -159,15 +164,14 @@ class Connection:
         parsed = http.client.parse_headers(io.BytesIO(fields + b"\r\n\r\n"))
         return method, path, {name.lower(): value for name, value in parsed.items()}
 
-    def _send(self, method: str, taken: Taken) -> bool:
+    def _send(self, method: str, reply: Reply | None, faults: tuple[Fault, ...]) -> bool:
         """Send the response, and what strikes in the middle; False: the connection is done."""
-        reply = taken.reply
-        endings = [fault for fault in taken.faults if isinstance(fault, Ending)]
+        endings = [fault for fault in faults if isinstance(fault, Ending)]
         endings.sort(key=lambda ending: ending.after)
         if reply is None:
             return all(ending.strike(self) for ending in endings) and self.cut()
         has_body = method != "HEAD" and reply.status != 304
-        pause = max([fault.header_pause() for fault in taken.faults], default=0.0)
+        pause = max([fault.header_pause() for fault in faults], default=0.0)
         self._send_head(reply, has_body, pause)
         if not has_body:
             return all(ending.strike(self) for ending in endings)
@@ -245,21 +249,4 @@ class Connection:
             self._count(done - len(piece))
 
     def _count(self, sent: int) -> None:
-        self.host.site.update(self._number, sent=sent)
-
-
-if sys.platform == "linux":
-    import fcntl
-    import termios
-
-    def unacknowledged(connection: socket.socket) -> int:
-        """The number of bytes the peer's system has not acknowledged (SIOCOUTQ, alias TIOCOUTQ)."""
-        found = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-        return int(struct.unpack("i", found)[0])
-
-else:
-
-    def unacknowledged(connection: socket.socket) -> int:
-        """0 after a moment that is long enough on loopback."""
-        time.sleep(0.05)
-        return 0
+        self.host.update(self._number, sent=sent)

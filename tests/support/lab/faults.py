@@ -1,6 +1,6 @@
 """What can go wrong: each fault is a class that says what it does at which step of a response.
 
-To add a fault, add a class here. It overrides the step at which it acts (see `stages.py`):
+To add a fault, add a class here. It overrides the step at which it acts:
 
 * `instead`: the answer is another one altogether (503, a redirect);
 * `prepare`: before the Range header is looked at;
@@ -15,13 +15,97 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Mapping
+from typing import TYPE_CHECKING, ClassVar, Mapping, Sequence, Tuple, Union
 
+from tests.support.lab import answers
 from tests.support.lab.answers import Draft, Reply, Representation, note, unsatisfiable
-from tests.support.lab.stages import Ending, Fault
 
 if TYPE_CHECKING:
     from tests.support.lab.connection import Connection
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to spoil one response. Byte counts start at the first body byte of that response."""
+
+    silent: ClassVar[bool] = False  # nothing is answered, not even a status line
+    changes_file: ClassVar[bool] = False  # the artifact is another one from this request on
+
+    def struck_by(self, asked: Mapping[str, str]) -> Fault | None:
+        """The fault that strikes a request with these headers, names in lower case."""
+        return self
+
+    def header_pause(self) -> float:
+        """Return the seconds before each byte of the header."""
+        return 0.0
+
+    def instead(self, what: Representation) -> Reply | None:
+        """The answer that takes the place of the content, if there is one."""
+        return None
+
+    def prepare(self, draft: Draft) -> None:
+        """Change what is decided before the Range header is looked at."""
+
+    def spoil(self, draft: Draft) -> None:
+        """Change which bytes are sent, or how they are labelled."""
+
+    def rewrite(self, reply: Reply) -> None:
+        """Change the complete answer."""
+
+
+class Ending(Fault):
+    """A fault that strikes in mid-body: when `after` bytes were sent, or all of a shorter body."""
+
+    after: int
+    spares_whole: ClassVar[bool] = False  # it does nothing where the announced body is complete
+
+    def strike(self, line: Connection) -> bool:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """An entry that strikes for `seconds` from its first request on, not only once."""
+
+    seconds: float
+    fault: Fault | tuple[Fault, ...]
+
+
+# An entry of a schedule. Faults in a tuple strike together; None is a clean response.
+Entry = Union[Fault, Tuple[Fault, ...], Lasting, None]
+
+
+def together(entry: Entry) -> tuple[Fault, ...]:
+    """The faults of one entry of a schedule."""
+    if entry is None:
+        return ()
+    if isinstance(entry, Lasting):
+        return together(entry.fault)
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def answer(what: Representation, asked: Mapping[str, str], faults: Sequence[Fault]) -> Reply:
+    """The response to a GET whose headers are `asked`, with names in lower case."""
+    for fault in faults:
+        reply = fault.instead(what)
+        if reply:
+            return reply
+    if answers.is_unmodified(what, asked):
+        return answers.not_modified(what)
+    draft = Draft(what, asked)
+    for fault in faults:
+        fault.prepare(draft)
+    try:
+        draft.choose()
+    except LookupError:
+        return answers.unsatisfiable(draft.total)
+    for fault in faults:
+        fault.spoil(draft)
+    reply = draft.reply()
+    for fault in faults:
+        fault.rewrite(reply)
+    return reply
+
 
 # --- faults that end or hold the connection -------------------------------------------------
 
@@ -77,7 +161,6 @@ class Garble(Ending):
     """TLS only: after `after` bytes a record that does not decrypt, then FIN."""
 
     after: int
-    needs_tls: ClassVar[bool] = True
 
     def strike(self, line: Connection) -> bool:
         return line.garble() and line.cut()
@@ -94,7 +177,6 @@ class Away(Ending):
         return line.leave(self.seconds) and line.cut()
 
 
-@dataclass(frozen=True)
 class Drop(Fault):
     """FIN in place of an answer, without a status line.
 
@@ -176,14 +258,12 @@ class Unsatisfiable(Fault):
 # --- faults of the content and of its labels --------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Changed(Fault):
     """From this request on, the artifact is another one: other bytes, size, hash and validator."""
 
     changes_file: ClassVar[bool] = True
 
 
-@dataclass(frozen=True)
 class Replaced(Fault):
     """The artifact is another one, of the same size and with the same validators."""
 
@@ -199,7 +279,6 @@ def replaced(data: bytes) -> bytes:
 _OTHER_BYTES = bytes(255 - byte for byte in range(256))
 
 
-@dataclass(frozen=True)
 class Unconditional(Fault):
     """200 with everything to If-Range, even with the right validator; 206 to Range alone."""
 
@@ -207,7 +286,6 @@ class Unconditional(Fault):
         draft.ranges = draft.ranges and "if-range" not in draft.asked
 
 
-@dataclass(frozen=True)
 class Whole(Fault):
     """200 with everything, whatever range was asked for."""
 
@@ -215,7 +293,6 @@ class Whole(Fault):
         draft.ranges = False
 
 
-@dataclass(frozen=True)
 class OtherETag(Fault):
     """The true bytes with another validator, as from a second mirror; ignores If-Range."""
 
@@ -264,7 +341,6 @@ class OtherTotal(Fault):
         draft.claimed_total += self.delta
 
 
-@dataclass(frozen=True)
 class Starred(Fault):
     """A 206 whose Content-Range gives no total (`*`)."""
 
@@ -287,7 +363,6 @@ class Excess(Fault):
             reply.body = memoryview(bytes(reply.body) + b"x" * self.extra)
 
 
-@dataclass(frozen=True)
 class Multipart(Fault):
     """A 206 of the very length that is missing, as multipart/byteranges."""
 
@@ -346,7 +421,6 @@ class Flip(Fault):
             reply.body = memoryview(spoiled)
 
 
-@dataclass(frozen=True)
 class Unframed(Fault):
     """Neither Content-Length nor chunks: the body ends where the connection does."""
 
@@ -366,7 +440,6 @@ class Overruled(Fault):
         reply.announced = None
 
 
-@dataclass(frozen=True)
 class Doubled(Fault):
     """The right Content-Length twice, as gateways in a row may write it."""
 

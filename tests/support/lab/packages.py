@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import io
-import itertools
 import json
 import random
 import re
@@ -15,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Sequence
 
-from tests.support.lab.stages import Entry, together
+from tests.support.lab.faults import Entry
 
 Kind = Literal["artifact", "page", "metadata", "other"]
 HTML = "text/html; charset=utf-8"
@@ -87,11 +86,6 @@ class Package:
 
     def schedules(self) -> dict[str, Sequence[Entry]]:
         return {"artifact": self.faults, "page": self.page_faults, "metadata": self.metadata_faults}
-
-    def needs_tls(self) -> bool:
-        """Whether a fault of any schedule works on TLS only."""
-        entries = [self.forever, self.page_forever, *itertools.chain(*self.schedules().values())]
-        return any(fault.needs_tls for entry in entries for fault in together(entry))
 
     def entry(self, kind: Kind, turn: int) -> Entry:
         """What strikes the `turn`-th GET (from 0) of that kind."""

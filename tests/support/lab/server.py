@@ -4,37 +4,66 @@
         ...  # pip download --index-url lab.index_url big
         assert lab.sent("big") == len(lab.wheel("big"))
 
-`selftest` and the tests run pip against it. It speaks HTTP/1.1 from sockets upward, because a
-well-kept server library would not send what a bad server sends. It logs what was really sent.
+It speaks HTTP/1.1 from sockets upward, because a well-kept server library would not send what a bad
+server sends. It logs what was really sent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
 import os
-import select
 import socket
 import ssl
 import threading
 import time
-from typing import Iterable, final
+from collections import Counter
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import Callable, ContextManager, Iterable, Mapping
+from urllib.parse import urlsplit
 
+from tests.support.lab.answers import Reply, Representation, accepts_gzip, note
 from tests.support.lab.connection import Connection
-from tests.support.lab.packages import Kind, Package, normalize
-from tests.support.lab.site import Request, Site
+from tests.support.lab.faults import Fault, Lasting, answer, together
+from tests.support.lab.packages import HTML, JSON, Kind, Package, normalize
+
+YEAR = 365 * 24 * 3600
 
 
-@final
+@dataclass(frozen=True)
+class Request:
+    """One request as it was logged."""
+
+    number: int  # from 0, in the order of arrival
+    kind: Kind
+    package: str  # the normalized name; "" for what belongs to none
+    method: str
+    path: str  # as it was sent, with the query
+    headers: Mapping[str, str]  # names in lower case
+    fault: str | None  # the entry of the schedule that struck
+    time: float  # time.monotonic() at arrival
+    status: int = 0  # 0: no status line was sent
+    sent: int = 0  # body bytes handed to the kernel (of a Reset: those that reached the peer)
+
+    @property
+    def range(self) -> str | None:
+        return self.headers.get("range")
+
+    @property
+    def if_range(self) -> str | None:
+        return self.headers.get("if-range")
+
+
 class Lab:
-    """The unreliable index. A context manager; `start` and `close` do the same by hand.
+    """The unreliable index, a context manager. Requests with an absolute URL are answered too.
 
-    `tls`: a server-side context; the index then speaks HTTPS. `rate`: bytes per second, for each
-    response. `handshakes`: how the first TLS connections end, one after the other: "cut", "reset",
-    "stall", or None where nothing happens. `host`: the name that stands in `url`. `address`: where
-    to listen; loopback unless a client shall come over another link. Requests with an absolute URL,
-    as a plain HTTP proxy gets them, are answered too.
-
-    Raises ValueError for two packages of one name, and for `Garble` without TLS.
+    :param tls: a server-side context; the index then speaks HTTPS.
+    :param rate: bytes per second, for each response.
+    :param handshakes: how the first TLS connections end, one after the other: "cut", "reset",
+        "stall", or None where nothing happens.
+    :param host: the name that stands in `url`; `address`: where it listens, within `place`.
     """
 
     def __init__(
@@ -46,20 +75,25 @@ class Lab:
         handshakes: Iterable[str | None] = (),
         host: str = "127.0.0.1",
         address: str = "127.0.0.1",
+        place: Callable[[], ContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self.tls, self.rate, self.host, self.address = tls, rate, host, address
-        self._handshakes = list(handshakes)
-        self.errors: list[Exception] = []  # what went wrong in the lab itself
-        self.site = Site(packages)
-        for package in self.site.packages.values():
-            if tls is None and package.needs_tls():
-                raise ValueError(f"{package.name}: one of its faults needs TLS")
+        self.packages = {package.normalized: package for package in packages}
+        self.tls, self.rate, self.host = tls, rate, host
+        self._errors: list[Exception] = []  # what went wrong in the lab itself
         self.closing = threading.Event()
-        self._lock = threading.Lock()
+        self._address, self._place, self._port = address, place, 0
+        self._handshakes = list(handshakes)
         self._connections: set[Connection] = set()
-        self._leave_for = 0.0
+        self._away = 0.0  # for how many seconds connections shall be refused
         self._left = threading.Event()
-        self._port = 0
+        self._lock = threading.Condition(threading.RLock())
+        self._log: list[Request] = []
+        self._busy: set[int] = set()  # the numbers of requests being answered
+        self._turns: Counter[tuple[str, str]] = Counter()
+        self._ends: dict[tuple[str, str, int], float] = {}  # of what lasts
+        self._generations = dict.fromkeys(self.packages, 0)
+        self._files: dict[tuple[str, int], tuple[bytes, str]] = {}  # artifact and sha256
+        self._born = time.time()
 
     # What a test asks for
 
@@ -75,7 +109,8 @@ class Lab:
     @property
     def log(self) -> list[Request]:
         """All requests so far; one that is being answered counts the piece under way."""
-        return self.site.log()
+        with self._lock:
+            return list(self._log)
 
     def requests(self, name: str | None = None, kind: Kind | None = None) -> list[Request]:
         """The requests for one package, of one kind, or both."""
@@ -91,84 +126,66 @@ class Lab:
         return sum(request.sent for request in self.requests(name, "artifact"))
 
     def wheel(self, name: str) -> bytes:
-        return self.site.file(normalize(name))[0]
+        return self._file(normalize(name))[0]
 
     def sha256(self, name: str) -> str:
-        return self.site.file(normalize(name))[1]
+        return self._file(normalize(name))[1]
 
     def filename(self, name: str) -> str:
-        return self.site.packages[normalize(name)].filename
+        return self.packages[normalize(name)].filename
 
     def wait_idle(self, timeout: float = 5.0) -> bool:
         """Wait until no request is being answered; False after `timeout` seconds."""
-        return self.site.wait_idle(timeout)
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._busy, timeout)
 
     # Its life
 
     def __enter__(self) -> Lab:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Build the artifacts and listen. Raises OSError where `address` does not allow that."""
-        for name in self.site.packages:
-            self.site.file(name)
+        for name in self.packages:
+            self._file(name)
         self._listener = self._bind()
         self._port = self._listener.getsockname()[1]
         self._listener.listen(100)
-        self._bell, self._button = socket.socketpair()
         self._thread = threading.Thread(target=self._accept, name="lab", daemon=True)
         self._thread.start()
+        return self
 
-    def close(self) -> None:
-        if not self._port or self.closing.is_set():
-            return
+    def __exit__(self, raised: object, *_: object) -> None:
         self.closing.set()
-        self._button.send(b"!")
         self._thread.join(5)
         with self._lock:
             threads = [connection.thread for connection in self._connections]
         self._hang_up()
         for thread in threads:
             thread.join(5)
-        for each in (self._listener, self._bell, self._button):
-            each.close()
+        self._listener.close()
+        assert raised or not self._errors, self._errors
 
     def _bind(self) -> socket.socket:
         """A socket that owns the port; until it listens, connections are refused."""
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        with self._place():
+            bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":  # elsewhere the option lets others take the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((self.address, self._port))
+        bound.bind((self._address, self._port))
+        bound.settimeout(0.02)
         return bound
 
     def _accept(self) -> None:
-        returns = 0.0  # when to listen again
-        while True:
-            watched = [self._bell] if returns else [self._bell, self._listener]
-            timeout = max(returns - time.monotonic(), 0) if returns else None
-            ready = select.select(watched, [], [], timeout)[0]
-            if self.closing.is_set():
-                return
-            if self._bell in ready:
-                self._bell.recv(1)
-                # Here and not in the thread that answers: select would keep the socket open.
+        while not self.closing.is_set():
+            if self._away:
                 self._listener.close()
                 self._listener = self._bind()
-                returns = time.monotonic() + self._leave_for
                 self._left.set()
-            elif self._listener in ready:
-                with contextlib.suppress(OSError):
-                    connection = Connection(self, self._listener.accept()[0])
-                    with self._lock:
-                        self._connections.add(connection)
-                    connection.thread.start()
-            elif returns and time.monotonic() >= returns:
+                self.closing.wait(self._away)
+                self._away = 0.0
                 self._listener.listen(100)
-                returns = 0.0
+            with contextlib.suppress(OSError):
+                connection = Connection(self, self._listener.accept()[0])
+                with self._lock:
+                    self._connections.add(connection)
+                connection.thread.start()
 
     def _hang_up(self, but: threading.Thread | None = None) -> None:
         with self._lock:
@@ -176,7 +193,7 @@ class Lab:
                 if connection.thread is not but:
                     connection.abandon()
 
-    # What a connection asks of it
+    # What a connection asks of it, and tells
 
     def next_handshake(self) -> str | None:
         with self._lock:
@@ -184,15 +201,131 @@ class Lab:
 
     def leave(self, seconds: float) -> None:
         """Refuse new connections for so long, and end those that are open but the caller's."""
-        self._leave_for = seconds
         self._left.clear()
-        self._button.send(b"!")
+        self._away = seconds
         self._left.wait(5)
         self._hang_up(but=threading.current_thread())
 
     def forget(self, connection: Connection, error: Exception | None) -> None:
         """Take note that a connection has ended; `error`: the lab itself is wrong."""
-        if error:
-            self.errors.append(error)
         with self._lock:
+            self._errors += [error] if error else []
             self._connections.discard(connection)
+
+    def take(
+        self, method: str, path: str, headers: Mapping[str, str]
+    ) -> tuple[int, Reply | None, tuple[Fault, ...]]:
+        """Log a request, whose headers have names in lower case, and decide on its answer.
+
+        Returns its number, the answer (None: nothing, not even a status line), and what strikes.
+        """
+        kind, package = self._locate(path)
+        name = package.normalized if package else ""
+        faults: tuple[Fault, ...] = ()
+        with self._lock:
+            if package and method == "GET":
+                struck_by = (fault.struck_by(headers) for fault in self._turn(package, kind))
+                faults = tuple(fault for fault in struck_by if fault)
+                self._generations[name] += any(fault.changes_file for fault in faults)
+            number = len(self._log)
+            struck = ", ".join(map(repr, faults)) or None
+            now = time.monotonic()
+            self._log.append(Request(number, kind, name, method, path, headers, struck, now))
+            self._busy.add(number)
+        if any(fault.silent for fault in faults):
+            return number, None, faults
+        if method not in ("GET", "HEAD"):
+            reply = note(405)
+        elif package and kind != "other":
+            reply = answer(self._representation(package, kind, headers, number), headers, faults)
+        else:
+            reply = self._projects() if urlsplit(path).path.strip("/") == "simple" else note(404)
+        self.update(number, status=reply.status)
+        return number, reply, faults
+
+    def update(self, number: int, status: int = 0, sent: int = 0) -> None:
+        with self._lock:
+            old = self._log[number]
+            self._log[number] = replace(old, status=status or old.status, sent=old.sent + sent)
+
+    def done(self, number: int) -> None:
+        with self._lock:
+            self._busy.discard(number)
+            self._lock.notify_all()
+
+    # What stands where
+
+    def _turn(self, package: Package, kind: Kind) -> tuple[Fault, ...]:
+        """The faults that are due at this GET; one that lasts stays due until its time is over."""
+        key, now = (package.normalized, kind), time.monotonic()
+        while True:
+            turn = self._turns[key]
+            entry = package.entry(kind, turn)
+            if not isinstance(entry, Lasting):
+                self._turns[key] += 1
+                return together(entry)
+            if now < self._ends.setdefault((*key, turn), now + entry.seconds):
+                return together(entry)
+            self._turns[key] += 1
+
+    def _locate(self, path: str) -> tuple[Kind, Package | None]:
+        """What a path leads to, and the package that its second part names."""
+        top, *rest = urlsplit(path).path.strip("/").split("/")
+        package = self.packages.get(normalize(rest[0])) if rest else None
+        if package is None:
+            return "other", None
+        kinds: dict[tuple[str, ...], Kind] = {
+            ("simple",): "page",
+            ("files", package.filename): "artifact",
+        }
+        if package.metadata:
+            kinds["files", f"{package.filename}.metadata"] = "metadata"
+        return kinds.get((top, *rest[1:]), "other"), package
+
+    def _projects(self) -> Reply:
+        links = "".join(f'<a href="{name}/">{name}</a>\n' for name in self.packages)
+        page = f"<!DOCTYPE html>\n<html><body>\n{links}</body></html>"
+        return note(200, {"Content-Type": HTML}, page)
+
+    def _file(self, name: str) -> tuple[bytes, str]:
+        """An artifact as it is now, and its sha256."""
+        with self._lock:
+            key = name, self._generations[name]
+            if key not in self._files:
+                data = self.packages[name].artifact(key[1])
+                self._files[key] = data, hashlib.sha256(data).hexdigest()
+            return self._files[key]
+
+    def _representation(
+        self, package: Package, kind: Kind, asked: Mapping[str, str], number: int
+    ) -> Representation:
+        artifact, digest = self._file(package.normalized)
+        content_type = "application/octet-stream"
+        if kind == "artifact":
+            data = artifact
+        elif kind == "metadata":
+            data = package.metadata_file()
+        else:
+            as_json = package.page_format == "json" and JSON in asked.get("accept", "")
+            data, content_type = package.page(digest, as_json), JSON if as_json else HTML
+        etag = digest[:16] if kind == "artifact" else hashlib.sha256(data).hexdigest()[:16]
+        headers = {"Content-Type": content_type}
+        if kind == "page":
+            headers["Vary"] = "Accept"
+        elif package.max_age is not None:
+            headers["Cache-Control"] = f"max-age={package.max_age}"
+        if (package.gzip or package.gzip_varies) and accepts_gzip(asked.get("accept-encoding", "")):
+            stamp = number + 1 if package.gzip_varies else 0
+            data = gzip.compress(data, 1, mtime=stamp)
+            headers["Content-Encoding"] = "gzip"
+            etag += f"-gzip-{stamp}"
+        age = YEAR - 3600 * self._generations[package.normalized]
+        modified = formatdate(self._born - age, usegmt=True)
+        return Representation(
+            data,
+            headers,
+            package.ranges,
+            package.chunked,
+            {"strong": f'"{etag}"', "weak": f'W/"{etag}"'}.get(package.validator),
+            modified if package.validator in ("strong", "date") else None,
+        )
