@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Iterator
 
 import pytest
 
@@ -34,65 +34,55 @@ MOST_RUNS = 20  # of one world, until the schedules are used up and it must succ
 SPOILERS = (f.Flip, f.Truncated, f.Short, f.Replaced)
 
 
+def drawn_fault(chance: random.Random, size: int, encrypted: bool) -> Entry:
+    """Return what strikes one request for a file."""
+    pick = chance.choice
+
+    def at() -> int:
+        return pick([0, 1, size - 1, chance.randrange(size), chance.randrange(size)])
+
+    too_long = pick([f.Overstate(1), f.Overstate(5000), f.Compressed()])
+    entries: list[Entry] = [
+        *(f.Cut(at()), f.Cut(at(), pick([True, False])), f.Reset(at()), f.Stall(at(), 1.5)),
+        *(f.Drop(), (f.Drop(), f.Reset(0)), f.Garble(at()) if encrypted else f.Reset(at())),
+        pick([f.Away(1.0, at()), f.Slow(at(), 50, 1.0), f.Trickle(0.005)]),
+        f.Busy(pick([429, 500, 502, 503, 504, 521, 403, 404])),
+        f.Busy(503, retry_after=pick([0, 1])),
+        f.Redirect("?signature=1"),
+        f.WebPage(labelled=pick([True, False])),
+        f.ToRange(f.Busy(pick([400, 403, 416, 500]))),
+        f.ToRange(f.Unsatisfiable(pick([None, 5]))),
+        (pick([f.Whole(), f.Starred(), f.OtherETag(), f.Elsewhere(100)]), f.Cut(at())),
+        pick([f.Whole(), f.Starred(), f.OtherETag(), f.Unlabelled(1), f.OtherTotal(7)]),
+        (pick([f.Unconditional(), f.Excess(9), f.Multipart(), f.Unframed()]), f.Cut(at())),
+        (too_long, f.Cut(at())),
+        pick([too_long, f.Unframed()]),
+        None,
+    ]
+    return pick(entries)
+
+
+def drawn_page_faults(chance: random.Random) -> list[Entry]:
+    """Return what strikes the first requests for a page, or for metadata."""
+    entries: list[Entry] = [f.Cut(chance.randrange(200)), f.Reset(0), f.Drop(), None]
+    entries.append(f.Busy(chance.choice([429, 500, 503])))
+    return chance.choices(entries, k=chance.randrange(3))
+
+
 def drawn_package(
     chance: random.Random, size: int, faults: int, encrypted: bool, hashes: bool
 ) -> Package:
     """Return the package as one source has it, with up to so many faults."""
-
-    def at() -> int:
-        return chance.choice([0, 1, size - 1, chance.randrange(size), chance.randrange(size)])
-
-    draws: list[Callable[[], Any]] = [
-        lambda: f.Cut(at(), chance.random() < 0.5),
-        lambda: f.Cut(at()),
-        lambda: f.Reset(at()),
-        lambda: f.Stall(at(), 1.5),
-        lambda: f.Drop(),
-        lambda: (f.Drop(), f.Reset(0)),
-        lambda: f.Busy(chance.choice([429, 500, 502, 503, 504, 521, 403, 404])),
-        lambda: f.Busy(503, retry_after=chance.choice([0, 1])),
-        lambda: f.Redirect("?signature=1"),
-        lambda: f.ToRange(f.Busy(chance.choice([400, 403, 416, 500]))),
-        lambda: (
-            chance.choice([f.Whole(), f.Starred(), f.OtherETag(), f.Elsewhere(100)]),
-            f.Cut(at()),
-        ),
-        lambda: chance.choice(
-            [f.Whole(), f.Starred(), f.OtherETag(), f.Unlabelled(1), f.OtherTotal(7)]
-        ),
-        lambda: (
-            chance.choice([f.Unconditional(), f.Excess(9), f.Multipart(), f.Unframed()]),
-            f.Cut(at()),
-        ),
-        lambda: (chance.choice([f.Overstate(1), f.Overstate(5000), f.Compressed()]), f.Cut(at())),
-        lambda: chance.choice([f.Overstate(1), f.Overstate(5000), f.Compressed(), f.Unframed()]),
-        lambda: f.ToRange(f.Unsatisfiable(chance.choice([None, 5]))),
-        lambda: chance.choice([f.Away(1.0, at()), f.Slow(at(), 50, 1.0), f.Trickle(0.005)]),
-        lambda: f.Garble(at()) if encrypted else f.Reset(at()),
-        lambda: f.WebPage(labelled=chance.random() < 0.5),
-        lambda: None,
-    ]
-    page_draws: list[Callable[[], Any]] = [
-        lambda: f.Cut(chance.randrange(200)),
-        lambda: f.Reset(0),
-        lambda: f.Drop(),
-        lambda: f.Busy(chance.choice([429, 500, 503])),
-        lambda: None,
-    ]
-    schedule = [chance.choice(draws)() for _ in range(chance.randrange(faults + 1))]
+    count = chance.randrange(faults + 1)
+    schedule = [drawn_fault(chance, size, encrypted) for _ in range(count)]
     if chance.random() < 0.15 and not any(isinstance(fault, f.WebPage) for fault in schedule):
-        spoilt = [
-            f.Flip(at()),
-            f.Truncated(chance.randrange(1, size)),
-            f.Short(1 + at()),
-            f.Replaced(),
-        ]
-        schedule.append(chance.choice(spoilt))
+        at = chance.randrange(1, size)
+        schedule.append(chance.choice([f.Flip(at), f.Truncated(at), f.Short(at), f.Replaced()]))
     return Package(
         "demo",
         size,
         schedule,
-        page_faults=[chance.choice(page_draws)() for _ in range(chance.randrange(3))],
+        page_faults=drawn_page_faults(chance),
         ranges=chance.random() < 0.85,
         chunked=chance.random() < 0.3,
         validator=chance.choice(["strong", "weak", "date", "none"]),
@@ -100,7 +90,7 @@ def drawn_package(
         page_format=chance.choice(["html", "json"]),
         hashes=hashes,
         metadata=chance.random() < 0.3,
-        metadata_faults=[chance.choice(page_draws)() for _ in range(chance.randrange(3))],
+        metadata_faults=drawn_page_faults(chance),
         max_age=chance.choice([None, 3600]),
     )
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Mapping
 
 from tests.support import forked
 from tests.support.directories import CHECKOUT, CHROOT, SOURCE, STORE, made_once, scratch
@@ -90,35 +90,29 @@ class Environment:
         self,
         *arguments: Argument,
         env: Mapping[str, Argument] | None = None,
-        cwd: Path | None = None,
         timeout: float = 120,
-        machine: bool = False,
         alone: bool = not hasattr(os, "fork"),
+        **how: Any,
     ) -> Outcome:
-        """Run `python -m pip` with these arguments and wait for it.
+        """Run `python -m pip` with these arguments, as `run_python` would.
 
         A download with a shared environment is forked from a pip that has started, unless it is to
-        be `alone`. See `start` for `env`, `cwd` and `machine`. After `timeout` seconds the process
-        and its children are killed, and the test fails with what they had printed.
+        be `alone`.
         """
-        alone = alone or machine or bool(cwd) or not self.shared or arguments[0] != "download"
         # What is read once, when Python or pip starts, or is cleaned up when Python ends.
         early = ("PYTHON", "TMPDIR", "XDG", "HOME")
-        if not alone and not any(name.startswith(early) for name in env or {}):
+        alone = alone or bool(how) or any(name.startswith(early) for name in env or {})
+        if not alone and self.shared and arguments[0] == "download":
             return forked.pips_of(self)(*arguments, env=env, timeout=timeout)
-        process = self.start("-m", "pip", *arguments, env=env, cwd=cwd, machine=machine)
-        return finish(process, timeout)
+        return self.run_python("-m", "pip", *arguments, env=env, timeout=timeout, **how)
 
-    def run_python(
-        self,
-        *arguments: Argument,
-        env: Mapping[str, Argument] | None = None,
-        cwd: Path | None = None,
-        timeout: float = 120,
-        machine: bool = False,
-    ) -> Outcome:
-        """Run the interpreter itself; the rest is as in `run`."""
-        return finish(self.start(*arguments, env=env, cwd=cwd, machine=machine), timeout)
+    def run_python(self, *arguments: Argument, timeout: float = 120, **how: Any) -> Outcome:
+        """Run the interpreter, as `start` does, and wait for it.
+
+        After `timeout` seconds the process and its children are killed, and the test fails with
+        what they had printed.
+        """
+        return finish(self.start(*arguments, **how), timeout)
 
     def start(
         self,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import struct
 import threading
 from typing import Any, Iterator, Mapping
 
 from tests.support.environments import Environment
 from tests.support.programs import Argument, Outcome
-from tests.support.proxies import RESET
 
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 HURRIED: Mapping[str, Argument] = {
     "PIP_RETRY_PATCH_PATIENCE": "3",
     "PIP_RETRY_PATCH_FIRST_CONTACT": "2",

@@ -1,6 +1,6 @@
-"""Proxies that cut connections: what a bad network does to real servers.
+"""A proxy that cuts connections: what a bad network does to real servers.
 
-They forward bytes as they are, so that what is cut may well be TLS. One thread serves one
+It forwards bytes as they are, so that what is cut may well be TLS. One thread serves one
 connection, with select, because a reset only leaves a socket that no other thread is reading.
 """
 
@@ -11,16 +11,15 @@ import re
 import select
 import socket
 import socketserver
-import struct
 import threading
 import time
 from collections import Counter
-from typing import Any
+
+from tests.support.hosts import RESET, listening
 
 CHUNK = 16 * 1024
 IDLE_SECONDS = 60  # a connection on which nothing happens is closed, so that no test hangs
 SETTLE_SECONDS = 0.2  # a reset throws away what is still under way: let it arrive first
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 
 class CuttingConnectProxy:
@@ -36,7 +35,7 @@ class CuttingConnectProxy:
         self.cuts = 0
         self.downstream: Counter[tuple[str, int]] = Counter()
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> CuttingConnectProxy:
         proxy = self
@@ -46,15 +45,11 @@ class CuttingConnectProxy:
                 with contextlib.suppress(OSError):  # a peer that left is no error here
                     proxy.serve(self.request)
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.port = self._stack.enter_context(listening(Handler))
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._stopping = True
-        self._server.shutdown()
-        self._server.server_close()  # waits for the connections
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     @property
     def url(self) -> str:
@@ -63,7 +58,7 @@ class CuttingConnectProxy:
     def destination(self, client: socket.socket) -> tuple[str, int] | None:
         """Read the CONNECT request and agree to it (RFC 9110, section 9.3.6)."""
         head = b""
-        while not head.endswith(b"\r\n\r\n") and len(head) < CHUNK:
+        while not head.endswith(b"\r\n\r\n"):
             byte = client.recv(1)  # not one byte of what follows belongs to the head
             if not byte:
                 return None
@@ -80,39 +75,33 @@ class CuttingConnectProxy:
         # A small buffer: what was sent but not read when the cut comes is hardly anything.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * CHUNK)
         target = self.destination(client)
-        if target is None:
-            return
-        with socket.create_connection(target, timeout=IDLE_SECONDS) as server:
-            self.forward(client, server, target)
+        if target is not None:
+            with socket.create_connection(target, timeout=IDLE_SECONDS) as server:
+                self.forward(client, server, target)
 
     def limit(self) -> int | None:
         return self.after
 
     def forward(self, client: socket.socket, server: socket.socket, name: tuple[str, int]) -> None:
-        """Copy both ways until one side closes or the cut is due."""
+        """Copy both ways until one side closes, nothing happens, or the cut is due."""
         sent, after = 0, self.limit()
-        idle_since = time.monotonic()
-        while not self._stopping and time.monotonic() - idle_since < IDLE_SECONDS:
-            readable, _, _ = select.select([client, server], [], [], 0.1)
+        while readable := select.select([client, server], [], [], IDLE_SECONDS)[0]:
             if client in readable:
                 upstream = client.recv(CHUNK)
                 if not upstream:
                     return
                 server.sendall(upstream)
             if server in readable:
-                room = CHUNK if after is None else max(1, min(CHUNK, after - sent))
-                data = server.recv(room)
+                data = server.recv(CHUNK if after is None else max(1, min(CHUNK, after - sent)))
                 if not data:
                     return
-                client.sendall(data)
-                sent += len(data)
                 with self._lock:
                     self.downstream[name] += len(data)
+                client.sendall(data)
+                sent += len(data)
                 if after is not None and sent >= after:
                     self.cut(client)
                     return
-            if readable:
-                idle_since = time.monotonic()
 
     def cut(self, client: socket.socket) -> None:
         with self._lock:
@@ -134,15 +123,3 @@ class CuttingConnectProxy:
         with contextlib.suppress(OSError):
             while client.recv(CHUNK):
                 pass
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = False  # server_close() then waits for them; each ends when told to
-    allow_reuse_address = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let no thread's error fill a test's output; the client sees a closed connection."""
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close without the shutdown() that would turn a prepared reset into a FIN."""
-        request.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.support.environments import Environment
 from tests.support.matrix import old_middle_new
-from tests.support.nowhere import NO_NAME, NO_NETWORK
 
+NO_NAME = "nowhere.invalid"  # it never resolves (RFC 6761)
+NO_NETWORK = "255.255.255.255"  # Linux has no route to it for TCP
 CODE = """
 import sys
 from pip._vendor import urllib3
