@@ -249,4 +249,5 @@ class Connection:
             self._count(done - len(piece))
 
     def _count(self, sent: int) -> None:
-        self.host.update(self._number, sent=sent)
+        if self._number >= 0:  # else it is a handshake
+            self.host.update(self._number, sent=sent)
