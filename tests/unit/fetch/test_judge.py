@@ -20,7 +20,6 @@ from pip_retry_patch.fetch.judge import (
     is_web_page,
     judge,
     length_of,
-    parse_content_range,
     question_for,
     span_of,
     strong_validator,
@@ -61,24 +60,6 @@ def verdict(*arguments: Any, **options: Any) -> str:
 
 
 # What is read from headers.
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("bytes 0-9/10", (0, 9, 10)),
-        ("bytes 5-9/*", (5, 9, None)),
-        ("Bytes  5-9/10", (5, 9, 10)),
-        (" bytes 5-9/10 ", (5, 9, 10)),
-        ("bytes */10", (None, None, 10)),
-        *((text, None) for text in ("bytes */*", "bytes 9-5/10", "bytes 5-10/10", "bytes 5-9/0")),
-        *((text, None) for text in ("bytes -5/10", "bytes 5-/10", "bytes 5-9", "items 5-9/10")),
-        *((text, None) for text in ("bytes=5-9/10", "bytes 0-4/10, bytes 5-9/10", "", None)),
-        ("bytes \u0665-9/10", None),
-    ],
-)
-def test_content_range_is_read_as_rfc_9110_writes_it(value: str | None, expected: Any) -> None:
-    assert parse_content_range(value) == (expected and ContentRange(*expected))
 
 
 @pytest.mark.parametrize(
