@@ -108,16 +108,6 @@ def test_a_failure_for_the_user_and_what_is_no_exception_are_no_mistakes(
     assert not noted
 
 
-def test_whose_an_error_is_can_be_asked() -> None:
-    error = KeyError("theirs")
-    calls = Calls(Wrapped(error))
-    with pytest.raises(KeyError):
-        calls()
-    assert calls.errors == [error]
-    calls.end()
-    assert not calls.errors
-
-
 @pytest.mark.parametrize(("options", "lines"), [([], 1), (["-q"], 0)])
 def test_the_end_of_a_run_tells_in_one_line_what_failed_open(
     options: list[str],

@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -58,12 +57,6 @@ def test_why_a_pip_cannot_be_asked_is_said_in_one_line(
         assert cli.main(["selftest"]) == 1
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and words in captured.err
-
-
-def test_selftest_without_a_workspace(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(Path("/missing/directory")))
-    assert cli.main(["selftest"]) == 1
-    assert "/missing/directory/pip-retry-patch-" in capsys.readouterr().err.replace("\\", "/")
 
 
 def test_selftest_interrupted_is_silent(capfd: Captured) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import pip_retry_patch
 from pip_retry_patch.commands import environment, links
 from tests.support.needs import needs_links
 
@@ -55,14 +53,6 @@ def venv(path: Path, layout: str = "lib/python3.12") -> Path:
     return packages
 
 
-@pytest.mark.parametrize("place", ["Scripts/python.exe", "bin/python.exe"])
-def test_the_python_of_windows_is_found_in_each_layout(place: str, tmp_path: Path) -> None:
-    python = tmp_path / place
-    python.parent.mkdir()
-    python.touch()
-    assert environment.python_of(tmp_path, ("Scripts/python.exe", "bin/python.exe")) == python
-
-
 def test_a_link_is_written_down_and_taken_back_in_the_layout_of_windows(
     state: Path, tmp_path: Path
 ) -> None:
@@ -80,23 +70,6 @@ def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
     assert links.record_of(windows, windows=False) == Path.home() / ".local" / "state" / end
     chosen = {"XDG_STATE_HOME": "/state", **windows}
     assert links.record_of(chosen, windows=True) == Path("/state") / end
-
-
-def test_environments_that_are_linked_at_once_are_all_written_down(
-    state: Path, tmp_path: Path
-) -> None:
-    code = "import sys, pathlib; from pip_retry_patch.commands import links\n"
-    code += "sys.stdin.readline(); links.write(pathlib.Path(sys.argv[1]))"
-    root = str(Path(pip_retry_patch.__file__).parents[1])
-    running = []
-    for number in range(20):
-        (tmp_path / str(number)).mkdir()
-        command = [sys.executable, "-c", code, str(tmp_path / str(number))]
-        env = {**os.environ, "PYTHONPATH": root}
-        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
-    for process in running:
-        process.communicate(b"go\n")
-    assert len(links.recorded()) == 20
 
 
 def test_a_record_that_cannot_be_read_or_written_is_only_missing(

@@ -109,16 +109,3 @@ def test_what_cannot_be_written_is_said_once(kind: str, why: str, tmp_path: Path
     note(Journal(str(path), "24.0", complaints.append, largest=1000), 3)
     assert complaints == [why]
     assert kind != "link" or (path.is_symlink() and (tmp_path / "large").stat().st_size == 5000)
-
-
-@needs_links
-def test_the_path_is_resolved_once(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "one")
-    journal = Journal(str(tmp_path / "link" / "log"), "24.0", pytest.fail)
-    note(journal)
-    (tmp_path / "link").unlink()
-    (tmp_path / "link").symlink_to(tmp_path / "two")
-    note(journal)
-    assert (tmp_path / "one" / "log").read_text().count("\n") == 2
