@@ -108,6 +108,14 @@ def test_a_failure_for_the_user_and_what_is_no_exception_are_no_mistakes(
     assert not noted
 
 
+def test_at_its_end_a_call_keeps_nothing_alive() -> None:
+    calls = Calls(Wrapped("answer"))
+    calls()
+    calls.errors.append(KeyError("theirs"))
+    calls.end()
+    assert not calls.answers and not calls.errors
+
+
 @pytest.mark.parametrize(("options", "lines"), [([], 1), (["-q"], 0)])
 def test_the_end_of_a_run_tells_in_one_line_what_failed_open(
     options: list[str],

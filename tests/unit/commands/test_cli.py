@@ -42,21 +42,12 @@ def test_the_version_and_without_a_command_the_help(capsys: Captured) -> None:
     assert captured.out == "" and "selftest" in captured.err
 
 
-@pytest.mark.parametrize(
-    ("output", "words"),
-    [
-        ('{"armed": false, "pip": "24.0", "armed_by": ["x.pth"]}', "does not obey"),
-        ("Fatal Python error", "Fatal Python error"),
-        ("", "does not start well"),
-    ],
-)
-def test_why_a_pip_cannot_be_asked_is_said_in_one_line(
-    output: str, words: str, capsys: Captured
-) -> None:
-    with printing(output):
+def test_a_pth_file_that_has_no_effect_is_told(capsys: Captured) -> None:
+    with printing('{"armed": false, "pip": "24.0", "armed_by": ["x.pth"]}'):
         assert cli.main(["selftest"]) == 1
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and words in captured.err
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "does not obey" in captured.err
 
 
 def test_selftest_interrupted_is_silent(capfd: Captured) -> None:

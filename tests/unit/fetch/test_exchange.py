@@ -270,6 +270,14 @@ def test_with_retries_0_nothing_is_tried_again() -> None:
         assert "--retries 0" in failure.hint and failure.setting is None
 
 
+def test_an_outcome_names_the_url_that_failed() -> None:
+    outcome = Outcome(URL)
+    outcome.urls.append(OTHER)
+    assert outcome.last_url == URL  # a redirect: what it leads to has not answered
+    outcome.error = refused("https://cdn.example/")
+    assert outcome.last_url == "https://cdn.example/"
+
+
 # Pages.
 
 

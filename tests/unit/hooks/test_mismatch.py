@@ -39,21 +39,13 @@ class HashMismatch(Exception):
 class Fetched:
     """What one fetch brings, and its facts."""
 
-    def __init__(
-        self,
-        content: bytes,
-        media: str = "",
-        coding: str = "",
-        cached: bool = False,
-        announced: int | None = -1,
-    ) -> None:
+    def __init__(self, content: bytes, coding: str = "", **facts: Any) -> None:
         self.content = content
-        headers = {"content-type": media, "content-encoding": coding}
         self.outcome = SimpleNamespace(
-            response=SimpleNamespace(headers=headers),
-            length=len(content) if announced == -1 else announced,
+            response=SimpleNamespace(headers={"content-encoding": coding}),
+            length=facts.get("announced", len(content)),
             peer=Peer("files.example"),
-            came_from_cache=cached,
+            came_from_cache=facts.get("cached", False),
         )
 
 
@@ -72,8 +64,6 @@ class Artifact:
         self.did.append("fresh" if fresh else "fetch")
         assert Path(location) == self.folder or Path(location).parent == self.folder
         fetched = self.fetches.pop(0)
-        if isinstance(fetched, Exception):
-            raise fetched
         fetched = fetched if isinstance(fetched, Fetched) else Fetched(fetched)
         self.outcome = fetched.outcome
         path = Path(location) / self.name
