@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import math
 import ssl
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,6 +127,16 @@ def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps() -> None:
     world.another(whole(BODY)).obtain()
     world.another(busy(), whole(BODY)).obtain()
     assert len(world.asked) == 13
+
+
+def test_what_a_proxy_says_of_a_host_that_has_not_helped_is_not_believed_for_long() -> None:
+    def answer(_: Asking) -> requests.Response:
+        made = busy()
+        made.raw._pool = SimpleNamespace(proxy="http://proxy.example:3128")
+        return made
+
+    world = World(answer, url=URL.replace("https", "http"))
+    assert world.obtain()[0].status == 503 and len(world.asked) == BROKEN_URL + 1
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def peak(policy: Patience, outage: int) -> float:
 
     :param outage: the seconds in which connections are refused.
     """
-    clock, asked, served = Moment(), Counter[int](), 0
+    clock, served = Moment(), 0
+    asked: Counter[int] = Counter()
     clock.uniform = random.Random(1).uniform
     clients = [Attempts(policy, clock) for _ in range(CLIENTS)]
     for client in clients:  # the interruption is the first attempt

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import random
 from collections import Counter
 from pathlib import Path
@@ -58,7 +56,7 @@ def test_each_number_is_the_one_of_the_design_and_has_a_test() -> None:
     assert constants == {name: value for name, (value, *_) in TRIED_BY.items()}
     for _, file, test in TRIED_BY.values():
         assert f"\ndef test_{test}" in (Path(__file__).parents[1] / file).read_text()
-    fields = {name: getattr(DEFAULT, name) for name in inspect.get_annotations(Patience)}
+    fields = {name: getattr(DEFAULT, name) for name in Patience.__annotations__}
     assert fields == {
         **{"attempts": 8, "seconds": 120.0, "first_contact": 30.0, "person": False},
         **{"first_limit": 1.0, "last_limit": 30.0, "lost_limit": 10.0},
@@ -165,7 +163,8 @@ def test_those_who_lost_a_server_together_do_not_try_it_last_together() -> None:
 
 def test_a_person_waits_a_second_at_most_for_a_lost_server() -> None:
     watched = replace(DEFAULT, person=True)
-    assert max(b - a for a, b in itertools.pairwise(moments(watched))) == 1.0
+    found = moments(watched)
+    assert max(b - a for a, b in zip(found, found[1:])) == 1.0
     # A busy server is left alone.
     assert after(["busy"] * 5, watched).next_wait() == 8.0
 

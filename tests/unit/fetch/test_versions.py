@@ -81,7 +81,7 @@ class Server:
 
 def two_versions(size: int, other: int, same: int) -> list[bytes]:
     """Return two files that are the same up to a byte, and differ in each byte after it."""
-    noise = random.Random(1).randbytes(max(size, other))
+    noise = bytes(random.Random(1).choices(range(256), k=max(size, other)))
     flipped = bytes(255 - byte for byte in noise[same:other])
     return [noise[:size], noise[: min(same, other)] + flipped]
 
