@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from pip_retry_patch import trigger
+from pip_retry_patch import trigger, wrapping
 
 NAME = "a_module_of_a_test"
 
@@ -161,6 +161,7 @@ def test_a_pip_in_another_python_is_run_by_a_runner_of_ours(
 ) -> None:
     own: Any = lambda: "/pips/own/runner"  # noqa: E731
     module: Any = SimpleNamespace(__name__="pip._internal.build_env", get_runnable_pip=own)
+    monkeypatch.setattr(wrapping, "failures", ["so that nothing is told at the end"])
     runner = "pip_retry_patch.hooks.runner.runner"
     monkeypatch.setattr(runner, lambda pip, path: f"ours of {path} for {pip}")
     trigger.await_subprocess(module)
