@@ -59,5 +59,5 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     if not is_worker(config):
-        for line in runs.figures():
+        for line in runs.summary():
             terminalreporter.line(line)
