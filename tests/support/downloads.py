@@ -42,6 +42,15 @@ def said(run: Outcome) -> str:
     return " ".join(run.output.replace("│", " ").split())
 
 
+def command(lab: Lab, folder: Path, cache: Path | None = None) -> list[Argument]:
+    """The words of `pip download` from a lab."""
+    words: list[Argument] = ["download", "--no-deps", "--dest", folder]
+    words += ["--index-url", lab.index_url]
+    # Over plain http, pip uses its HTTP cache only for a trusted host.
+    words += ["--cert", certificates().ca_pem] if lab.tls else ["--trusted-host", "127.0.0.1"]
+    return [*words, "--cache-dir", cache] if cache else words
+
+
 class Download:
     """`pip download demo` from a lab, and what came of it."""
 
@@ -56,12 +65,8 @@ class Download:
     ) -> None:
         self.lab, self.name = lab, name
         folder = pip.fresh_dir()
-        # Over plain http, pip uses its HTTP cache only for a trusted host.
-        secure = "--cert", certificates().ca_pem
-        trust = secure if lab.url.startswith("https") else ("--trusted-host", "127.0.0.1")
-        store: tuple[Argument, ...] = ("--cache-dir", cache) if cache else ()
-        command = "download", "--no-deps", "--dest", folder, "--index-url", lab.index_url
-        self.run = pip.run(*command, *trust, *store, *options, name, env=env, timeout=90)
+        words = [*command(lab, folder, cache), *options, name]
+        self.run = pip.run(*words, env=env, timeout=90)
         self.file = folder / lab.filename(name)
 
     @property

@@ -17,6 +17,14 @@ def fatal(name: str = "demo") -> Package:
     return Package(name, SIZE, [Cut(SIZE // 3), Reset(SIZE // 4)], chunked=True)
 
 
+def project(folder: Path) -> Path:
+    """Make an sdist whose build needs that package."""
+    package = Package("project", 1000, sdist=True, build_requires=["demo"])
+    sdist = folder / package.filename
+    sdist.write_bytes(package.artifact())
+    return sdist
+
+
 def downloading(lab: Lab, folder: Path) -> list[Argument]:
     return ["download", "--no-deps", "--dest", folder, "--index-url", lab.index_url, "demo"]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Callable
 
 from tests.support import programs
-from tests.support.certificates import certificates
-from tests.support.downloads import Download
+from tests.support.downloads import Download, command
 from tests.support.environments import Environment
 from tests.support.lab.server import Lab, Request
 from tests.support.programs import Argument
@@ -30,12 +29,8 @@ def start(
     pip: Environment, lab: Lab, cache: Path, *options: Argument, **env: Argument
 ) -> subprocess.Popen[str]:
     """Start what `Download` runs, with a cache."""
-    tls: list[Argument] = (
-        ["--cert", certificates().ca_pem] if lab.tls else ["--trusted-host", "127.0.0.1"]
-    )
-    command: list[Argument] = ["-m", "pip", "download", "--no-deps", "--dest", pip.fresh_dir()]
-    command += ["--index-url", lab.index_url, "--cache-dir", cache, *tls, *options]
-    return pip.start(*command, "demo", env=env)
+    words = command(lab, pip.fresh_dir(), cache)
+    return pip.start("-m", "pip", *words, *options, "demo", env=env)
 
 
 def wait_for_bytes(process: subprocess.Popen[str], lab: Lab, count: int, name: str = "demo") -> int:

@@ -12,10 +12,10 @@ from tests.support.commands import LINK, child, command, heals, venv_of
 from tests.support.costs import ARMED, of_a_start
 from tests.support.environments import Environment, new_venv
 from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Real
 from tests.support.lab.server import Lab
 from tests.support.matrix import newest, old_middle_new
 from tests.support.programs import Argument
-from tests.support.real import Real
 
 
 @old_middle_new

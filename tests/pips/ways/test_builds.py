@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builds import build, project
 from tests.support.environments import Environment
-from tests.support.fatal import fatal
+from tests.support.fatal import assert_healed, fatal, project
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument
+
+
+def build(environment: Environment, *arguments: Argument) -> None:
+    with Lab([fatal()]) as lab:
+        options = "--index-url", lab.index_url, "--verbose", project(environment.fresh_dir())
+        assert_healed(environment.run(*arguments, *options), lab)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import environments, programs, supplies
-from tests.support.builds import project
 from tests.support.downloads import TRACEBACK, end_of
 from tests.support.environments import Environment
-from tests.support.fatal import assert_healed, downloading, fatal
+from tests.support.fatal import assert_healed, downloading, fatal, project
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument

@@ -9,9 +9,9 @@ from tests.support import supplies
 from tests.support.environments import fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal
 from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.packages import Real
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, pairs
-from tests.support.real import Real
 
 
 @pairs(("24.0", "3.12"))

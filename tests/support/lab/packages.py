@@ -12,6 +12,7 @@ import re
 import tarfile
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, Sequence
 
 from tests.support.lab.faults import Entry
@@ -22,20 +23,17 @@ JSON = "application/vnd.pypi.simple.v1+json"
 MIB = 1 << 20
 
 
-PYPROJECT = b"""[build-system]
-requires = []
+PYPROJECT = """[build-system]
+requires = {}
 build-backend = "backend"
 backend-path = ["."]
 """
-BACKEND = b"""import glob, os, shutil, zipfile
+BACKEND = b"""import glob, shutil
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     (wheel,) = glob.glob("*.whl")
     shutil.copy(wheel, wheel_directory)
     return wheel
-
-def build_sdist(sdist_directory, config_settings=None):
-    raise NotImplementedError
 """
 
 
@@ -72,6 +70,7 @@ class Package:
     requires: Sequence[str] = ()
 
     sdist: bool = False  # the artifact is an sdist, with the wheel in it and a backend to copy it
+    build_requires: Sequence[str] = ()  # what that backend pretends to need
 
     VERSION: ClassVar[str] = "1.0"
 
@@ -125,7 +124,7 @@ class Package:
         stem = self.filename[: -len(".tar.gz")]
         files = {
             "PKG-INFO": self.metadata_file(),
-            "pyproject.toml": PYPROJECT,
+            "pyproject.toml": PYPROJECT.format(list(self.build_requires)).encode(),
             "backend.py": BACKEND,
             f"{stem}-py3-none-any.whl": self.wheel(generation),
         }
@@ -162,6 +161,20 @@ class Package:
             f"<!DOCTYPE html>\n<html><head><title>Links for {self.name}</title></head><body>\n"
             f'<a href="{url}{fragment}"{extra}>{self.filename}</a><br>\n</body></html>\n'
         ).encode()
+
+
+@dataclass(frozen=True)
+class Real(Package):
+    """A real wheel, served with the faults of `Package`."""
+
+    path: Path = Path()
+
+    @property
+    def filename(self) -> str:
+        return self.path.name
+
+    def artifact(self, generation: int = 0) -> bytes:
+        return self.path.read_bytes()
 
 
 def normalize(name: str) -> str:
