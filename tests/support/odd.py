@@ -83,7 +83,6 @@ class Odd:
         self.ranges: list[str] = []
         self.url = f"http://127.0.0.1:{port}"
         self.index_url = f"{self.url}/simple/"
-        self.file_url = f"{self.url}/files/{DEMO.filename}"
         self._answers = answers
 
     def answer(self, kind: str, fields: Mapping[str, str]) -> bytes:

@@ -41,7 +41,7 @@ def wait_for_bytes(process: subprocess.Popen[str], lab: Lab, count: int, name: s
 
 
 def until(condition: Callable[[], bool], *running: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         for process in running:

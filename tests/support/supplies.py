@@ -105,7 +105,7 @@ def wrapt_wheel(python: str, version: str = "") -> Path:
 
 
 def wheel(python: str, requirement: str, *options: str) -> Path:
-    (found,) = wheelhouse(python, "--no-deps", *options, requirement).glob("*.whl")
+    (found,) = wheelhouse(python, requirement, "--no-deps", *options).glob("*.whl")
     return found
 
 
