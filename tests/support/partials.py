@@ -22,7 +22,7 @@ RATE = 4_000_000  # bytes per second, so that hardly anything is under way when 
 KILL = 350_000
 # That last one alone, where an error and no kill ended the run before.
 CLOSED_LATE = 200_000
-SLACK = 1_500_000  # a kill of a container takes longer
+SLACK = 1_500_000  # a kill of a container, or in Wine, takes longer
 
 
 def start(
