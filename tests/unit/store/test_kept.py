@@ -367,6 +367,28 @@ def test_what_another_program_has_open_costs_a_run_one_second_in_all(
     assert names(path) == []
 
 
+def test_files_are_closed_before_they_are_removed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses otherwise."""
+    left(path, 2 * SMALLEST)
+    place = place_of(path)
+    rmtree, unlink = shutil.rmtree, os.unlink
+
+    def remove_folder(folder: str) -> None:
+        assert place.kept is not None and place.kept.closed
+        rmtree(folder)
+
+    def remove_file(file: str, **more: Any) -> None:
+        assert file not in kept._held
+        unlink(file, **more)
+
+    monkeypatch.setattr("shutil.rmtree", remove_folder)
+    monkeypatch.setattr("os.unlink", remove_file)
+    place.finish()
+    assert names(path) == []
+
+
 # Names
 
 ONE, TWO = "0" * 64, "1" * 64
