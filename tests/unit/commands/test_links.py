@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
     assert links.record_of(windows, windows=False) == Path.home() / ".local" / "state" / end
     chosen = {"XDG_STATE_HOME": "/state", **windows}
     assert links.record_of(chosen, windows=True) == Path("/state") / end
+
+
+def test_environments_that_are_linked_at_once_are_all_written_down(
+    state: Path, tmp_path: Path
+) -> None:
+    code = "import sys, pathlib; from pip_retry_patch.commands import links\n"
+    code += "sys.stdin.read(); links.write(pathlib.Path(sys.argv[1]))"
+    env = {**os.environ, "PYTHONPATH": str(links.base())}
+    running = []
+    for number in range(10):
+        packages = venv(tmp_path / str(number))
+        command = [sys.executable, "-c", code, str(packages)]
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.close()  # go
+    for process in running:
+        process.wait()
+    assert len(links.recorded()) == 10
 
 
 def test_a_record_that_cannot_be_read_or_written_is_only_missing(

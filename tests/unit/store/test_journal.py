@@ -109,3 +109,16 @@ def test_what_cannot_be_written_is_said_once(kind: str, why: str, tmp_path: Path
     note(Journal(str(path), "24.0", complaints.append, largest=1000), 3)
     assert complaints == [why]
     assert kind != "link" or (path.is_symlink() and (tmp_path / "large").stat().st_size == 5000)
+
+
+@needs_links
+def test_the_path_is_resolved_once(tmp_path: Path) -> None:
+    one, other, link = (tmp_path / name for name in ("one", "other", "link"))
+    one.mkdir()
+    link.symlink_to(one)
+    journal = Journal(str(link / "log"), "24.0", pytest.fail)
+    note(journal)
+    link.unlink()
+    link.symlink_to(other)
+    note(journal)
+    assert (one / "log").read_text().count("\n") == 2
