@@ -38,6 +38,7 @@ class Two:
 
 writer._append_to = Two
 journal = Journal(sys.argv[1], "24.0", sys.exit, int(sys.argv[2]))
+journal._patience = 60.0  # on a busy machine one may have to wait for long
 for number in range(300):
     journal.note("interruption", "demo-1.0.whl", "files.example", total=number)
 """
