@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.support import programs
-from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.downloads import SIZE, THIRD, Download, stopped_at
 from tests.support.environments import Environment
-from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import each_pair, old_middle_new
@@ -52,19 +52,31 @@ def test_settings_come_from_pips_configuration_and_isolated_ignores_the_environm
 
 
 @old_middle_new
-def test_a_nonsense_setting_is_one_line_and_the_download_goes_on(armed: Environment) -> None:
+def test_what_is_set_wrong_is_one_line_each_and_the_download_goes_on(
+    armed: Environment, bare: Environment
+) -> None:
+    file = armed.fresh_dir() / "file"
+    file.touch()
     env: dict[str, programs.Argument] = {
-        "PIP_RETRY_PATCH_PATIENCE": "soon",
         "PIP_RETRY_PATCH": "maybe",
+        "PIP_RETRY_PATCH_PATIENCE": "soon",
+        "PIP_RETRY_PATCH_PATIANCE": "5",
+        "PIP_RETRY_PATCH_PARTIALS": file,
     }
-    with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        done = Download(armed, lab, env=env)
+    with Lab([Package("demo", SIZE)]) as lab:
+        done, plain = (Download(pip, lab, env=env) for pip in (armed, bare))
         done.assert_right()
-        complaints = done.run.warnings("pip-retry-patch: the setting")
-        assert len(complaints) == 2
-        assert len(done.run.stderr.splitlines()) == 2, done.run.stderr
-        quiet = armed.run("list", env=env)
-        assert quiet.returncode == 0 and "retry-patch:" not in quiet.output
+        told = done.run.warnings("retry-patch")
+        assert len(told) == len(done.run.stderr.splitlines()) == 4, done.run.stderr
+        for words in (
+            "Did you mean retry-patch-patience?",
+            *("retry-patch-partials = ", "only this user can change"),
+        ):
+            assert len([line for line in told if words in line]) == 1, told
+        plain.assert_right()
+        assert not plain.run.warnings("retry-patch")
+    quiet = armed.run("list", env=env)
+    assert quiet.returncode == 0 and "retry-patch:" not in quiet.output
 
 
 @old_middle_new
@@ -74,11 +86,11 @@ def test_quiet_and_log_mean_what_they_meant(armed: Environment) -> None:
         done = Download(armed, lab, "-qq")
         done.assert_right()
         assert done.run.output == ""
-    with Lab([Package("demo", SIZE, [Cut(THIRD), *[Busy(404)] * 2])]) as lab:
+    with Lab([Package("demo", SIZE, stopped_at(THIRD))]) as lab:
         done = Download(armed, lab, "-q")
         done.assert_clear_error()
         assert done.run.stdout == ""
-    with Lab([Package("demo", SIZE, [Cut(THIRD), Cut(THIRD), *[Busy(404)] * 2])]) as lab:
+    with Lab([Package("demo", SIZE, [Cut(THIRD), *stopped_at(THIRD)])]) as lab:
         done = Download(armed, lab, "--log", log)
         done.assert_clear_error()
         assert "demo-1.0 resumed at 1000 kB of 3.0 MB (closed early)" in log.read_text()
@@ -96,28 +108,3 @@ def test_a_clean_download_is_silent_and_one_request(armed: Environment, bare: En
             text = done.run.output.replace(lab.url, "URL").replace(str(done.file.parent), "DIR")
             said.append([line for line in text.splitlines() if "Saved" not in line])
     assert said[0] == said[1]
-
-
-@old_middle_new
-def test_a_misspelt_setting_and_a_useless_directory_are_one_warning_each(
-    armed: Environment, bare: Environment
-) -> None:
-    file = armed.fresh_dir() / "file"
-    file.write_text("")
-    env: dict[str, programs.Argument] = {
-        "PIP_RETRY_PATCH_PATIANCE": "5",
-        "PIP_RETRY_PATCH_PARTIALS": file,
-    }
-    with Lab([Package("demo", SIZE)]) as lab:
-        done = Download(armed, lab, env=env)
-        done.assert_right()
-        misspelt, useless = done.run.warnings("retry-patch")
-        assert "retry-patch-patiance" in misspelt
-        assert "Did you mean retry-patch-patience?" in misspelt
-        assert "retry-patch-partials" in useless and "only this user can change" in useless
-        plain = Download(bare, lab, env=env)
-        plain.assert_right()
-        assert not plain.run.warnings("retry-patch")
-    said = armed.run_python("-m", "pip_retry_patch", "status", env=env)
-    assert "cannot be used: it is no directory" in said.stdout
-    assert "no cache directory" not in said.stdout

@@ -7,12 +7,16 @@ import pytest
 from tests.support import runs
 from tests.support.environments import Environment
 from tests.support.matrix import NEWEST, pairs
+from tests.support.programs import Outcome
 
 # What tells of a pip that is guarded: its first session wraps this.
 GUARDED = """
 from pip._internal.network.session import PipSession
 PipSession()
 assert hasattr(PipSession.request, "__wrapped__")
+assert not hasattr(PipSession.request.__wrapped__, "__wrapped__"), "twice"
+import sys
+assert [getattr(f, "__name__", "") for f in sys.meta_path].count("pip_retry_patch") == 1
 """
 
 PROGRAMS = {
@@ -60,7 +64,24 @@ import sys, pip
 for name in [name for name in sys.modules if name.startswith("pip_retry_patch")]:
     del sys.modules[name]
 """,
-    "a frozen name list": "import importlib; importlib.invalidate_caches()",
+    "all thrown out, as coverage does with what it measures": """
+import sys
+import pip._internal.network.session
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("pip", "pip_retry_patch"):
+        del sys.modules[name]
+""",
+    "modules of its own, as a test that patches sys.modules has": """
+import sys
+from unittest import mock
+with mock.patch.dict(sys.modules):
+    import pip._internal.network.session as first
+    first.PipSession()
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("pip", "pip_retry_patch"):
+        del sys.modules[name]
+""",
+    "caches that are forgotten": "import importlib; importlib.invalidate_caches()",
     "another thread": """
 import threading
 thread = threading.Thread(target=exec, args=("import pip._internal.network.session", {}))
@@ -92,27 +113,28 @@ failed = interpreters.run_string(made, {code!r})
 interpreters.destroy(made)
 assert not failed, failed
 """
-WORKS = """
-from pip._internal.network.session import PipSession
-PipSession()
-"""
+WORKS = "from pip._internal.network.session import PipSession\nPipSession()"
 
 
-@pairs(("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"), (NEWEST, "3.14"))
-def test_pip_is_guarded_in_a_subinterpreter(armed: Environment) -> None:
-    program = SUB.format(config="legacy", code=GUARDED)
-    outcome = armed.run_python("-c", program)
-    assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
-
-
-@pairs((NEWEST, "3.13"), (NEWEST, "3.14"))
-def test_pip_is_guarded_in_an_isolated_subinterpreter_if_wrapt_can_be_there(
-    python: str, armed: Environment
+@pytest.mark.parametrize(
+    ("config", "pip", "python"),
+    [
+        ("legacy", "22.3.1", "3.10"),
+        ("legacy", "24.0", "3.12"),
+        ("legacy", NEWEST, "3.13"),
+        ("legacy", NEWEST, "3.14"),
+        # Before 3.13 pip itself cannot: pyexpat, or subprocess, is refused there.
+        ("isolated", NEWEST, "3.13"),
+        ("isolated", NEWEST, "3.14"),
+    ],
+)
+def test_pip_is_guarded_in_a_subinterpreter_if_wrapt_can_be_there(
+    config: str, python: str, armed: Environment
 ) -> None:
-    """Before 3.13 pip itself cannot: pyexpat, or subprocess, is refused there."""
-    wrapt = SUB.format(config="isolated", code="import wrapt._wrappers")
-    can = armed.run_python("-c", wrapt).returncode == 0
-    program = SUB.format(config="isolated", code=GUARDED if can else WORKS)
-    outcome = armed.run_python("-c", program)
+    def run(code: str) -> Outcome:
+        return armed.run_python("-c", SUB.format(config=config, code=code))
+
+    can = config == "legacy" or run("import wrapt._wrappers").returncode == 0
+    outcome = run(GUARDED if can else WORKS)
     assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
-    runs.note_figure(f"isolated subinterpreter of {python}: {'guarded' if can else 'plain pip'}")
+    runs.note_figure(f"{config} subinterpreter of {python}: {'guarded' if can else 'plain pip'}")

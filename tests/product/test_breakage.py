@@ -10,11 +10,12 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, NamedTuple, Sequence
 
 import pytest
 
@@ -38,8 +39,14 @@ from tests.support.lab.faults import Busy, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST
-from tests.support.mounts import mounted
+from tests.support.mounts import fill, mounted
 from tests.support.programs import Argument, Outcome
+
+
+@pytest.fixture
+def broken(armed: Environment, bare: Environment) -> Breakage:
+    """An environment to be broken."""
+    return Breakage(armed, bare)
 
 
 def functions_of(source: str) -> dict[str, ast.FunctionDef]:
@@ -166,6 +173,33 @@ def test_any_function_of_ours_may_raise(half: int, pip: str, broken: Breakage) -
     assert number > 200
 
 
+@each_pip
+def test_any_module_or_function_that_mirrors_need_may_be_broken(pip: str, broken: Breakage) -> None:
+    """Who needs no mirror is spared; who needs one gets the right file, or an error."""
+    environment, number = broken.environment, 0
+    dying = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
+    with Lab([Package("demo", SIZE)]) as mirror:
+        env = {**IMPATIENT, "PIP_RETRY_PATCH_MIRRORS": mirror.index_url}
+        with Forked(environment, {**env, "PIP_RETRY_PATCH_STALE": "on"}) as forked:
+            for name in WITH_MIRRORS:
+                path = broken.package / name
+                source = path.read_text()
+                for kind in KINDS:
+                    with broken.changed({path: kind}):
+                        broken.assert_clean_download(forked)
+                for where, function in functions_of(source).items():
+                    number += 1
+                    if number % 3 != NTH[pip]:
+                        continue
+                    with broken.changed({path: raising(source, function)}):
+                        broken.assert_clean_download(forked)
+                        broken.assert_cut_ends_no_worse(forked)
+                        with Lab([dying]) as lab:
+                            got = get(forked, environment, lab)
+                        assert got.right or got.run.returncode, f"{name}: {where}"
+    assert number > 15
+
+
 def replace_wrapt(environment: Environment, wheel: Path | None) -> None:
     for old in environment.site_packages.glob("wrapt*"):
         shutil.rmtree(old)
@@ -226,12 +260,6 @@ def read_only(path: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
-def fill(disk: Path) -> None:
-    with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
-        while True:
-            ballast.write(bytes(4096))
-
-
 @each_pip
 def test_a_full_disk_or_a_read_only_one_is_no_reason_to_fail(broken: Breakage) -> None:
     """HOME, the cache and the environment; a pip that can write nowhere can do nothing."""
@@ -271,3 +299,126 @@ def test_pip_sees_one_more_package_and_wrapt(armed: Environment, bare: Environme
     assert listed(armed) - listed(bare) == {"pip-retry-patch", "wrapt"}
     outcome = armed.run("check")
     assert outcome[:3] == (0, "No broken requirements found.\n", "")
+
+
+# Pips that nobody has seen yet: they work, and they heal where they can.
+
+
+class Edit(NamedTuple):
+    """A change to pip: in each of these files a pattern becomes another text."""
+
+    changes: Sequence[tuple[str, str, str]]  # a glob below pip, a pattern, a text
+    heals: bool = True  # whether a cut download must still heal
+    moved: tuple[str, str] | None = None
+
+
+EVERYWHERE = "_internal/**/*.py"
+SESSION, PREPARE = "_internal/network/session.py", "_internal/operations/prepare.py"
+DOWNLOAD, TALK = "_internal/network/download.py", "_internal/network/talk.py"
+POOL, ADAPTERS = "_vendor/urllib3/connectionpool.py", "_vendor/requests/adapters.py"
+FROZEN = """class Frozen(type):
+    def __setattr__(cls, name, value):
+        raise TypeError('frozen')
+
+
+class PipSession(requests.Session, metaclass=Frozen):"""
+REQUEST = """def request(self, *given, **kwargs):
+        method, url, *args = given
+"""
+MORE = """
+plain = Downloader.__call__
+Downloader.__call__ = lambda *given: (*plain(*given), None)
+"""
+RENAMED = {  # and whether a cut download must still heal
+    "PipSession": False,
+    "Downloader": True,
+    "check_against_path": True,
+    "HashMismatch": False,
+    "DiagnosticPipError": True,
+    "Configuration": False,
+    "commands_dict": False,
+    "url_without_fragment": True,
+}
+EDITS = {
+    **{
+        f"{name}-renamed": Edit([(EVERYWHERE, rf"\b{name}\b", f"other_{name}")], heals)
+        for name, heals in RENAMED.items()
+    },
+    "session-moved": Edit(
+        [(EVERYWHERE, r"network\.session\b", "network.talk")], False, moved=(SESSION, TALK)
+    ),
+    "session-without-urllib3": Edit(
+        [
+            (SESSION, r"^(from pip\._vendor import .*urllib3)$", r"\1 as lib"),
+            (SESSION, r"(?<![\w.])urllib3\.(?=[A-Z])", "lib."),
+        ],
+        False,
+    ),
+    "session-class-frozen": Edit(
+        [(SESSION, r"class PipSession\(requests\.Session\):", FROZEN)], False
+    ),
+    "request-takes-other-arguments": Edit([(SESSION, r"def request\(self, method.*\n", REQUEST)]),
+    "downloader-called-by-name": Edit(
+        [
+            (
+                PREPARE,
+                r"\bdownload\(link, temp_dir\.path\)",
+                "download(location=temp_dir.path, link=link)",
+            )
+        ]
+    ),
+    "downloader-returns-more": Edit(
+        [
+            (PREPARE, r"from_path, content_type = (?=download\()", "from_path, content_type, _ = "),
+            (DOWNLOAD, r"\Z", MORE),
+        ]
+    ),
+    "urlopen-renamed": Edit(
+        [
+            (POOL, r"\burlopen(?=\()", "open_url"),
+            (ADAPTERS, r"\bconn\.urlopen\b", "conn.open_url"),
+        ]
+    ),
+    "tee-hides-its-source-elsewhere": Edit(
+        [("_vendor/cachecontrol/filewrapper.py", r"__fp\b", "__source")]
+    ),
+    "cache-without-directory": Edit(
+        [("_internal/network/cache.py", r"self\.directory\b", "self.folder")]
+    ),
+}
+
+
+def edited(pip: Path, edit: Edit) -> dict[Path, str | None]:
+    """Return what the edit makes of the files of a pip."""
+    texts: dict[Path, str | None] = {}
+    for files, pattern, new in edit.changes:
+        for path in pip.glob(files):
+            source = texts.get(path) or path.read_text(encoding="utf-8")
+            text = re.sub(pattern, new, source, flags=re.MULTILINE)
+            if text != source:
+                texts[path] = text
+    if edit.moved:
+        old, to = (pip / name for name in edit.moved)
+        texts[to] = texts.get(old) or old.read_text(encoding="utf-8")
+        texts[old] = None
+    return texts
+
+
+@each_pip
+def test_pip_may_be_another_one(broken: Breakage) -> None:
+    tried = 0
+    for name, edit in EDITS.items():
+        texts = edited(broken.site_packages / "pip", edit)
+        if not texts:
+            continue  # this pip has no such thing
+        tried += 1
+        with broken.changed(texts):
+            try:
+                broken.assert_clean_download()
+                if edit.heals:
+                    broken.assert_heals()
+                else:
+                    broken.assert_cut_ends_no_worse()
+            except AssertionError as error:
+                raise AssertionError(name) from error
+    assert tried >= len(EDITS) - 1

@@ -9,17 +9,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from packaging.version import Version
 
-from tests.support import matrix, supplies
+from tests.support import supplies
 from tests.support.directories import CHECKOUT
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Kind, Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import MINORS, NEWEST, each_minor
-from tests.support.programs import Argument, Outcome
+from tests.support.programs import Outcome
 
 SIZE = 3_000_000
 THIRD = 1_000_000
@@ -36,15 +35,12 @@ HEALED = {
 MISMATCH = Package("mismatch", hashes="00" * 32)
 
 
-def download(
-    environment: Environment, lab: Lab, packages: list[Package], env: dict[str, Argument]
-) -> tuple[Outcome, Path]:
+def download(environment: Environment, lab: Lab, packages: list[Package]) -> tuple[Outcome, Path]:
     folder = environment.fresh_dir()
     run = environment.run(
         *("download", "--no-deps", "--dest", folder),
         *("--index-url", lab.index_url, "--trusted-host", "127.0.0.1"),
         *(package.name for package in packages),
-        env=env,
         alone=True,
     )
     assert lab.wait_idle()
@@ -101,8 +97,8 @@ def not_reported(environment: Environment, lab: Lab, run: Outcome, folder: Path)
 def test_a_minor_release_heals_and_reports(armed: Environment) -> None:
     packages = [package for column in HEALED.values() for package in column]
     with Lab([*packages, MISMATCH]) as lab:
-        run, folder = download(armed, lab, packages, {})
-        refused, empty = download(armed, lab, [MISMATCH], {})
+        run, folder = download(armed, lab, packages)
+        refused, empty = download(armed, lab, [MISMATCH])
         wrong = {
             column: [line for each in chosen for line in not_healed(each, lab, run, folder)]
             for column, chosen in HEALED.items()
@@ -110,16 +106,6 @@ def test_a_minor_release_heals_and_reports(armed: Environment) -> None:
         wrong["hash mismatch"] = not_reported(armed, lab, refused, empty)
     assert not any(wrong.values()), f"{wrong}\n{run.output}\n{refused.output}"
     assert run.returncode == 0 and "Traceback" not in run.output, run.output
-
-
-@matrix.parametrized([("20.0.2", "3.8"), ("24.0", "3.12")])
-@pytest.mark.parametrize("column", HEALED)
-def test_what_is_healed_breaks_a_pip_that_is_not_armed(column: str, armed: Environment) -> None:
-    (package, *_) = HEALED[column]
-    with Lab([package]) as lab:
-        run, folder = download(armed, lab, [package], {"PIP_RETRY_PATCH": "0"})
-        assert run.returncode and not list(folder.iterdir())
-        assert not_healed(package, lab, run, folder)
 
 
 def test_no_minor_release_that_the_index_has_is_forgotten() -> None:

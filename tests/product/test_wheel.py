@@ -1,4 +1,4 @@
-"""What is shipped, and that it leaves without a trace."""
+"""What is shipped: the wheel, which leaves without a trace, and what a release is made of."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from email import message_from_string
 from io import StringIO
 from pathlib import Path
 
-from tests.support import directories, programs, supplies
+import pip_retry_patch
+from tests.support import programs, release, supplies
 from tests.support.costs import ARMED
+from tests.support.directories import CHECKOUT
 from tests.support.environments import fresh_environment
 from tests.support.matrix import MATRIX, NEWEST, pairs
 
@@ -40,13 +42,13 @@ def test_the_wheel_is_small_and_for_every_python(wheel: Path) -> None:
 
 
 def test_the_wheel_holds_the_pth_file_at_its_root_and_records_it(wheel: Path) -> None:
-    assert contents(wheel)[PTH] == (directories.CHECKOUT / PTH).read_bytes()
+    assert contents(wheel)[PTH] == (CHECKOUT / PTH).read_bytes()
     record = {row[0] for row in csv.reader(StringIO(metadata_file(wheel, "RECORD")))}
     assert {PTH, "pip_retry_patch/py.typed"} <= record
 
 
 def test_the_pth_file_is_one_line_that_site_executes() -> None:
-    (line,) = (directories.CHECKOUT / PTH).read_text(encoding="ascii").splitlines()
+    (line,) = (CHECKOUT / PTH).read_text(encoding="ascii").splitlines()
     assert line.startswith("import ")
 
 
@@ -98,3 +100,45 @@ def test_pip_takes_it_away_again(pip: str, python: str) -> None:
 
 def test_the_matrix_has_every_supported_python() -> None:
     assert {python for _, python in MATRIX} == {f"3.{minor}" for minor in range(8, 16)}
+
+
+# A release
+
+
+def test_the_version_is_written_down_in_one_place() -> None:
+    holders = [
+        path
+        for name in release.tracked()
+        if (path := Path(name)).suffix in {".cfg", ".toml", ".yml", ".yaml"}
+        or path.name == "setup.py"
+        if re.search(
+            rf"(?<![\d.]){re.escape(pip_retry_patch.__version__)}(?![\d.])",
+            (CHECKOUT / name).read_text(encoding="utf-8"),
+        )
+    ]
+    assert not holders
+    assert "version = attr: pip_retry_patch.__version__" in (CHECKOUT / "setup.cfg").read_text()
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
+    lines = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# Changelog"
+    versions = [line for line in lines if line.startswith("## ")]
+    assert versions[0] == "## [Unreleased]"
+    assert all(re.fullmatch(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", v) for v in versions[1:])
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert {line[4:] for line in lines if line.startswith("### ")} <= kinds
+
+
+def test_two_builds_of_one_tree_are_the_same_whoever_makes_them(tmp_path: Path) -> None:
+    """Another directory, another hour, another umask and another time zone."""
+    products = []
+    for umask in release.TIME_ZONES:
+        target = tmp_path / str(umask)
+        target.mkdir()
+        products.append(release.build(target, umask))
+    release.check_rebuild(*products)
+    release.check_complete(products[0].sdist)
+    with tarfile.open(products[0].sdist) as archive:
+        assert {member.uid for member in archive} == {0}
+        assert archive.getmember(f"{archive.getnames()[0]}/.ci/run").mode == 0o755

@@ -7,6 +7,7 @@ from typing import Mapping
 
 from tests.support.certificates import certificates
 from tests.support.environments import Environment
+from tests.support.lab.faults import Busy, Cut, Entry
 from tests.support.lab.server import Lab
 from tests.support.programs import Argument, Outcome
 
@@ -24,6 +25,11 @@ SIGNS = {
     "not enough bytes were received": GAVE_UP,
     "because of HTTP error": REFUSED,
 }
+
+
+def stopped_at(offset: int) -> list[Entry]:
+    """Return the faults of a file that a run gets so much of, and then an error."""
+    return [Cut(offset), Busy(404), Busy(404)]
 
 
 def end_of(run: Outcome) -> str:

@@ -16,3 +16,10 @@ def mounted(path: Path, options: str) -> Iterator[Path]:
         yield path
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Leave no room on a file system."""
+    with contextlib.suppress(OSError), (disk / "ballast").open("ab", 0) as ballast:
+        while True:
+            ballast.write(bytes(4096))

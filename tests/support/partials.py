@@ -16,6 +16,7 @@ from tests.support.lab.server import Lab, Request
 from tests.support.programs import Argument
 
 SIZE = 6_000_000
+HALF = SIZE // 2
 RATE = 4_000_000  # bytes per second, so that hardly anything is under way when a kill strikes
 # What one kill may cost at that rate: the piece that pip reads, what is under way, and what the
 # next run is sent before it has closed the connection of the plain request that it begins with.
@@ -78,13 +79,14 @@ def plain_then_rest(requests: list[Request], *offsets: int) -> None:
     assert not any(request.if_range for request in requests)
 
 
-def interrupted(pip: Environment, lab: Lab, cache: Path, count: int = SIZE // 2) -> Path:
-    """Let a pip be killed in mid-download; return the one file that it leaves."""
+def interrupted(
+    pip: Environment, lab: Lab, cache: Path, count: int = HALF, how: int = signal.SIGKILL
+) -> Path:
+    """Let a pip be killed in mid-download; return the file that it leaves, if it is armed."""
     process = start(pip, lab, cache)
     wait_for_bytes(process, lab, count)
-    stop(process)
-    (file,) = kept(cache)
-    return file
+    stop(process, how)
+    return kept(cache)[0] if pip.armed else cache
 
 
 def continuing(download: Download) -> list[str]:

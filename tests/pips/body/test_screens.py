@@ -1,87 +1,194 @@
-"""What is on a terminal after an interrupted download: no stale bar, and every line whole."""
+"""What is on a terminal: no stale bar, every line whole, waits that are counted down, Ctrl-C."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any, Mapping, NamedTuple
+
+import pyte
 import pytest
 
 from tests.support import screens
 from tests.support.environments import Environment
-from tests.support.lab.faults import Away, Cut, Reset
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
+from tests.support.matrix import NEWEST, old_middle_new, pairs
 
 # The cells of a bar: rich's, and those of pip 20.3.
-BARS = "━╸╺", "█▉▊▋▌▍▎▏"
+BARS = "━╸╺█▉▊▋▌▍▎▏"
 TOLD = [
     "demo-1.0 resumed at 2.0 of 8.0 MB (closed early)",
     "demo-1.0 resumed at 3.5 of 8.0 MB (connection reset by peer)",
     "demo-1.0 waits at 5.0 of 8.0 MB (connection refused)",
     "demo-1.0 resumed at 5.0 of 8.0 MB (closed early)",
 ]
+WRONG = "a value that makes no sense"
 
 
-def downloaded(
-    environment: Environment, columns: int = 80, env: dict[str, str] | None = None
-) -> screens.Shown:
-    """Download in a terminal through a cut, a reset and an outage."""
+class Terminal(NamedTuple):
+    """How wide it is, and what the environment says of it."""
+
+    columns: int
+    env: Mapping[str, str] = {}
+
+
+TERMINALS = {
+    "usual": Terminal(80, {"PIP_RETRY_PATCH_PATIENCE": WRONG}),
+    "wide-without-color": Terminal(200, {"PIP_NO_COLOR": "1"}),
+    "dumb": Terminal(80, {"TERM": "dumb"}),
+    "narrow": Terminal(40),
+    "rather-narrow": Terminal(72),
+}
+PIPS = ("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13")
+
+
+@pytest.mark.parametrize(
+    ("pip", "python", "name"),
+    # Before pip 22.0 the bar is wider than 80, and pip erases nothing of what was wrapped.
+    [
+        (*pair, name)
+        for pair in PIPS
+        for name, terminal in TERMINALS.items()
+        if pair != PIPS[0] or terminal.columns >= 80
+    ],
+)
+def test_one_bar_is_left_and_every_line_is_whole(armed: Environment, name: str) -> None:
+    columns, env = TERMINALS[name]
     faults = [Cut(2_000_000), Reset(1_500_000), Away(1.0, 1_500_000)]
     with Lab([Package("demo", 8_000_000, faults)], rate=4_000_000) as lab:
-        shown = screens.shown(
-            environment,
-            *("download", "--no-deps", "--no-cache-dir", "--index-url", lab.index_url, "demo"),
-            env=env,
-            columns=columns,
-            rows=100,
-        )
+        command = "download", "--no-deps", "--no-cache-dir", "--index-url", lab.index_url, "demo"
+        shown = screens.shown(armed, *command, env=env, columns=columns, rows=100)
     assert shown.returncode == 0, shown.lines
-    return shown
-
-
-def has_each_line_whole(shown: screens.Shown) -> bool:
-    return all(any(line in row for row in shown.lines) for line in TOLD)
-
-
-def rows_with_a_bar(shown: screens.Shown) -> list[str]:
-    return [row for row in shown.lines if any(cell in row for bar in BARS for cell in bar)]
-
-
-@pytest.mark.parametrize("columns", [80, 200])
-@pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_one_bar_is_left_and_every_line_is_whole(armed: Environment, columns: int) -> None:
-    shown = downloaded(armed, columns)
-    assert has_each_line_whole(shown), shown.lines
-    assert len(rows_with_a_bar(shown)) == 1, shown.lines
-
-
-@pytest.mark.parametrize("columns", [40, 56, 72])
-@pairs(("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_one_bar_is_left_on_a_narrow_terminal(armed: Environment, columns: int) -> None:
-    """Before pip 22.0 the bar is wider than that, and pip erases nothing of what was wrapped."""
-    shown = downloaded(armed, columns)
-    flat = " ".join("".join(row.ljust(columns) for row in shown.lines).split())
-    assert all(line[:20] in flat for line in TOLD), shown.lines
-    assert len(rows_with_a_bar(shown)) == 1, shown.lines
-
-
-@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"PIP_NO_COLOR": "1"}], ids=["dumb", "plain"])
-@pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_what_a_terminal_cannot_do_is_not_asked_of_it(
-    armed: Environment, env: dict[str, str]
-) -> None:
-    shown = downloaded(armed, env=env)
-    assert has_each_line_whole(shown), shown.lines
-    assert len(rows_with_a_bar(shown)) == 1, shown.lines
-    for row, text in enumerate(shown.lines):
-        if env.get("PIP_NO_COLOR") and "WARNING" in text:
-            assert {shown.screen.buffer[row][column].fg for column in range(80)} == {"default"}
-
-
-@pairs(("20.3.4", "3.8"), ("22.3.1", "3.10"), ("24.0", "3.12"), (NEWEST, "3.13"))
-def test_a_sentence_stands_in_rows_of_whole_words(armed: Environment) -> None:
-    wrong = "a value that makes no sense"
-    shown = downloaded(armed, env={"PIP_RETRY_PATCH_PATIENCE": wrong})
     rows = [row.rstrip() for row in shown.lines]
-    (first,) = [at for at, row in enumerate(rows) if "WARNING: pip-retry-patch: the setting" in row]
-    assert rows[first + 1].startswith("  ") and max(map(len, rows[first : first + 2])) <= 79
-    assert wrong in " ".join(" ".join(rows[first : first + 3]).split()), rows
+    assert len([row for row in rows if set(BARS) & set(row)]) == 1, rows
+    if columns < 80:
+        flat = " ".join("".join(row.ljust(columns) for row in rows).split())
+        assert all(line[:20] in flat for line in TOLD), rows
+    else:
+        assert all(any(line in row for row in rows) for line in TOLD), rows
+    if name == "usual":  # a sentence stands in rows of whole words
+        (first,) = [at for at, row in enumerate(rows) if "pip-retry-patch: the setting" in row]
+        assert rows[first + 1].startswith("  ") and max(map(len, rows[first : first + 2])) <= 79
+        assert WRONG in " ".join(" ".join(rows[first : first + 3]).split()), rows
+    for at, row in enumerate(rows):
+        if "PIP_NO_COLOR" in env and "WARNING" in row:
+            assert {shown.screen.buffer[at][column].fg for column in range(80)} == {"default"}
+
+
+SLOW = 150_000  # bytes a second
+
+
+class Watched:
+    """`pip download demo` in a terminal, and what was on it, with the seconds since its start."""
+
+    def __init__(self, environment: Environment, lab: Lab, **how: Any) -> None:
+        self.seen: list[tuple[float, str]] = []
+        self._began = time.monotonic()
+        self._until, self._stop = how.pop("until", ""), how.pop("stop", None)
+        command = ["download", "--no-deps", "--dest", str(environment.fresh_dir())]
+        command += [*how.pop("options", ()), "--index-url", lab.index_url, "demo"]
+        shown = screens.shown(environment, *command, during=self._look, columns=100, **how)
+        self.returncode, self.text = shown.returncode, " ".join(" ".join(shown.lines).split())
+
+    def _look(self, screen: pyte.Screen) -> None:
+        text = " ".join(" ".join(screen.display).split())
+        if not self.seen or self.seen[-1][1] != text:
+            self.seen.append((time.monotonic() - self._began, text))
+        if self._stop and re.search(self._until, text):
+            stop, self._stop = self._stop, None
+            stop()
+
+    def when(self, pattern: str) -> float:
+        """Return when it first was on the screen."""
+        return next(seconds for seconds, text in self.seen if re.search(pattern, text))
+
+
+def interrupt(lab: Lab) -> None:
+    """Ctrl-C to the one pip that asks this lab."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if lab.index_url.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGINT)
+
+
+@old_middle_new
+def test_ctrl_c_says_what_is_kept_and_the_bar_tells_the_truth_about_the_rest(
+    pip: str, armed: Environment, bare: Environment
+) -> None:
+    cache = {"XDG_CACHE_HOME": str(armed.fresh_dir())}
+    with Lab([Package("demo", 4_000_000)], rate=4_000_000) as lab:
+        half = r"[23]\.\d/4\.0 MB|\| [23]\.\d MB"
+        how: dict[str, Any] = {"until": half, "stop": lambda: interrupt(lab)}
+        plain = Watched(bare, lab, env=cache, **how)
+        assert plain.returncode == 1 and "Kept" not in plain.text
+        stopped = Watched(armed, lab, env=cache, **how)
+        assert stopped.returncode == 1
+        assert re.search(r"Kept \d\.\d of 4.0 MB; the same command continues there.", stopped.text)
+        lab.rate = SLOW
+        watched = Watched(armed, lab, env=cache)
+    assert watched.returncode == 0
+    began = watched.when("Continuing demo-1.0")
+    if pip == "20.3.4":
+        return  # its bar tells the speed of the last pieces
+    speeds = [(s, r) for s, text in watched.seen for r in re.findall(r"([\d.]+) kB/s", text)]
+    assert not re.search(r"\d MB/s", " ".join(text for s, text in watched.seen if s > began + 3))
+    after = [float(rate) * 1000 for seconds, rate in speeds if seconds > began + 3]
+    assert after and all(abs(rate - SLOW) < SLOW / 5 for rate in after)
+    left = [(s, t) for s, t in watched.seen if began + 3 < s < began + 5 and "eta 0:" in t]
+    total = watched.seen[-1][0]
+    for seconds, text in left:
+        eta = int(re.findall(r"eta 0:00:(\d\d)", text)[-1])
+        assert abs(eta - (total - seconds)) <= max((total - seconds) / 5, 1.5), text
+
+
+@old_middle_new
+def test_a_long_wait_is_counted_down_in_one_row(armed: Environment, bare: Environment) -> None:
+    row = r"Trying again in (\d) s (?!.*Trying)"
+    for env, counts in (({}, True), ({"TERM": "dumb"}, False)):
+        with Lab([Package("demo", 3_000_000, [Cut(2_000_000), Busy(503, retry_after=5)])]) as lab:
+            watched = Watched(armed, lab, env=env)
+        assert watched.returncode == 0
+        told = r"waits at 2.0 of 3.0 MB \(HTTP 503, wants 5 s\), trying again in [5-9] s"
+        assert re.search(told, watched.text), watched.text
+        counted = {int(n) for _, text in watched.seen for n in re.findall(row, f"{text} ")}
+        assert (counted >= {5, 4, 3, 2}) == counts, counted
+        assert "Trying again in" not in watched.text, "the row is gone"
+    with Lab([Package("demo", 3_000_000, [Cut(2_000_000), Busy(503, retry_after=5)])]) as lab:
+        assert "Trying again" not in Watched(bare, lab).text
+
+
+@pairs(("20.3.4", "3.8"), (NEWEST, "3.13"))
+def test_the_first_silence_has_a_word_while_it_lasts(armed: Environment) -> None:
+    silence = (Drop(), Stall(0, 60))
+    with Lab([Package("demo", 3_000_000, [Stall(2_000_000), silence])]) as lab:
+        watched = Watched(armed, lab, options=["--timeout", "2"])
+    assert watched.returncode == 0
+    told = watched.when(r"waits at 2.0 of 3.0 MB \(timed out\), trying up to 8 more times")
+    # Two seconds until the first read timeout, and two until that of the next request.
+    assert watched.when(r"resumed at 2.0 of 3.0 MB \(timed out\)") - told > 1.5
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@old_middle_new
+def test_an_error_stands_in_rows_of_whole_words(armed: Environment, columns: int) -> None:
+    with Lab([]) as lab:
+        gone = lab.index_url
+    env = {"PIP_RETRY_PATCH_FIRST_CONTACT": "1"}
+    command = "download", "--index-url", gone, "demo"
+    shown = screens.shown(armed, *command, env=env, columns=columns)
+    text = "\n".join(shown.lines)
+    words = set(re.sub(r"[│╰─>]", " ", text.partition("note:")[2]).split())
+    assert {
+        "Nothing",
+        "package",
+        "itself.",
+        "command",
+        "PIP_RETRY_PATCH_FIRST_CONTACT=600.",
+    } <= words
+    assert "(connection refused). Trying for 1 s; Ctrl-C stops." in " ".join(text.split())

@@ -17,42 +17,46 @@ from tests.support.lab.server import Lab
 from tests.support.matrix import newest, old_middle_new
 from tests.support.programs import Argument
 
+BORN: dict[str, Argument] = {"PIP_RETRY_PATCH_VENVS": "1"}
+
+
+def is_linked(environment: Environment) -> bool:
+    return (environment.site_packages / LINK).exists()
+
 
 @old_middle_new
 def test_a_link_arms_and_unlink_takes_it_back(armed: Environment) -> None:
-    linked = child(armed)
-    state = armed.fresh_dir()
+    linked, state = child(armed), armed.fresh_dir()
+    path = str(linked.site_packages / LINK)
+
+    def listed(*options: Argument) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = json.loads(
+            command(armed, "status", "--json", *options, XDG_STATE_HOME=state).stdout
+        )
+        return found
+
     assert not heals(linked)
     frozen = linked.run("list", "--format=freeze").stdout
     assert "pip==" in frozen
-
     said = command(armed, "link", linked.prefix, XDG_STATE_HOME=state)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith(f"Linked {linked.prefix}: its pip is guarded by")
     assert heals(linked)
+    # Nobody sees it.
     assert linked.run("list", "--format=freeze").stdout == frozen
     assert "retry" not in linked.run("freeze", "--all").stdout
     for name in ("pip_retry_patch", "wrapt"):
-        alone = linked.run_python("-c", f"import {name}")
-        assert "ModuleNotFoundError" in alone.stderr
-    path = "import sys; print(sys.path)"
-    assert str(armed.site_packages) not in linked.run_python("-c", f"import pip; {path}").stdout
-    silent = linked.run_python("-c", "pass")
-    assert silent[:3] == (0, "", "")
-
-    listed = command(armed, "status", "--json", XDG_STATE_HOME=state)
-    assert json.loads(listed.stdout)["links"] == [str(linked.site_packages / LINK)]
-    asked = command(armed, "status", "--json", "--python", linked.python)
-    assert json.loads(asked.stdout)["armed_by"] == [str(linked.site_packages / LINK)]
-
+        assert "ModuleNotFoundError" in linked.run_python("-c", f"import {name}").stderr
+    seen = linked.run_python("-c", "import pip, sys; print(sys.path)").stdout
+    assert str(armed.site_packages) not in seen
+    assert linked.run_python("-c", "pass")[:3] == (0, "", "")
+    assert listed()["links"] == listed("--python", linked.python)["armed_by"] == [path]
     taken = command(armed, "unlink", linked.prefix)
-    assert taken.stdout == f"Removed {linked.site_packages / LINK}\n"
-    assert not (linked.site_packages / LINK).exists()
-    assert not heals(linked)
+    assert taken.stdout == f"Removed {path}\n"
+    assert not is_linked(linked) and not heals(linked)
     again = command(armed, "unlink", linked.prefix)
     assert again.stdout == "There was no link; nothing was changed.\n"
-    listed = command(armed, "status", "--json", XDG_STATE_HOME=state)
-    assert json.loads(listed.stdout)["links"] == []
+    assert listed()["links"] == []
 
 
 @newest
@@ -71,7 +75,7 @@ def test_a_link_whose_base_went_away_is_silent_and_harmless(
     # Nor is the environment's Python needed to take it back.
     linked.python.unlink()
     assert command(armed, "unlink", linked.prefix).returncode == 0
-    assert not (linked.site_packages / LINK).exists()
+    assert not is_linked(linked)
 
 
 @newest
@@ -81,10 +85,13 @@ def test_what_cannot_be_linked_is_said_in_one_line(python: str, armed: Environme
         (empty, "is no virtual environment"),
         (empty / "missing", "is no virtual environment"),
         (Path(environments.interpreter(python)[1]).parents[1], "is a Python itself"),
+        (armed.prefix, "it needs no link"),
     ):
         said = command(armed, "link", directory)
         assert said.returncode == 1
         assert said.stderr.count("\n") == 1 and words in said.stderr
+        if words.startswith("is no"):
+            assert command(armed, "unlink", directory).output == said.output
     broken = child(armed, "--without-pip")
     broken.python.unlink()
     broken.python.write_text("#!/bin/false\n")
@@ -92,16 +99,14 @@ def test_what_cannot_be_linked_is_said_in_one_line(python: str, armed: Environme
     said = command(armed, "status", "--python", broken.prefix)
     assert said.returncode == 1 and "does not start well" in said.stderr
     assert command(armed, "link", broken.prefix).returncode == 0
-    assert (broken.site_packages / LINK).exists(), "its Python need not start for that"
+    assert is_linked(broken), "its Python need not start for that"
 
 
 @newest
 def test_a_path_with_odd_characters_is_linked(python: str, armed: Environment, wheel: Path) -> None:
     base = new_venv(armed.fresh_dir() / 'it\'s \u00e4 "base" \\n', python)
-    target = base.site_packages
-    outcome = armed.run(
-        "install", "--no-index", "--target", target, wheel, supplies.wrapt_wheel(python)
-    )
+    wheels = wheel, supplies.wrapt_wheel(python)
+    outcome = armed.run("install", "--no-index", "--target", base.site_packages, *wheels)
     assert outcome.returncode == 0, outcome.output
     linked = child(armed)
     said = base.run_python("-m", "pip_retry_patch", "link", linked.prefix)
@@ -123,28 +128,18 @@ def test_a_linked_start_costs_no_more_than_an_armed_one(armed: Environment) -> N
 
 @old_middle_new
 def test_environments_are_linked_from_birth_where_that_is_wanted(armed: Environment) -> None:
-    plain = child(armed, "--without-pip")
-    assert not (plain.site_packages / LINK).exists()
-    off = child(armed, "--without-pip", PIP_RETRY_PATCH_VENVS="0")
-    assert not (off.site_packages / LINK).exists()
-    linked = child(armed, "--without-pip", PIP_RETRY_PATCH_VENVS="1")
-    assert (linked.site_packages / LINK).exists()
+    assert not is_linked(child(armed, "--without-pip"))
+    assert not is_linked(child(armed, "--without-pip", PIP_RETRY_PATCH_VENVS="0"))
     code = "import venv; venv.create('made'); import os; print(os.listdir('made'))"
     cwd = armed.fresh_dir()
-    outcome = armed.run_python("-c", code, env={"PIP_RETRY_PATCH_VENVS": "1"}, cwd=cwd)
+    outcome = armed.run_python("-c", code, env=BORN, cwd=cwd)
     assert outcome.returncode == 0, outcome.output
     assert list((cwd / "made").glob(f"lib/*/site-packages/{LINK}"))
-
-
-@newest
-def test_a_born_link_heals_and_survives_clear(armed: Environment) -> None:
-    linked = child(armed, PIP_RETRY_PATCH_VENVS="1")
+    linked = child(armed, **BORN)
     assert heals(linked)
-    again = armed.run_python(
-        "-m", "venv", "--clear", linked.prefix, env={"PIP_RETRY_PATCH_VENVS": "1"}
-    )
+    again = armed.run_python("-m", "venv", "--clear", linked.prefix, env=BORN)
     assert again[:3] == (0, "", "")
-    assert heals(linked)
+    assert is_linked(linked)
 
 
 @newest
@@ -152,7 +147,7 @@ def test_what_venv_itself_upgrades_is_guarded(armed: Environment) -> None:
     wheel = supplies.pip_wheel(supplies.newest_pip())
     faults = [Cut(400_000), Reset(400_000)]
     with Lab([Real("pip", faults=faults, chunked=True, path=wheel)]) as lab:
-        env: dict[str, Argument] = {"PIP_RETRY_PATCH_VENVS": "1", "PIP_INDEX_URL": lab.index_url}
+        env = {**BORN, "PIP_INDEX_URL": lab.index_url}
         made = armed.run_python("-m", "venv", "--upgrade-deps", armed.fresh_dir() / "made", env=env)
         assert made.returncode == 0, made.output
         assert len(lab.requests("pip", "artifact")) == 3
@@ -170,48 +165,31 @@ def test_what_virtualenv_makes_is_linked_too(pip: str, python: str) -> None:
         made = base.run_python("-m", "virtualenv", "--no-download", prefix, env=env)
         assert made.returncode == 0, made.output
         born = venv_of(prefix, base.launcher, python)
-        assert (born.site_packages / LINK).exists() == wanted
-        assert heals(born) == wanted
+        assert is_linked(born) == heals(born) == wanted
 
 
 @newest
 def test_links_are_taken_back_together_and_found_by_others(armed: Environment) -> None:
     linked, state = child(armed), armed.fresh_dir()
-    own = command(armed, "link", armed.prefix, XDG_STATE_HOME=state)
-    assert own.returncode == 1 and "it needs no link" in own.stderr
-    for none in (armed.fresh_dir(), armed.fresh_dir() / "missing"):
-        said = command(armed, "unlink", none)
-        assert said.output == command(armed, "link", none).output and said.returncode == 1
     assert command(armed, "unlink").returncode == 1
     assert command(armed, "unlink", "--all", linked.prefix).returncode == 1
     assert command(armed, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
     # Another user has not made it, but asks about the environment; by its directory, too.
     path = str(linked.site_packages / LINK)
-    for there in (linked.prefix, linked.python):
-        asked = command(armed, "status", "--json", "--python", there)
-        assert json.loads(asked.stdout)["links"] == [path]
     second = armed.fresh_dir() / "second name"
     second.symlink_to(linked.prefix)
     assert command(armed, "link", second, XDG_STATE_HOME=state).returncode == 0
-    asked = command(armed, "status", "--json", "--python", second, XDG_STATE_HOME=state)
-    assert json.loads(asked.stdout)["links"] == [path]
+    elsewhere = armed.fresh_dir()
+    for there, home in ((linked.prefix, elsewhere), (linked.python, elsewhere), (second, state)):
+        asked = command(armed, "status", "--json", "--python", there, XDG_STATE_HOME=home)
+        assert json.loads(asked.stdout)["links"] == [path]
     taken = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
     assert (taken.returncode, taken.stdout) == (0, f"Removed {path}\n")
-    assert not (linked.site_packages / LINK).exists()
+    assert not is_linked(linked)
     nothing = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
     assert nothing.returncode == 0 and "nothing was changed" in nothing.stdout
-
-
-@newest
-def test_the_list_of_links_is_written_to_no_file_of_somebody_else(armed: Environment) -> None:
-    linked, state, victim = child(armed), armed.fresh_dir(), armed.fresh_dir() / "victim"
-    victim.write_text("precious")
-    (state / "pip-retry-patch").mkdir()
-    (state / "pip-retry-patch" / "links").symlink_to(victim)
-    assert command(armed, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
-    assert victim.read_text() == "precious"
-    home = armed.fresh_dir() / "home"
-    home.mkdir()
+    # Root writes nothing into the home of another user.
+    home = armed.fresh_dir()
     os.chown(home, 12345, 12345)
     assert command(armed, "link", linked.prefix, XDG_STATE_HOME=home / "state").returncode == 0
-    assert not list(home.iterdir()), "root writes nothing into the home of another user"
+    assert not list(home.iterdir())

@@ -8,24 +8,31 @@ from typing import Any, Mapping, NamedTuple
 
 import pytest
 
-from tests.support.downloads import Download
+from tests.support.certificates import certificates
+from tests.support.downloads import HASH, HASTY, Download, end_of, said, stopped_at
 from tests.support.environments import Environment
 from tests.support.lab import faults as f
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
-from tests.support.partials import CLOSED_LATE, RATE, SIZE, continuing, kept, stored
+from tests.support.partials import (
+    CLOSED_LATE,
+    HALF,
+    RATE,
+    SIZE,
+    continuing,
+    interrupted,
+    kept,
+    stored,
+)
 
-HALF = SIZE // 2
-# The first run gets half of the file and an error. The next one begins with a plain request.
-FAILED_RUN = [f.Cut(HALF), *[f.Busy(404)] * 2]
-PLAIN = None
 # A hash that the index lists before and after, and that only the later file has.
 LATER = hashlib.sha256(Package("demo", SIZE).wheel(1)).hexdigest()
+PLAIN = None
 
 
 class Case(NamedTuple):
-    """What the second run is answered.
+    """What the second run is answered, after one that got half of the file and an error.
 
     :param ranges: where each of its requests begins; None: it asked for all.
     :param says: what its one warning says, if there is one.
@@ -44,20 +51,14 @@ AGAIN = "demo-1.0 fetches 3.0 of 6.0 MB again"
 REMOVED = "What an earlier run had kept of demo-1.0 was removed. Fetched anew, its hash fits."
 ANEW = "demo-1.0 has changed on the server; starting anew"
 CASES = {
+    "as-it-was": Case([], REST),
+    "in-chunks-without-a-validator": Case([], REST, package={"chunked": True, "validator": "none"}),
     # What is not proven is not joined, and all is asked for, once.
     "whole": Case([PLAIN, f.Whole()], REST, AGAIN, False),
     "from-elsewhere": Case([PLAIN, f.Elsewhere(1000)], ALL, AGAIN, False),
-    "another-total": Case([PLAIN, f.OtherTotal(7)], ALL, AGAIN, False),
-    "unlabelled-from-elsewhere": Case([PLAIN, f.Unlabelled(1000)], ALL, AGAIN, False),
-    "unsatisfiable": Case([PLAIN, f.Unsatisfiable()], ALL, AGAIN, False),
     "unsatisfiable-complete": Case([PLAIN, f.Unsatisfiable(HALF)], ALL, AGAIN, False),
     # A hash covers all.
     "less": Case([PLAIN, f.Short(100_000)], [*REST, HALF + 100_000], "(only a part came)"),
-    "unlabelled": Case([PLAIN, f.Unlabelled()], REST),
-    "another-validator": Case([PLAIN, f.OtherETag()], REST),
-    "weak": Case([], REST, package={"validator": "weak"}),
-    "date": Case([], REST, package={"validator": "date"}),
-    "none": Case([], REST, package={"validator": "none"}),
     # Only the hash can tell that what is kept is of another file; then it is fetched once more.
     "replaced": Case([f.Changed()], ALL, REMOVED, package={"hashes": LATER}),
     # Its plain answer was still the old one: the part has another total, and is never joined.
@@ -69,42 +70,57 @@ CASES = {
 @old_middle_new
 def test_the_next_run_takes_what_is_proven(name: str, armed: Environment) -> None:
     case, cache = CASES[name], armed.fresh_dir()
-    package = Package("demo", SIZE, [*FAILED_RUN, *case.faults], **case.package)
+    package = Package("demo", SIZE, [*stopped_at(HALF), *case.faults], **case.package)
     with Lab([package], rate=None if case.says else RATE) as lab:
-        Download(armed, lab, cache=cache).assert_clear_error()
-        assert kept(cache)
+        failed = Download(armed, lab, cache=cache)
+        failed.assert_clear_error()
+        assert "What arrived is kept, and the next run continues from there." in said(failed.run)
+        (file,) = kept(cache)
+        assert lab.wheel("demo").startswith(file.read_bytes())
         done = Download(armed, lab, cache=cache)
         done.assert_right()
         assert bool(continuing(done)) == case.goes_on
         assert len(done.run.warnings()) == bool(case.says), done.run.output
-        assert case.says in " ".join(done.run.output.split())
+        assert case.says in said(done.run)
         asked = lab.requests("demo", "artifact")[3:]
-        ranges = [None if first is None else f"bytes={first}-" for first in case.ranges]
-        if name != "replaced-late":
-            assert [request.range for request in asked] == ranges
+        if not case.package:
+            expected = [None if first is None else f"bytes={first}-" for first in case.ranges]
+            assert [request.range for request in asked] == expected
         # The validators of another run's answer would mean nothing here, and a hash covers all.
         assert not any(request.if_range for request in asked)
         if not case.says:
-            assert lab.sent("demo") <= len(lab.wheel("demo")) + CLOSED_LATE
+            # (A chunk that was cut comes again.)
+            assert lab.sent("demo") <= len(lab.wheel("demo")) + 70_000 + CLOSED_LATE
         assert not stored(cache)
 
 
 @old_middle_new
-def test_chunks_are_gone_on_from(armed: Environment) -> None:
-    cache = armed.fresh_dir()
-    with Lab([Package("demo", SIZE, FAILED_RUN, chunked=True)], rate=RATE) as lab:
-        Download(armed, lab, cache=cache).assert_clear_error()
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
-        assert continuing(done)
-        assert lab.sent("demo") <= len(lab.wheel("demo")) + 70_000 + CLOSED_LATE  # a chunk was cut
+def test_the_same_file_from_another_index_goes_on_where_the_first_one_stopped(
+    armed: Environment, bare: Environment
+) -> None:
+    """A person who sees a slow index stop at half of a file switches to another one."""
+    package, tls = Package("demo", SIZE, max_age=3600), certificates().server
+    for environment in (bare, armed):
+        cache = environment.fresh_dir()
+        with Lab([package], rate=RATE) as slow, Lab([package], rate=RATE, tls=tls) as other:
+            interrupted(environment, slow, cache)
+            done = Download(environment, other, cache=cache)
+            done.assert_right()
+            wire = (slow.sent("demo") + other.sent("demo")) / len(other.wheel("demo"))
+            requests = other.requests("demo", "artifact")
+            if environment.armed:
+                assert continuing(done) and wire <= 1.15
+                assert [request.status for request in requests] == [200, 206]
+                assert not stored(cache)
+            else:
+                assert [request.status for request in requests] == [200] and wire >= 1.4
 
 
 @old_middle_new
 def test_links_that_are_signed_anew_for_each_run(armed: Environment) -> None:
     cache = armed.fresh_dir()
-    faults: list[Any] = [f.Redirect("?signature=1"), f.Cut(HALF), f.Redirect("?signature=2")]
-    faults += [*[f.Busy(403)] * 2, f.Redirect("?signature=3"), None, f.Redirect("?signature=4")]
+    links: list[Any] = [f.Redirect(f"?signature={number}") for number in range(1, 5)]
+    faults = [links[0], f.Cut(HALF), links[1], *[f.Busy(403)] * 2, links[2], None, links[3]]
     with Lab([Package("demo", SIZE, faults)]) as lab:
         Download(armed, lab, cache=cache).assert_clear_error()
         # What is left has the file's bytes and the hash's name, and nothing of the link.
@@ -118,23 +134,50 @@ def test_links_that_are_signed_anew_for_each_run(armed: Environment) -> None:
         third, _, fourth = lab.requests("demo", "artifact")[-3:]
         assert third.path.endswith("?signature=3") and third.range is None
         assert fourth.path.endswith("?signature=4") and fourth.range == f"bytes={HALF}-"
-        assert not stored(cache)
+        assert fourth.if_range is None and not stored(cache)
+
+
+PAGE = f.WebPage()
+# The faults of the runs until one that ends with a login page, and how many runs these are.
+LOGINS: dict[str, tuple[list[Any], int]] = {
+    "in-mid-download": ([f.Cut(HALF), PAGE, PAGE], 1),
+    "in-place-of-the-rest": ([*stopped_at(HALF), PLAIN, *[PAGE] * 3], 2),
+    "at-the-start": ([f.Cut(HALF), *[PAGE] * 4], 2),
+}
+
+
+@pytest.mark.parametrize("when", LOGINS)
+@old_middle_new
+def test_a_login_page_that_stays_is_told_as_one_and_what_was_kept_stays(
+    when: str, armed: Environment
+) -> None:
+    (faults, runs), cache = LOGINS[when], armed.fresh_dir()
+    with Lab([Package("demo", SIZE, faults)]) as lab:
+        for _ in range(runs):
+            stopped = Download(armed, lab, cache=cache, env=HASTY)
+        if when != "at-the-start":
+            stopped.assert_clear_error()
+            assert "a web page came in place of the file" in said(stopped.run)
+            assert "log in to the network" in said(stopped.run)
+        (file,) = kept(cache)
+        assert file.read_bytes() == lab.wheel("demo")[:HALF]
+        done = Download(armed, lab, cache=cache)
+        done.assert_right()
+        assert continuing(done) and not stored(cache)
 
 
 @old_middle_new
 def test_nothing_is_kept_that_no_hash_covers_or_is_small(armed: Environment) -> None:
     cache = armed.fresh_dir()
-    small = [f.Cut(500_000), *[f.Busy(404)] * 2]
     for package in (
-        Package("demo", SIZE, FAILED_RUN, hashes=False),
-        Package("demo", 990_000, small),
-        Package("demo", 990_000, small, chunked=True),
+        Package("demo", SIZE, stopped_at(HALF), hashes=False),
+        Package("demo", 990_000, stopped_at(500_000)),
+        Package("demo", 990_000, stopped_at(500_000), chunked=True),
     ):
         with Lab([package]) as lab:
             failed = Download(armed, lab, cache=cache)
             failed.assert_clear_error()
-            assert "is kept" not in " ".join(failed.run.output.split())
-            assert not stored(cache)
+            assert "is kept" not in said(failed.run) and not stored(cache)
 
 
 @old_middle_new
@@ -142,12 +185,11 @@ def test_a_continued_file_that_never_fits_its_hash_is_an_error_that_tells_of_it(
     armed: Environment,
 ) -> None:
     cache = armed.fresh_dir()
-    with Lab([Package("demo", SIZE, [*FAILED_RUN, PLAIN, f.Flip(5), f.Flip(6)])]) as lab:
+    with Lab([Package("demo", SIZE, [*stopped_at(HALF), PLAIN, f.Flip(5), f.Flip(6)])]) as lab:
         Download(armed, lab, cache=cache).assert_clear_error()
-        done = Download(armed, lab, cache=cache)
-        assert done.run.returncode == 1
-        assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.run.output
-        assert "(the first 3.0 MB in an earlier run)" in done.run.output
-        assert "Each fetch brought different bytes" in done.run.output
+        run = Download(armed, lab, cache=cache).run
+        assert end_of(run) == HASH
+        assert "(the first 3.0 MB in an earlier run)" in run.output
+        assert "Each fetch brought different bytes" in run.output
         assert len(lab.requests("demo", "artifact")) == 6
         assert not stored(cache)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.downloads import LIES, NO_MATCH, OK, OURS, end_of, said
+from tests.support.downloads import NO_MATCH, OK, OURS, TRACEBACK, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import dead_index, download
-from tests.support.lab.faults import Busy, Drop, Entry, Redirect, Reset, Stall
+from tests.support.lab.faults import Busy, Cut, Drop, Entry, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
@@ -21,6 +21,7 @@ LOST: dict[str, Entry] = {
     "silence": (Drop(), Stall(0)),
     "busy": Busy(503),
     "403": Busy(403),
+    "cut": Cut(50),
 }
 
 
@@ -76,7 +77,7 @@ def test_what_is_not_found_may_be_in_the_index_that_was_not_read(
         assert end_of(plain) == NO_MATCH and UNREAD not in plain.output
 
 
-@pytest.mark.parametrize("status", [400, 403, 451])
+@pytest.mark.parametrize("status", [400, 403])
 @old_middle_new
 def test_what_is_not_found_may_be_behind_a_refusal(
     armed: Environment, bare: Environment, status: int
@@ -95,32 +96,6 @@ def test_what_is_not_found_may_be_behind_a_refusal(
 
 
 @old_middle_new
-def test_where_no_index_could_be_read_the_error_is_the_networks(
-    armed: Environment, bare: Environment
-) -> None:
-    indexes = "--index-url", dead_index(), "--extra-index-url", dead_index()
-    run = download(armed, *indexes, "demo")
-    assert end_of(run) == OURS and "No matching distribution" not in run.output, run.output
-    assert end_of(download(bare, *indexes, "demo")) == NO_MATCH
-
-
-@pytest.mark.parametrize("status", [407, 501, 505, 511])
-@old_middle_new
-def test_an_index_that_answers_with_an_error_of_its_own_is_no_missing_project(
-    armed: Environment, bare: Environment, status: int
-) -> None:
-    with Lab([Package("demo", page_forever=Busy(status))]) as lab:
-        run = download(armed, "--index-url", lab.index_url, "demo")
-        assert end_of(run) == OURS, run.output
-        assert f"The index {lab.index_url} could not be read." in said(run)
-        assert f"HTTP {status}." in said(run)
-        asked = len(lab.log)
-        plain = download(bare, "--index-url", lab.index_url, "demo")
-        assert end_of(plain) == NO_MATCH
-        assert asked == len(lab.log) - asked, "as often as plain pip"
-
-
-@old_middle_new
 def test_local_wheels_do_without_an_index_as_ever(armed: Environment, bare: Environment) -> None:
     for environment in (armed, bare):
         links = environment.fresh_dir()
@@ -134,7 +109,7 @@ def test_local_wheels_do_without_an_index_as_ever(armed: Environment, bare: Envi
         assert end_of(missing) == (OURS if environment.armed else NO_MATCH), missing.output
 
 
-@pytest.mark.parametrize("status", [407, 500, 501, 502, 503, 504, 521, 522, 524, 526])
+@pytest.mark.parametrize("status", [407, 503])
 @old_middle_new
 def test_the_project_of_another_index_is_not_taken_in_silence(
     armed: Environment, bare: Environment, status: int
@@ -152,7 +127,7 @@ def test_the_project_of_another_index_is_not_taken_in_silence(
         assert end_of(plain) == OK and not plain.warnings(private.index_url)
 
 
-@pytest.mark.parametrize("fault", ["reset", "silence", "busy"])
+@pytest.mark.parametrize("fault", ["reset", "silence", "busy", "cut"])
 @old_middle_new
 def test_an_index_that_answered_before_is_never_gone_without(
     armed: Environment, bare: Environment, fault: str
@@ -164,11 +139,13 @@ def test_an_index_that_answered_before_is_never_gone_without(
         run = download(armed, *indexes, "first", "demo")
         assert end_of(run) == OURS, run.output
         assert not public.requests("demo", "artifact")
-        assert end_of(download(bare, *indexes, "first", "demo")) == OK
-        assert public.requests("demo", "artifact"), "plain pip takes the public package"
+        plain = end_of(download(bare, *indexes, "first", "demo"))
+        if (fault, plain) != ("cut", TRACEBACK):  # as pip 26.3 has it
+            assert plain == OK
+            assert public.requests("demo", "artifact"), "plain pip takes the public package"
 
 
-@pytest.mark.parametrize("fault", ["reset", "busy", "403"])
+@pytest.mark.parametrize("fault", ["reset", "403"])
 @old_middle_new
 def test_with_indexes_all_each_index_must_be_read(
     armed: Environment, bare: Environment, fault: str
@@ -186,26 +163,3 @@ def test_with_indexes_all_each_index_must_be_read(
         indexes = "--index-url", lab.index_url, "--extra-index-url", public.index_url
         run = download(armed, *indexes, "demo", PIP_RETRY_PATCH_INDEXES="all")
         assert end_of(run) == OK and not run.warnings(), "it may still not have a project"
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        *("http://[bad/", "http://a..example/", "gopher://a.example/"),
-        *("http://me:'SECRET@a.example:x/", "?in=circles"),
-    ],
-)
-@old_middle_new
-def test_a_redirect_that_leads_nowhere_is_no_traceback(
-    armed: Environment, bare: Environment, location: str
-) -> None:
-    spoilt = Redirect(location)
-    for package in (Package("demo", page_forever=spoilt), Package("demo", forever=spoilt)):
-        with Lab([package]) as lab:
-            run = download(armed, "--index-url", lab.index_url, "demo")
-            assert end_of(run) == OURS, run.output
-            told = "The answer leads to an address that makes no sense"
-            assert (": too many redirects." if "circles" in location else told) in said(run)
-            assert "SECRET" not in run.output
-            plain = download(bare, "--index-url", lab.index_url, "demo")
-            assert end_of(plain) in LIES, plain.output

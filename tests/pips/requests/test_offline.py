@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Iterator
 
 import pyte
 import pytest
 
 from tests.support import screens
+from tests.support.certificates import certificates
+from tests.support.downloads import LIES, NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import HURRIED
+from tests.support.hosts import HURRIED, closed_port
+from tests.support.lab.faults import Busy
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
+from tests.support.programs import Outcome
 from tests.support.scenes import SERVER, Scene
 
 OFFLINE = 4.0  # seconds; longer than what is waited for a host at first contact
@@ -77,3 +83,167 @@ def test_where_nobody_sits_a_machine_without_a_network_fails_soon(
     text = " ".join(" ".join(shown.lines).split())
     assert shown.returncode == 1
     assert "Trying for 1 s." in text and "This machine has no network." in text
+
+
+# Each pip's urllib3 says in its own way that a request did not leave this machine.
+NO_NAME = "nowhere.invalid"  # it never resolves (RFC 6761)
+NO_NETWORK = "255.255.255.255"  # Linux has no route to it for TCP
+CODE = """
+import sys
+from pip._vendor import urllib3
+from pip_retry_patch.fetch.errors import is_local
+for host in sys.argv[1:]:
+    pool = urllib3.HTTPConnectionPool(host, 9)
+    for retries in (False, 0):
+        try:
+            pool.urlopen("GET", "/", retries=retries)
+        except urllib3.exceptions.HTTPError as error:
+            print(is_local(error))
+"""
+
+
+@old_middle_new
+def test_each_pips_urllib3_says_it_in_a_way_that_is_understood(armed: Environment) -> None:
+    run = armed.run_python("-c", CODE, NO_NAME, NO_NETWORK, "127.0.0.1")
+    assert run.stdout.split() == ["True"] * 4 + ["False"] * 2, run.output
+
+
+# Pages that pip's cache has serve again where the user allows that
+
+SHORT = {
+    "PIP_RETRY_PATCH_PATIENCE": "2",
+    "PIP_RETRY_PATCH_FIRST_CONTACT": "1",
+    "PIP_RETRIES": "1",
+}
+AGED = 10**6
+
+
+def packages(**options: Any) -> list[Package]:
+    return [
+        Package("demo", requires=["other"], max_age=AGED, **options),
+        Package("other", max_age=AGED, **options),
+    ]
+
+
+class Train:
+    """One user, who installs into a fresh directory each time."""
+
+    def __init__(self, environment: Environment, lab: Lab, cache: Path | None = None) -> None:
+        self.environment = environment
+        self.cache = cache or environment.fresh_dir() / "cache"
+        self.options = "--cert", certificates().ca_pem, "--index-url", lab.index_url
+
+    def install(self, *options: str, stale: str = "on", **env: Any) -> Outcome:
+        self.target = self.environment.fresh_dir()
+        return self.environment.run(
+            *("install", "--target", self.target, "--cache-dir", self.cache, *self.options),
+            *(*options, "demo"),
+            env={**SHORT, "PIP_RETRY_PATCH_STALE": stale, **env},
+        )
+
+
+@old_middle_new
+def test_what_worked_before_works_without_network(armed: Environment, bare: Environment) -> None:
+    with Lab(packages(), tls=certificates().server) as lab:
+        train = Train(armed, lab)
+        plain = Train(bare, lab)
+        assert end_of(train.install()) == end_of(plain.install()) == OK
+    alone = replace(train.environment, launcher=("unshare", "--net"))
+    assert end_of(Train(alone, lab, train.cache).install()) == OK, "without any interface"
+    run = train.install()
+    assert end_of(run) == OK, run.output
+    assert (train.target / "demo").is_dir() and (train.target / "other").is_dir()
+    (line,) = run.warnings("from pip's cache")
+    assert f"The index {lab.index_url} cannot be read (connection refused)" in line
+    assert "newer versions are not seen" in line
+    assert end_of(plain.install()) in LIES
+    assert end_of(train.install(stale="off")) == OURS
+    assert end_of(train.install("--no-cache-dir")) == OURS
+
+
+@old_middle_new
+def test_a_wheel_that_the_cache_lacks_ends_in_the_networks_error(armed: Environment) -> None:
+    with Lab(packages(), tls=certificates().server) as lab:
+        train = Train(armed, lab)
+        assert end_of(train.install()) == OK
+    for path in train.cache.rglob("*"):
+        if path.is_file() and path.stat().st_size > 100_000:
+            path.unlink()
+    run = train.install()
+    assert end_of(run) == OURS, run.output
+    assert "demo-1.0-py3-none-any.whl" in said(run)
+
+
+@old_middle_new
+def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(armed: Environment) -> None:
+    for status, end in ((404, NO_MATCH), (403, NO_MATCH), (503, OK), (500, OK)):
+        again = [Package("demo", max_age=AGED, page_faults=[None], page_forever=Busy(status))]
+        with Lab(again, tls=certificates().server) as lab:
+            train = Train(armed, lab)
+            assert end_of(train.install()) == OK
+            run = train.install(PIP_RETRY_PATCH_ATTEMPTS="1")
+            assert end_of(run) == end, run.output
+            assert len(run.warnings("from pip's cache")) == (end == OK)
+
+
+# Every command that talks to a server: no traceback of a network error, from any pip
+
+SETUP = 'from setuptools import setup\nsetup(name="demo")\n'
+PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+
+
+# The words of a pip whose network fails at `dead`; the rest it finds at `index`.
+COMMANDS = {
+    "install": "install --target {target} -i {dead}/simple/ demo",
+    "download": "download --dest {target} -i {dead}/simple/ demo",
+    "wheel": "wheel --wheel-dir {target} -i {dead}/simple/ demo",
+    "requirements": "install --target {target} -i {index} -r {dead}/r.txt",
+    "constraints": "install --target {target} -i {index} -c {dead}/c.txt demo",
+    "find-links": "download --no-index --find-links {dead}/links/ demo",
+    "direct": "download --dest {target} -i {index} {dead}/demo-1.0-py3-none-any.whl",
+    "index": "index versions -i {dead}/simple/ demo",
+    "lock": "lock --output {target}/pylock.toml -i {dead}/simple/ demo",
+    "outdated": "list --outdated -i {dead}/simple/",
+    "build": "wheel --wheel-dir {target} -i {dead}/simple/ {source}",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@old_middle_new
+def test_a_command_without_network_ends_in_one_clear_error(
+    pip: str, armed: Environment, bare: Environment, name: str
+) -> None:
+    if (name, pip) in (("index", "20.3.4"), ("lock", "20.3.4"), ("lock", "24.0")):
+        return  # `pip index` is there since 21.2, `pip lock` since 25.1
+    target, source, host = armed.fresh_dir(), armed.fresh_dir(), f"127.0.0.1:{closed_port()}"
+    (source / "setup.py").write_text(SETUP)
+    (source / "pyproject.toml").write_text(PYPROJECT)
+    with Lab([Package("demo")]) as lab:
+        places = {"target": target, "source": source, "index": lab.index_url}
+        words = COMMANDS[name].format(dead=f"http://{host}", **places).split()
+        run = armed.run(*words, env=HURRIED)
+        assert end_of(run) == OURS, run.output
+        assert f"{host} cannot be reached (connection refused). Trying" in said(run)
+        plain = bare.run(*words, env=HURRIED)
+        # Plain pip finds nothing out of date where it could not look.
+        assert end_of(plain) != OURS and (plain.returncode or name == "outdated")
+
+
+@old_middle_new
+def test_the_self_version_check_stays_silent(armed: Environment, bare: Environment) -> None:
+    """`pip list` of local files alone needs no network; only the check does."""
+    for environment in (armed, bare):
+        links = environment.fresh_dir()
+        package = Package("demo", 1000)
+        (links / package.filename).write_bytes(package.wheel())
+        # The check asks the default index, here one that refuses, even where nothing else does.
+        run = environment.run(
+            *("install", "--target", environment.fresh_dir(), links / package.filename),
+            env={
+                "PIP_INDEX_URL": f"http://127.0.0.1:{closed_port()}/simple/",
+                "PIP_DISABLE_PIP_VERSION_CHECK": "0",
+            },
+        )
+        assert end_of(run) == OK, run.output
+        assert not run.warnings("reached") and not run.warnings("checking"), run.output
+        assert not run.stderr.strip() or not environment.armed

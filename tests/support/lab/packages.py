@@ -192,3 +192,10 @@ def payload(seed: str, size: int) -> bytes:
     block = random.Random(seed).getrandbits(8 * MIB).to_bytes(MIB, "little")[8:]
     whole = b"".join(n.to_bytes(8, "big") + block for n in range(-(-size // MIB)))
     return whole[:size]
+
+
+class Lying(Package):
+    """A mirror's: other bytes, though its page may list the right hash."""
+
+    def artifact(self, generation: int = 0) -> bytes:
+        return super().artifact(generation)[:-5000] + bytes(5000)

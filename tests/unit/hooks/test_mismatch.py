@@ -167,7 +167,7 @@ def test_nothing_is_decoded_beyond_the_budget(times: int, tmp_path: Path) -> Non
     assert "compresses the file" in world.refuses()
 
 
-# The evidence, of which tests/pips/files shows more.
+# The evidence, of which tests/pips/body/test_faults.py shows more.
 
 
 def test_the_evidence_is_two_fetches_and_one_remedy(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`status`, `purge` and every help, with real pips."""
+"""`status`, `purge`, `selftest`, `history` and every help, with real pips."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pip_retry_patch.hooks.session import WRAPPED
-from tests.support import environments
+from tests.support import environments, programs
 from tests.support.commands import child, command
-from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.downloads import HASTY, SIZE, THIRD, Download, stopped_at
 from tests.support.environments import Environment
 from tests.support.hosts import closed_port
-from tests.support.lab.faults import Busy, Cut
+from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, newest, old_middle_new, pairs
@@ -147,19 +149,10 @@ def test_a_broken_wrapt_is_not_called_missing(pip: str, python: str) -> None:
 
 
 @old_middle_new
-def test_status_shows_mirrors_without_credentials(armed: Environment) -> None:
-    mirrors = "https://me:SECRET@m.example/simple https://n.example/simple"
-    for options in ([], ["--json"]):
-        said = command(armed, "status", *options, PIP_RETRY_PATCH_MIRRORS=mirrors)
-        assert said.returncode == 0 and "SECRET" not in said.output
-        assert "https://m.example/simple" in said.stdout and "n.example" in said.stdout
-
-
-@old_middle_new
 def test_purge_removes_what_is_kept_and_says_where(armed: Environment) -> None:
     store = armed.fresh_dir() / "store"
     env: dict[str, Argument] = {"PIP_NO_CACHE_DIR": "1", "PIP_RETRY_PATCH_PARTIALS": store}
-    with Lab([Package("demo", SIZE, [Cut(THIRD * 2), *[Busy(404)] * 2])]) as lab:
+    with Lab([Package("demo", SIZE, stopped_at(THIRD * 2))]) as lab:
         Download(armed, lab, env=env).assert_clear_error()
     (partial,) = store.glob("*/*.whl")
     kept = json.loads(command(armed, "status", "--json", **env).stdout)["kept"]
@@ -226,3 +219,120 @@ def test_the_page_about_json_has_every_key(armed: Environment) -> None:
     page = (Path(__file__).parents[3] / "docs" / "status.md").read_text()
     assert found["schema"] == 1
     assert not [key for key in (*found, *found["kept"]) if f"`{key}`" not in page]
+
+
+# selftest
+
+
+@pytest.mark.parametrize("compare", [False, True], ids=["alone", "compare"])
+@old_middle_new
+def test_selftest_passes_and_tells_what_it_saw(compare: bool, armed: Environment) -> None:
+    said = command(armed, "selftest", *(["--compare"] if compare else []))
+    assert (said.returncode, said.stderr) == (0, ""), said.output
+    rows = [line for line in said.stdout.splitlines() if "healed " in line]
+    assert len(rows) == 10
+    assert said.stdout.rstrip().endswith(
+        "All 10 faults were healed; every file is what the index has."
+    )
+    if compare:
+        assert "plain pip" in said.stdout
+        assert sum(word in said.stdout for word in ("traceback", "blames hash", "gives up"))
+
+
+@newest
+def test_selftest_of_a_linked_environment(armed: Environment) -> None:
+    linked = child(armed, PIP_RETRY_PATCH_VENVS="1")
+    said = command(armed, "selftest", "--python", linked.python)
+    assert said.returncode == 0, said.output
+
+
+@pairs((NEWEST, "3.15"))
+def test_selftest_needs_neither_root_nor_a_place_to_write(armed: Environment) -> None:
+    """As `RUN pip-retry-patch selftest` for a user of a container, whose files are read-only."""
+    scratch = armed.fresh_dir()
+    scratch.chmod(0o1777)
+    nobody = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
+    selftest = armed.python, "-I", "-m", "pip_retry_patch", "selftest"
+    env: dict[str, Argument] = {"TMPDIR": scratch, "HOME": "/nonexistent"}
+    started = programs.launch([*armed.launcher, *nobody, *selftest], env, scratch)
+    done = programs.finish(started, 120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert not list(scratch.iterdir())
+
+
+# `retry-patch-log` and `history`
+
+
+def cut() -> Package:
+    return Package("demo", SIZE, [Cut(THIRD), Reset(THIRD)])
+
+
+@old_middle_new
+def test_what_was_interrupted_is_written_down_and_summed_up(
+    pip: str, armed: Environment, bare: Environment
+) -> None:
+    log = armed.fresh_dir() / "log.jsonl"
+    env: dict[str, Argument] = {"PIP_RETRY_PATCH_LOG": log}
+    with Lab([cut()]) as lab:
+        plain = Download(bare, lab, env=env)
+        assert not log.exists()
+    if pip in ("20.3.4", "24.0"):
+        assert not plain.is_right, "plain pip does not get through"
+    with Lab([Package("demo", SIZE)]) as lab:
+        Download(armed, lab, env=env).assert_right()
+    assert not log.exists(), "nothing was interrupted"
+    with Lab([cut()]) as lab:
+        Download(armed, lab, env=env).assert_right()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["interruption", "interruption", "end"]
+    assert lines[0]["pip"] == armed.pip_version
+    assert lines[0]["file"] == "demo-1.0-py3-none-any.whl"
+    assert lines[-1]["outcome"] == "finished" and lines[-1]["offset"] == lines[-1]["total"]
+    with Lab([Package("demo", SIZE, stopped_at(THIRD))]) as lab:
+        Download(armed, lab, env=env).assert_clear_error()
+    with Lab([Package("demo", SIZE, page_faults=[Cut(40)] * 2)]) as lab:
+        Download(armed, lab, env=env).assert_right()
+    with Lab([Package("demo", SIZE, page_faults=[Cut(40)] * 99)]) as lab:
+        assert Download(armed, lab, env={**env, **HASTY}).run.returncode == 1
+    said = command(armed, "history", "--json", "--since", "7d", **env)
+    assert (said.returncode, said.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(said.stdout)
+    assert (found["downloads"], found["finished"], found["failed"]) == (4, 2, 2)
+    assert found["interruptions"] >= 3 + 2 + 2 and found["not_fetched_twice"] > 2 * THIRD
+    text = command(armed, "history", **env)
+    assert text.returncode == 0 and "connection reset by peer" in text.stdout
+    unset = command(armed, "history")
+    assert unset.returncode == 1 and "retry-patch-log" in unset.stderr
+
+
+@pairs((NEWEST, "3.13"))
+def test_the_journal_goes_to_stderr_and_can_then_not_be_read(armed: Environment) -> None:
+    env: dict[str, Argument] = {"PIP_RETRY_PATCH_LOG": "/dev/stderr"}
+    with Lab([cut()]) as lab:
+        done = Download(armed, lab, env=env)
+        done.assert_right()
+    kinds = [json.loads(line)["kind"] for line in done.run.stderr.splitlines() if line[:1] == "{"]
+    assert kinds == ["interruption", "interruption", "end"]
+    said = command(armed, "history", **env)
+    assert said.returncode == 1 and "/dev/stderr is no file" in said.stderr
+
+
+@old_middle_new
+def test_a_journal_that_cannot_be_written_is_one_warning(armed: Environment) -> None:
+    env: dict[str, Argument] = {"PIP_RETRY_PATCH_LOG": armed.fresh_dir()}
+    with Lab([cut()]) as lab:
+        done = Download(armed, lab, env=env)
+        done.assert_right()
+        assert len(done.run.warnings("retry-patch-log")) == 1
+        assert len(done.warnings) == 2
+
+
+@old_middle_new
+def test_without_the_setting_nothing_of_it_is_loaded(armed: Environment) -> None:
+    show = (
+        "import sys; from pip._internal.network.session import PipSession; PipSession();"
+        "print([n for n in ('pip_retry_patch.store.journal', 'difflib') if n in sys.modules])"
+    )
+    assert armed.run_python("-c", show).stdout.strip() in ("[]", "['difflib']")
+    log: dict[str, Argument] = {"PIP_RETRY_PATCH_LOG": armed.fresh_dir() / "log"}
+    assert "journal" in armed.run_python("-c", show, env=log).stdout

@@ -1,22 +1,24 @@
-"""Every way that ends with a file removed or replaced, where an open file cannot be.
+"""Pythons unlike ours: as on Windows, or without some of their modules.
 
-That is Windows, as far as Linux can be made like it: what is open in this process is neither
-removed nor replaced, and there is no `fcntl`, but an `msvcrt` that locks. tests/windows has the
-real one.
+Every way that ends with a file removed or replaced is tried where an open file cannot be. That is
+Windows, as far as Linux can be made like it: what is open in this process is neither removed nor
+replaced, and there is no `fcntl`, but an `msvcrt` that locks. tests/windows has the real one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
-from tests.support.downloads import HASTY, OK, Download, end_of
+from tests.support.commands import command
+from tests.support.downloads import HASTY, OK, Download, end_of, stopped_at
 from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Compressed, Cut, Flip
-from tests.support.lab.packages import Package
+from tests.support.lab.packages import Lying, Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
 from tests.support.partials import CLOSED_LATE, RATE, stored
@@ -109,7 +111,7 @@ def test_what_is_open_is_refused_here(armed: Environment) -> None:
 def test_the_store_is_used_with_locked_bytes_and_swept(
     armed: Environment, bare: Environment
 ) -> None:
-    faults = [Cut(HALF), *[Busy(404)] * 2]
+    faults = stopped_at(HALF)
     with Lab([Package("demo", SIZE, faults, chunked=True)]) as lab:
         assert end_of(like_windows(bare)[0](lab).run) != OK
     get, refused, cache = like_windows(armed)
@@ -140,7 +142,7 @@ def test_what_a_mirror_spoiled_comes_from_elsewhere(armed: Environment) -> None:
     get, refused, cache = like_windows(armed)
     digest = hashlib.sha256(Package("demo", SIZE).wheel()).hexdigest()
     index = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
-    liar = Other("demo", SIZE, hashes=digest)
+    liar = Lying("demo", SIZE, hashes=digest)
     honest = Lab([Package("demo", SIZE)], rate=RATE)
     with Lab([index]) as lab, Lab([liar]) as first, honest as second:
         done = get(lab, PIP_RETRY_PATCH_MIRRORS=f"{first.index_url}\n{second.index_url}")
@@ -149,10 +151,25 @@ def test_what_a_mirror_spoiled_comes_from_elsewhere(armed: Environment) -> None:
     assert not stored(cache) and refused.read_text() == ""
 
 
-class Other(Package):
-    """A mirror's: other bytes, though its page lists the right hash."""
+# A Python without some of its own modules, as pyenv builds one where a header is missing. Where
+# plain pip still downloads, it is guarded. Where it does not, nothing changes.
 
-    def artifact(self, generation: int = 0) -> bytes:
-        whole = bytearray(super().artifact(generation))
-        whole[-5000:] = bytes(5000)
-        return bytes(whole)
+HIDDEN = ("_lzma", "_bz2", "_ctypes", "fcntl", "_ssl", "zlib")
+
+
+@pytest.mark.parametrize("module", HIDDEN)
+@old_middle_new
+def test_pip_is_guarded_as_far_as_it_runs(
+    module: str, armed: Environment, bare: Environment
+) -> None:
+    site = armed.fresh_dir()
+    (site / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
+    env: dict[str, Argument] = {"PYTHONPATH": site}
+    with Lab([Package("demo", SIZE)]) as lab:
+        runs = end_of(Download(bare, lab, env=env).run) == OK
+    assert runs or module == "zlib"
+    with Lab([Package("demo", SIZE, [Cut(HALF)])]) as lab:
+        cut = Download(armed, lab, env=env)
+        assert cut.is_right == bool(cut.run.warnings("resumed at")) == runs, cut.run.output
+    status = json.loads(command(armed, "status", "--json", **env).stdout)
+    assert status["guarded"] == runs

@@ -1,0 +1,302 @@
+"""What a host does not deliver comes from a mirror: a file at the very byte, and pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.certificates import certificates
+from tests.support.downloads import NO_MATCH, OK, OURS, Download, end_of, said
+from tests.support.environments import Environment
+from tests.support.hosts import HURRIED, dead_index, download
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Redirect, Reset, Stall
+from tests.support.lab.packages import Lying, Package
+from tests.support.lab.server import Lab
+from tests.support.matrix import newest, old_middle_new
+from tests.support.partials import stored
+from tests.support.programs import Argument
+
+SIZE = 3_000_000
+HALF = SIZE // 2
+RATE, SLACK = 3_000_000, 600_000
+DEMO = Package("demo", SIZE)
+
+
+def dying(**options: Any) -> Package:
+    return Package("demo", SIZE, [Cut(HALF)], forever=Busy(503), **options)
+
+
+def mirrors(*labs: Lab) -> dict[str, Any]:
+    return {"PIP_RETRY_PATCH_MIRRORS": "\n".join(lab.index_url for lab in labs)}
+
+
+def get(
+    pip: Environment, lab: Lab, *labs: Lab, cache: Path | None = None, **env: Argument
+) -> Download:
+    env = {**HURRIED, "PIP_NO_CACHE_DIR": "" if cache else "1", **mirrors(*labs), **env}
+    return Download(pip, lab, cache=cache, env=env)
+
+
+DEATHS: dict[str, tuple[Entry, Entry]] = {
+    "away": (Away(600, after=HALF), None),
+    "busy": (Cut(HALF), Busy(503, retry_after=3600)),
+    "reset": (Reset(HALF), (Drop(), Reset(0))),
+    "gone": (Cut(HALF), Busy(404)),
+    "crumbs": (Cut(HALF), Cut(100)),
+    # Here all of it comes from the mirror.
+    **{f"never-{s}": (Busy(s), Busy(s)) for s in (404, 502)},
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+@old_middle_new
+def test_no_byte_comes_twice_where_the_host_dies_in_the_middle(
+    death: str, armed: Environment
+) -> None:
+    first, later = DEATHS[death]
+    package = Package("demo", SIZE, [first], forever=later)
+    with Lab([package]) as lab, Lab([DEMO]) as mirror:
+        done = get(armed, lab, mirror)
+        done.assert_right()
+        sent = lab.sent("demo") + mirror.sent("demo")
+        assert sent <= len(mirror.wheel("demo")) + 10_000, (lab.log, mirror.log)
+        assert len(done.run.warnings(f"Going on with {mirror.index_url}")) == 1, done.run.output
+        asked = mirror.requests("demo", "artifact")
+        assert all("if-range" not in request.headers for request in asked)
+
+
+RIGHT_HASH = hashlib.sha256(DEMO.wheel()).hexdigest()
+LIAR = Lying("demo", SIZE, hashes=RIGHT_HASH)
+
+
+@old_middle_new
+def test_a_mirror_that_sent_other_bytes_is_dropped_and_the_next_one_is_asked(
+    armed: Environment,
+) -> None:
+    with Lab([dying()]) as lab, Lab([LIAR]) as liar, Lab([DEMO]) as mirror:
+        done = get(armed, lab, liar, mirror)
+        done.assert_right()
+        assert mirror.sent("demo") == len(mirror.wheel("demo"))
+        assert len(done.run.warnings("sent other bytes of demo-1.0")) == 1, done.run.output
+
+
+@old_middle_new
+def test_with_no_source_left_it_is_the_network_and_the_liar_is_named(armed: Environment) -> None:
+    with Lab([dying()]) as lab, Lab([LIAR]) as liar:
+        run = get(armed, lab, liar).run
+        assert end_of(run) == OURS and "HASHES" not in run.output, run.output
+        assert f"{liar.url.partition('//')[2]}/simple/ sent other bytes of demo-1.0" in said(run)
+
+
+@old_middle_new
+def test_a_mirror_that_lists_another_hash_is_passed_over_and_without_one_none_is_asked(
+    armed: Environment,
+) -> None:
+    with Lab([dying()]) as lab, Lab([Lying("demo", SIZE)]) as liar:
+        run = get(armed, lab, liar).run
+        assert end_of(run) == OURS, run.output
+        assert liar.requests("demo", "page") and not liar.requests("demo", "artifact")
+    with Lab([dying(hashes=False)]) as lab, Lab([DEMO]) as mirror:
+        run = get(armed, lab, mirror).run
+        assert end_of(run) == OURS and not mirror.log, run.output
+
+
+@pytest.mark.parametrize("page_format", ["html", "json"])
+@pytest.mark.parametrize("at", [0, HALF])
+@old_middle_new
+def test_nothing_is_kept_of_a_file_that_a_mirror_brought(
+    at: int, page_format: Any, armed: Environment, bare: Environment
+) -> None:
+    """The mirror's page is read while the file is fetched, and is no answer for the file."""
+    dead = Package("demo", SIZE, [Cut(at) if at else Drop()], forever=Drop())
+    with Lab([dead]) as lab, Lab([Package("demo", SIZE, page_format=page_format)]) as mirror:
+        cache = armed.fresh_dir()
+        get(armed, lab, mirror, cache=cache).assert_right()
+        assert not stored(cache)
+        ranges = [r.range for r in mirror.log if r.kind == "page"]
+        assert ranges and set(ranges) == {None}, "a page is asked for whole"
+    with Lab([dead]) as lab, Lab([DEMO]) as mirror:
+        assert end_of(get(bare, lab, mirror).run) != OK
+
+
+@old_middle_new
+def test_what_an_earlier_run_kept_goes_on_from_a_mirror(armed: Environment) -> None:
+    """A person would switch to another index at this point."""
+    cache = armed.fresh_dir()
+    with Lab([dying()]) as lab, Lab([DEMO], rate=RATE) as mirror:
+        assert end_of(get(armed, lab, cache=cache, PIP_RETRY_PATCH_ATTEMPTS="1").run) != OK
+        get(armed, lab, mirror, cache=cache).assert_right()
+        assert mirror.sent("demo") <= len(mirror.wheel("demo")) - HALF + SLACK
+
+
+# To everything above, the bytes are those of the original.
+
+
+@newest
+def test_what_pip_writes_down_names_the_original(armed: Environment) -> None:
+    report, target = armed.fresh_dir() / "report.json", armed.fresh_dir()
+    with Lab([dying()]) as lab, Lab([DEMO]) as mirror:
+        options = "--target", target, "--report", report, "-i", lab.index_url, "demo"
+        run = armed.run("install", *options, env=mirrors(mirror))
+        assert end_of(run) == OK, run.output
+        (installed,) = json.loads(report.read_text())["install"]
+        assert installed["download_info"]["url"].startswith(lab.url)
+        assert mirror.url not in report.read_text()
+
+
+@old_middle_new
+def test_the_cache_has_it_under_its_first_url_and_nothing_of_the_mirror(armed: Environment) -> None:
+    cache, tls = armed.fresh_dir() / "cache", certificates().server
+    with Lab([Package("demo", SIZE, forever=Busy(503))], tls=tls) as lab:
+        with Lab([DEMO], tls=tls) as mirror:
+            for _ in range(2):
+                get(armed, lab, mirror, cache=cache).assert_right()
+        assert "if-none-match" not in lab.requests("demo", "artifact")[-1].headers
+    kept = b"".join(path.read_bytes() for path in cache.rglob("*") if path.is_file())
+    assert mirror.url.encode() not in kept
+
+
+# Pages, and only what belongs to the index
+
+FAILURES: dict[str, Entry] = {
+    "reset": (Drop(), Reset(0)),
+    "silence": (Drop(), Stall(0)),
+    "busy": Busy(503, retry_after=3600),
+    "500": Busy(500),
+    "501": Busy(501),
+    "cut": Cut(100),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@old_middle_new
+def test_a_page_comes_from_the_mirror(failure: str, armed: Environment, bare: Environment) -> None:
+    package = Package("demo", page_forever=FAILURES[failure])
+    with Lab([package]) as lab, Lab([Package("demo")]) as mirror:
+        index = "--index-url", lab.index_url
+        run = download(armed, *index, "demo", **mirrors(mirror))
+        assert end_of(run) == OK, run.output
+        assert len(lab.requests("demo", "page")) <= 2, "the first, and one retry"
+        assert len(run.warnings("Going on with")) == 1, run.output
+        if failure != "busy":  # plain pip sleeps for the hour that it was told to
+            assert end_of(download(bare, *index, "demo")) != OK
+
+
+@old_middle_new
+def test_a_dead_index_is_asked_once_and_all_of_a_run_comes_from_the_mirror(
+    armed: Environment, bare: Environment
+) -> None:
+    """Metadata and requirements too."""
+    packages = [Package("demo", metadata=True, requires=["other"]), Package("other")]
+    broken = [Package(name, page_forever=Busy(503)) for name in ("demo", "other")]
+    with Lab(broken) as lab, Lab(packages) as mirror:
+        arguments = "download", "--dest", armed.fresh_dir(), "-i", lab.index_url, "demo"
+        run = armed.run(*arguments, env=mirrors(mirror))
+        assert end_of(run) == OK, run.output
+        assert len(lab.log) == 2, "after that its host rests"
+        assert len(run.warnings()) == 1
+        assert end_of(bare.run(*arguments)) != OK
+
+
+@old_middle_new
+def test_what_a_build_requires_comes_from_the_mirror(armed: Environment) -> None:
+    with Lab([Package("demo", sdist=True)]) as mirror:
+        target = armed.fresh_dir()
+        run = armed.run(
+            *("install", "--target", target, "--index-url", dead_index(), "demo"),
+            env=mirrors(mirror),
+        )
+        assert end_of(run) == OK, run.output
+        assert (target / "demo").is_dir()
+
+
+@old_middle_new
+def test_where_no_mirror_has_it_the_index_is_the_error(armed: Environment) -> None:
+    dead = dead_index()
+    with Lab([]) as empty:
+        run = download(armed, "--index-url", dead, "demo", **mirrors(empty))
+        assert end_of(run) == OURS, run.output
+        assert "(connection refused). Trying" in said(run)
+        assert len(run.warnings("Neither the index nor a mirror")) == 1
+        assert empty.log
+
+
+# Of an index at `lab` that answers 404 and 403, and of one that is dead.
+NOT_ASKED = {
+    "404": "-i {lab} gone",
+    "403": "-i {lab} forbidden",
+    "extra-index": "-i {lab} --extra-index-url {dead} demo",
+    "find-links": "--no-index --find-links {dead}demo/ demo",
+    "direct": "{dead}demo-1.0-py3-none-any.whl",
+    "no-retries": "--retries 0 -i {dead} demo",
+}
+
+
+@pytest.mark.parametrize("how", NOT_ASKED)
+@old_middle_new
+def test_an_answer_stands_and_for_nothing_but_the_index_is_a_mirror_asked(
+    how: str, armed: Environment
+) -> None:
+    refused = [
+        Package("gone", page_forever=Busy(404)),
+        Package("forbidden", page_forever=Busy(403)),
+    ]
+    others = [Package(name) for name in ("demo", "gone", "forbidden")]
+    with Lab(refused) as lab, Lab(others) as mirror:
+        words = NOT_ASKED[how].format(lab=lab.index_url, dead=dead_index()).split()
+        run = download(armed, *words, **mirrors(mirror))
+        assert end_of(run) in (OURS, NO_MATCH), run.output
+        assert not mirror.log
+
+
+@old_middle_new
+def test_a_files_mirrors_are_for_the_index_of_the_files(armed: Environment) -> None:
+    """`-i private` must not ask the public mirror for the private names."""
+    with Lab([Package("demo")]) as mirror:
+        config = armed.fresh_dir() / "pip.conf"
+        dead, private = dead_index(), dead_index()
+        config.write_text(
+            f"[global]\nindex-url = {dead}\nretry-patch-mirrors =\n    {mirror.index_url}\n"
+        )
+        run = download(armed, "demo", PIP_CONFIG_FILE=config)
+        assert end_of(run) == OK, run.output
+        before = len(mirror.log)
+        run = download(armed, "--index-url", private, "demo", PIP_CONFIG_FILE=config)
+        assert end_of(run) == OURS, run.output
+        assert len(mirror.log) == before
+        assert len(run.warnings(f"It is not used for {private}")) == 1, run.output
+
+
+@old_middle_new
+def test_nothing_of_the_index_reaches_a_mirror(armed: Environment) -> None:
+    package = Package("demo", 3_000_000, [Cut(1_000_000)], forever=Busy(503))
+    with Lab([package]) as lab, Lab([Package("demo", 3_000_000)]) as mirror:
+        index = lab.index_url.replace("//", "//user:secret@")
+        given = mirror.index_url.replace("//", "//me:private@")
+        run = download(armed, "--index-url", index, "demo", PIP_RETRY_PATCH_MIRRORS=given)
+        assert end_of(run) == OK, run.output
+        assert "secret" not in run.output and "private" not in run.output
+        for request in mirror.log:
+            told = json.dumps(dict(request.headers))
+            assert "dXNlcjpzZWNyZXQ" not in told, "user:secret"
+            assert "cookie" not in request.headers
+            assert not {"if-range", "if-none-match"} & set(request.headers)
+        for request in lab.log:
+            assert "bWU6cHJpdmF0ZQ" not in json.dumps(dict(request.headers)), "me:private"
+
+
+@old_middle_new
+def test_a_mirror_that_misbehaves_is_passed_over(armed: Environment) -> None:
+    package = Package("demo", page_forever=Busy(503))
+    with Lab([package]) as lab, Lab([Package("demo")]) as mirror:
+        leads = "file:///etc/hostname", "/simple/demo/?again", f"{lab.index_url}demo/"
+        faults: list[Entry] = [*map(Redirect, leads), Cut(50), Busy(401), (Drop(), Stall(0))]
+        for fault in faults:
+            with Lab([Package("demo", page_forever=fault)]) as bad:
+                run = download(armed, "-i", lab.index_url, "demo", **mirrors(bad, mirror))
+                assert end_of(run) == OK, run.output
+                assert len(run.warnings(f"Going on with {mirror.index_url}")) == 1
