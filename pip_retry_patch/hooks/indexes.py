@@ -138,13 +138,13 @@ class IndexHooks:
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
         odd = oddity(page.content, media, page.url, url, search.project)
-        if odd:
-            self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
-        if not odd or not is_login(page.content, page.url, url, search.project):
+        if not odd:
             return
+        self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
         # So that the next run asks for it again.
         compat.forget(collector.session, (url, page.url))
-        if index in collector.search_scope.index_urls:
+        is_other = is_login(page.content, page.url, url, search.project)
+        if is_other and index in collector.search_scope.index_urls:
             search.unread.setdefault(index, None)
             if self._strict:
                 raise self._pip.error(self._refused(index, 200), LookupError(url))
@@ -157,7 +157,7 @@ class IndexHooks:
         try:
             found, unread = calls(*args, **kwargs), self._search.unread
         except Exception as error:
-            self._blame_page(error)
+            self._blame_page(finder, error)
             raise
         finally:
             self._search = before
@@ -173,12 +173,13 @@ class IndexHooks:
             self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
 
-    def _blame_page(self, error: Exception) -> None:
+    def _blame_page(self, finder: Any, error: Exception) -> None:
         """Raise what is to be said where pip's parser failed on a page; pip ends in a traceback."""
         page, frames = self._search.page, traceback.walk_tb(error.__traceback__)
         if page and any(frame.f_code.co_name == "parse_links" for frame, _ in frames):
             name, host = names.name_of(page), names.host_of(page)
             why = names.clean(names.foreign(str(error)), 120)
+            compat.forget(finder._link_collector.session, [page])
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
 

@@ -65,6 +65,7 @@ def test_what_follows_a_whole_gzip_stream_is_no_cut() -> None:
         (b"<!DOCTYPE html>\n<a href='x'>x</a>", "text/html", False),
         (b'{"files": []}', JSON, False),
         (b'{"files": [', JSON, True),
+        (b'{"files": [{}', JSON, True),
         (b"[" * 100_000, "application/json", False),  # what nests without end is left to pip
         (b"demo==1.0\n", "text/plain", False),
     ],
