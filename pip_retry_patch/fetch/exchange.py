@@ -144,6 +144,11 @@ class Exchange:
         """How many bytes pip has."""
         return 0 if self._body is None else self._body.offset
 
+    @property
+    def _slower(self) -> float:
+        """By how much a timeout is longer than pip's, after what was silent."""
+        return min(2.0**self._silences, 4.0)
+
     # Whom to ask, and for what.
 
     def _all_sources(self) -> list[Source]:
@@ -181,7 +186,7 @@ class Exchange:
             past_caches=again,
             fresh=again or self._doubted or self.job.fresh,
             reconnects=self._verdict == Verdict.BUSY,
-            slower=IN_VAIN if self._hosts.is_lost(source.url) else min(2.0**self._silences, 4.0),
+            slower=IN_VAIN if self._hosts.is_lost(source.url) else self._slower,
             longest=self._attempts.left,
         )
         clock = self._hosts.clock
@@ -534,7 +539,7 @@ class Exchange:
         """Return the setting that ended the wait for a server that was lost, and a longer value."""
         patience, error = self.job.patience, outcome.error
         if self._is_silent and outcome.timeout:
-            return "--timeout", f"{2 * outcome.timeout:.0f}"
+            return "--timeout", f"{self._slower * outcome.timeout:.0f}"
         if self._verdict != _LOST and self._attempts.unhelpful > self._attempts.patience.attempts:
             return "retry-patch-attempts", "50"
         if self._body is not None or peer.key in self._hosts.answered:

@@ -39,7 +39,7 @@ class Outcome:
         self.response: Any = None
         self.error: Exception | None = None
         self.answer: Any = None  # the response whose content broke
-        self.timeout = 0.0  # seconds, for each of its bytes
+        self.timeout = 0.0  # seconds that pip waits for each of its bytes
         self.source: Any = None  # http.client's response, once `open` was called
         self._broken: Exception | None = None  # what broke the connection behind what was read
         self._count = self._brought = 0  # bytes, in all and since the pace was good

@@ -338,7 +338,7 @@ def repeat(
         twin.auth.prompting = False
     timeout = kwargs.get("timeout", getattr(session, "timeout", None))
     if asking.slower != 1:
-        kwargs["timeout"] = timeout = _times(timeout, asking.slower, asking.longest)
+        kwargs["timeout"] = _times(timeout, asking.slower, asking.longest)
     read = timeout[-1] if isinstance(timeout, tuple) else timeout
     outcome.timeout = read if isinstance(read, (int, float)) else 0.0
     return calls.on(twin, *args, **kwargs)

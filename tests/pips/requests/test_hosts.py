@@ -398,7 +398,7 @@ def slow_to_answer(seconds: float) -> Iterator[int]:
 def test_a_server_that_takes_its_time_is_told_with_a_timeout_that_is_long_enough(
     armed: Environment, bare: Environment
 ) -> None:
-    with slow_to_answer(1.6) as port, Lab([Package("demo")]) as lab:
+    with slow_to_answer(2.7) as port, Lab([Package("demo")]) as lab:
         url = f"http://127.0.0.1:{port}/constraints.txt"
         command = "--index-url", lab.index_url, "--constraint", url, "demo"
         run = download(armed, *command, PIP_RETRY_PATCH_FIRST_CONTACT="1")
