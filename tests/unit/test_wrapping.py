@@ -197,3 +197,11 @@ def test_wrapt_is_loaded_without_asyncio_and_a_program_gets_all_of_it_later(
 
 def test_a_wrapt_that_is_loaded_already_is_used() -> None:
     assert run(first="import wrapt")[1] == "4 4"
+
+
+def test_wrapt_need_not_lie_beside_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own packages may need the system's wrapt."""
+    (tmp_path / "wrapt.py").touch()
+    monkeypatch.delitem(sys.modules, "wrapt", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert wrapping.spec_of_wrapt().origin == str(tmp_path / "wrapt.py")

@@ -289,9 +289,9 @@ ENDS = {
         f"block-page-{labelled}": Told(
             demo(forever=f.WebPage(labelled=labelled)),
             HASH,
-            ["sent a web page in place of the file", "1.8 kB of "],
+            ["sent a web page in place of the file", f"1.8 kB of {media} from"],
         )
-        for labelled in (True, False)
+        for labelled, media in ((True, "text/html"), (False, "application/octet-stream"))
     },
 }
 # What a hash mismatch must never advise, nor say of what is no package.

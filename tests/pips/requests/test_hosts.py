@@ -426,6 +426,7 @@ def test_a_log_has_each_attempt_status_and_wait(
         if environment is bare:
             assert not statuses
             continue
+        assert f" guards pip {environment.pip_version}" in text
         assert end_of(run) == OK, run.output
         assert statuses == [("1", "503"), ("2", "502"), ("3", "206")]
         assert len(waits) == 3 and waits[0] == "0.0" and float(waits[2]) >= 1
