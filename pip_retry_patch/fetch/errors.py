@@ -143,16 +143,16 @@ def lasting_tls(error: BaseException) -> str:
     return ""
 
 
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 # ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED: Python gives the first and the
 # last no errno of their own (PC/errmap.h).
 _FULL_ON_WINDOWS = frozenset([39, 112, 1295])
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a disk, or a quota of it, was full, whatever the error was wrapped in."""
+    """Whether a disk, a quota of it or a file was full, whatever the error was wrapped in."""
     return any(
-        getattr(e, "errno", None) in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-        or getattr(e, "winerror", None) in _FULL_ON_WINDOWS
+        getattr(e, "errno", None) in _FULL or getattr(e, "winerror", None) in _FULL_ON_WINDOWS
         for e in causes(error)
     )
 
@@ -192,9 +192,8 @@ def tunnel_answer(error: BaseException) -> str:
 
 
 def is_refused_tunnel(error: BaseException) -> bool:
-    """Whether a proxy said no to CONNECT in a way that time does not change: 403, 407."""
-    status = tunnel_answer(error)[:3]
-    return status.startswith("4") and status not in ("408", "425", "429")
+    """Whether a proxy said no to CONNECT in a way that time does not change: 302, 403, 407."""
+    return bool(re.match("3|4(?!08|25|29)|511", tunnel_answer(error)))
 
 
 def is_bad_redirect(error: BaseException) -> bool:

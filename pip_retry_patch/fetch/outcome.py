@@ -178,7 +178,7 @@ class Outcome:
 
 
 class _Copy:
-    """The file that CacheControl's tee collects in. Where a disk has no room for it, none is made.
+    """The file that CacheControl's tee collects in. Where a disk does not take it, none is made.
 
     An error of the tee would be told as the network's.
     """
@@ -192,7 +192,5 @@ class _Copy:
     def write(self, data: bytes) -> None:
         try:
             self._file.write(data)
-        except OSError as error:
-            if not errors.is_full(error):
-                raise
+        except OSError:
             self._outcome.cache_nothing()

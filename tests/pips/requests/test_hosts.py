@@ -138,6 +138,11 @@ FOR_EVER = {
         "through the proxy 127.0.0.1:{port}. The proxy answered, not the host.",
         0,
     ),
+    "connect-302": Case(
+        server(ANSWER % b"302 Found", *PROXY),
+        "the proxy answers 302 Found to CONNECT. note: 2 attempts",
+        0,
+    ),
     "connect-503": Case(
         server(ANSWER % b"503 Service Unavailable", *PROXY),
         "the proxy answers 503 Service Unavailable to CONNECT",

@@ -113,6 +113,7 @@ def test_whatever_the_network_does_is_the_networks_and_has_its_words(
         FileNotFoundError(errno.ENOENT, "no such file"),  # a CA bundle
         PermissionError(errno.EACCES, "no"),
         OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EFBIG, "File too large"),
         ValueError("a mistake of ours"),
     ],
 )
@@ -149,6 +150,7 @@ def test_silence_is_what_follows_a_request_that_was_sent(
     [
         *(("407 Proxy Authentication Required", True), ("403 Forbidden", True)),
         *(("408 Request Timeout", False), ("429 Too Many Requests", False)),
+        *(("302 Found", True), ("511 Network Authentication Required", True)),
         ("502 Bad Gateway", False),
     ],
 )
