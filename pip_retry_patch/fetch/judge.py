@@ -22,8 +22,11 @@ _CLAIMED_START = r"\D*(\d{1,18})-"
 _STRONG_TAG = r'"[\x21\x23-\x7e\x80-\xff]*"'
 
 # Answers that ask for time: RFC 6585 (429), RFC 9110 sections 15.5.9 (408), 15.5.20 (421) and
-# 15.6, RFC 8470 (425). 520 to 530 are what common CDNs say of an origin that they lost.
-BUSY_STATUSES = frozenset([408, 421, 425, 429, 500, 502, 503, 504, *range(520, 531)])
+# 15.6, RFC 8470 (425). An unknown one is like 500 (section 15): CDNs and gateways have their own.
+# To wait changes nothing of those that are left out.
+BUSY_STATUSES = frozenset([408, 421, 425, 429, *range(500, 600)]) - {501, 505, 511}
+# 203 is a 200 that a proxy has changed something of (section 15.3.4).
+WHOLE_STATUSES = (200, 203)
 # What answers a link that has expired, or leads to nothing.
 GONE = (400, 403, 404, 410)
 # What no host answers, but a proxy that wants to know who asks (RFC 9110 section 15.5.8).
@@ -218,8 +221,10 @@ def judge(
         return Answer(Verdict.BUSY)
     if status == 206:
         return _judge_part(known, offset, question, headers)
-    if status == 200:
+    if status in WHOLE_STATUSES:
         return _judge_whole(known, offset, question, headers)
+    if status == 511:  # of a network that wants a login (RFC 6585)
+        return Answer(Verdict.PAGE)
     if status == 416 and ranged:
         said = parse_content_range(headers.get("content-range"))
         is_proven = known.total in (None, offset) if known.hashed else question.first == known.total
@@ -234,18 +239,17 @@ def _judge_part(known: Representation, offset: int, question: Question, headers:
     is_of_several = media_of(headers) == "multipart/byteranges"
     if first is None or is_of_several or coding_of(headers) != known.coding:
         return other
-    proven = known.validator != "" and known.validator == strong_validator(headers)
+    proven = known.hashed or known.validator == strong_validator(headers) != ""
     value = headers.get("content-range")
     said = parse_content_range(value)
     if said is None:
         # A part without a label is taken only for exactly what is missing, and only on proof. So is
-        # one whose label makes no sense but for its start, which a hash may cover as well.
+        # one whose label makes no sense but for its start.
         stop = known.total if question.last is None else question.last + 1
         fits = stop is not None and length == stop - first
         if value:
             claimed = re.match(_CLAIMED_START, value, re.ASCII)
             fits = fits and claimed is not None and int(claimed[1]) == first
-            proven = proven or known.hashed
         return Answer(Verdict.CONTINUE, stop) if fits and proven else other
     if said.first != first or said.last is None:
         return other
@@ -257,7 +261,7 @@ def _judge_part(known: Representation, offset: int, question: Question, headers:
         return other
     same_size = known.total is not None and said.total == known.total
     compared = same_size and (offset - first >= LONG_OVERLAP or first == 0)
-    if not (known.hashed or proven or compared):
+    if not (proven or compared):
         return other
     return Answer(Verdict.CONTINUE, said.last + 1, said.total)
 
@@ -268,10 +272,11 @@ def _judge_whole(
     media, length = media_of(headers), length_of(headers)
     if is_web_page(media) and not is_web_page(known.media):
         return Answer(Verdict.PAGE)
-    if coding_of(headers) != known.coding:
-        return Answer(Verdict.CHANGED)
-    if length is not None and (length < offset or known.total not in (None, length)):
-        return Answer(Verdict.CHANGED)
+    is_other = length is not None and (length < offset or known.total not in (None, length))
+    if is_other or coding_of(headers) != known.coding:
+        # A file that has a hash has no versions: it may be what a gateway says to our Range.
+        is_ours = known.hashed and question.first is not None
+        return Answer(Verdict.WHOLE if is_ours else Verdict.CHANGED)
     if question.if_range and known.validator == strong_validator(headers):
         return Answer(Verdict.UNCONDITIONAL)
     # Whether it is the same one is not for the validators to say: the bytes are compared, or a
@@ -315,7 +320,7 @@ def unasked_part(headers: Headers) -> ContentRange | None:
 
 def span_of(status: int, headers: Headers) -> ContentRange | None:
     """Return which bytes of a representation a first answer brings; None if that is not known."""
-    if status == 200:
+    if status in WHOLE_STATUSES:
         length = length_of(headers)
         return ContentRange(0, None if length is None else length - 1, length)
     said = parse_content_range(headers.get("content-range"))

@@ -137,6 +137,8 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
         return None
     about: dict[str, Any] = {"name": names.name_of(url), "host": names.host_of(url)}
     about["first_contact"] = True
+    if status == 511:  # of a network that wants a login (RFC 6585)
+        return wording.failure("web page for file", why=wording.answered(511), title="", **about)
     redirects, without_content = 300 <= status < 400, status in (204, 205) and not whole
     if redirects or without_content or status >= 600:
         if whole and names_files(response.content):

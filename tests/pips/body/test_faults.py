@@ -106,6 +106,7 @@ HEALED = {
         cut_then((f.OtherETag(), f.Cut(500_000)), f.OtherETag()), MIX, 2
     ),
     "206-without-label": Case(cut_then(f.Unlabelled()), MIX),
+    "206-without-label-or-validator": Case(demo(CUT, f.Unlabelled(), validator="none"), MIX),
     "206-without-label-from-elsewhere": Case(cut_then(f.Unlabelled(1000)), WRONG, *AGAIN),
     "200-to-a-range": Case(cut_then(f.Whole()), MIX, *REPLAY),
     "200-to-if-range": Case(
@@ -127,6 +128,9 @@ HEALED = {
     "503-with-retry-after-then-429": Case(
         cut_then(f.Busy(503, retry_after=1), f.Busy(429)), (HASH, REFUSED)
     ),
+    "507-to-a-range": Case(cut_then(f.Busy(507)), (HASH, REFUSED)),
+    "511-of-a-network-that-wants-a-login": Case(cut_then(f.Busy(511)), (HASH, REFUSED)),
+    "200-of-a-gateway-to-a-range": Case(cut_then(f.Busy(200)), WRONG, *REPLAY),
     "503-with-a-hostile-retry-after": Case(
         cut_then(f.Busy(503, retry_after="\x1b[2J\x1b[31m" + "9" * 60_000)), MIX
     ),

@@ -122,6 +122,7 @@ PARTS = {  # though all was asked for
 STATUSES = {  # of which pip knows nothing
     **{f"page-{s}": pages(reply(s), says=f"The server answers {s}, ") for s in (304, 600, 999)},
     "page-300": pages(reply(300), says=SEVERAL),
+    "page-511": pages(reply(511), says="A web page came in place of the file."),
     "page-302": pages(reply(302), says=SENSELESS),
     **{f"file-{s}": files(reply(s), says=f"answers {s}, which ") for s in (204, 304, 999)},
     "metadata-205": metadata(reply(205), says="The server answers 205, which "),

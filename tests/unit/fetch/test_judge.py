@@ -132,7 +132,7 @@ def test_a_web_page_is_known_by_its_type_or_its_first_bytes(
         (206, "bytes */20", None, None),
         (206, None, 5, None),
         (404, None, 10, None),
-        (203, None, 10, None),
+        (203, None, 10, (0, 9, 10)),
     ],
 )
 def test_which_bytes_a_first_answer_brings(
@@ -213,7 +213,7 @@ UNFIT = (
         # Without a label: only exactly what is missing, and proven.
         (None, STRONG, 600, True, True),
         *((None, STRONG, length, False, False) for length in (599, TOTAL, None)),
-        *((None, etag, 600, False, False) for etag in (OTHER, WEAK, None)),
+        *((None, etag, 600, True, False) for etag in (OTHER, WEAK, None)),
         # A label that makes no sense is not a missing one.
         *((label, STRONG, 600, False, False) for label in ("items 4/x", "bytes x-999/1000", "-")),
     ],
@@ -308,16 +308,23 @@ def test_a_200_is_judged_by_its_size_and_not_by_validators(
     for before, etag, question in itertools.product(
         (STRONG, WEAK, None), (STRONG, OTHER, WEAK, None), (Question(OFFSET), Question())
     ):
-        said = answer(200, etag, length, before=before, total=total, question=question)
-        assert said.verdict == expected
-        # It tells its own end, and never that of an earlier answer.
-        assert expected == Verdict.CHANGED or (said.stop, said.total) == (length, length)
+        for status, hashed in itertools.product((200, 203), (True, False)):
+            asked: Any = {"before": before, "hashed": hashed, "total": total, "question": question}
+            said = answer(status, etag, length, **asked)
+            if expected == Verdict.CHANGED:
+                # It may be what a gateway says to our Range: a file with a hash does not change.
+                is_ours = hashed and question.first is not None
+                assert said.verdict == (Verdict.WHOLE if is_ours else expected)
+                continue
+            # It tells its own end, and never that of an earlier answer.
+            assert (said.verdict, said.stop, said.total) == (expected, length, length)
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"content_encoding": "gzip"}, Verdict.CHANGED),
+        ({"content_encoding": "gzip", "hashed": False}, Verdict.CHANGED),
+        ({"content_encoding": "gzip"}, Verdict.WHOLE),
         ({"content_encoding": "Identity"}, Verdict.REPLAY),
         ({"content_type": "Text/HTML; charset=utf-8"}, Verdict.PAGE),
         ({"content_type": "Text/HTML", "length": 1800}, Verdict.PAGE),
@@ -371,9 +378,10 @@ def test_a_416_means_complete_only_where_that_is_proven(
 
 
 def test_some_statuses_ask_for_time_and_others_may_be_for_our_range() -> None:
-    busy = {408, 421, 425, 429, 500, 502, 503, 504, *range(520, 531)}
+    busy = {408, 421, 425, 429, *range(500, 600)} - {501, 505, 511}
     assert busy == BUSY_STATUSES
-    for status in {*range(100, 600)} - {200, 206}:
+    assert verdict(511) == verdict(511, question=Question()) == Verdict.PAGE
+    for status in {*range(100, 600)} - {200, 203, 206, 511}:
         of_range = Verdict.BUSY if status in busy - {500} else Verdict.WITHHELD
         assert verdict(status) == of_range
         without = Verdict.BUSY if status in busy else Verdict.REFUSED
