@@ -54,6 +54,7 @@ class Body:
         self._error: BaseException | None = None
         self._held: collections.deque[bytes] = collections.deque()
         self._held_size = 0
+        self._replayed: int | None = None  # the offset up to which all came again
         self.start = self.offset = span.first or 0
         self.stop = None if span.last is None else span.last + 1  # of the answer that is read
         self.known = Representation.of(first.response.headers, span.total, exchange.job.hashed)
@@ -121,7 +122,7 @@ class Body:
             except Exception as error:
                 if error is self._error or not errors.is_network_error(error):
                     raise
-                why = error
+                why, is_end = error, self._ends_again(error)
             if piece:
                 self._take(piece)
                 return
@@ -180,6 +181,15 @@ class Body:
             raise self._error
         return ends
 
+    def _ends_again(self, error: Exception) -> bool:
+        """Whether TLS ends twice at the same byte without close_notify, and nobody tells the end.
+
+        Some servers always close so. What comes twice the same is taken.
+        """
+        came_twice = isinstance(error, errors.TLS_ENDS) and self.offset == self._replayed
+        chunked = getattr(self._answer and self._answer.source, "chunked", False)
+        return came_twice and self.stop is self._wanted_stop() is None and not chunked
+
     def _end(self) -> None:
         self._ended = True
         answer, self._answer = self._answer, None
@@ -213,6 +223,7 @@ class Body:
             self._error = why
             raise why from None
         self.stop = answer.stop
+        self._replayed = self.offset if answer.verdict == Verdict.REPLAY else None
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total
         if answer.verdict == Verdict.COMPLETE:

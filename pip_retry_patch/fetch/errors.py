@@ -18,10 +18,10 @@ try:
     import ssl
 except ImportError:  # pip runs without it where no index is asked by https
     _CERTIFICATE_ERRORS: tuple[type[BaseException], ...] = ()
-    _TLS_ERRORS = _TLS_ENDS = _CERTIFICATE_ERRORS
+    _TLS_ERRORS = TLS_ENDS = _CERTIFICATE_ERRORS
 else:
     _CERTIFICATE_ERRORS = (ssl.SSLCertVerificationError,)
-    _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     _TLS_ERRORS = (ssl.SSLError,)
 
 
@@ -241,7 +241,7 @@ _BY_CLASS = (
     (http.client.BadStatusLine, wording.NOT_HTTP),
     (socket.timeout, wording.NO_DATA_IN_TIME),
     (socket.gaierror, wording.NAME_NOT_RESOLVED),
-    (_TLS_ENDS, wording.CLOSED_EARLY),
+    (TLS_ENDS, wording.CLOSED_EARLY),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import itertools
+import ssl
 import weakref
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,19 @@ def test_a_range_that_pip_asks_for_itself_ends_where_pip_wants(then: Any) -> Non
 def test_a_body_without_a_length_ends_where_its_answer_says_so(framed: str, hashed: bool) -> None:
     world = World(cut(framed=framed), lambda _: whole(BODY, framed=framed), hashed=hashed)
     assert world.read() == BODY
+
+
+@pytest.mark.parametrize("framed", ["close", "broken chunks"])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_an_end_without_close_notify_is_taken_if_it_comes_twice(framed: str, hashed: bool) -> None:
+    """Plain pip takes it at once. Chunks have an end of their own."""
+    ragged = BODY, ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
+    world = World(*[lambda _: response(*ragged, framed=framed)] * 12, hashed=hashed)
+    if framed == "close":
+        assert world.read() == BODY and len(world.asked) == 2
+    else:
+        with pytest.raises(GaveUpError):
+            world.read()
 
 
 def test_a_total_that_a_part_tells_is_known_from_then_on() -> None:
