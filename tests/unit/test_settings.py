@@ -161,7 +161,7 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
         ("global.retry-patch-patience", "10"),
         ("install.retry-patch-patience", "20"),
         ("global.retry-patch-attempts", "1"),
-        (":env:.retry-patch-partials", "/x"),
+        (":env:.retry-patch-partials", "off"),
         (":env:.retry-patch-log", ""),
     ]
     shown = table(read(merged, "install"))
@@ -177,4 +177,4 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
     newer = [("/etc/pip.conf", dict(merged[:1])), (":env:", dict(merged[3:4]))]
     shown = table(read(newer))
     assert shown["retry-patch-patience"] == {"value": 10.0, "origin": "[global] in /etc/pip.conf"}
-    assert shown["retry-patch-partials"] == {"value": "/x", "origin": "PIP_RETRY_PATCH_PARTIALS"}
+    assert shown["retry-patch-partials"] == {"value": False, "origin": "PIP_RETRY_PATCH_PARTIALS"}

@@ -36,7 +36,7 @@ def printing(output: str) -> Any:
 
 def test_the_version_and_without_a_command_the_help(capsys: Captured) -> None:
     version = f"pip-retry-patch {pip_retry_patch.__version__}"
-    assert command("--version").stdout.decode().split("\n") == [version, ""]
+    assert command("--version").stdout.decode().splitlines() == [version]
     assert cli.main([]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and "selftest" in captured.err
