@@ -76,7 +76,7 @@ def drawn_page_faults(chance: random.Random) -> list[Entry]:
     entries: list[Entry] = [f.Cut(chance.randrange(200)), f.Reset(0), f.Drop(), None]
     entries += [f.Busy(chance.choice([429, 500, 503])), f.Redirect("?signature=1")]
     entries += [f.Stall(chance.randrange(200), 1.5), f.Trickle(0.005), f.Away(1.0)]
-    entries += [f.Overstate(9), f.Overruled(9), f.Doubled(), f.Unframed(), f.Compressed()]
+    entries += [f.Overstate(9), f.Overruled(9), f.Doubled(), f.Unframed()]
     return chance.choices(entries, k=chance.randrange(3))
 
 
