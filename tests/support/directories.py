@@ -52,7 +52,12 @@ def run_dir() -> Path:
 
 
 def prune() -> None:
-    """Remove what was made from older trees, once no run has used it for a while."""
+    """Remove what was made from older trees, once no run has used it for a while.
+
+    Not by a Python in Wine, which takes a link for what it leads to: the Python of an environment.
+    """
+    if os.name == "nt":
+        return
     horizon = time.time() - KEPT_SECONDS
     for parent in ("armed", "built", "runs", "scratch"):
         for old in (STORE / parent).glob("*"):

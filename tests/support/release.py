@@ -145,15 +145,16 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="where the files go; emptied first")
     parser.add_argument("tag", nargs="?", help="the tag of this release, v1.2.3")
     arguments = parser.parse_args()
+    target = arguments.target.resolve()  # pip is run elsewhere
     if arguments.tag:
         changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
         check_tag(arguments.tag, pip_retry_patch.__version__, changelog)
-    shutil.rmtree(arguments.target, ignore_errors=True)
-    arguments.target.mkdir(parents=True)
-    product = build(arguments.target, 0o022)
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    product = build(target, 0o022)
     check_complete(product.sdist)
     again = scratch()
-    built = *product, write_sbom(product.wheel, arguments.target)
+    built = *product, write_sbom(product.wheel, target)
     check_rebuild(built, (*build(again, 0o077), write_sbom(product.wheel, again)))
     print(f"built twice, byte for byte the same: {', '.join(file.name for file in built)}")
     for pip, python in (MATRIX[0], MATRIX[-1]):
