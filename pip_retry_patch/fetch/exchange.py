@@ -194,7 +194,10 @@ class Exchange:
         try:
             outcome.response = source.send(asking, outcome)
         except Exception as error:
-            outcome.error = error
+            outcome.error, broken = error, outcome.answer if outcome.is_answered else None
+            if broken is not None and broken.status_code >= 400 and errors.is_network_error(error):
+                # Its status came, and nobody needs its page: pip would not get to know of a 404.
+                broken._content, outcome.response, outcome.error = b"", broken, None
         clock.leave_out(clock.now() - began - LONGEST_REQUEST)
         for url in outcome.urls:
             is_last = url == outcome.urls[-1] and outcome.response is not None

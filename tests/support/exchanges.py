@@ -147,8 +147,8 @@ def unknown_name() -> Exception:
 class Cut:
     """A request that was answered, and whose content broke."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    def __init__(self, error: Exception, status: int = 200) -> None:
+        self.error, self.status = error, status
 
 
 class GaveUpError(Exception):
@@ -226,7 +226,7 @@ class World:
                 done = done(asking)
             if isinstance(done, Cut):
                 outcome.urls.append(url)
-                outcome.is_answered, outcome.answer = True, whole(b"")
+                outcome.is_answered, outcome.answer = True, whole(b"", status=done.status)
                 raise done.error
             if isinstance(done, Exception):
                 raise done

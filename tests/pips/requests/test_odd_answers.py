@@ -141,6 +141,9 @@ UNLISTED = {  # pages without a file, where nobody has the project
     "403-in-br": pages(
         reply(403, b"\x8b\x05\x80", Content_Encoding="br"), says="HTTP 403)", end=NO_MATCH
     ),
+    "404-that-breaks": pages(
+        reply(404, b"hello", Content_Encoding="gzip"), says="No matching", end=NO_MATCH
+    ),
     "no-gzip": pages(reply(200, b"hello", Content_Encoding="gzip"), says="decompressed"),
 }
 NO_JSON = {  # pip reads JSON, and heeds such a charset, since 22.2

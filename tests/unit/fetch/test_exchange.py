@@ -300,6 +300,13 @@ def test_a_page_that_broke_is_asked_for_again() -> None:
     assert "has no end" in given_up(world, first_answer=True).context and len(world.asked) == 9
 
 
+def test_of_an_error_whose_page_broke_the_status_counts() -> None:
+    response = page(Cut(CUT_PAGE.error, 404)).obtain()[0].response
+    assert (response.status_code, response.content) == (404, b"")
+    world = page(Cut(CUT_PAGE.error, 503), lambda _: read(PAGE))
+    assert world.obtain()[0].response.content == PAGE and not world.lines
+
+
 def test_a_page_that_names_no_file_is_doubted_once_and_then_taken() -> None:
     world = page(lambda _: read(LOGIN))
     assert world.obtain()[0].response.content == LOGIN
