@@ -18,6 +18,7 @@ from typing import Mapping
 import pytest
 
 from tests.support import programs, supplies
+from tests.support.directories import CHECKOUT
 from tests.support.downloads import Download
 from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut, Flip
@@ -36,6 +37,9 @@ from tests.support.partials import (
 )
 from tests.support.programs import Argument
 
+SITE = "Lib/site-packages"
+# What the unit tests import.
+TOOLS = ("filelock", "hypothesis", "packaging", "pytest", "pytest-timeout", "requests", "trustme")
 NO_COPYFILE2 = "import _winapi\nif hasattr(_winapi, 'CopyFile2'):\n    del _winapi.CopyFile2\n"
 JOURNAL = """
 import sys
@@ -113,12 +117,27 @@ def windows(
     prefix = tmp_path_factory.mktemp("windows") / "python"
     shutil.copytree(python, prefix)
     version = supplies.newest_pip() if request.param == NEWEST else request.param
-    site = prefix / "Lib" / "site-packages"
-    wheels: list[Argument] = [supplies.product().wheel, supplies.pip_wheel(version), "wrapt"]
+    made = Windows(prefix, version, "3.13", armed=True)
+    install(made, supplies.product().wheel, supplies.pip_wheel(version), "wrapt")
+    (made.prefix / SITE / "sitecustomize.py").write_text(NO_COPYFILE2)
+    return made
+
+
+def install(windows: Windows, *wheels: Argument) -> None:
     options = ["--platform=win_amd64", "--python-version=3.13", "--only-binary=:all:"]
-    programs.ours("pip", "install", "--quiet", "--target", site, *options, *wheels)
-    (site / "sitecustomize.py").write_text(NO_COPYFILE2)
-    return Windows(prefix, version, "3.13", armed=True)
+    target = windows.prefix / SITE
+    programs.ours("pip", "install", "--quiet", "--target", target, *options, *wheels)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("windows", [NEWEST], indirect=True)
+def test_the_unit_tests_pass(windows: Windows) -> None:
+    install(windows, *TOOLS)
+    env: dict[str, Argument] = {"PIP_RETRY_PATCH_STRICT": "0"}  # they set it where they want it
+    options = "-q", "-p", "no:cacheprovider", "--timeout=300"
+    command = "-m", "pytest", *options, "tests/unit"
+    done = windows.run_python(*command, env=env, cwd=CHECKOUT, timeout=800)
+    assert done.returncode == 0, done.output
 
 
 @pytest.mark.timeout(900)
