@@ -236,7 +236,10 @@ _FINE = "The network failed. Nothing is wrong with the package itself."
 _AGAIN = "Run the same command again when the connection is better."
 _AT_FAULT = "The server is at fault, or what stands before it, not the package itself."
 _TELL_THEM = "Run the same command again later. If it stays so, tell those who run the server."
-_NO_RETRIES = "pip was told not to retry (--retries 0). Without that, it waits and tries again."
+_NO_RETRIES = (
+    "pip was told not to retry (--retries 0, or retry-patch-attempts = 0). Without that, it waits "
+    "and tries again."
+)
 _PORTAL = "A network that wants a login first (hotel, train, airport) does that"
 _GATEWAY = (
     f"{_PORTAL}, or a gateway that blocks the file. Nothing is wrong with the package itself."
