@@ -101,7 +101,7 @@ class Exchange:
             self._attempts.begin()
             outcome = self._ask(source, question)
             answer = self._judge(source, outcome, question)
-            if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY):
+            if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY, Verdict.CHANGED):
                 answer = self._read_up(outcome, question, answer)
             if answer.verdict not in _USED or self._attempts.count > 1:
                 came, where = outcome.status or self._trouble, names.redacted(outcome.last_url)
@@ -222,14 +222,6 @@ class Exchange:
             self._trouble = wording.answered(outcome.status, outcome.retry_after)
         elif answer.verdict == Verdict.PAGE:
             self._trouble = wording.WEB_PAGE
-        elif answer.verdict == Verdict.CHANGED:
-            try:
-                outcome.open()
-                start = outcome.read(512)
-            except Exception as error:
-                return self._cut(error)
-            if self._is_web_page(start):
-                return Answer(Verdict.PAGE)
         return answer
 
     def _cut(self, error: Exception) -> Answer:
@@ -309,22 +301,27 @@ class Exchange:
         return doubtful or (outcome.came_from_cache and outcome.status >= 400)
 
     def _read_up(self, outcome: Outcome, question: Question, answer: Answer) -> Answer:
-        """Read an answer up to the offset, and return whether it is the same one so far."""
+        """Read an answer up to the offset, and return whether it is the same one so far.
+
+        Of another one only the first bytes are read: it may be a web page.
+        """
         body = self._body
         assert body is not None
         outcome.open()
         position = (question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
         limit = READ_AGAIN * (body.known.total or body.offset)
-        if position < body.offset and self._read_again >= limit:
-            self._trouble, self._doubted = wording.NO_HELP, True
-            return Answer(_LASTING)
         try:
             while position < body.offset:
                 piece = outcome.read(min(LARGE, body.offset - position))
-                if not piece:
-                    raise errors.EarlyEnd()
                 if not position and self._is_web_page(piece):
                     return Answer(Verdict.PAGE)
+                if answer.verdict == Verdict.CHANGED:
+                    return answer
+                if not piece:
+                    raise errors.EarlyEnd()
+                if self._read_again >= limit:
+                    self._trouble, self._doubted = wording.NO_HELP, True
+                    return Answer(_LASTING)
                 skipped = max(body.start - position, 0)
                 if not body.is_same(position + skipped, piece[skipped:]):
                     return Answer(Verdict.CHANGED)
