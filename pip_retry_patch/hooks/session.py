@@ -296,12 +296,8 @@ def repeat(
     what pip mounts later. So redirects, proxies, certificates and credentials are pip's.
     """
     twin = _copy(session)
-    if cookies is not None:
-        twin.cookies = cookies
-    original = session.get_redirect_target
-
-    def get_adapter(url: str) -> Any:
-        adapter = session.get_adapter(url)
+    twin.adapters = type(session.adapters)()
+    for prefix, adapter in session.adapters.items():
         if hasattr(getattr(adapter, "max_retries", None), "new"):
             if asking.reconnects:
                 adapter.close()  # its pools, which are made anew
@@ -309,7 +305,10 @@ def repeat(
             adapter.max_retries = adapter.max_retries.new(total=0, status_forcelist=())
             if asking.past_caches and hasattr(adapter, "cacheable_methods"):
                 adapter.cacheable_methods = ()
-        return adapter
+        twin.adapters[prefix] = adapter
+    if cookies is not None:
+        twin.cookies = cookies
+    original = session.get_redirect_target
 
     def get_redirect_target(response: Any) -> Any:
         # requests calls this for every answer, for a redirect twice.
@@ -318,7 +317,7 @@ def repeat(
         outcome.is_answered, outcome.answer = not response.is_redirect, response
         return original(response)
 
-    twin.get_adapter, twin.get_redirect_target = get_adapter, get_redirect_target
+    twin.get_redirect_target = get_redirect_target
     kwargs = dict(kwargs)
     if asking.fields or asking.fresh:
         ours = {*map(str.lower, asking.fields), "if-range", "if-none-match", "cache-control"}

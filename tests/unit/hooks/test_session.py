@@ -85,23 +85,24 @@ def test_a_twin_has_the_same_pools_and_no_retries_and_does_not_prompt() -> None:
     sent = Repeated(AGAIN)
     assert type(sent.twin) is PipSession and sent.twin is not sent.original
     for prefix in ("http://", "https://"):
-        ours: Any = sent.twin.get_adapter(prefix)
-        pips: Any = sent.original.get_adapter(prefix)
+        ours: Any = sent.twin.adapters[prefix]
+        pips: Any = sent.original.adapters[prefix]
         assert ours is not pips and ours.poolmanager is pips.poolmanager
         assert ours.max_retries.total == 0 and not ours.max_retries.status_forcelist
         assert pips.max_retries.total == 5 and pips.max_retries.status_forcelist
         assert ours.max_retries.backoff_factor == pips.max_retries.backoff_factor
-    assert sent.twin.get_adapter("file://") is sent.original.get_adapter("file://")
+    assert sent.twin.adapters["file://"] is sent.original.adapters["file://"]
+    assert list(sent.twin.adapters) == list(sent.original.adapters)  # the longest prefix first
     assert sent.twin.cookies is sent.original.cookies
     assert not sent.twin.auth.prompting and sent.original.auth.prompting
 
 
 @pytest.mark.parametrize("past_caches", [True, False])
 def test_only_what_is_to_go_past_caches_does(past_caches: bool) -> None:
-    get_adapter: Any = Repeated(Asking({}, past_caches=past_caches)).twin.get_adapter
-    assert get_adapter("https://").cacheable_methods == (() if past_caches else ("GET",))
+    adapters = Repeated(Asking({}, past_caches=past_caches)).twin.adapters
+    assert adapters["https://"].cacheable_methods == (() if past_caches else ("GET",))
     assert CachedAdapter.cacheable_methods == ("GET",)
-    assert not hasattr(get_adapter("http://"), "cacheable_methods")
+    assert not hasattr(adapters["http://"], "cacheable_methods")
 
 
 def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> None:
