@@ -33,7 +33,7 @@ def test_down(scene: Scene) -> Script:
     scene.on_client("ip", "link", "set", "wan", "up")
 
 
-@case("wire", "the client's address changes", TRACEBACK, OK, options=HURRIED)
+@case("wire", "the client's address changes", TRACEBACK, OK, options=HURRIED, wire=1.10)
 def test_moved(scene: Scene) -> Script:
     nginx(scene)
     yield

@@ -75,7 +75,7 @@ def expiring(answer: bytes, lifetime: int) -> Iterator[Odd]:
         yield index
 
 
-@pytest.mark.parametrize(("answer", "lifetime"), zip(EXPIRED, (1, 2, 1, 2)))
+@pytest.mark.parametrize(("answer", "lifetime"), [*zip(EXPIRED, (1, 2, 1, 2))])
 @old_middle_new
 def test_whatever_an_expired_link_answers_it_is_made_anew(
     answer: str, lifetime: int, pip: str, armed: Environment, bare: Environment
