@@ -243,11 +243,7 @@ LIMITS = {
     # No disk is full, as far as anyone can ask; and a plain pip has no trouble.
     "quota": (QUOTA, [], [None, None]),
     "no-locks": (NO_LOCKS, [Cut(HALF)], [None, f"bytes={HALF}-"]),
-    "no-fcntl": (
-        "import sys\nsys.modules['fcntl'] = None\n",
-        [Cut(HALF)],
-        [None, f"bytes={HALF}-"],
-    ),
+    "no-fcntl": (NO_FCNTL, [Cut(HALF)], [None, f"bytes={HALF}-"]),
 }
 
 

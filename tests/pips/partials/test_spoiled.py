@@ -69,10 +69,7 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "filled-up": (lambda path: os.truncate(path, WHOLE), AGAIN),
     "altered": (alter, AGAIN),
     "renamed": (lambda path: path.rename(path.with_name("other.whl")), GOES_ON),
-    "beside-a-shorter-file": (
-        lambda path: path.with_name("other.whl").write_bytes(bytes(2_000_000)),
-        GOES_ON,
-    ),
+    "beside-a-shorter-file": (add_shorter, GOES_ON),
     "link": (lambda path: move(path, lambda p: p.symlink_to(outside(p))), NOT_USED),
     "second-name": (lambda path: os.link(path, outside(path)), NOT_USED),
     "given-away": (lambda path: os.chown(path, 12345, 12345), NOT_USED),
