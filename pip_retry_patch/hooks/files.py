@@ -5,13 +5,11 @@ The two know nothing of each other. `FileHooks` stands around both, as each pip 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import logging
 import mimetypes
 import os
-import tempfile
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
@@ -21,7 +19,7 @@ from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.contents import digest, not_the_file
 from pip_retry_patch.hooks.mismatch import look_into
-from pip_retry_patch.store.kept import Place, Plain, Store, key_of
+from pip_retry_patch.store.kept import SMALLEST, Place, Plain, Store, key_of
 from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 
 if TYPE_CHECKING:
@@ -43,8 +41,9 @@ class NoRoomError(OSError):
     failure = None  # no mistake of ours, see `fail_open`
 
 
-# Lets pip download a link into a directory; returns the path and the content type.
-Download = Callable[[str], "tuple[str, str]"]
+# Lets pip download a link into a directory, whose path may be an os.PathLike; returns the path of
+# the file and the content type.
+Download = Callable[[Any], "tuple[str, str]"]
 
 
 class FileHooks:
@@ -89,7 +88,7 @@ class FileHooks:
         links, location = args
         wrapped = calls.wrapped
 
-        def one(link: Any, folder: str) -> Any:
+        def one(link: Any, folder: Any) -> Any:
             (found,) = wrapped([link], folder)
             return found
 
@@ -100,7 +99,7 @@ class FileHooks:
         link, location = args
         named: Any = link  # pip names what it yields by the link, or by its URL (20.3)
 
-        def call(folder: str) -> tuple[str, str]:
+        def call(folder: Any) -> tuple[str, str]:
             nonlocal named
             named, result = calls(link, folder)
             return result  # type: ignore[no-any-return]
@@ -160,6 +159,9 @@ class FileHooks:
 class Artifact:
     """One of pip's links, and how pip fetches it: where it is written, and when it begins again.
 
+    It is also the path of the directory that pip is to write it into. pip uses that path when it
+    has the answer, which tells whether the file is large enough to be kept.
+
     :ivar place: where pip writes it. It is `continued` where an earlier run had a part of it.
     :ivar outcome: what came of pip's request for it. `body` is what pip reads from.
     :ivar mirrored: see Exchange.
@@ -178,10 +180,15 @@ class Artifact:
         is_metadata = self.name.endswith(".metadata")
         self._key = "" if is_metadata else key_of(self.hashes) or ""  # in the store
         self.fresh = self.disk_was_full = False
-        self.place: Place | Plain = Plain("")
+        self.place = Plain("")
         self.outcome = Outcome(self.url)
         self.body: Body | None = None
         self.mirrored: list[tuple[int, str]] = []
+
+    def __fspath__(self) -> str:
+        return self.place.folder
+
+    __str__ = __fspath__
 
     @property
     def continued(self) -> int | None:
@@ -213,16 +220,11 @@ class Artifact:
         if fresh:
             self._hooks.pip.record("fresh", self.name, names.host_of(self.outcome.last_url))
         self.fresh, self.body = fresh, None
-        place = self._store.place(self._key)
-        if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
-            path, why = self._store.path, self._store.trouble
-            self._hooks.pip.say_once("unusable directory", "", path=path, why=why)
-        self._key = self._key if place else ""
-        self.place = place or Plain(tempfile.mkdtemp(dir=location))
+        self.place = Plain(location, os.listdir(location))
         files = self._hooks.requests.files
         files[self.url] = self
         try:
-            path, content_type = self._call(self.place.folder)
+            path, content_type = self._call(self)
         except errors.Restart:
             self.place.finish()
             raise
@@ -242,7 +244,7 @@ class Artifact:
         finally:
             files.pop(self.url, None)
         size = os.path.getsize(path)  # whoever cleans up caches may have removed it
-        if self._key and self.outcome.length is None:
+        if isinstance(self.place, Place) and self.outcome.length is None:
             self._store.make_room(size)
         failure = None if self.hashes else not_the_file(self.name, path, self.outcome)
         if failure is not None:
@@ -257,20 +259,23 @@ class Artifact:
     def answered(self, outcome: Outcome) -> None:
         """Note the answer to pip's request for it, whose body comes next."""
         self.outcome = outcome
-        size = 0 if outcome.came_from_cache else outcome.length or 0
-        if self._key and not self._store.make_room(COPIES * size, size):
+        size = outcome.length or 0
+        if outcome.came_from_cache or (size < SMALLEST and outcome.length is not None):
+            return
+        place = self._store.place(self._key)
+        if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
+            path, why = self._store.path, self._store.trouble
+            self._hooks.pip.say_once("unusable directory", "", path=path, why=why)
+        if place is None:
+            return
+        self.place = place
+        if not self._store.make_room(COPIES * size, size):
             outcome.response.close()
             raise NoRoomError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def written(self) -> str | None:
-        """Return the path of the file that pip writes, None while there is none."""
-        with contextlib.suppress(OSError), os.scandir(self.place.folder) as found:
-            return next((entry.path for entry in found if entry.is_file()), None)
-        return None
-
     def _accepted(self, error: BaseException) -> str:
         """Return what came before `error`, if its hash fits, for that is the last word; else ""."""
-        path = self.written() if hasattr(error, "failure") else None
+        path = self.place.written() if hasattr(error, "failure") else None
         if path is None or not any(digest(path, n) in each for n, each in self.hashes.items()):
             return ""
         announced, size = self.outcome.length, names.format_size(os.path.getsize(path))

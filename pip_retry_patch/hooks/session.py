@@ -205,7 +205,7 @@ class Requests:
         if artifact.disk_was_full:
             outcome.cache_nothing()
         kept = None if artifact.fresh else artifact.place
-        artifact.body = Body(exchange, outcome, span, kept, artifact.written)
+        artifact.body = Body(exchange, outcome, span, kept, artifact.place.written)
         artifact.mirrored = exchange.mirrored
 
     def _listed_again(self, session: Any, link: Any) -> str:
