@@ -140,31 +140,34 @@ def kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def checked(*command: Argument, timeout: float = 300) -> str:
+def succeeding(command: Iterable[Argument], env: Mapping[str, str], cwd: Path | None = None) -> str:
     """Run a command that has to succeed, and return its standard output."""
-    home = scratch()
-    outcome = finish(launch(command, {"HOME": home}, home), timeout)
-    if outcome.returncode:
-        raise MissingError(f"{' '.join(map(str, command))} failed:\n{outcome.output}")
-    return outcome.stdout
-
-
-def ours(*arguments: Argument, env: Mapping[str, str] | None = None) -> str:
-    """Run a module with this interpreter and this machine's settings, but never armed."""
-    never = {"PIP_RETRY_PATCH": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    result = subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
+    words = [*map(str, command)]
+    done = subprocess.run(
+        words,
         check=False,
-        env={**os.environ, **never, **(env or {})},
+        env=env,
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=600,
     )
-    if result.returncode:
-        said = result.stdout + result.stderr
-        raise MissingError(f"{' '.join(map(str, arguments))} failed:\n{said}")
-    return result.stdout
+    if done.returncode:
+        raise MissingError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def checked(*command: Argument) -> str:
+    """Do that with the environment of a test's process."""
+    home = scratch()
+    return succeeding(command, variables_of({"HOME": home}), home)
+
+
+def ours(*arguments: Argument, env: Mapping[str, str] | None = None) -> str:
+    """Do that with a module, this interpreter and this machine's settings, but never armed."""
+    never = {"PIP_RETRY_PATCH": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return succeeding([sys.executable, "-m", *arguments], {**os.environ, **never, **(env or {})})
 
 
 @functools.lru_cache(maxsize=None)

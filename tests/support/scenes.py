@@ -26,7 +26,7 @@ import trustme
 
 from tests.support.directories import lasting
 from tests.support.lab.packages import Package
-from tests.support.programs import Argument, MissingError
+from tests.support.programs import Argument, MissingError, succeeding
 
 MB = 1_000_000
 SERVER, SECOND, CLIENT, MOVED = (f"198.18.0.{n}" for n in (1, 2, 8, 9))  # RFC 2544
@@ -55,6 +55,7 @@ class Scene:
         self.over = threading.Event()
         self.env: dict[str, Argument] = {}
         self.pip: subprocess.Popen[str] | None = None
+        self.servers: list[Server] = []
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> Scene:
@@ -132,6 +133,7 @@ class Scene:
         if program is None:
             raise MissingError(f"{command[0]} is not installed; .ci/run would do it")
         server = Server(self, (program, *command[1:]), port, self.folder / f"{port}.log")
+        self.servers.append(server)
         self.stack.callback(server.kill)
         server.start()
         return server
@@ -162,12 +164,6 @@ class Scene:
             self.sleep(0.01)
         self.strikes += 1
 
-    def each(self, step: int) -> Iterator[None]:
-        """Come back whenever so many bytes more were sent."""
-        while True:
-            self.at(self.sent() + step)
-            yield
-
     def sleep(self, seconds: float) -> None:
         if self.over.wait(seconds):
             raise OverError
@@ -180,13 +176,6 @@ class Scene:
     def reset(self) -> None:
         """Reset the client's connections."""
         self.on_servers("ss", "--kill", "--no-header", "dst", CLIENT)
-
-    def lose_connections(self) -> None:
-        """Lose all that comes and goes on the client's connections, in silence."""
-        for line in self.on_servers("ss", "-Hnt", "dst", CLIENT).splitlines():
-            port = line.split()[4].rpartition(":")[2]
-            for chain, side in (("INPUT", "--sport"), ("OUTPUT", "--dport")):
-                self.on_servers("iptables", "-A", chain, "-p", "tcp", side, port, "-j", "DROP")
 
     @contextlib.contextmanager
     def firewall(self, *rule: str) -> Iterator[None]:
@@ -265,8 +254,4 @@ class Server:
 
 def run(*command: str) -> str:
     """Run a command that has to succeed, and return what it prints."""
-    path = {**os.environ, "PATH": PATH}
-    ended = subprocess.run(command, check=False, env=path, capture_output=True, text=True)
-    if ended.returncode:
-        raise MissingError(f"{' '.join(command)}: {ended.stderr}")
-    return ended.stdout
+    return succeeding(command, {**os.environ, "PATH": PATH})

@@ -37,26 +37,26 @@ SOURCE_FILES = (
 )
 
 
+def source_files() -> list[Path]:
+    package = (CHECKOUT / "pip_retry_patch").rglob("*.*")
+    found = [CHECKOUT / name for name in SOURCE_FILES] + sorted(package)
+    return [
+        path.relative_to(CHECKOUT) for path in found if path.is_file() and path.suffix != ".pyc"
+    ]
+
+
 def copy_source(target: Path) -> Path:
     """Copy what the product is built from, so that no build writes into the tree."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in SOURCE_FILES:
-        if (CHECKOUT / name).exists():
-            shutil.copy2(CHECKOUT / name, target / name)
-    shutil.copytree(
-        CHECKOUT / "pip_retry_patch",
-        target / "pip_retry_patch",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
+    for path in source_files():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(CHECKOUT / path, target / path)
     return target
 
 
 def source_key() -> str:
     digest = hashlib.sha256()
-    copy = copy_source(scratch() / "source")
-    for path in sorted(copy.rglob("*")):
-        if path.is_file():
-            digest.update(f"{path.relative_to(copy)}\0".encode() + path.read_bytes())
+    for path in source_files():
+        digest.update(f"{path}\0".encode() + (CHECKOUT / path).read_bytes())
     return digest.hexdigest()[:12]
 
 
