@@ -13,12 +13,6 @@ from tests.support.environments import Environment, environment
 
 
 @pytest.fixture(scope="session")
-def sdist() -> Path:
-    """The sdist of this tree."""
-    return supplies.product().sdist
-
-
-@pytest.fixture(scope="session")
 def wheel() -> Path:
     """The wheel that is made from the sdist of this tree."""
     return supplies.product().wheel

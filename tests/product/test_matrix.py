@@ -13,99 +13,64 @@ from packaging.version import Version
 
 from tests.support import supplies
 from tests.support.directories import CHECKOUT
+from tests.support.downloads import HASH, SIZE, THIRD, command, end_of
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Kind, Package
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import MINORS, NEWEST, each_minor
+from tests.support.matrix import NEWEST, parametrized
 from tests.support.programs import Outcome
 
-SIZE = 3_000_000
-THIRD = 1_000_000
-
-# The packages of each column, and what of theirs is struck.
-HEALED = {
-    "cut wheel": [Package("cut-wheel", SIZE, [Cut(THIRD)])],
-    "reset": [Package("reset", SIZE, [Reset(THIRD)])],
-    "cut page": [
-        Package("cut-html", page_faults=[Cut(100)]),
-        Package("cut-json", page_faults=[Cut(100)], page_format="json"),
-    ],
-}
+# The newest patch release of every minor, each on one Python that it declares to support; the last
+# is the newest pip. Where MATRIX has the minor, a pair of MATRIX, so that environments are shared.
+PAGE = (CHECKOUT / "docs" / "matrix.md").read_text(encoding="utf-8")
+*MINORS, (_, LAST_PYTHON) = re.findall(r"^([0-9.]+) +(3\.\d+)$", PAGE, re.MULTILINE)
+HEALED = [
+    Package("cut-wheel", SIZE, [Cut(THIRD)]),
+    Package("reset", SIZE, [Reset(THIRD)]),
+    Package("cut-html", page_faults=[Cut(100)]),
+    Package("cut-json", page_faults=[Cut(100)], page_format="json"),
+]
 MISMATCH = Package("mismatch", hashes="00" * 32)
 
 
-def download(environment: Environment, lab: Lab, packages: list[Package]) -> tuple[Outcome, Path]:
+def download(environment: Environment, lab: Lab, *packages: Package) -> tuple[Outcome, Path]:
     folder = environment.fresh_dir()
-    run = environment.run(
-        *("download", "--no-deps", "--dest", folder),
-        *("--index-url", lab.index_url, "--trusted-host", "127.0.0.1"),
-        *(package.name for package in packages),
-        alone=True,
-    )
+    names = (package.name for package in packages)
+    run = environment.run(*command(lab, folder), *names, alone=True)
     assert lab.wait_idle()
+    assert "Traceback" not in run.output
     return run, folder
 
 
-def not_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> list[str]:
-    """What is wrong with a download that should have been interrupted once, and healed."""
-    wrong = []
-    kind: Kind = "artifact" if package.faults else "page"
-    requests = lab.requests(package.name, kind)
-    struck = [request for request in requests if request.fault]
-    if len(struck) != 1 or struck[0].sent not in (100, THIRD):
-        wrong.append(f"the fault did not strike the {kind}: {requests}")
+def assert_healed(package: Package, lab: Lab, run: Outcome, folder: Path) -> None:
+    """Assert that a download was interrupted once, and healed."""
+    first, again = lab.requests(package.name, "artifact" if package.faults else "page")
+    assert first.fault and first.sent == (THIRD if package.faults else 100)
     # Of a page, whose parts no hash covers, pip reads one whole answer.
-    again = 206 if package.faults else 200
-    if [request.status for request in requests] != [200, again]:
-        wrong.append(f"the {kind} was not continued: {requests}")
-    file = folder / package.filename
-    if not file.exists() or file.read_bytes() != lab.wheel(package.name):
-        wrong.append("the file is missing or wrong")
-    if lab.sent(package.name) > 1.05 * len(lab.wheel(package.name)):
-        wrong.append(f"{lab.sent(package.name)} bytes were sent")
+    assert (first.status, again.status) == (200, 206 if package.faults else 200)
+    assert (folder / package.filename).read_bytes() == lab.wheel(package.name)
+    assert lab.sent(package.name) <= 1.05 * len(lab.wheel(package.name))
     stem = package.filename.replace("-py3-none-any.whl", "")
     shown = f" {stem} " if package.faults else f"/{package.name}/ "
-    lines = [line for line in run.interruptions if shown in f" {line}"]
-    if len(lines) != 1:
-        wrong.append(f"announced {len(lines)} times")
-    return [f"{package.name}: {line}" for line in wrong]
+    assert len([line for line in run.interruptions if shown in f" {line}"]) == 1, run.output
 
 
-def not_reported(environment: Environment, lab: Lab, run: Outcome, folder: Path) -> list[str]:
-    """What is wrong with a run that met a file whose hash does not fit."""
-    wrong = []
-    words = "THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE"
-    if run.returncode != 1 or words not in " ".join(run.output.split()):
-        wrong.append("pip did not say it")
-    if "Traceback" in run.output:
-        wrong.append("a traceback")
-    if not re.search(rf"Expected sha256 {'00' * 32}\s+Got +{lab.sha256('mismatch')}\b", run.output):
-        wrong.append("the hashes are not shown as they are")
-    if list(folder.iterdir()):
-        wrong.append("the file was saved")
-    # The file ring: one more fetch, and what came of it (the hooks say why not in older pips).
-    looks = Version(environment.pip_version) >= Version("20.3")
-    if len(lab.requests("mismatch", "artifact")) != 1 + looks:
-        wrong.append(f"fetched {len(lab.requests('mismatch', 'artifact'))} times")
-    if ("Both brought the same bytes" in run.output) is not looks:
-        wrong.append("what was looked into is missing" if looks else "looked into by an old pip")
-    return wrong
-
-
-@each_minor
+@parametrized([*MINORS, (NEWEST, LAST_PYTHON)])
 def test_a_minor_release_heals_and_reports(armed: Environment) -> None:
-    packages = [package for column in HEALED.values() for package in column]
-    with Lab([*packages, MISMATCH]) as lab:
-        run, folder = download(armed, lab, packages)
-        refused, empty = download(armed, lab, [MISMATCH])
-        wrong = {
-            column: [line for each in chosen for line in not_healed(each, lab, run, folder)]
-            for column, chosen in HEALED.items()
-        }
-        wrong["hash mismatch"] = not_reported(armed, lab, refused, empty)
-    assert not any(wrong.values()), f"{wrong}\n{run.output}\n{refused.output}"
-    assert run.returncode == 0 and "Traceback" not in run.output, run.output
+    with Lab([*HEALED, MISMATCH]) as lab:
+        run, folder = download(armed, lab, *HEALED)
+        assert run.returncode == 0, run.output
+        for package in HEALED:
+            assert_healed(package, lab, run, folder)
+        run, folder = download(armed, lab, MISMATCH)
+        assert end_of(run) == HASH and not list(folder.iterdir()), run.output
+        got = lab.sha256("mismatch")
+        assert re.search(rf"Expected sha256 {'00' * 32}\s+Got +{got}\b", run.output)
+        # One more fetch, and what came of it: the hooks say why not in older pips.
+        looks = Version(armed.pip_version) >= Version("20.3")
+        assert len(lab.requests("mismatch", "artifact")) == 1 + looks
+        assert ("Both brought the same bytes" in run.output) is looks
 
 
 def test_no_minor_release_that_the_index_has_is_forgotten() -> None:
@@ -115,16 +80,7 @@ def test_no_minor_release_that_the_index_has_is_forgotten() -> None:
     """
     released = {pip.release[:2] for pip in supplies.released_pips() if pip.major >= 20}
     newest, previous = sorted(released, reverse=True)[:2]
-    listed = {newest, *(Version(pip).release[:2] for pip, _ in MINORS if pip != NEWEST)}
+    listed = {newest, *(Version(pip).release[:2] for pip, _ in MINORS)}
     assert released - listed <= {previous}, (
-        "add these to MINORS in tests/support/matrix.py, each with a Python that it supports, "
-        "and to docs/matrix.md"
+        "add these to docs/matrix.md, each with a Python that it supports"
     )
-
-
-def test_the_page_lists_the_minor_releases() -> None:
-    """Its newest pip may be older than today's: a patch release is no reason to write it."""
-    page = (CHECKOUT / "docs" / "matrix.md").read_text(encoding="utf-8")
-    *rows, (newest, python) = re.findall(r"^([0-9.]+) +(3\.\d+)$", page, re.MULTILINE)
-    assert (*rows, (NEWEST, python)) == MINORS
-    assert Version(newest) <= supplies.released_pips()[-1]

@@ -1,4 +1,4 @@
-"""What the product does to a Python that starts, and what pip loads of it."""
+"""What the product does to a Python that starts, whatever it does then, and what pip loads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.support.costs import ARMED
 from tests.support.environments import Environment, new_venv
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import each_pair
+from tests.support.matrix import NEWEST, each_pair, pairs
+from tests.support.programs import Outcome
 
 PTH = "pip_retry_patch.pth"
 
@@ -22,12 +23,6 @@ MODULES = "import sys; print(*sorted(sys.modules))"
 # What many programs import; ntpath and others try `import nt` everywhere.
 USUAL = "import asyncio, json, ntpath, pathlib, shutil, subprocess, zipfile"
 HEAVY = {"wrapt", "re", "logging", "importlib.util", "typing"}
-
-
-@each_pair
-def test_every_python_is_armed_by_one_finder(armed: Environment) -> None:
-    outcome = armed.run_python("-c", ARMED)
-    assert (outcome.stdout, outcome.stderr) == ("1\n", "")
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +52,16 @@ SPOILED: dict[str, bytes | None] = {  # what becomes of its first module
 }
 
 
-@pytest.mark.parametrize("how", ["all", *SPOILED])
-def test_a_half_removed_install_is_silent(spoilable: Environment, wheel: Path, how: str) -> None:
-    package = unpack(wheel, spoilable)
+@pytest.mark.parametrize("text", SPOILED.values(), ids=SPOILED)
+def test_a_half_removed_install_is_silent(
+    spoilable: Environment, wheel: Path, text: bytes | None
+) -> None:
+    first = unpack(wheel, spoilable) / "__init__.py"
     assert spoilable.run_python("-c", ARMED).stdout == "1\n"
-    text = SPOILED.get(how)
-    if text is not None:
-        (package / "__init__.py").write_bytes(text)
-    elif how == "all":
-        shutil.rmtree(package)
+    if text is None:
+        first.unlink()
     else:
-        (package / "__init__.py").unlink()
+        first.write_bytes(text)
     for flags in ((), ("-W", "error"), ("-I",), ("-X", "dev")):
         for code, printed in (("pass", ""), (ARMED, "0\n")):
             outcome = spoilable.run_python(*flags, "-c", code)
@@ -122,6 +116,109 @@ def test_pip_loads_the_hooks_only_for_the_network(armed: Environment) -> None:
     modules = imported(armed, "download", *nowhere, "nothing")
     assert "pip_retry_patch.hooks.session" in modules
     assert "wrapt.decorators" not in modules
+
+
+# Processes that treat `sys.meta_path`, `site` or interpreters in ways of their own, and pip
+
+# What tells of a pip that is guarded: its first session wraps this.
+GUARDED = """
+from pip._internal.network.session import PipSession
+PipSession()
+assert hasattr(PipSession.request, "__wrapped__")
+assert not hasattr(PipSession.request.__wrapped__, "__wrapped__"), "twice"
+import sys
+assert [getattr(f, "__name__", "") for f in sys.meta_path].count("pip_retry_patch") == 1
+"""
+
+PROGRAMS = {
+    "a new list of a class of its own": """
+import sys
+class Finders(list):
+    pass
+sys.meta_path = Finders(sys.meta_path)
+""",
+    "a finder before ours, as pytest has": """
+import sys
+class Rewriting:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None
+sys.meta_path.insert(0, Rewriting)
+""",
+    "a finder that finds everything itself, as a debugger's": """
+import sys
+from importlib.machinery import PathFinder
+class Watching:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if not name.startswith("pip"):
+            return PathFinder.find_spec(name, path, target)
+sys.meta_path.insert(0, Watching)
+""",
+    "site once more": "import site; site.main()",
+    "pip imported twice": """
+import sys, pip
+for name in [name for name in sys.modules if name.partition(".")[0] == "pip"]:
+    del sys.modules[name]
+""",
+    "pip reloaded": "import importlib, pip; importlib.reload(pip)",
+    "ours thrown out, as a test runner does": """
+import sys, pip
+for name in [name for name in sys.modules if name.startswith("pip_retry_patch")]:
+    del sys.modules[name]
+""",
+    "all thrown out, as coverage does with what it measures": """
+import sys
+import pip._internal.network.session
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("pip", "pip_retry_patch"):
+        del sys.modules[name]
+""",
+    "modules of its own, as a test that patches sys.modules has": """
+import sys
+from unittest import mock
+with mock.patch.dict(sys.modules):
+    import pip._internal.network.session as first
+    first.PipSession()
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("pip", "pip_retry_patch"):
+        del sys.modules[name]
+""",
+}
+
+OLD_MIDDLE_NEW = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"), (NEWEST, "3.14"))
+
+
+@pytest.mark.parametrize("program", list(PROGRAMS.values()), ids=list(PROGRAMS))
+@OLD_MIDDLE_NEW
+def test_pip_is_guarded_whatever_a_program_did_before(armed: Environment, program: str) -> None:
+    outcome = armed.run_python("-c", program + GUARDED)
+    assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
+
+
+# What runs code in a subinterpreter that shares the lock ("legacy"), or does not. There wrapt may
+# not be imported; and before 3.13 pip itself cannot.
+SUB = """
+import _interpreters
+made = _interpreters.create({config!r})
+failed = _interpreters.run_string(made, {code!r})
+_interpreters.destroy(made)
+assert not failed, failed
+"""
+WORKS = "from pip._internal.network.session import PipSession\nPipSession()"
+
+
+@pytest.mark.parametrize("config", ["legacy", "isolated"])
+@pairs((NEWEST, "3.13"), (NEWEST, "3.14"))
+def test_pip_is_guarded_in_a_subinterpreter_if_wrapt_can_be_there(
+    config: str, armed: Environment
+) -> None:
+    def run(code: str) -> Outcome:
+        return armed.run_python("-c", SUB.format(config=config, code=code))
+
+    can = config == "legacy" or run("import wrapt._wrappers").returncode == 0
+    outcome = run(GUARDED if can else WORKS)
+    assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
 
 
 # Counts of instructions do not depend on the load of the machine. They do depend on the Python, on

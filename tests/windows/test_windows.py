@@ -41,13 +41,6 @@ SITE = "Lib/site-packages"
 # What the unit tests import.
 TOOLS = ("filelock", "hypothesis", "packaging", "pytest", "pytest-timeout", "requests", "trustme")
 NO_COPYFILE2 = "import _winapi\nif hasattr(_winapi, 'CopyFile2'):\n    del _winapi.CopyFile2\n"
-JOURNAL = """
-import sys
-from pip_retry_patch.store.journal import Journal
-journal = Journal(sys.argv[1], "24.0", sys.exit, 150_000)
-for number in range(300):
-    journal.note("interruption", "demo-1.0.whl", "files.example", total=number)
-"""
 # An antivirus program: it has each new file open for 60 ms, again and again.
 ANTIVIRUS = """
 import pathlib, sys, time
@@ -188,14 +181,6 @@ def test_an_antivirus_program_costs_nothing_but_time(windows: Windows) -> None:
     finally:
         scanner.kill()
     assert "opened" in scanner.communicate()[0] and not stored(cache)
-
-
-def test_four_processes_lose_no_line_of_the_journal(windows: Windows) -> None:
-    log = windows.fresh_dir() / "log"
-    running = [windows.start("-c", JOURNAL, log) for _ in range(4)]
-    assert [programs.finish(process, 120).output for process in running] == [""] * 4
-    lines = [line for part in (log, Path(f"{log}.1")) for line in part.open()]
-    assert sorted(json.loads(line)["total"] for line in lines) == sorted([*range(300)] * 4)
 
 
 def test_a_virtual_environment_is_linked(windows: Windows) -> None:
