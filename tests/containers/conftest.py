@@ -8,10 +8,7 @@ nothing of this machine gets into a layer.
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.server
 import shutil
-import threading
 from pathlib import Path
 from typing import Iterator
 
@@ -20,6 +17,8 @@ import pytest
 from tests.support import environments, supplies
 from tests.support.directories import CHECKOUT, DEBIAN, scratch
 from tests.support.images import Engine
+from tests.support.lab.packages import Real
+from tests.support.lab.server import Lab
 from tests.support.programs import Outcome, checked
 from tests.support.recipes import recipe
 
@@ -47,27 +46,13 @@ def engine() -> Iterator[Engine]:
         yield made
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Its lists of directories are the pages of an index (PEP 503)."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="session")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def index() -> Iterator[str]:
     """The URL of an index that breaks nothing: the product, what it needs, and the newest pip."""
-    folder = tmp_path_factory.mktemp("index")
     newest = supplies.pip_wheel(supplies.newest_pip())
-    for wheel in supplies.product().wheel, supplies.wrapt_wheel(PYTHON), newest:
-        project = folder / wheel.name.partition("-")[0].replace("_", "-")
-        project.mkdir()
-        shutil.copy(wheel, project)
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    wheels = supplies.product().wheel, supplies.wrapt_wheel(PYTHON), newest
+    with Lab(Real(wheel.name.partition("-")[0], path=wheel) for wheel in wheels) as lab:
+        yield lab.index_url
 
 
 @pytest.fixture(scope="session")
