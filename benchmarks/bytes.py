@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 from matplotlib.patches import Rectangle
 
 from benchmarks.charts import GREY, ORANGE, SKY, chart
-from benchmarks.clients import NAME, OURS, RIGHT, SILENCE, Client, everyone, pip_download
+from benchmarks.clients import (
+    NAME,
+    OURS,
+    RIGHT,
+    SILENCE,
+    Client,
+    everyone,
+    two_at_a_time,
+)
 from tests.support import environments
 from tests.support.certificates import certificates
+from tests.support.downloads import Download
 from tests.support.lab.faults import Busy, Cut, Fault, Garble, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
+from tests.support.partials import interrupted
 
 SIZE, REPEATS = 40_000_000, 3
 STEP = 77_777  # later in each repeat, so that no client's buffer fits by luck
@@ -27,22 +35,11 @@ NO_RANGES, EXPIRED = "no ranges, a cut", "expired signature"
 FAULTS = ("one cut", "twenty cuts", "reset", "stall", "broken TLS record", NO_RANGES, EXPIRED)
 
 
-class Signed:
-    """A lab that redirects to signed links; the bytes are those of the files behind them."""
-
-    def __init__(self, index: Lab, files: Sequence[Lab]) -> None:
-        self._index, self._files = index, files
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._index, name)
-
-    def sent(self, name: str) -> int:
-        return sum(each.sent(name) for each in self._files)
-
-
 @contextlib.contextmanager
-def serving(fault: str, size: int, repeat: int, silence: float) -> Iterator[Lab]:
-    """Serve a wheel that is interrupted half-way.
+def serving(
+    fault: str, size: int, repeat: int, silence: float
+) -> Iterator[tuple[Lab, Sequence[Lab]]]:
+    """Serve a wheel that is interrupted half-way: an index, and whose bytes count.
 
     The signed link breaks once and answers 403 from then on; the index redirects to a fresh one.
     """
@@ -58,40 +55,35 @@ def serving(fault: str, size: int, repeat: int, silence: float) -> Iterator[Lab]
     package = Package(NAME, size, spoiled, forever, ranges=fault != NO_RANGES)
     with Lab([package], tls=certificates().server if "TLS" in fault else None) as lab:
         if fault != EXPIRED:
-            yield lab
+            yield lab, [lab]
             return
         with Lab([Package(NAME, size)]) as fresh:
             links = [Redirect(f"{f.url}/files/{NAME}/{f.filename(NAME)}?s=1") for f in (lab, fresh)]
             with Lab([Package(NAME, size, links, links[1])]) as index:
-                yield cast(Lab, Signed(index, (lab, fresh)))
+                yield index, [lab, fresh]
 
 
 def run(client: Client, fault: str, repeat: int, size: int, silence: float) -> tuple[int, str, int]:
     """Let one client meet one fault: bytes sent, end, size of the file."""
-    with serving(fault, size, repeat, silence) as lab:
-        done = client.download(lab, certificates().ca_pem if lab.tls else None)
-        return done.sent, done.end, len(lab.wheel(NAME))
+    with serving(fault, size, repeat, silence) as (lab, counted):
+        end, _ = client.download(lab, certificates().ca_pem if lab.tls else None)
+        return sum(each.sent(NAME) for each in counted), end, len(lab.wheel(NAME))
 
 
 def killed_twice(pip: str, python: str, size: int) -> float:
     """Let a pip with us be killed at each third of a file; all bytes that were sent by its size."""
     environment = environments.environment(pip, python, armed=True)
-    home = environment.fresh_dir()
+    cache = environment.fresh_dir()
     with Lab([Package(NAME, size)], rate=size // 3) as lab:
-        words = pip_download(home, lab, NAME)
-        for third in (1, 2):
-            process = environment.start("-m", "pip", *words, env={"HOME": home})
-            while lab.sent(NAME) < size * third / 3 and process.poll() is None:
-                time.sleep(0.005)
-            process.kill()
-            process.communicate()
-        assert environment.run(*words, env={"HOME": home}).returncode == 0
+        for _ in "12":
+            interrupted(environment, lab, cache, size // 3)
+        Download(environment, lab, cache=cache).assert_right()
         lab.wait_idle()
         return round(lab.sent(NAME) / len(lab.wheel(NAME)), 4)
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """Let every client meet every fault, some times over; two clients run at a time."""
+    """Let every client meet every fault, some times over."""
     clients = everyone()
     ours = dict(zip([client.name for client in clients], OURS))
     clients = [clients[0], clients[-1]] if quick else clients
@@ -108,16 +100,10 @@ def measure(quick: bool) -> dict[str, Any]:
     ]
     runs: dict[str, dict[str, list[Any]]] = {f: {c.name: [] for c in clients} for f in FAULTS}
     whole = 0
-    certificates()  # once, before two threads want it at once
-    with ThreadPoolExecutor(2) as pool:
-        # A result is a count of bytes: two clients at a time do not disturb each other.
-        for job, (sent, end, whole) in zip(jobs, pool.map(lambda job: run(*job), jobs)):
-            runs[job[1]][job[0].name].append([sent, end])
-            print(job[0].name, *job[1:3], round(sent / whole, 3), end, flush=True)
+    for job, (sent, end, whole) in zip(jobs, two_at_a_time(run, jobs)):
+        runs[job[1]][job[0].name].append([sent, end])
+        print(job[0].name, *job[1:3], round(sent / whole, 3), end, flush=True)
     return {"size": whole, "runs": runs, "killed twice": kills}
-
-
-# The page
 
 
 def cell(runs: list[Any], size: int) -> tuple[str, str]:

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from benchmarks.charts import BLUE, GREEN, GREY, ORANGE, PINK, VERMILION, chart
-from benchmarks.clients import BLAMES, NAME, RIGHT, UNCLEAR, Client, everyone
+from benchmarks.clients import BLAMES, NAME, RIGHT, UNCLEAR, Client, everyone, two_at_a_time
 from tests.support.certificates import certificates
-from tests.support.lab.faults import (
-    Away,
-    Busy,
-    Changed,
-    Cut,
-    Drop,
-    Elsewhere,
-    Entry,
-    Fault,
-    Flip,
-    Garble,
-    OtherETag,
-    OtherTotal,
-    Reset,
-    Short,
-    Stall,
-    Unlabelled,
-    Whole,
-)
+from tests.support.lab import faults as f
+from tests.support.lab.faults import Entry, Fault
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab, Request
 
@@ -71,7 +53,7 @@ def schedule(seed: int) -> tuple[Package, bool]:
         faults,
         page_faults=page,
         metadata=random.random() < 0.3,
-        metadata_faults=[Cut(random.randrange(40))] if random.random() < 0.3 else [],
+        metadata_faults=[f.Cut(random.randrange(40))] if random.random() < 0.3 else [],
         ranges=random.random() < 0.85,
         validator=random.choices(("strong", "date", "weak", "none"), (6, 2, 1, 1))[0],
         chunked=random.random() < 0.15,
@@ -90,46 +72,46 @@ def chosen(random: Random, kinds: list[tuple[int, Any]]) -> Fault:
     return fault
 
 
-def busy(random: Random) -> Busy:
-    return Busy(random.choice((503, 429)), random.choice((None, None, 1)))
+def busy(random: Random) -> Fault:
+    return f.Busy(random.choice((503, 429)), random.choice((None, None, 1)))
 
 
 def ending(random: Random, size: int, secure: bool) -> Fault:
     """What ends a response early, or comes in its place."""
     after = int(size * random.random() / 2)
     kinds: list[tuple[int, Any]] = [
-        (30, lambda: Cut(after, notify=random.random() < 0.3)),
-        (12, lambda: Reset(after)),
-        (6, lambda: Stall(after, LONG_STALL if random.random() < 0.05 else 2 * random.random())),
+        (30, lambda: f.Cut(after, notify=random.random() < 0.3)),
+        (12, lambda: f.Reset(after)),
+        (6, lambda: f.Stall(after, LONG_STALL if random.random() < 0.05 else 2 * random.random())),
         (14, lambda: busy(random)),
-        (4, lambda: Away(1 + random.random(), after)),
-        (8, Drop),
+        (4, lambda: f.Away(1 + random.random(), after)),
+        (8, f.Drop),
     ]
-    return chosen(random, kinds + [(12, lambda: Garble(after))] * secure)
+    return chosen(random, kinds + [(12, lambda: f.Garble(after))] * secure)
 
 
 def answer(random: Random, size: int, hashed: bool) -> Fault:
     """An answer that is not what was asked for. `hashed`: a client can find out a false byte."""
     kinds: list[tuple[int, Any]] = [
-        (5, lambda: Elsewhere(random.randrange(1, 100_000))),
-        (3, Unlabelled),
-        (5, lambda: OtherTotal(random.randrange(1, 1000))),
-        (5, OtherETag),
-        (6, Whole),
-        (1, Changed),
+        (5, lambda: f.Elsewhere(random.randrange(1, 100_000))),
+        (3, f.Unlabelled),
+        (5, lambda: f.OtherTotal(random.randrange(1, 1000))),
+        (5, f.OtherETag),
+        (6, f.Whole),
+        (1, f.Changed),
     ]
     false: list[tuple[int, Any]] = [
-        (2, lambda: Unlabelled(random.randrange(1, 100_000))),
-        (3, lambda: Short(random.randrange(1, size))),
-        (1, lambda: Flip(random.randrange(size))),
+        (2, lambda: f.Unlabelled(random.randrange(1, 100_000))),
+        (3, lambda: f.Short(random.randrange(1, size))),
+        (1, lambda: f.Flip(random.randrange(size))),
     ]
     return chosen(random, kinds + false * hashed)
 
 
 def page_fault(random: Random) -> Fault:
     """What happens to the index page, which has some 300 bytes."""
-    cut = (2, lambda: Cut(random.randrange(250)))
-    return chosen(random, [cut, (1, lambda: busy(random)), (1, Drop)])
+    cut = (2, lambda: f.Cut(random.randrange(250)))
+    return chosen(random, [cut, (1, lambda: busy(random)), (1, f.Drop)])
 
 
 def spoiled(request: Request) -> bool:
@@ -147,7 +129,7 @@ def run(client: Client, seed: int) -> str:
     """Let a client meet a schedule."""
     package, secure = schedule(seed)
     with Lab([package], tls=certificates().server if secure else None) as lab:
-        end = client.download(lab, certificates().ca_pem if secure else None).end
+        end, _ = client.download(lab, certificates().ca_pem if secure else None)
         blamed = end in ("blames hash", "blames package", UNCLEAR)
         # It is right to blame the hash of what is not the file.
         rightly = blamed and any(map(spoiled, lab.requests(NAME, "artifact")))
@@ -155,18 +137,15 @@ def run(client: Client, seed: int) -> str:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """Let every client meet every schedule; two clients run at a time."""
+    """Let every client meet every schedule."""
     clients, seeds = everyone(), range(SEEDS)
     if quick:
         clients, seeds = [clients[0], clients[2], clients[-1]], range(2)
     jobs = [(client, seed) for seed in seeds for client in clients]
     ends: dict[str, list[str]] = {client.name: [] for client in clients}
-    certificates()  # once, before two threads want it at once
-    with ThreadPoolExecutor(2) as pool:
-        # How a download ends is no matter of speed: two clients do not disturb each other.
-        for (client, seed), end in zip(jobs, pool.map(lambda job: run(*job), jobs)):
-            ends[client.name].append(end)
-            print(seed, client.name, end, flush=True)
+    for (client, seed), end in zip(jobs, two_at_a_time(run, jobs)):
+        ends[client.name].append(end)
+        print(seed, client.name, end, flush=True)
     return {"ends": ends}
 
 

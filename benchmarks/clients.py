@@ -14,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support import directories, environments, matrix, programs
+from tests.support.certificates import certificates
 from tests.support.lab.packages import payload
 from tests.support.lab.server import Lab
 from tests.support.programs import Argument
@@ -29,9 +32,8 @@ PIPS = (("20.3.4", "3.9"), ("24.0", "3.12"), ("25.3", "3.9"), (matrix.NEWEST, "3
 OURS = (PIPS[1], PIPS[3])
 SILENCE = 15  # seconds until a silent server is given up: pip's own default; wget's is 900
 TRIES = 25  # so that nobody ends for having counted to five (aria2, pip) or twenty (wget)
-SETTINGS: dict[str, Argument] = {"PIP_NO_INPUT": "1", "UV_NO_CONFIG": "1"}
-SETTINGS |= {"PIP_RETRY_PATCH_STRICT": "0"}
-SETTINGS |= {"UV_HTTP_RETRIES": str(TRIES), "UV_HTTP_TIMEOUT": str(SILENCE)}
+SETTINGS: dict[str, Argument] = {"PIP_NO_INPUT": "1", "PIP_RETRY_PATCH_STRICT": "0"}
+SETTINGS |= {"UV_NO_CONFIG": "1", "UV_HTTP_RETRIES": str(TRIES), "UV_HTTP_TIMEOUT": str(SILENCE)}
 CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 # How an output blames something else than the network; the first that fits.
@@ -51,16 +53,6 @@ RIGHT, UNCLEAR = "right", "unclear"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one client's download ended."""
-
-    end: str  # "right", "wrong file", "no end", "gives up", "unclear", or one of BLAMES
-    output: str
-    seconds: float  # of the whole process
-    sent: int  # body bytes of the artifact that the server sent
-
-
-@dataclass(frozen=True)
 class Client:
     """A client; `command` gives its words for an index and a directory to download to."""
 
@@ -73,8 +65,8 @@ class Client:
         ca_pem: Path | None = None,
         prefix: tuple[str, ...] = (),
         limit: float = 60.0,
-    ) -> Outcome:
-        """Let it download the lab's package.
+    ) -> tuple[str, float]:
+        """Let it download the lab's package; how that ended, and the seconds of the process.
 
         :param ca_pem: the authority behind the lab's certificate.
         :param prefix: words to put before the command (`ip netns exec NAME`).
@@ -89,21 +81,31 @@ class Client:
                 env |= dict.fromkeys(CERTIFICATES, ca_pem)
                 if self.name.startswith(("wget", "aria2")):
                     command.append(f"--ca-certificate={ca_pem}")
-            before, began = lab.sent(NAME), time.monotonic()
-            process = programs.launch(command, env, home)
-            try:
-                said, code = "".join(process.communicate(timeout=limit)), process.returncode
-            except subprocess.TimeoutExpired:
-                programs.kill(process)
-                said, code = "".join(process.communicate()), None
+            began = time.monotonic()
+            said, code = ended(programs.launch(command, env, home), limit)
             seconds = time.monotonic() - began
             lab.wait_idle()
-            end = judged(said, code, is_right(target, lab))
-        return Outcome(end, said, seconds, lab.sent(NAME) - before)
+            return judged(said, code, is_right(target, lab)), seconds
+
+
+def ended(process: subprocess.Popen[str], limit: float) -> tuple[str, int | None]:
+    """What a process printed, and its exit code; None: it was killed after so many seconds."""
+    try:
+        return "".join(process.communicate(timeout=limit)), process.returncode
+    except subprocess.TimeoutExpired:
+        programs.kill(process)
+        return "".join(process.communicate()), None
+
+
+def two_at_a_time(run: Callable[..., Any], jobs: Sequence[Any]) -> Iterator[Any]:
+    """Run two jobs at a time: for what is no matter of speed, they do not disturb each other."""
+    certificates()  # once, before two threads want it at once
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(run, *zip(*jobs))
 
 
 def judged(output: str, code: int | None, right: bool) -> str:
-    """Say in two words how a download ended. What counts is the file, not the exit code alone."""
+    """Say how a download ended: one of BLAMES, or what stands below."""
     if code is None:
         return "no end"
     if code == 0:
@@ -123,11 +125,10 @@ def is_right(target: Path, lab: Lab) -> bool:
     return any(data == payload(f"{NAME}/0", len(data)) for data in unpacked)
 
 
-def pip_download(directory: Path, lab: Lab, *words: Argument) -> list[Argument]:
-    """The words of `pip download`, with everything it writes in `directory`."""
-    command: list[Argument] = ["download", "--quiet", "--no-deps"]
-    command += ["--dest", directory / "dest", "--cache-dir", directory / "cache"]
-    return [*command, "--index-url", lab.index_url, *words]
+def pip_download(lab: Lab, target: Path, *words: Argument) -> list[str]:
+    """The words of `python -m pip download`."""
+    command = ["-m", "pip", "download", "--no-deps", "--index-url", lab.index_url]
+    return [*command, "--dest", str(target), *map(str, words)]
 
 
 def url(lab: Lab) -> str:
@@ -145,9 +146,8 @@ def pip(pip_version: str, python: str, armed: bool, *options: str) -> Client:
     environment = environments.environment(pip_version, python, armed)
 
     def command(lab: Lab, target: Path) -> list[str]:
-        words = [str(environment.python), "-m", "pip", "download", "--no-deps"]
-        words += ["--progress-bar=off", "--index-url", lab.index_url]
-        return [*words, *options, "--dest", str(target), NAME]
+        words = pip_download(lab, target, "--progress-bar=off", *options, NAME)
+        return [str(environment.python), *words]
 
     patch = ["+ patch"] if armed else []
     return Client(" ".join(["pip", environment.pip_version, *patch, *options]), command)

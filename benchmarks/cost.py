@@ -97,7 +97,7 @@ def compare(bare: Environment, armed: Environment, http: Lab, tls: Lab, quick: b
 def run(environment: Environment, lab: Lab, wanted: list[str], count: Any) -> Any:
     """Let pip download once, in an empty directory; return what `count` says."""
     directory = environment.fresh_dir()
-    words = ["-m", "pip", *pip_download(directory, lab, "--cert", certificates().ca_pem, *wanted)]
+    words = pip_download(lab, directory, "--quiet", "--cert", certificates().ca_pem, *wanted)
     try:
         return count(environment, words, directory)
     finally:
@@ -112,11 +112,7 @@ def count_starts(python: str) -> dict[str, int | None]:
     made = environments.new_venv(directories.scratch() / "venv", python)
     counts: dict[str, int | None] = {}
     for kind in (COMMENT, "pip-retry-patch", *OTHERS):
-        counts[kind] = None
-        if put(made, kind):
-            start = ["-c", "pass"]
-            made.run_python(*start)  # whatever is not compiled yet is compiled now
-            counts[kind] = costs.instructions(made, start, made.prefix)
+        counts[kind] = costs.of_a_start(made) if put(made, kind) else None
         shutil.rmtree(made.site_packages)
         made.site_packages.mkdir()
     print(python, counts, flush=True)
@@ -148,9 +144,6 @@ def put(made: Environment, kind: str) -> bool:
         packages.joinpath("_virtualenv.py").write_bytes(code)
         packages.joinpath("_virtualenv.pth").write_text("import _virtualenv")
     return bool(list(packages.glob("*.pth")))
-
-
-# The page
 
 
 def summary(figures: dict[str, Any]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -42,22 +43,21 @@ def measure(quick: bool) -> dict[str, Any]:
     for _ in range(1 if quick else ROUNDS):
         for client in clients:
             ways = [way for way in runs if all(r["end"] == RIGHT for r in runs[way][client.name])]
-            for together in (*([way] for way in ways if way in ALONE), set(ways) & set(OUTAGES)):
-                with ThreadPoolExecutor(len(OUTAGES)) as pool:
-                    started: dict[str, Future[Run]] = {}
-                    for way in together:
-                        time.sleep(APART if started else 0)
-                        started[way] = pool.submit(run, client, way, scale)
-                    for way, future in started.items():
-                        runs[way][client.name].append(future.result())
-            print(
-                client.name, *(f"{way}: {runs[way][client.name][-1]}" for way in ways), sep="\n  "
-            )
+            done = {way: run(client, scale, way) for way in ways if way in ALONE}
+            waiting = [way for way in ways if way in OUTAGES]
+            with ThreadPoolExecutor(len(OUTAGES)) as pool:
+                waits = (number * APART for number in range(len(waiting)))
+                together = pool.map(partial(run, client, scale), waiting, waits)
+                done.update(zip(waiting, together))
+            for way, one in done.items():
+                runs[way][client.name].append(one)
+                print(client.name, way, one, flush=True)
     return {**scale, "runs": runs}
 
 
-def run(client: Client, way: str, scale: dict[str, Any]) -> Run:
+def run(client: Client, scale: dict[str, Any], way: str, wait: float = 0.0) -> Run:
     """Download once, over a link and from an index of its own, which speaks TLS."""
+    time.sleep(wait)
     faults = [Away(scale["outage"], after=scale["size"] // 2)] if way == "away" else []
     forever = Cut(scale["every"]) if way == "drops" else None
     package = Package(NAME, scale["size"], metadata=True, faults=faults, forever=forever)
@@ -70,13 +70,13 @@ def run(client: Client, way: str, scale: dict[str, Any]) -> Run:
             vanishing.start()
             began = time.monotonic()
             try:
-                done = client.download(lab, ca_pem, scene.launcher, LIMIT)
+                end, seconds = client.download(lab, ca_pem, scene.launcher, LIMIT)
             finally:
                 over.set()
                 vanishing.join()
             asked = [request.time - began for request in lab.requests(NAME, "artifact")]
-    transfer = done.seconds - asked[0] if asked else 0.0
-    return {"end": done.end, "seconds": round(done.seconds, 2), "transfer": round(transfer, 2)}
+    transfer = seconds - asked[0] if asked else 0.0
+    return {"end": end, "seconds": round(seconds, 2), "transfer": round(transfer, 2)}
 
 
 def vanish(way: str, scale: dict[str, Any], scene: Scene, over: threading.Event) -> None:

@@ -9,17 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import socket
-import subprocess
-import threading
 import time
-from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
 from benchmarks import charts
-from benchmarks.clients import PIPS, judged
+from benchmarks.clients import PIPS, ended, judged
 from tests.support import directories, environments, programs
 from tests.support.environments import Environment
 from tests.support.proxies import CuttingConnectProxy
@@ -32,48 +28,15 @@ CLEAN, BROKEN, PLAIN = "undisturbed", "with the patch", "pip alone"
 
 
 class WeatherProxy(CuttingConnectProxy):
-    """A proxy where each connection has a fate of its own.
-
-    Two with one seed give the n-th connection the same fate: to be dropped before there is a
-    tunnel, or to be cut, reset or left silent after some bytes downstream. `struck` counts what
-    befell connections that lasted so long.
-    """
+    """A proxy where each tunnel has a fate of its own, the n-th always the same."""
 
     FATES: ClassVar = {"fin": 45, "rst": 30, "drop": 20, "stall": 5}  # in a hundred
     LEAST, MOST = 30_000, 20_000_000  # bytes; each size between is as likely as its double
 
-    def __init__(self, seed: str) -> None:
-        super().__init__()
-        self.seed = seed
-        self.struck: Counter[str] = Counter()
-        self._drawn = 0
-        self._now = threading.local()
-
-    def draw(self, number: int) -> tuple[str, int]:
-        """Say how the connection of this number ends, and after how many bytes."""
-        chance = Random(f"{self.seed} {number}")
+    def fate(self, number: int) -> tuple[str, int | None]:
+        chance = Random(f"{SEED} {number}")
         (how,) = chance.choices(list(self.FATES), list(self.FATES.values()))
         return how, int(math.exp(chance.uniform(math.log(self.LEAST), math.log(self.MOST))))
-
-    def destination(self, client: socket.socket) -> tuple[str, int] | None:
-        with self._lock:
-            self._now.how, self._now.after = self.draw(self._drawn)
-            self._drawn += 1
-        if self._now.how == "drop":
-            self._strike("drop")
-            return None
-        return super().destination(client)
-
-    def limit(self) -> int | None:
-        return int(self._now.after)
-
-    def cut(self, client: socket.socket) -> None:
-        self._strike(self._now.how)
-        self.end(client, self._now.how)
-
-    def _strike(self, how: str) -> None:
-        with self._lock:
-            self.struck[how] += 1
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -82,7 +45,7 @@ def measure(quick: bool) -> dict[str, Any]:
     for pip, python in PIPS[1:2] if quick else (PIPS[0], PIPS[1], PIPS[3]):
         for what in (CLEAN, BROKEN, PLAIN):
             environment = environments.fresh_environment(pip, python, armed=what == BROKEN)
-            proxy = CuttingConnectProxy() if what == CLEAN else WeatherProxy(SEED)
+            proxy = CuttingConnectProxy() if what == CLEAN else WeatherProxy()
             found = install(environment, proxy, quick)
             pips.setdefault(environment.pip_version, {})[what] = found
             print(environment.pip_version, what, found, flush=True)
@@ -104,17 +67,13 @@ def install(environment: Environment, proxy: CuttingConnectProxy, quick: bool) -
         env: dict[str, programs.Argument] = {"HTTPS_PROXY": proxy.url, "HTTP_PROXY": proxy.url}
         began = time.monotonic()
         process = environment.start(*command, env=env, machine=True)
-        try:
-            said, code = "".join(process.communicate(timeout=LIMIT)), process.returncode
-        except subprocess.TimeoutExpired:
-            programs.kill(process)
-            said, code = "".join(process.communicate()), None
+        said, code = ended(process, LIMIT)
     files = sorted(set(installed(environment)) - set(before))
     return {
         "end": judged(said, code, right=True),
         "seconds": round(time.monotonic() - began),
         "bytes": sum(proxy.downstream.values()),  # files, pages, TLS
-        "struck": dict(sorted(getattr(proxy, "struck", {}).items())),
+        "struck": dict(sorted(proxy.struck.items())),
         "files": len(files),
         "digest": hashlib.sha256("\n".join(files).encode()).hexdigest(),
     }
