@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Sequence
 
 from tests.support import programs
 from tests.support.environments import Environment
@@ -18,17 +18,11 @@ from tests.support.programs import Argument, MissingError
 ARMED = "import pip, sys; print(sys.meta_path.count(sys.modules.get('pip_retry_patch')))"
 
 
-def instructions(
-    environment: Environment,
-    arguments: Sequence[Argument],
-    cwd: Path,
-    env: Mapping[str, Argument] | None = None,
-) -> int:
+def instructions(environment: Environment, arguments: Sequence[Argument], cwd: Path) -> int:
     """Run a Python that has to succeed, and return how many instructions it executed."""
     valgrind = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
     line = [*environment.launcher, *valgrind, environment.python, *arguments]
-    variables = {"HOME": cwd, "PYTHONHASHSEED": "0", **(env or {})}
-    run = programs.finish(programs.launch(line, variables, cwd), 900)
+    run = programs.finish(programs.launch(line, {"HOME": cwd, "PYTHONHASHSEED": "0"}, cwd), 900)
     counted = re.search(r"Collected : (\d+)", run.stderr)
     if run.returncode or not counted:
         raise MissingError(f"{' '.join(map(str, line))} failed:\n{run.output}")

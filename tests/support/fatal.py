@@ -12,9 +12,9 @@ from tests.support.programs import Argument, Outcome
 SIZE = 1_200_000
 
 
-def fatal(name: str = "demo") -> Package:
+def fatal() -> Package:
     """A package of which the first two answers break off, in a way that ends every plain pip."""
-    return Package(name, SIZE, [Cut(SIZE // 3), Reset(SIZE // 4)], chunked=True)
+    return Package("demo", SIZE, [Cut(SIZE // 3), Reset(SIZE // 4)], chunked=True)
 
 
 def project(folder: Path) -> Path:

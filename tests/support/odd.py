@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import socketserver
-from typing import Any, Callable, Iterator, Mapping, Sequence, Union
+import http.server
+from typing import Callable, Iterator, Mapping, Sequence, Union
 
 from tests.support.hosts import listening
 from tests.support.lab.packages import Package
@@ -36,13 +36,6 @@ def reply(
 def part(first: int, last: int, of: bytes, media: str = "text/html", **fields: str) -> bytes:
     told = f"bytes {first}-{last}/{len(of)}"
     return reply(206, of[first : last + 1], media, None, Content_Range=told, **fields)
-
-
-def fields_of(incoming: Any) -> dict[str, str]:
-    """Read the header of a request behind its first line; the names are in lower case."""
-    lines = iter(incoming.readline, b"\r\n")
-    pairs = (line.decode("latin-1").strip().split(": ", 1) for line in lines)
-    return {name.lower(): value for name, value in pairs}
 
 
 def asked_from(fields: Mapping[str, str]) -> int:
@@ -108,16 +101,17 @@ def odd_index(hashed: bool = True, **answers: Sequence[Answer]) -> Iterator[Odd]
     }
     right.update(answers)
 
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            fields = {"target": self.path, **{k.lower(): v for k, v in self.headers.items()}}
+            kind = "page" if self.path.partition("?")[0] == "/simple/demo/" else "other"
+            if self.path.startswith("/files/"):
+                kind = "metadata" if self.path.endswith(".metadata") else "file"
             with contextlib.suppress(OSError):
-                target = self.rfile.readline().split()[1].decode()
-                path = target.partition("?")[0]
-                fields = {**fields_of(self.rfile), "target": target}
-                kind = "page" if path == "/simple/demo/" else "other"
-                if path.startswith("/files/"):
-                    kind = "metadata" if path.endswith(".metadata") else "file"
                 self.wfile.write(served.answer(kind, fields))
+
+        def log_message(self, *_: object) -> None:
+            pass
 
     with listening(Handler) as port:
         served = Odd(right, port)

@@ -32,11 +32,11 @@ def start(
     return pip.start("-m", "pip", *words, *options, "demo", env=env)
 
 
-def wait_for_bytes(process: subprocess.Popen[str], lab: Lab, count: int, name: str = "demo") -> int:
+def wait_for_bytes(process: subprocess.Popen[str], lab: Lab, count: int) -> int:
     """Wait until so many body bytes more were sent; return how many were sent in all."""
-    goal = lab.sent(name) + count
-    until(lambda: lab.sent(name) >= goal, process)
-    return lab.sent(name)
+    goal = lab.sent("demo") + count
+    until(lambda: lab.sent("demo") >= goal, process)
+    return lab.sent("demo")
 
 
 def until(condition: Callable[[], bool], *running: subprocess.Popen[str]) -> None:

@@ -24,7 +24,6 @@ ODD_PARTS: dict[str, Any] = {
     "short": f.Short(400_000),
     "starred-excess": (f.Starred(), f.Excess(5_000)),
     "elsewhere": f.Elsewhere(1000),
-    "multipart": f.Multipart(),
     "other-etag": f.OtherETag(),
 }
 

@@ -22,7 +22,7 @@ from tests.support.certificates import certificates
 from tests.support.downloads import HASTY, LIES, NO_MATCH, OK, OURS, SIZE, Download, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import HURRIED, answering, closed_port, download, listening
-from tests.support.lab.faults import Away, Busy, Cut, Drop, Lasting, Redirect, Reset, Stall
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import newest, old_middle_new
@@ -174,7 +174,7 @@ def test_what_never_comes_ends_in_an_error_that_says_so(
 
 FOR_A_WHILE = {
     "reset": index(page_faults=[RESET] * 3),
-    "closed": index(page_faults=[Lasting(1.0, Drop())]),
+    "closed": index(page_faults=[Drop()] * 3),
     "silence": index(page_faults=[SILENCE] * 3),
     "500": index(page_faults=[Busy(500)] * 3),
     "429": index(page_faults=[Busy(429)] * 2),

@@ -71,10 +71,6 @@ class Draft:
         self.start, self.stop = wanted or (0, self.total)
         self.claimed_total = self.total
 
-    def move(self, start: int) -> None:
-        if self.partial:
-            self.start = min(max(start, 0), self.stop - 1)
-
     def reply(self) -> Reply:
         headers = dict(self.headers)
         if self.partial:

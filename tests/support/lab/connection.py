@@ -121,8 +121,9 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.host.tls:
             how = self.host.next_handshake()
-            if how:
-                self._break_handshake(how)
+            if how:  # take the client's hello, and let no handshake come of it
+                self.socket.recv(PIECE)
+                self.pause(60 if how == "stall" else 0)
                 return
             self.socket = self.host.tls.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
@@ -142,14 +143,6 @@ class Connection:
                 self.host.done(self._number)
             if goes_on and headers.get("connection", "").lower() == "close":
                 goes_on = self.finish()
-
-    def _break_handshake(self, how: str) -> None:
-        """Take the client's hello, and let no handshake come of it."""
-        self.socket.recv(PIECE)
-        if how == "stall":
-            self.pause(60)
-        elif how == "reset":
-            self.reset()
 
     def _read_request(self) -> tuple[str, str, dict[str, str]] | None:
         """Method, path and headers with names in lower case; None: the client has ended."""
@@ -171,8 +164,7 @@ class Connection:
         if reply is None:
             return all(ending.strike(self) for ending in endings) and self.cut()
         has_body = method != "HEAD" and reply.status != 304
-        pause = max([fault.header_pause() for fault in faults], default=0.0)
-        self._send_head(reply, has_body, pause)
+        self._send_head(reply, has_body)
         if not has_body:
             return all(ending.strike(self) for ending in endings)
 
@@ -191,7 +183,7 @@ class Connection:
             return self.finish()
         return len(body) == reply.announced or chunked or self.cut()
 
-    def _send_head(self, reply: Reply, has_body: bool, pause: float) -> None:
+    def _send_head(self, reply: Reply, has_body: bool) -> None:
         headers = {"Date": formatdate(usegmt=True), "Server": "lab", **reply.headers}
         if reply.announced is not None:
             headers["Content-Length"] = str(reply.announced)
@@ -199,11 +191,7 @@ class Connection:
             headers["Connection"] = "close"
         reason = http.client.responses.get(reply.status, "Unknown")
         lines = [f"HTTP/1.1 {reply.status} {reason}", *map(": ".join, headers.items()), "", ""]
-        head = "\r\n".join(lines).encode("latin-1")
-        for at in range(0, len(head), 1 if pause else len(head)):
-            if pause and not self.pause(pause):
-                break
-            self.socket.sendall(head[at : at + 1] if pause else head)
+        self.socket.sendall("\r\n".join(lines).encode("latin-1"))
 
     def _pour(self, body: memoryview, at: int, upto: int, chunked: bool, began: float) -> int:
         """Send the body from `at` to `upto`, or to its end; where that is.
@@ -249,5 +237,4 @@ class Connection:
             self._count(done - len(piece))
 
     def _count(self, sent: int) -> None:
-        if self._number >= 0:  # else it is a handshake
-            self.host.update(self._number, sent=sent)
+        self.host.update(self._number, sent=sent)

@@ -35,10 +35,6 @@ class Fault:
         """The fault that strikes a request with these headers, names in lower case."""
         return self
 
-    def header_pause(self) -> float:
-        """Return the seconds before each byte of the header."""
-        return 0.0
-
     def instead(self, what: Representation) -> Reply | None:
         """The answer that takes the place of the content, if there is one."""
         return None
@@ -63,24 +59,14 @@ class Ending(Fault):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Lasting:
-    """An entry that strikes for `seconds` from its first request on, not only once."""
-
-    seconds: float
-    fault: Fault | tuple[Fault, ...]
-
-
 # An entry of a schedule. Faults in a tuple strike together; None is a clean response.
-Entry = Union[Fault, Tuple[Fault, ...], Lasting, None]
+Entry = Union[Fault, Tuple[Fault, ...], None]
 
 
 def together(entry: Entry) -> tuple[Fault, ...]:
     """The faults of one entry of a schedule."""
     if entry is None:
         return ()
-    if isinstance(entry, Lasting):
-        return together(entry.fault)
     return entry if isinstance(entry, tuple) else (entry,)
 
 
@@ -184,16 +170,6 @@ class Drop(Fault):
     """
 
     silent: ClassVar[bool] = True
-
-
-@dataclass(frozen=True)
-class Trickle(Fault):
-    """The header comes byte by byte, one each `seconds`."""
-
-    seconds: float
-
-    def header_pause(self) -> float:
-        return self.seconds
 
 
 # --- faults that answer something else ------------------------------------------------------
@@ -318,7 +294,8 @@ class Elsewhere(Fault):
     shift: int
 
     def spoil(self, draft: Draft) -> None:
-        draft.move(draft.start - self.shift)
+        if draft.partial:
+            draft.start = min(max(draft.start - self.shift, 0), draft.stop - 1)
 
 
 @dataclass(frozen=True)
@@ -361,15 +338,6 @@ class Excess(Fault):
             reply.headers["Transfer-Encoding"] = "chunked"
             reply.announced = None
             reply.body = memoryview(bytes(reply.body) + b"x" * self.extra)
-
-
-class Multipart(Fault):
-    """A 206 of the very length that is missing, as multipart/byteranges."""
-
-    def rewrite(self, reply: Reply) -> None:
-        if reply.headers.pop("Content-Range", None):
-            reply.headers["Content-Type"] = "multipart/byteranges; boundary=b"
-            reply.body = memoryview(b"--b\r\n".ljust(len(reply.body), b"x"))
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,7 @@ class Package:
     """A project with one wheel, `name`-1.0, and what goes wrong with it.
 
     The i-th GET of the artifact meets `faults[i]`, a later one `forever`. The index page and the
-    PEP 658 metadata have schedules of their own. HEAD takes no entry and is always clean. An entry
-    that is `Lasting` is met by each GET for some seconds.
+    PEP 658 metadata have schedules of their own. HEAD takes no entry and is always clean.
     """
 
     name: str

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from tests.support.lab.answers import Reply, Representation, accepts_gzip, note
 from tests.support.lab.connection import Connection
-from tests.support.lab.faults import Fault, Lasting, answer, together
+from tests.support.lab.faults import Fault, answer, together
 from tests.support.lab.packages import HTML, JSON, Kind, Package, normalize
 
 YEAR = 365 * 24 * 3600
@@ -61,8 +61,7 @@ class Lab:
 
     :param tls: a server-side context; the index then speaks HTTPS.
     :param rate: bytes per second, for each response.
-    :param handshakes: how the first TLS connections end, one after the other: "cut", "reset",
-        "stall", or None where nothing happens.
+    :param handshakes: how the first TLS connections end, one after the other: "cut" or "stall".
     :param host: the name that stands in `url`; `address`: where it listens, within `place`.
     """
 
@@ -72,7 +71,7 @@ class Lab:
         *,
         tls: ssl.SSLContext | None = None,
         rate: int | None = None,
-        handshakes: Iterable[str | None] = (),
+        handshakes: Iterable[str] = (),
         host: str = "127.0.0.1",
         address: str = "127.0.0.1",
         place: Callable[[], ContextManager[None]] = contextlib.nullcontext,
@@ -90,7 +89,6 @@ class Lab:
         self._log: list[Request] = []
         self._busy: set[int] = set()  # the numbers of requests being answered
         self._turns: Counter[tuple[str, str]] = Counter()
-        self._ends: dict[tuple[str, str, int], float] = {}  # of what lasts
         self._generations = dict.fromkeys(self.packages, 0)
         self._files: dict[tuple[str, int], tuple[bytes, str]] = {}  # artifact and sha256
         self._born = time.time()
@@ -134,10 +132,10 @@ class Lab:
     def filename(self, name: str) -> str:
         return self.packages[normalize(name)].filename
 
-    def wait_idle(self, timeout: float = 5.0) -> bool:
-        """Wait until no request is being answered; False after `timeout` seconds."""
+    def wait_idle(self) -> bool:
+        """Wait until no request is being answered; False after five seconds."""
         with self._lock:
-            return self._lock.wait_for(lambda: not self._busy, timeout)
+            return self._lock.wait_for(lambda: not self._busy, 5.0)
 
     # Its life
 
@@ -239,7 +237,7 @@ class Lab:
         elif package and kind != "other":
             reply = answer(self._representation(package, kind, headers, number), headers, faults)
         else:
-            reply = self._projects() if urlsplit(path).path.strip("/") == "simple" else note(404)
+            reply = note(404)
         self.update(number, status=reply.status)
         return number, reply, faults
 
@@ -256,17 +254,10 @@ class Lab:
     # What stands where
 
     def _turn(self, package: Package, kind: Kind) -> tuple[Fault, ...]:
-        """The faults that are due at this GET; one that lasts stays due until its time is over."""
-        key, now = (package.normalized, kind), time.monotonic()
-        while True:
-            turn = self._turns[key]
-            entry = package.entry(kind, turn)
-            if not isinstance(entry, Lasting):
-                self._turns[key] += 1
-                return together(entry)
-            if now < self._ends.setdefault((*key, turn), now + entry.seconds):
-                return together(entry)
-            self._turns[key] += 1
+        """The faults that are due at this GET."""
+        key = package.normalized, kind
+        self._turns[key] += 1
+        return together(package.entry(kind, self._turns[key] - 1))
 
     def _locate(self, path: str) -> tuple[Kind, Package | None]:
         """What a path leads to, and the package that its second part names."""
@@ -281,11 +272,6 @@ class Lab:
         if package.metadata:
             kinds["files", f"{package.filename}.metadata"] = "metadata"
         return kinds.get((top, *rest[1:]), "other"), package
-
-    def _projects(self) -> Reply:
-        links = "".join(f'<a href="{name}/">{name}</a>\n' for name in self.packages)
-        page = f"<!DOCTYPE html>\n<html><body>\n{links}</body></html>"
-        return note(200, {"Content-Type": HTML}, page)
 
     def _file(self, name: str) -> tuple[bytes, str]:
         """An artifact as it is now, and its sha256."""
