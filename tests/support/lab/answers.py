@@ -89,14 +89,6 @@ def full_headers(what: Representation) -> dict[str, str]:
     return {**what.headers, **what.validators(), **accepted}
 
 
-def not_modified(what: Representation) -> Reply:
-    return Reply(304, full_headers(what), announced=None)
-
-
-def unsatisfiable(total: int) -> Reply:
-    return note(416, {"Content-Range": f"bytes */{total}"})
-
-
 def requested(header: str | None, total: int) -> tuple[int, int] | None:
     """Start and end of the one range asked for; None: none that counts (RFC 9110, section 14.2).
 

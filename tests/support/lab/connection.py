@@ -34,6 +34,7 @@ class Connection:
         self._received = b""
         self._number = -1  # of the request that is being answered
         self._slow_rate, self._slow_until = 0.0, 0.0
+        self._due = 0.0  # when, at the rate, all should have been sent that was sent
 
     # What an ending can do to it. Where it returns False, the connection is done.
 
@@ -73,7 +74,8 @@ class Connection:
         return not select.select([self.socket], [], [], seconds)[0]
 
     def slow_down(self, rate: float, seconds: float) -> bool:
-        self._slow_rate, self._slow_until = rate, time.monotonic() + seconds
+        self._due = time.monotonic()
+        self._slow_rate, self._slow_until = rate, self._due + seconds
         return True
 
     def leave(self, seconds: float) -> bool:
@@ -168,15 +170,15 @@ class Connection:
         if not has_body:
             return all(ending.strike(self) for ending in endings)
 
-        body, at, began = reply.body, 0, time.monotonic()
-        self._slow_until = 0.0
+        body, at = reply.body, 0
+        self._slow_until, self._due = 0.0, time.monotonic()
         chunked = "Transfer-Encoding" in reply.headers
         for ending in endings:
-            at = self._pour(body, at, ending.after, chunked, began)
+            at = self._pour(body, at, ending.after, chunked)
             whole = at == len(body) and reply.announced == at
             if not (whole and ending.spares_whole) and not ending.strike(self):
                 return False
-        self._pour(body, at, len(body), chunked, began)
+        self._pour(body, at, len(body), chunked)
         if chunked:
             self.socket.sendall(b"0\r\n\r\n")
         elif reply.announced is None:
@@ -193,19 +195,17 @@ class Connection:
         lines = [f"HTTP/1.1 {reply.status} {reason}", *map(": ".join, headers.items()), "", ""]
         self.socket.sendall("\r\n".join(lines).encode("latin-1"))
 
-    def _pour(self, body: memoryview, at: int, upto: int, chunked: bool, began: float) -> int:
+    def _pour(self, body: memoryview, at: int, upto: int, chunked: bool) -> int:
         """Send the body from `at` to `upto`, or to its end; where that is.
 
-        A chunk's header announces the whole chunk, even where only a part of it will be sent.
+        A chunk's header announces the whole chunk, even where only a part of it will be sent. In
+        chunks, the rate must not change.
         """
-        rate = self.host.rate
-        piece = min(PIECE, max(rate // 20, 1)) if rate else PIECE
         upto = min(upto, len(body))
         while at < upto:
-            if time.monotonic() < self._slow_until:
-                at = self._trickle(body, at, upto)
-                began = time.monotonic() - (at / rate if rate else 0)
-                continue
+            is_slow = time.monotonic() < self._slow_until
+            rate = self._slow_rate if is_slow else self.host.rate
+            piece = min(PIECE, max(round(rate / 20), 1)) if rate else PIECE
             border = min(at - at % piece + piece, len(body))
             stop = min(border, upto)
             if chunked and at % piece == 0:
@@ -213,18 +213,12 @@ class Connection:
             self._send_counted(body[at:stop])
             if chunked and stop == border:
                 self.socket.sendall(b"\r\n")
+            if rate and stop < len(body):  # else the client may ask for more
+                self._due += (stop - at) / rate
+                if not self.pause(max(self._due - time.monotonic(), 0)):
+                    raise OSError("the client has left")
             at = stop
-            if rate:
-                self.host.closing.wait(max(began + at / rate - time.monotonic(), 0))
         return at
-
-    def _trickle(self, body: memoryview, at: int, upto: int) -> int:
-        """Send the bytes of one step of a slow connection; not for chunked bodies."""
-        stop = min(at + max(1, round(self._slow_rate / 10)), upto)
-        self._send_counted(body[at:stop])
-        if not self.pause((stop - at) / self._slow_rate):
-            raise OSError("the client has left")
-        return stop
 
     def _send_counted(self, piece: memoryview) -> None:
         # Counted first: the log must be right by the time the client has the bytes.

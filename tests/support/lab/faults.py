@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Mapping, Sequence, Tuple, Union
 
 from tests.support.lab import answers
-from tests.support.lab.answers import Draft, Reply, Representation, note, unsatisfiable
+from tests.support.lab.answers import Draft, Reply, Representation, note
 
 if TYPE_CHECKING:
     from tests.support.lab.connection import Connection
@@ -77,14 +77,14 @@ def answer(what: Representation, asked: Mapping[str, str], faults: Sequence[Faul
         if reply:
             return reply
     if answers.is_unmodified(what, asked):
-        return answers.not_modified(what)
+        return Reply(304, answers.full_headers(what), announced=None)
     draft = Draft(what, asked)
     for fault in faults:
         fault.prepare(draft)
     try:
         draft.choose()
     except LookupError:
-        return answers.unsatisfiable(draft.total)
+        return note(416, {"Content-Range": f"bytes */{draft.total}"})
     for fault in faults:
         fault.spoil(draft)
     reply = draft.reply()
@@ -228,7 +228,8 @@ class Unsatisfiable(Fault):
     total: int | None = None
 
     def instead(self, what: Representation) -> Reply:
-        return unsatisfiable(len(what.data) if self.total is None else self.total)
+        total = len(what.data) if self.total is None else self.total
+        return note(416, {"Content-Range": f"bytes */{total}"})
 
 
 # --- faults of the content and of its labels --------------------------------------------------
