@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 from functools import partial
 from typing import Callable
 
@@ -70,12 +69,6 @@ def each(step: int, strike: Strike) -> Strike:
     return strikes
 
 
-def reset_all_the_time(scene: Scene, server: Server) -> None:
-    while True:
-        scene.sleep(0.25)
-        scene.reset()
-
-
 def down(scene: Scene, server: Server) -> None:
     scene.on_client("ip", "link", "set", "wan", "down")
     scene.sleep(10)
@@ -98,14 +91,6 @@ def blocked(seconds: float, *rule: str) -> Strike:
 
 
 RESETS = ("-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
-SERVFAIL = """
-import socket
-here = socket.socket(type=socket.SOCK_DGRAM)
-here.bind(("", 53))
-while True:
-    query, client = here.recvfrom(512)
-    here.sendto(query[:2] + b"\\x81\\x82" + query[4:], client)
-"""
 
 
 def silent_names(scene: Scene, names: Server) -> None:
@@ -113,15 +98,6 @@ def silent_names(scene: Scene, names: Server) -> None:
     scene.reset()
     scene.sleep(10)
     names.send(signal.SIGCONT)
-
-
-def failing_names(scene: Scene, names: Server) -> None:
-    names.kill()
-    failing = scene.serve(sys.executable, "-c", SERVFAIL, port=53)
-    scene.reset()
-    scene.sleep(10)
-    failing.kill()
-    names.start()
 
 
 def another_address(scene: Scene, names: Server) -> None:
@@ -260,15 +236,7 @@ CASES = [
         *("router", "MTU black hole over 1,000 bytes for 15 s", nginx, blocked(15, *LARGE)),
         wire=1.6,  # each third request has no Range, for that may be what the network loses
     ),
-    Case(
-        *("router", "resets everything each 250 ms; nine files", nginx, reset_all_the_time),
-        packages=[Package(f"demo{number}", MB) for number in range(9)],
-        rate=2 * MB,
-        at=0,
-        wire=1.35,  # what is under way at a reset is lost, of each 500 kB as much as the wire holds
-    ),
     Case("DNS", "silent for 10 s after a reset", behind(dnsmasq), silent_names),
-    Case("DNS", "SERVFAIL for 10 s after a reset", behind(dnsmasq), failing_names),
     Case("DNS", "another address; the first is gone", behind(dnsmasq), another_address),
     # The machine that pip runs on
     Case("disk", "the cache has 4 MB; a reset", small_disk("PIP_CACHE_DIR"), reset, at=2 * MB),
@@ -305,23 +273,6 @@ CASES = [
         ),
         plain=STUCK,
         wire=2.2,  # nginx sends no answer where a cached slice is about to end: up to three replays
-    ),
-    Case(
-        *("nginx", "cached slices; the file is replaced", sliced),
-        strike=lambda scene, server: scene.publish(Package("demo", 9 * MB)),
-        plain=(None, GAVE_UP),
-        error="demo-1.0-py3-none-any.whl stopped at",
-        within=120,
-        wire=4,  # each whole answer is one of the old version, and breaks where that is not cached
-    ),
-    Case(
-        *("nginx", "a request every 2 s, else 429 (limit_req)"),
-        partial(
-            nginx,
-            http="limit_req_zone $binary_remote_addr zone=one:1m rate=30r/m; limit_req_status 429;",
-            server="limit_req zone=one;",
-        ),
-        plain=(OTHER, OTHER),
     ),
     Case(
         *("nginx", "10 B/s after 3 MB (limit_rate_after)"),
