@@ -8,13 +8,12 @@ import re
 import tarfile
 import zipfile
 from dataclasses import replace
-from email import message_from_string
+from email import message_from_bytes
 from io import StringIO
 from pathlib import Path
 
 from tests.support import programs, release, supplies
 from tests.support.costs import ARMED
-from tests.support.directories import CHECKOUT
 from tests.support.environments import fresh_environment
 from tests.support.matrix import MATRIX, NEWEST, pairs
 
@@ -23,16 +22,10 @@ MAIN = (NEWEST, "3.13")
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
-    """The files of a wheel, but for those that name what built it."""
+    """The files of a wheel, those beside the packages by their names alone."""
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if not name.endswith(("/WHEEL", "/RECORD"))]
-        return {name: archive.read(name) for name in names}
-
-
-def metadata_file(wheel: Path, name: str) -> str:
-    with zipfile.ZipFile(wheel) as archive:
-        (path,) = [n for n in archive.namelist() if n.endswith(f".dist-info/{name}")]
-        return archive.read(path).decode()
+        files = {name: archive.read(name) for name in archive.namelist()}
+    return {re.sub(r".*\.dist-info/", "", name): data for name, data in files.items()}
 
 
 def test_the_wheel_is_small_and_for_every_python(wheel: Path) -> None:
@@ -40,31 +33,28 @@ def test_the_wheel_is_small_and_for_every_python(wheel: Path) -> None:
     assert wheel.stat().st_size <= 125 * 1024
 
 
-def test_the_wheel_holds_the_pth_file_at_its_root_and_records_it(wheel: Path) -> None:
-    assert contents(wheel)[PTH] == (CHECKOUT / PTH).read_bytes()
-    record = {row[0] for row in csv.reader(StringIO(metadata_file(wheel, "RECORD")))}
+def test_the_wheel_holds_the_pth_file_of_one_line_at_its_root_and_records_it(wheel: Path) -> None:
+    files = contents(wheel)
+    (line,) = files[PTH].decode("ascii").splitlines()
+    assert line.startswith("import ")  # so site executes it
+    record = {row[0] for row in csv.reader(StringIO(files["RECORD"].decode()))}
     assert {PTH, "pip_retry_patch/py.typed"} <= record
 
 
-def test_the_pth_file_is_one_line_that_site_executes() -> None:
-    (line,) = (CHECKOUT / PTH).read_text(encoding="ascii").splitlines()
-    assert line.startswith("import ")
-
-
 def test_wrapt_is_the_only_requirement(wheel: Path) -> None:
-    metadata = message_from_string(metadata_file(wheel, "METADATA"))
+    metadata = message_from_bytes(contents(wheel)["METADATA"])
     required = [r for r in metadata.get_all("Requires-Dist", []) if "extra ==" not in r]
     assert [re.split(r"[^\w-]", r)[0] for r in required] == ["wrapt"]
     assert not any("<" in r for r in required)
     assert metadata["Requires-Python"] == ">=3.8"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"benchmarks", "docs", "requests", "test"}
 
 
 def test_the_tree_and_the_sdist_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     tree = supplies.copy_source(tmp_path / "tree")
     programs.ours("build", "--wheel", "--outdir", tmp_path, tree)
     (from_tree,) = tmp_path.glob("*.whl")
-    assert contents(from_tree) == contents(wheel)
+    built_by = {"WHEEL": b"", "RECORD": b""}  # which has the hash of the other
+    assert {**contents(from_tree), **built_by} == {**contents(wheel), **built_by}
 
 
 @pairs(("25.0.1", "3.8"), MAIN)
@@ -103,16 +93,6 @@ def test_the_matrix_has_every_supported_python() -> None:
 
 
 # A release
-
-
-def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
-    lines = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "# Changelog"
-    versions = [line for line in lines if line.startswith("## ")]
-    assert versions[0] == "## [Unreleased]"
-    assert all(re.fullmatch(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", v) for v in versions[1:])
-    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-    assert {line[4:] for line in lines if line.startswith("### ")} <= kinds
 
 
 def test_two_builds_of_one_tree_are_the_same_whoever_makes_them(tmp_path: Path) -> None:

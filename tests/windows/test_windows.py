@@ -181,13 +181,3 @@ def test_an_antivirus_program_costs_nothing_but_time(windows: Windows) -> None:
     finally:
         scanner.kill()
     assert "opened" in scanner.communicate()[0] and not stored(cache)
-
-
-def test_a_virtual_environment_is_linked(windows: Windows) -> None:
-    prefix = windows.fresh_dir() / "Größe Ж"
-    made = windows.run_python("-m", "venv", "--without-pip", prefix)
-    assert made.returncode == 0, made.output
-    said = windows.run_python("-m", "pip_retry_patch", "link", prefix)
-    assert said.returncode == 0, said.output
-    link = prefix / "Lib" / "site-packages" / "pip_retry_patch_link.pth"
-    assert link.read_bytes().isascii() and b"\r" not in link.read_bytes()
