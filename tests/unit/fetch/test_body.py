@@ -9,6 +9,7 @@ import ssl
 import weakref
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -63,53 +64,32 @@ class Kept:
         self.is_superseded = True
 
 
-# A body that comes at once.
-
-
 @pytest.mark.parametrize("framed", ["length", "chunks", "close"])
 @pytest.mark.parametrize("hashed", [True, False])
-def test_a_body_that_comes_whole_is_handed_on_and_told_of_to_nobody(
-    framed: str, hashed: bool
-) -> None:
+def test_a_whole_body_is_handed_on_in_silence(framed: str, hashed: bool) -> None:
     world = World(whole(BODY, framed=framed), hashed=hashed)
     assert world.read() == BODY
     assert len(world.asked) == 1 and not world.lines and not world.records
 
 
-@pytest.mark.parametrize("size", [1, 7, 4096, 10 << 20])
-def test_it_is_read_in_pieces_of_any_size(size: int) -> None:
+@pytest.mark.parametrize("size", [1, 7, 4096, 10 << 20, None])
+def test_it_is_read_in_pieces_of_any_size_or_at_once(size: int | None) -> None:
     body = BODY[:5000]
     raw = World(cut(700, body), serving(body)).start().raw
     pieces = list(iter(lambda: raw._fp.read(size), b""))
-    assert b"".join(pieces) == body and max(map(len, pieces)) <= size
-
-
-def test_all_of_it_can_be_read_at_once() -> None:
-    assert World(cut(), serving(BODY)).start().content == BODY
-    world = World(cut(), serving(BODY))
-    assert world.start().raw._fp.read1() + world.body.read() == BODY
+    assert b"".join(pieces) == body and max(map(len, pieces)) <= (size or len(body))
 
 
 def test_it_ends_as_a_response_of_the_standard_library_does() -> None:
     """CacheControl's tee and urllib3 ask it whether it is closed."""
     world = World(whole(BODY))
-    raw = world.start().raw
-    body = world.body
+    raw, body = world.start().raw, world.body
     assert raw._fp is body and not body.closed and not body.isclosed()
-    received = b""
-    while not body.closed:
-        received += body.read(100_000)
-    assert received == BODY and body.isclosed() and body.read(5) == b""
+    assert body.read(1) + body.read1() + body.read() == BODY
+    assert body.closed and body.isclosed() and body.read(5) == b""
     world = World(whole(BODY))
     world.start().close()
     assert world.body.closed and world.body.read(5) == b""
-
-
-def test_it_shows_what_it_replaces_but_where_urllib3_would_read_below_it() -> None:
-    raw = World(whole(BODY, framed="chunks")).start().raw
-    assert raw._fp.getheader("ETag") == ETAG and raw._fp.chunked
-    assert not hasattr(raw._fp, "fp") and not raw.supports_chunked_reads()
-    assert b"".join(raw.stream(4096)) == BODY
 
 
 def test_nothing_of_a_clean_download_stays_in_memory_once_it_was_read() -> None:
@@ -176,6 +156,9 @@ def test_a_range_that_pip_asks_for_itself_ends_where_pip_wants(then: Any) -> Non
 def test_a_body_without_a_length_ends_where_its_answer_says_so(framed: str, hashed: bool) -> None:
     world = World(cut(framed=framed), lambda _: whole(BODY, framed=framed), hashed=hashed)
     assert world.read() == BODY
+    # A total that a part tells is known from then on.
+    world = World(cut(framed=framed), part(BODY, OFFSET, OFFSET + 1000), serving(BODY))
+    assert world.read() == BODY and world.body.known.total == len(BODY)
 
 
 @pytest.mark.parametrize("framed", ["close", "broken chunks"])
@@ -189,11 +172,6 @@ def test_an_end_without_close_notify_is_taken_if_it_comes_twice(framed: str, has
     else:
         with pytest.raises(GaveUpError):
             world.read()
-
-
-def test_a_total_that_a_part_tells_is_known_from_then_on() -> None:
-    world = World(cut(framed="chunks"), part(BODY, OFFSET, OFFSET + 1000), serving(BODY))
-    assert world.read() == BODY and world.body.known.total == len(BODY)
 
 
 def test_a_416_at_the_end_ends_it() -> None:
@@ -245,7 +223,7 @@ def test_what_is_the_same_up_to_the_offset_is_the_beginning_of_that_version_as_w
     assert World(cut(), whole(other, etag='"v2"'), hashed=False).read() == other
 
 
-def test_a_replay_is_compared_with_the_file_and_with_what_is_not_written_yet(
+def test_a_replay_is_compared_with_file_and_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_module, "HELD", 10_000)
@@ -268,34 +246,27 @@ def test_a_replay_is_compared_with_the_file_and_with_what_is_not_written_yet(
         World(cut(290_000), whole(BODY, etag='"v2"'), hashed=False).read()
 
 
-# What an earlier run kept.
-
-
 @pytest.mark.parametrize(
-    ("first", "kept", "ranges", "continued"),
+    ("first", "then", "kept", "ranges", "line"),
     [
-        ({}, BODY[:OFFSET], [None, REST], OFFSET),
-        ({"framed": "chunks"}, BODY[:OFFSET], [None, REST], OFFSET),
-        ({}, LONGER, [None], None),  # of another size
+        ({}, [serving(BODY)], OFFSET, [None, REST], "Continuing demo-1.0 from 100"),
+        ({"framed": "chunks"}, [serving(BODY)], OFFSET, [None, REST], "Continuing "),
+        ({}, [], len(LONGER), [None], ""),  # of another size
+        # A server that refuses ranges costs one replay.
+        ({}, [lambda _: busy(403), serving(BODY)], OFFSET, [None, REST, None], "demo-1.0 f"),
     ],
 )
-def test_kept_bytes_are_handed_on_and_the_rest_is_asked_for(
-    first: Any, kept: bytes, ranges: list[str | None], continued: int | None
+def test_kept_bytes_are_continued(
+    first: Any, then: list[Any], kept: int, ranges: list[str | None], line: str
 ) -> None:
-    world = World(whole(BODY, **first), serving(BODY))
-    assert world.read(kept=Kept(kept)) == BODY
-    assert world.ranges == ranges and world.body.continued == continued
-    assert not continued or world.lines[0].startswith("Continuing demo-1.0 from 100")
-    assert not world.records  # that was no interruption of this run
+    world = World(whole(BODY, **first), *then)
+    assert world.read(kept=Kept(LONGER[:kept])) == BODY and world.ranges == ranges
+    assert world.body.continued == (OFFSET if line else None)
+    assert "".join(world.lines).startswith(line)
+    assert len(ranges) == 3 or not world.records  # that was no interruption of this run
 
 
-def test_a_server_that_refuses_ranges_costs_kept_bytes_one_replay() -> None:
-    world = World(whole(BODY), busy(403), whole(BODY))
-    assert world.read(kept=Kept(BODY[:OFFSET])) == BODY
-    assert world.exchange.story.again == OFFSET
-
-
-def test_kept_bytes_are_superseded_when_pips_file_has_them_too(
+def test_kept_bytes_go_when_pips_file_has_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(body_module, "HELD", 50_000)
@@ -309,13 +280,10 @@ def test_kept_bytes_are_superseded_when_pips_file_has_them_too(
 
 
 def test_a_kept_file_that_cannot_be_read_is_continued_from_where_it_can() -> None:
-    kept = Kept(BODY[:OFFSET])
-    kept.kept.read = lambda _=-1: (_ for _ in ()).throw(OSError(5, "bad sector"))  # type: ignore[method-assign]
+    kept: Any = Kept(BODY[:OFFSET])
+    kept.kept = mock.Mock(read=mock.Mock(side_effect=OSError(5, "bad sector")))
     world = World(whole(BODY), serving(BODY))
     assert world.read(kept=kept) == BODY and world.body.continued == 0
-
-
-# Below CacheControl's tee.
 
 
 @pytest.mark.parametrize(
@@ -326,9 +294,7 @@ def test_a_kept_file_that_cannot_be_read_is_continued_from_where_it_can() -> Non
         (True, lambda _: busy(404), False),  # what was given up
     ],
 )
-def test_only_what_is_whole_and_will_be_checked_is_cached(
-    hashed: bool, rest: Any, is_cached: bool
-) -> None:
+def test_only_what_will_be_checked_is_cached(hashed: bool, rest: Any, is_cached: bool) -> None:
     cached: list[Any] = []
     first: Any = cut()
     first.raw._fp = CallbackFileWrapper(first.raw._fp, cached.append)
@@ -341,8 +307,6 @@ def test_only_what_is_whole_and_will_be_checked_is_cached(
         world.body.close()
     assert list(map(bytes, cached)) == [BODY] * is_cached
 
-
-# The pace of a connection.
 
 FAST = 64 * 1024, 0.1
 
@@ -357,7 +321,7 @@ FAST = 64 * 1024, 0.1
         ([FAST, (1000, 3600.0), FAST], None),  # one read in which the process did not run
     ],
 )
-def test_a_connection_that_was_faster_has_a_minute_and_a_slow_one_five(
+def test_a_connection_has_a_minute_or_if_slow_five(
     steps: list[tuple[int, float]], stops: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It brings so many bytes in so many seconds, and the last step again and again."""

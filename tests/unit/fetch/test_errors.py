@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 import requests
@@ -66,124 +66,94 @@ def unconnected(cause: Exception) -> Exception:
     return error
 
 
+EXPIRED = ssl.SSLCertVerificationError(1, "certificate verify failed")
+EXPIRED.verify_message = "certificate has expired"
+LASTING = ("WRONG_VERSION_NUMBER", "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION")
+# What else an error may be.
+IS: dict[str, Callable[[BaseException], object]] = {
+    **{"sent": errors.was_sent, "silent": errors.is_silence, "unreadable": errors.is_unreadable},
+    **{"lasting": errors.lasting_tls, "certificate": errors.is_certificate_error},
+    **{"no tunnel": errors.is_refused_tunnel, "full": errors.is_full},
+}
+
+
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "words", "kinds"),
     [
-        (REFUSED, "None: refused"),
-        (ConnectTimeoutError("timed out"), wording.NO_CONNECTION_IN_TIME),
-        (READ_TIMEOUT, wording.NO_DATA_IN_TIME),
-        (socket.timeout("timed out"), wording.NO_DATA_IN_TIME),
-        (RESET, "connection reset by peer"),
-        (aborted(RESET), "connection reset by peer"),
-        (aborted(http.client.RemoteDisconnected("closed")), wording.NO_ANSWER),
-        (http.client.BadStatusLine("nonsense"), wording.NOT_HTTP),
-        (ProtocolError("Broken", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY),
-        (SSLError(ssl.SSLEOFError(8, "EOF occurred in violation")), wording.CLOSED_EARLY),
-        (errors.EarlyEnd(), wording.CLOSED_EARLY),
-        (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART),
-        (errors.StoppedError(50.4), "no progress, 50 B/s"),
-        (tls("BAD_RECORD_MAC"), "the encrypted stream was damaged"),
-        (DecodeError("bad gzip"), wording.NOT_DECODABLE),
-        (unconnected(socket.gaierror(-2, "x")), wording.NAME_NOT_RESOLVED),
+        (REFUSED, "None: refused", []),
+        (ConnectTimeoutError("timed out"), wording.NO_CONNECTION_IN_TIME, []),
+        (READ_TIMEOUT, wording.NO_DATA_IN_TIME, ["sent", "silent"]),
+        (socket.timeout("timed out"), wording.NO_DATA_IN_TIME, ["sent", "silent"]),
+        *((error, "connection reset by peer", ["sent"]) for error in (RESET, aborted(RESET))),
+        (ProxyError("no", RESET), "connection reset by peer", []),
+        (aborted(http.client.RemoteDisconnected("closed")), wording.NO_ANSWER, ["sent"]),
+        (http.client.BadStatusLine("nonsense"), wording.NOT_HTTP, ["sent", "unreadable"]),
+        (ProtocolError("", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY, ["sent"]),
+        (errors.EarlyEnd(), wording.CLOSED_EARLY, ["sent"]),
+        (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART, ["sent"]),
+        (errors.StoppedError(50.4), "no progress, 50 B/s", ["sent"]),
+        (DecodeError("bad gzip"), wording.NOT_DECODABLE, ["sent"]),
+        (unconnected(socket.gaierror(-2, "x")), wording.NAME_NOT_RESOLVED, []),
+        # TLS: time does not change it, or it broke on the way.
+        *((tls(name), "the encrypted stream was damaged", ["sent", "lasting"]) for name in LASTING),
+        (tls("BAD_RECORD_MAC"), "the encrypted stream was damaged", ["sent"]),
+        (SSLError(ssl.SSLEOFError(8, "EOF")), wording.CLOSED_EARLY, ["sent"]),
+        (SSLError(RESET), "connection reset by peer", ["sent"]),
+        (
+            SSLError(EXPIRED),
+            "the certificate was refused: certificate has expired",
+            ["sent", "certificate"],
+        ),
+        # A proxy's answer to CONNECT may be final.
+        *(
+            (tunnel(answer), f"the proxy answers {answer} to CONNECT", ["no tunnel"])
+            for answer in ("407 Authentication Required", "403 Forbidden", "302 Found", "511 Login")
+        ),
+        *(
+            (tunnel(answer), f"the proxy answers {answer} to CONNECT", [])
+            for answer in ("408 Request Timeout", "429 Too Many Requests", "502 Bad Gateway")
+        ),
         # Sockets of Windows, in English.
-        (of_windows(10013), "forbidden by this machine, perhaps by its firewall"),
-        (aborted(of_windows(10054)), "connection reset by peer"),
-        (aborted(of_windows(10044)), "error 10044"),
+        (of_windows(10013), "forbidden by this machine, perhaps by its firewall", ["sent"]),
+        (aborted(of_windows(10054)), "connection reset by peer", ["sent"]),
+        (aborted(of_windows(10044)), "error 10044", ["sent"]),
     ],
 )
-def test_whatever_the_network_does_is_the_networks_and_has_its_words(
-    error: Exception, words: str
+def test_an_error_of_the_network_has_its_words(
+    error: Exception, words: str, kinds: list[str]
 ) -> None:
     for each in (error, retried(error)):
         assert errors.is_network_error(each)
-        assert errors.reason(each).startswith(words)
-        assert "SECRET" not in errors.reason(each)
+        assert errors.reason(each).startswith(words) and "SECRET" not in errors.reason(each)
+        assert [kind for kind, holds in IS.items() if holds(each)] == kinds
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "full"),
     [
-        LocationParseError("//"),
-        ClosedPoolError(NOBODY, "closed"),
-        http.client.InvalidURL("a blank"),
-        requests.exceptions.InvalidProxyURL("Please check proxy URL"),
-        OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /a.pem"),
-        requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support."),
-        requests.exceptions.MissingSchema("x"),
-        FileNotFoundError(errno.ENOENT, "no such file"),  # a CA bundle
-        PermissionError(errno.EACCES, "no"),
-        OSError(errno.ENOSPC, "No space left on device"),
-        OSError(errno.EFBIG, "File too large"),
-        ValueError("a mistake of ours"),
+        (LocationParseError("//"), False),
+        (ClosedPoolError(NOBODY, "closed"), False),
+        (http.client.InvalidURL("a blank"), False),
+        (requests.exceptions.InvalidProxyURL("Please check proxy URL"), False),
+        (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /a"), False),
+        (requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support."), False),
+        (requests.exceptions.MissingSchema("x"), False),
+        (FileNotFoundError(errno.ENOENT, "no such file"), False),  # a CA bundle
+        (PermissionError(errno.EACCES, "no"), False),
+        (ValueError("a mistake of ours"), False),
+        *((OSError(number, "full"), True) for number in (errno.ENOSPC, errno.EFBIG)),
+        *((of_windows(number), True) for number in (39, 112, 1295)),
     ],
 )
-def test_what_is_set_wrong_or_is_the_disks_is_nobodys_network(error: Exception) -> None:
-    assert not errors.is_network_error(error)
+def test_what_is_set_wrong_or_is_the_disks_is_nobodys_network(error: Exception, full: bool) -> None:
+    assert not errors.is_network_error(error) and errors.is_full(error) == full
+    assert errors.is_full(unconnected(error)) == full
 
 
 def test_a_circle_of_causes_has_an_end() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__context__, other.__context__ = other, one
     assert list(errors.causes(one)) == [one, other]
-
-
-@pytest.mark.parametrize(
-    ("error", "sent", "silent"),
-    [
-        (REFUSED, False, False),
-        (ConnectTimeoutError("timed out"), False, False),
-        (ProxyError("no", RESET), False, False),
-        (READ_TIMEOUT, True, True),
-        (socket.timeout("timed out"), True, True),
-        (aborted(RESET), True, False),
-    ],
-)
-def test_silence_is_what_follows_a_request_that_was_sent(
-    error: Exception, sent: bool, silent: bool
-) -> None:
-    for each in (error, retried(error)):
-        assert (errors.was_sent(each), errors.is_silence(each)) == (sent, silent)
-
-
-@pytest.mark.parametrize(
-    ("answer", "refused"),
-    [
-        *(("407 Proxy Authentication Required", True), ("403 Forbidden", True)),
-        *(("408 Request Timeout", False), ("429 Too Many Requests", False)),
-        *(("302 Found", True), ("511 Network Authentication Required", True)),
-        ("502 Bad Gateway", False),
-    ],
-)
-def test_a_proxys_answer_to_connect_is_told_and_may_be_final(answer: str, refused: bool) -> None:
-    error = retried(tunnel(answer))
-    assert errors.is_network_error(error)
-    assert errors.reason(error) == f"the proxy answers {answer} to CONNECT"
-    assert errors.is_refused_tunnel(error) == refused
-
-
-EXPIRED = ssl.SSLCertVerificationError(1, "certificate verify failed")
-EXPIRED.verify_message = "certificate has expired"
-LASTING = ("WRONG_VERSION_NUMBER", "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION")
-
-
-@pytest.mark.parametrize(
-    ("error", "lasting", "certificate"),
-    [
-        *((tls(reason), True, False) for reason in LASTING),
-        (tls("BAD_RECORD_MAC"), False, False),  # it broke on the way
-        (SSLError(ssl.SSLEOFError(8, "EOF")), False, False),
-        (SSLError(RESET), False, False),
-        (SSLError(EXPIRED), False, True),
-    ],
-)
-def test_tls_that_time_does_not_change_is_told_from_a_certificate_and_a_broken_stream(
-    error: Exception, lasting: bool, certificate: bool
-) -> None:
-    error = retried(error)
-    assert bool(errors.lasting_tls(error)) == lasting
-    assert errors.is_certificate_error(error) == certificate
-    said = "the certificate was refused: certificate has expired"
-    assert (errors.reason(error) == said) == certificate
 
 
 PROXY = SimpleNamespace(proxy="http://me:SECRET@proxy.example:3128")
@@ -227,7 +197,7 @@ def test_only_what_is_certain_is_called_the_proxys_failure(error: Exception, pee
         (11004, True, False, True),
     ],
 )
-def test_a_mistyped_name_is_not_a_machine_without_network(
+def test_an_unknown_name_is_not_a_machine_offline(
     code: int, routed: bool, offline: bool, unknown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errors, "_has_route", lambda host, port: routed)
@@ -251,11 +221,3 @@ def test_a_machine_without_a_route_is_told_from_a_host_that_is_away(
     # On a machine without IPv6 the last address has that error while IPv4 is routed.
     monkeypatch.setattr(errors, "_has_route", lambda host, port: True)
     assert not errors.is_local(error)
-
-
-@pytest.mark.parametrize(("number", "full"), [(39, True), (112, True), (1295, True), (32, False)])
-def test_a_full_disk_of_windows_is_a_full_disk(number: int, full: bool) -> None:
-    error = of_windows(number)
-    error.errno = errno.EINVAL  # as Python has it for two of them
-    for each in (error, unconnected(error)):
-        assert errors.is_full(each) == full

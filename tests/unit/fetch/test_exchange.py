@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import itertools
 import math
 import ssl
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 import requests
@@ -16,7 +18,6 @@ from pip_retry_patch import wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.job import Asking, Kind, Source
-from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
@@ -92,27 +93,89 @@ def given_up(world: World, first_answer: bool = False) -> wording.Failure:
 # First answers.
 
 
-def test_an_answer_that_is_of_use_is_pips_and_nothing_of_ours_was_asked() -> None:
-    world = World(whole(BODY))
-    outcome, _ = world.obtain()
-    assert (outcome.status, outcome.urls, world.lines) == (200, [URL], [])
-    ((_, asking, _),) = world.asked
-    assert asking == Asking({})
+def always(make: Callable[..., Any], *arguments: Any) -> Callable[[Asking], Any]:
+    return lambda _: make(*arguments)
+
+
+def busy_by_proxy() -> requests.Response:
+    answer = busy()
+    answer.raw._pool = SimpleNamespace(proxy="http://proxy.example:3128")
+    return answer
+
+
+def aborted(why: Exception) -> Exception:
+    error = requests.ConnectionError("Connection aborted.")
+    error.__cause__ = why
+    return error
+
+
+BUSY, UNHELPFUL = "files.example is busy (", " answers, but cannot serve the request."
+AGAIN = "Trying again in 20 s."
+LOST, UNREACHABLE = "files.example cannot be reached (", "files.example cannot be reached."
+UNREADABLE = (
+    http.client.BadStatusLine("nonsense"),
+    http.client.LineTooLong("header line"),
+    http.client.HTTPException("got more than 100 headers"),
+)
+LASTING: dict[Exception, str] = {
+    ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"): "do not agree on how to",
+    ssl.SSLCertVerificationError(1, "it expired"): "did not prove that it is that host",
+    OSError("Tunnel connection failed: 407 Authentication Required"): "refuses the connection",
+}
 
 
 @pytest.mark.parametrize(
-    ("status", "asked"),
+    ("does", "asked", "seconds", "line", "message"),
     [
-        *((status, 1) for status in (200, 206, 301, 401, 403, 404, 410, 501)),
-        *((status, 9) for status in (408, 421, 425, 429, 502, 503, 504, 520, 530)),
-        (500, BROKEN_URL + 1),
+        ([whole(BODY)], 1, 0, "", ""),
+        # An answer is pip's as soon as asking again would not help.
+        *(([busy(status)], 1, 0, "", "") for status in (206, 301, 401, 403, 404, 410, 501)),
+        *(
+            ([always(busy, status)], 9, 91, BUSY, UNHELPFUL)
+            for status in (408, 421, 425, 429, 502, 503, 504, 520, 530)
+        ),
+        ([always(busy, 500)], BROKEN_URL + 1, 15, f"{BUSY}HTTP 500). Trying up to 4 ", UNHELPFUL),
+        # What a proxy says of a host that has not helped is not believed for long.
+        ([always(busy_by_proxy)], BROKEN_URL + 1, 15, "The proxy", UNHELPFUL),
+        # Retry-After is announced, or ends it at once.
+        ([busy(429, "20"), whole(BODY)], 2, 20, f"{BUSY}HTTP 429, wants 20 s). {AGAIN}", ""),
+        ([busy(429, "3600")], 1, 0, "", "files.example wants to be asked again in 3600 s."),
+        # A first contact has thirty seconds, and a name that does not exist ten.
+        ([*[refused()] * 3, whole(BODY)], 4, 3, f"{LOST}connection refused). Trying for 30 s.", ""),
+        ([refused()], 8, 35, LOST, UNREACHABLE),
+        ([unknown_name()], 6, 10, f"{LOST}name not resolved). Trying for 10 s.", UNREACHABLE),
+        # A host whose answer cannot be read is not away.
+        *(([aborted(why)], 9, 91, BUSY, UNHELPFUL) for why in UNREADABLE),
+        # What time does not change is tried once more: one of several nodes may be set wrong.
+        *(([aborted(why)], 2, 0, "", message) for why, message in LASTING.items()),
+        *(([aborted(why), whole(BODY)], 2, 0, "", "") for why in LASTING),
     ],
 )
-def test_an_answer_is_pips_as_soon_as_asking_again_would_not_help(status: int, asked: int) -> None:
-    world = World(lambda _: busy(status), kind=Kind.OTHER)
-    assert world.obtain()[0].status == status and len(world.asked) == asked
-    assert (world.exchange.failure is None) == (asked == 1)
-    assert bool(world.hosts.busy) == (asked == 9)
+def test_a_first_answer_is_waited_for(
+    does: list[Any],
+    asked: int,
+    seconds: float,
+    line: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errors, "_has_route", lambda *_: True)
+    world = World(*does, kind=Kind.OTHER, url=URL.replace("https", "http"))
+    with contextlib.suppress(requests.ConnectionError):
+        world.obtain()
+    failure = world.exchange.failure
+    assert (len(world.asked), world.clock.seconds) == (asked, seconds)
+    assert world.asked[0][1] == Asking({}), "the first request is pip's own"
+    assert "".join(world.lines).startswith(line) and len(world.lines) == bool(line)
+    assert failure is None if not message else failure is not None and failure.first_contact
+    assert message in str(failure)
+
+
+def test_a_host_that_has_answered_is_waited_for_with_all_patience() -> None:
+    world = World(whole(BODY))
+    world.obtain()
+    failure = lost(world.another(refused(), url=OTHER))
+    assert 120 <= world.clock.seconds <= 150 and not failure.first_contact
 
 
 def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps() -> None:
@@ -127,59 +190,6 @@ def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps() -> None:
     world.another(whole(BODY)).obtain()
     world.another(busy(), whole(BODY)).obtain()
     assert len(world.asked) == 13
-
-
-def test_what_a_proxy_says_of_a_host_that_has_not_helped_is_not_believed_for_long() -> None:
-    def answer(_: Asking) -> requests.Response:
-        made = busy()
-        made.raw._pool = SimpleNamespace(proxy="http://proxy.example:3128")
-        return made
-
-    world = World(answer, url=URL.replace("https", "http"))
-    assert world.obtain()[0].status == 503 and len(world.asked) == BROKEN_URL + 1
-
-
-@pytest.mark.parametrize(
-    ("retry_after", "waits", "said"),
-    [
-        ("20", [0.0, 20.0], "files.example is busy (HTTP 429, wants 20 s). Trying again in 20 s."),
-        ("3600", [0.0], "files.example wants to be asked again in 3600 s."),
-    ],
-)
-def test_retry_after_is_waited_for_and_announced_or_ends_it_at_once(
-    retry_after: str, waits: list[float], said: str
-) -> None:
-    world = World(busy(429, retry_after), whole(BODY))
-    world.obtain()
-    failure = world.exchange.failure
-    assert world.moments == waits
-    assert said in [*world.lines, failure and failure.message]
-
-
-def test_a_lost_host_is_waited_for_once_the_first_retry_has_failed() -> None:
-    world = World(refused(), refused(), refused(), whole(BODY))
-    assert world.obtain()[0].status == 200
-    assert world.moments == [0.0, 0.0, 1.0, 3.0]
-    (line,) = world.lines
-    assert line.startswith("files.example cannot be reached (connection refused). Trying for 30 s.")
-
-
-@pytest.mark.parametrize(("error", "seconds"), [(refused(), 30), (unknown_name(), 10)])
-def test_a_first_contact_has_thirty_seconds_and_a_name_that_does_not_exist_ten(
-    error: Exception, seconds: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(errors, "_has_route", lambda *_: True)
-    world = World(error)
-    failure = lost(world.exchange)
-    assert seconds <= world.clock.seconds <= seconds * 1.3 and failure.first_contact
-    assert failure.message == "files.example cannot be reached."
-
-
-def test_a_host_that_has_answered_is_waited_for_with_all_patience() -> None:
-    world = World(whole(BODY))
-    world.obtain()
-    failure = lost(world.another(refused(), url=OTHER))
-    assert 120 <= world.clock.seconds <= 150 and not failure.first_contact
 
 
 def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_again() -> None:
@@ -223,41 +233,6 @@ def test_a_request_in_which_the_process_did_not_run_spends_no_patience() -> None
 
 
 @pytest.mark.parametrize(
-    "why",
-    [
-        http.client.BadStatusLine("nonsense"),
-        http.client.LineTooLong("header line"),
-        http.client.HTTPException("got more than 100 headers"),
-    ],
-)
-def test_an_answer_that_cannot_be_read_is_no_host_that_is_away(why: Exception) -> None:
-    error = requests.ConnectionError("Connection aborted.")
-    error.__cause__ = why
-    world = World(error)
-    assert lost(world.exchange).message == "files.example answers, but cannot serve the request."
-    assert len(world.asked) == 9 and world.lines[0].startswith("files.example is busy (")
-    # After a cut it may well be gone again.
-    assert World(cut(), error, part(BODY, OFFSET)).read() == BODY
-
-
-@pytest.mark.parametrize(
-    "cause",
-    [
-        ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"),
-        ssl.SSLCertVerificationError(1, "certificate verify failed: it expired"),
-        OSError("Tunnel connection failed: 407 Proxy Authentication Required"),
-    ],
-)
-def test_what_time_does_not_change_is_tried_once_more_and_not_waited_for(cause: Exception) -> None:
-    world = World(requests.exceptions.SSLError(cause))
-    lost(world.exchange)
-    assert world.moments == [0.0, 0.0]
-    # One of several nodes is set wrong.
-    world = World(requests.exceptions.SSLError(cause), whole(BODY))
-    assert world.obtain()[0].status == 200 and not world.lines
-
-
-@pytest.mark.parametrize(
     "error", [requests.exceptions.InvalidProxyURL("Please check it"), KeyError("a mistake of ours")]
 )
 def test_what_is_no_network_is_raised_at_once(error: Exception) -> None:
@@ -267,26 +242,18 @@ def test_what_is_no_network_is_raised_at_once(error: Exception) -> None:
     assert len(world.asked) == 1 and world.exchange.failure is None
 
 
-def test_with_retries_0_nothing_is_tried_again() -> None:
-    for first in (refused(), busy(), cut()):
-        world = World(first, serving(BODY), patience=NO_PATIENCE)
-        if isinstance(first, Exception):
-            failure: Any = lost(world.exchange)
-        elif first.status_code == 200:
-            failure = given_up(world)
-        else:
-            assert world.obtain()[0].status == 503
-            failure = world.exchange.failure
-        assert len(world.asked) == 1 and not world.lines and not world.mirrors_asked_for
-        assert "--retries 0" in failure.hint and failure.setting is None
-
-
-def test_an_outcome_names_the_url_that_failed() -> None:
-    outcome = Outcome(URL)
-    outcome.urls.append(OTHER)
-    assert outcome.last_url == URL  # a redirect: what it leads to has not answered
-    outcome.error = refused("https://cdn.example/")
-    assert outcome.last_url == "https://cdn.example/"
+@pytest.mark.parametrize("first", [refused, busy, cut])
+def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
+    world = World(first(), serving(BODY), patience=NO_PATIENCE)
+    if first is cut:
+        failure: Any = given_up(world)
+    elif first is refused:
+        failure = lost(world.exchange)
+    else:
+        assert world.obtain()[0].status == 503
+        failure = world.exchange.failure
+    assert len(world.asked) == 1 and not world.lines and not world.mirrors_asked_for
+    assert "--retries 0" in failure.hint and failure.setting is None
 
 
 # Pages.
@@ -341,27 +308,48 @@ def test_a_page_that_is_always_shorter_than_announced_is_taken_if_it_shows_its_e
 # The rest of a body.
 
 
-def test_after_an_interruption_the_rest_is_asked_for_at_once_past_every_cache() -> None:
-    world = World(cut(), serving(BODY), mirrors={MIRROR: [serving(BODY)]})
-    assert world.read() == BODY
-    assert world.ranges == [None, REST] and world.moments == [0.0, 0.0]
-    asking = world.asked[1][1]
-    assert asking.past_caches and asking.fresh and not world.mirrors_asked_for
-    assert world.lines == ["demo-1.0 resumed at 100 of 307 kB (connection reset by peer)"]
+@pytest.mark.parametrize(
+    ("then", "ranges", "line", "refuses"),
+    [
+        ([], [None, REST], "resumed at 100 of 307 kB (connection reset by peer)", False),
+        # The whole comes, so our Range was to blame. The host is asked for no more of them.
+        *(
+            ([busy(status), always(whole, BODY)], [None, REST, None], "fetches", True)
+            for status in (400, 401, 403, 404, 405, 416, 500, 501)
+        ),
+        # It does not fit; the network may have lost it; a host may be away again.
+        ([part(BODY, 5)], [None, REST, None], "fetches", False),
+        ([silent(), silent()], [None, REST, REST, None], "waits", False),
+        *(([aborted(why)], [None, REST, REST], "waits", False) for why in UNREADABLE),
+    ],
+)
+def test_after_an_interruption_the_rest_is_asked_for_past_every_cache(
+    then: list[Any], ranges: list[str | None], line: str, refuses: bool
+) -> None:
+    world = World(cut(), *then, serving(BODY))
+    assert world.read() == BODY and world.ranges == ranges
+    assert world.lines[0].startswith(f"demo-1.0 {line}")
+    assert all(asking.past_caches and asking.fresh for _, asking, _ in world.asked[1:])
+    assert bool(world.mirrors_asked_for) == bool(world.clock.seconds) == (line == "waits")
+    world.exchange = world.another(cut(), serving(BODY), url=OTHER)
+    assert world.read() == BODY and world.ranges[-1] == (None if refuses else REST)
 
 
-def test_a_server_that_does_not_help_is_asked_eight_times_more() -> None:
-    world = World(cut(), lambda _: busy())
+@pytest.mark.parametrize(
+    ("answer", "setting", "moments"),
+    [
+        (busy, ("retry-patch-attempts", "50"), [0, 0, 1, 3, 7, 15, 31, 61, 91]),
+        (refused, ("retry-patch-patience", "600"), [0, 0, 1, 3, 7, *range(15, 126, 10)]),
+    ],
+)
+def test_a_server_has_eight_attempts_or_two_minutes(
+    answer: Any, setting: Any, moments: list[float]
+) -> None:
+    world = World(cut(), lambda _: answer())
     failure = given_up(world)
-    assert len(world.asked) == 9 and world.moments[:5] == [0.0, 0.0, 1.0, 3.0, 7.0]
     assert failure.message.endswith(f"demo-1.0-py3-none-any.whl stopped at {world.body.place()}.")
-    assert failure.setting == ("retry-patch-attempts", "50")
-
-
-def test_a_server_that_is_away_has_two_minutes() -> None:
-    world = World(cut(), refused())
-    assert given_up(world).setting == ("retry-patch-patience", "600")
-    assert 120 <= world.clock.seconds <= 150
+    assert failure.setting == setting and world.moments == moments
+    assert f"{len(moments) - 1} attempts in" in failure.context
 
 
 def test_real_progress_renews_the_budgets_and_less_does_not() -> None:
@@ -387,29 +375,10 @@ def test_real_progress_renews_the_budgets_and_less_does_not() -> None:
     assert all(a < b for a, b in zip(world.moments[2:], world.moments[3:]))
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 416, 500, 501])
-def test_what_our_range_may_bring_down_is_asked_at_once_without_it(status: int) -> None:
-    world = World(cut(), busy(status), lambda _: whole(BODY))
-    assert world.read() == BODY
-    assert world.ranges == [None, REST, None] and world.moments == [0.0] * 3
-    # The whole has come, so the range was to blame. The host is asked for no more of them.
-    assert world.hosts.refuses_parts == {"files.example"}
-    world.exchange = world.another(cut(), whole(BODY), url=OTHER)
-    world.asked.clear()
-    assert world.read() == BODY and world.ranges == [None, None]
-
-
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_file_that_is_gone_does_not_make_a_host_refuse_ranges(status: int) -> None:
-    world = World(cut(), lambda _: busy(status))
-    assert f"the server answered {status}" in given_up(world).context
-    assert len(world.asked) == 3 and not world.hosts.refuses_parts
-
-
-def test_a_part_that_does_not_fit_is_asked_for_whole_but_the_host_is_asked_for_more() -> None:
-    world = World(cut(), lambda _: part(BODY, 5), lambda _: whole(BODY))
-    assert world.read() == BODY
-    assert world.ranges == [None, REST, None] and not world.hosts.refuses_parts
+def test_another_version_whose_answer_breaks_is_asked_for_again() -> None:
+    broken = [lambda _: response(RESET, length=5, etag='"v2"')] * 2
+    world = World(cut(), *broken, serving(BODY))
+    assert world.read() == BODY and len(world.asked) == 4
 
 
 def test_a_condition_that_is_ignored_is_left_out_at_once() -> None:
@@ -421,65 +390,46 @@ def test_a_condition_that_is_ignored_is_left_out_at_once() -> None:
     assert world.hosts.ignores_if_range == {"files.example"}
 
 
-def test_requests_lost_with_our_range_are_sent_without_it_now_and_then() -> None:
-    world = World(cut(), lambda asking: silent() if asking.fields else whole(BODY))
-    assert world.read() == BODY
-    assert world.ranges == [None, REST, REST, None]
-    assert not world.hosts.refuses_parts  # that was no answer: the network may have lost it
-
-
-def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop() -> None:
-    looked: list[int] = []
+def with_new_link(send: Any) -> World:
+    """Return a world whose link is refused, and whose page has another one."""
     world = World(cut(), lambda _: busy(403))
 
     def listed_again() -> list[Source]:
-        looked.append(world.body.offset)
-        return [Source(f"{URL}?{len(looked)}", lambda asking, outcome: busy(403))]
+        world.lines.append("the page was read again")
+        return [Source(f"{URL}?{len(world.lines)}", send)]
 
     world.exchange = world.exchange_of(replace(world.job, listed_again=listed_again))
-    assert "the server answered 403" in given_up(world).context and looked == [OFFSET]
+    return world
+
+
+def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop() -> None:
+    world = with_new_link(lambda asking, outcome: busy(403))
+    assert "the server answered 403" in given_up(world).context
+    assert world.lines.count("the page was read again") == 1 and not world.hosts.refuses_parts
 
 
 def test_the_end_that_is_told_is_the_one_of_the_new_link() -> None:
-    answers = iter([cut()])
-
-    def new_link(asking: Asking, outcome: Outcome) -> requests.Response:
-        for answer in answers:
-            outcome.urls.append(answer.url)
-            return answer
-        raise refused()
-
-    world = World(busy(403))
-    listed = [Source(f"{URL}?new", new_link)]
-    world.exchange = world.exchange_of(replace(world.job, listed_again=lambda: listed))
-    assert "stopped at 100 kB of 307 kB" in given_up(world).message
+    world = with_new_link(lambda asking, outcome: (_ for _ in ()).throw(refused()))
+    failure = given_up(world)
+    assert "stopped at 100 kB of 307 kB" in failure.message
+    assert "connection refused" in failure.context
 
 
-def test_no_two_requests_follow_each_other_at_once_but_the_first_retry_and_without_a_range() -> (
-    None
-):
+def test_only_the_first_retry_and_one_without_a_range_come_at_once() -> None:
     """Whatever a server does that is of no use, in any order."""
     useless: list[Any] = [
         *(refused, silent, lambda: part(BODY, 5)),
         *(lambda status=status: busy(status) for status in (403, 416, 500, 503)),
         lambda: part(BODY, OFFSET, content_type="multipart/byteranges; boundary=x"),
     ]
-    for one in useless:
-        for other in useless:
-            for hashed in (True, False):
-                calls = [one, other] * 40
-                world = World(cut(), lambda _, todo=calls: todo.pop(0)(), hashed=hashed)
-                given_up(world)
-                assert len(world.asked) <= 60
-                _assert_polite(world)
-
-
-def _assert_polite(world: World) -> None:
-    asked = [(asking.fields, moment) for _, asking, moment in world.asked[1:]]
-    for number, ((before, then), (fields, now)) in enumerate(zip(asked, asked[1:])):
-        # The second is the retry of a first request for the rest.
-        allowed = number == 0 or (before and not fields)
-        assert now > then or allowed, (number, asked)
+    for one, other, hashed in itertools.product(useless, useless, (True, False)):
+        answers = itertools.cycle([one, other])
+        world = World(cut(), lambda _, todo=answers: next(todo)(), hashed=hashed)
+        given_up(world)
+        assert len(world.asked) <= 60
+        asked = [(asking.fields, moment) for _, asking, moment in world.asked[1:]]
+        for (before, then), (fields, now) in zip(asked[1:], asked[2:]):
+            assert now > then or (before and not fields), asked
 
 
 def test_bytes_are_read_again_three_times_the_size_at_most() -> None:
@@ -496,38 +446,29 @@ def test_bytes_are_read_again_three_times_the_size_at_most() -> None:
     assert world.exchange.story.again <= (READ_AGAIN + 1) * len(BODY)
 
 
-def test_another_version_is_begun_anew_or_is_an_error_where_nobody_can() -> None:
-    for other in (
-        {"body": BODY + b"more"},
-        {"body": b"short"},
-        {"body": BODY, "content_encoding": "gzip"},
-    ):
-        # With a hash: it may be for our Range that something else came.
-        world = World(cut(), whole(**other), whole(**other))
-        with pytest.raises(errors.Restart) as end:
-            world.read()
-        assert end.value.failure.changed and len(world.asked) == 3
-        world = World(cut(), whole(**other), kind=Kind.OTHER, hashed=False)
-        assert given_up(world).changed
-
-
-def test_another_version_whose_answer_breaks_is_asked_for_again() -> None:
-    broken = [lambda _: response(RESET, length=5, etag='"v2"')] * 2
-    world = World(cut(), *broken, serving(BODY))
-    assert world.read() == BODY and len(world.asked) == 4
+@pytest.mark.parametrize(
+    "other",
+    [{"body": BODY + b"more"}, {"body": b"short"}, {"body": BODY, "content_encoding": "gzip"}],
+)
+def test_another_version_is_begun_anew_or_is_an_error_where_nobody_can(other: Any) -> None:
+    # With a hash: it may be for our Range that something else came.
+    world = World(cut(), whole(**other), whole(**other))
+    with pytest.raises(errors.Restart) as end:
+        world.read()
+    assert end.value.failure.changed and len(world.asked) == 3
+    assert given_up(World(cut(), whole(**other), kind=Kind.OTHER, hashed=False)).changed
 
 
 @pytest.mark.parametrize(("strict", "error"), [(True, KeyError), (False, ProtocolError)])
-def test_a_mistake_of_ours_ends_a_body_as_its_interruption_would_have(
-    strict: bool, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+def test_a_mistake_ends_a_body_as_its_interruption(
+    strict: bool, error: type[Exception], failures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wrapping, "failures", ["so that nothing is told at the end"])
     monkeypatch.setattr(wrapping, "STRICT", strict)
     world = World(cut(), KeyError("a mistake"), mirrors={MIRROR: [serving(BODY)]})
     with pytest.raises(error):
         world.read()
     assert not world.mirrors_asked_for
-    assert strict or "a mistake" in wrapping.failures[1]
+    assert strict or "a mistake" in failures[0]
 
 
 # Several sources.
@@ -540,13 +481,6 @@ def test_after_two_requests_in_vain_it_is_the_next_ones_turn() -> None:
     assert world.exchange.mirrored == [(OFFSET, MIRROR)]
     assert f"{MIRROR} serves from {OFFSET} on: HTTP 503" in world.lines
     assert world.hosts.busy == {"files.example"}
-
-
-def test_a_source_that_is_gone_for_good_is_asked_no_more() -> None:
-    world = World(cut(), lambda _: busy(403), mirrors={MIRROR: [lambda _: busy(404)]})
-    assert "the server answered 403" in given_up(world).context
-    # Of each, once with the range and once without.
-    assert world.urls == [URL, URL, URL, MIRROR, MIRROR]
 
 
 def test_a_first_answer_comes_from_a_mirror_too() -> None:
@@ -570,3 +504,75 @@ def test_where_no_source_helps_all_are_waited_for_together() -> None:
     for url in (URL, MIRROR):
         moments = [moment for asked, _, moment in world.asked if asked == url]
         assert sum(a == b for a, b in zip(moments, moments[1:])) <= len(moments) / 2 + 1
+
+
+# The number that a hint names was in the way: whoever follows it gets the file.
+
+FIELDS = {
+    "retry-patch-patience": "seconds",
+    "retry-patch-first-contact": "first_contact",
+    "retry-patch-attempts": "attempts",
+}
+CAME = "it came"
+
+
+def told(patience: Patience, bad: Callable[[], Any], lasts: float, what: str = "first") -> Any:
+    """Ask a server that is bad for so many seconds; return the setting that is named, if any.
+
+    :param what: the "first" request to a host, "another" one, or the rest of a "body".
+    """
+    before = {"first": [], "another": [whole(b"")], "body": [cut()]}[what]
+
+    def serve(_: Any) -> Any:
+        return bad() if world.clock.seconds < lasts else whole(BODY)
+
+    world = World(*before, serve, patience=patience)
+    if what == "another":
+        world.obtain()
+        world.exchange = world.another(serve)
+    try:
+        if what == "body":
+            assert world.read() == BODY
+        else:
+            world.obtain()
+    except GaveUpError as error:
+        return error.failure.setting
+    except requests.ConnectionError:
+        pass
+    failure = world.exchange.failure
+    return CAME if failure is None else failure.setting
+
+
+@pytest.mark.parametrize(
+    ("setting", "patience", "bad", "lasts", "what"),
+    [
+        ("retry-patch-first-contact", Patience(first_contact=5, seconds=3), refused, 20, "first"),
+        ("retry-patch-patience", Patience(seconds=5), refused, 20, "another"),
+        ("retry-patch-patience", Patience(seconds=5), refused, 20, "body"),
+        ("retry-patch-patience", Patience(), lambda: busy(503, "200"), 100, "first"),
+        ("retry-patch-attempts", Patience(attempts=2), busy, 60, "body"),
+        ("retry-patch-attempts", Patience(attempts=2), busy, 60, "first"),
+        ("retry-patch-attempts", Patience(attempts=2), lambda: CUT_PAGE, 60, "first"),
+    ],
+)
+def test_the_named_number_was_in_the_way(
+    setting: str, patience: Patience, bad: Callable[[], Any], lasts: float, what: str
+) -> None:
+    named, value = told(patience, bad, lasts, what)
+    field = FIELDS[named]
+    longer = {field: type(getattr(patience, field))(float(value))}
+    assert named == setting and told(replace(patience, **longer), bad, lasts, what) == CAME
+
+
+def test_a_person_without_network_is_told_of_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "is_offline", lambda _: True)
+    patience = Patience(seconds=40, person=True)
+    assert told(patience, refused, 100) == ("retry-patch-patience", "600")
+    assert told(replace(patience, seconds=600.0), refused, 100) == CAME
+
+
+@pytest.mark.parametrize("bad", [unknown_name, lambda: busy(500)])
+def test_no_number_is_named_in_vain(monkeypatch: pytest.MonkeyPatch, bad: Any) -> None:
+    monkeypatch.setattr(errors, "_has_route", lambda *_: True)
+    for patience in (Patience(), Patience(first_contact=600, attempts=50)):
+        assert told(patience, bad, 1000) is None

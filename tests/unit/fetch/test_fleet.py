@@ -1,8 +1,7 @@
 """What many machines do to a server that comes back: a simulation with the real policy.
 
 A server that is fully used has as many clients in mid-download as it serves in the time that a
-download takes (Little's law). Ten seconds is long: 50 MB at 5 MB/s. So `WORK` is the most that a
-fleet which loses its server in one moment can ask of it.
+download takes (Little's law). Ten seconds is long: 50 MB at 5 MB/s.
 """
 
 from __future__ import annotations
@@ -13,24 +12,13 @@ from collections import Counter
 
 import pytest
 
-from pip_retry_patch.fetch.patience import Attempts, Clock, Patience
+from pip_retry_patch.fetch.patience import Attempts, Patience
 from pip_retry_patch.records import replace
+from tests.support.exchanges import VirtualClock
 
 CLIENTS, WORK = 2000, 10  # the server needs so many seconds for all of them
 CAPACITY = CLIENTS // WORK  # requests that it serves in a second; the others are answered 503
 DEFAULT = Patience()
-
-
-class Moment(Clock):
-    """The clock of all clients. Who waits is heard of again when the wait is `over`."""
-
-    reading = over = 0.0
-
-    def now(self) -> float:
-        return self.reading
-
-    def sleep(self, seconds: float) -> None:
-        self.over = self.reading + seconds
 
 
 def peak(policy: Patience, outage: int) -> float:
@@ -38,7 +26,7 @@ def peak(policy: Patience, outage: int) -> float:
 
     :param outage: the seconds in which connections are refused.
     """
-    clock, served = Moment(), 0
+    clock, served = VirtualClock(), 0
     asked: Counter[int] = Counter()
     clock.uniform = random.Random(1).uniform
     clients = [Attempts(policy, clock) for _ in range(CLIENTS)]
@@ -46,9 +34,9 @@ def peak(policy: Patience, outage: int) -> float:
         client.was_unhelpful(at_once=True)
     waiting = [(0.0, number) for number in range(CLIENTS)]
     while waiting:
-        clock.reading, number = heapq.heappop(waiting)
-        clock.over, second = clock.reading, int(clock.reading - outage)
-        if clock.reading < outage:
+        clock.seconds, number = heapq.heappop(waiting)
+        second = int(clock.seconds - outage)
+        if clock.seconds < outage:
             clients[number].was_unreachable(local=False)
         else:
             asked[second] += 1
@@ -57,7 +45,7 @@ def peak(policy: Patience, outage: int) -> float:
                 continue
             clients[number].was_unhelpful(at_once=True)
         if clients[number].wait(lambda _: None):
-            heapq.heappush(waiting, (clock.over, number))
+            heapq.heappush(waiting, (clock.seconds, number))
     assert served > 0.99 * CLIENTS
     return max(count for second, count in asked.items() if second) / CAPACITY
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pip_retry_patch.fetch import body as body_module
@@ -91,17 +91,9 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "HELD", HELD)
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+@settings(max_examples=300)
 @given(SIZES, SIZES, SIZES, st.lists(BEHAVIOURS, min_size=1, max_size=12), st.booleans())
-def test_one_of_two_versions_comes_whole_or_an_error(
+def test_one_version_comes_whole_or_an_error(
     size: int, other: int, same: int, behaviours: list[dict[str, Any]], hashed: bool
 ) -> None:
     versions = two_versions(size, other, same)

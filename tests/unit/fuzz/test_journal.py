@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,14 +28,9 @@ PARTS = (
 OFFSETS = (b"Infinity", b"NaN", b"9" * 400, b"9" * 5000, b"[" * 3000, b"-5")
 # What was found by the fuzzing below.
 LINES = (
-    LINE,
     LINE + WAIT + END,
     *(LINE.replace(b'"offset": 5', b'"offset": ' + offset) for offset in OFFSETS),
     LINE.replace(b'"offset": 5', b'"offset": 1e308') * 3,
-    *(WAIT.replace(b"0.5", seconds) for seconds in (b"1e999", b"-1")),
-    LINE.replace(b'"a.whl"', b'["a.whl"]'),
-    LINE.replace(b'"1-2"', b'{"1": 2}'),
-    LINE.replace(b'"h.example"', b'"\\ud800\\u001b[31m"'),
     *(LINE[:-30], b"[]\n", b"\xff\xfe\n", b""),
 )
 
@@ -55,31 +49,9 @@ def check_journal(data: bytes, path: Path) -> None:
             assert line.isascii() and line.isprintable() and len(line) < 100
 
 
-def test_no_line_of_the_corpus_is_a_crash(tmp_path: Path) -> None:
-    for line in LINES:
-        check_journal(line, tmp_path / "log")
-
-
-@given(data=mutated((LINE, LINE + WAIT + END, WAIT * 2), PARTS))
+@given(data=mutated(LINES, PARTS))
 def test_no_line_of_a_journal_is_a_crash(data: bytes, tmp_path: Path) -> None:
     check_journal(data, tmp_path / "log")
-
-
-values: Any = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=4,
-)
-kinds = st.sampled_from(["interruption", "wait", "mirror", "fresh", "end", "x"])
-changes = st.dictionaries(st.sampled_from(sorted(json.loads(LINE))), values, max_size=4)
-
-
-@given(found=st.lists(st.tuples(kinds, changes), max_size=4))
-def test_no_value_in_a_journal_is_a_crash(
-    found: list[tuple[str, dict[str, Any]]], tmp_path: Path
-) -> None:
-    lines = [json.dumps({**json.loads(LINE), "kind": kind, **new}) for kind, new in found]
-    check_journal("".join(f"{line}\n" for line in lines).encode(), tmp_path / "log")
 
 
 texts = st.text(max_size=40)
