@@ -19,31 +19,18 @@ def test_nothing_set_means_the_defaults() -> None:
     """As docs/settings.md has them; an empty value is no value."""
     found = read([(":env:.retry-patch", ""), (":env:.retry-patch-attempts", " ")])
     assert {name: getattr(found, name) for name in Settings.__annotations__} == {
-        "enabled": True,
-        "patience": 120.0,
-        "first_contact": 30.0,
-        "attempts": 8,
-        "indexes": "any",
-        "mirrors": (),
-        "stale": False,
-        "partials": True,
-        "partials_size": 5_000_000_000,
-        "log": "",
-        "complaints": (),
-        "origins": {},
-        "mirrored": "",
+        **{"enabled": True, "patience": 120.0, "first_contact": 30.0, "attempts": 8},
+        **{"indexes": "any", "mirrors": (), "mirrored": "", "stale": False, "log": ""},
+        **{"partials": True, "partials_size": 5_000_000_000, "complaints": (), "origins": {}},
     }
 
 
 def test_environment_outranks_the_commands_section_outranks_global() -> None:
     items = [
         (":env:.retry-patch-attempts", "3"),
-        ("global.retry-patch-attempts", "1"),
-        ("download.retry-patch-attempts", "2"),
-        ("global.retry-patch-patience", "10"),
-        ("download.retry-patch-patience", "20.5"),
-        ("install.retry-patch-patience", "30"),
-        ("global.timeout", "5"),
+        *(("global.retry-patch-attempts", "1"), ("download.retry-patch-attempts", "2")),
+        *(("global.retry-patch-patience", "10"), ("download.retry-patch-patience", "20.5")),
+        *(("install.retry-patch-patience", "30"), ("global.timeout", "5")),
     ]
     assert same(read(items, "download"), patience=20.5, first_contact=20.5, attempts=3)
     assert same(read(items, "install"), patience=30.0, attempts=3)
@@ -102,9 +89,7 @@ def test_nonsense_is_one_clear_line_and_the_default(key: str, value: str, must_b
         ("patiance", "Did you mean retry-patch-patience?"),
         ("partial-size", "Did you mean retry-patch-partials-size?"),
         ("\x1b[31mzzzzzzzzzzzzzzzzzzzzzzzz", "retry-patch-?[31mz"),
-        # Of an earlier version.
-        ("partials-dir", "Did you mean retry-patch-partials?"),
-        ("partials-days", "Did you mean retry-patch-partials?"),
+        *((f"partials-{old}", "mean retry-patch-partials?") for old in ("dir", "days")),
     ],
 )
 def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: str) -> None:
@@ -125,16 +110,12 @@ def test_a_path_is_normalized(tmp_path: Path) -> None:
 
 def test_mirrors_are_listed_as_pip_writes_lists_and_shown_without_credentials() -> None:
     one, other = "https://a.example/simple", "https://user:secret@b.example:8080/x/"
-    found = read([("global.retry-patch-mirrors", f"\n{one}\n{other}  {one}")])
-    assert found.mirrors == (one, other) and found.complaints == ()
+    nonsense = "ftp://user:secret@a.example/x?token=1 //b.example file:///c https://["
+    found = read([("global.retry-patch-mirrors", f"\n{one}\n{other}  {one} {nonsense}")])
+    assert found.mirrors == (one, other)
     shown = table(found)["retry-patch-mirrors"]["value"]
     assert list(shown) == [one, "https://b.example:8080/x/"]
-
-
-def test_what_is_no_mirror_is_said_once_for_each_and_shows_no_secret() -> None:
-    nonsense = "ftp://user:secret@a.example/x?token=1 //b.example file:///c https://["
-    found = read([("global.retry-patch-mirrors", f"{nonsense} https://d.example")])
-    assert found.mirrors == ("https://d.example",)
+    # What is no mirror is said once for each.
     assert len(found.complaints) == 4
     assert "secret" not in str(found.complaints) and "token" not in str(found.complaints)
 
@@ -150,31 +131,22 @@ def test_what_is_no_mirror_is_said_once_for_each_and_shows_no_secret() -> None:
         ({":env:.retry-patch-mirrors": "m", "global.index-url": "i"}, None),
     ],
 )
-def test_mirrors_are_for_the_index_that_is_set_beside_them(
-    items: dict[str, str], index: str | None
-) -> None:
+def test_mirrors_are_for_the_index_beside_them(items: dict[str, str], index: str | None) -> None:
     assert read(list(items.items())).mirrored == index
 
 
 def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None:
-    merged = [
-        ("global.retry-patch-patience", "10"),
-        ("install.retry-patch-patience", "20"),
-        ("global.retry-patch-attempts", "1"),
-        (":env:.retry-patch-partials", "off"),
-        (":env:.retry-patch-log", ""),
-    ]
-    shown = table(read(merged, "install"))
-    assert {
-        key: entry["origin"] for key, entry in shown.items() if entry["origin"] != "default"
-    } == {
-        "retry-patch-patience": "[install] in pip's configuration",
-        "retry-patch-attempts": "[global] in pip's configuration",
-        "retry-patch-partials": "PIP_RETRY_PATCH_PARTIALS",
-    }
-    assert shown["retry-patch"] == {"value": True, "origin": "default"}
+    attempts, partials = ("global.retry-patch-attempts", "1"), (":env:.retry-patch-partials", "off")
+    merged = [attempts, ("install.retry-patch-patience", "20"), partials]
     # Newer pips give one mapping for each file.
-    newer = [("/etc/pip.conf", dict(merged[:1])), (":env:", dict(merged[3:4]))]
-    shown = table(read(newer))
-    assert shown["retry-patch-patience"] == {"value": 10.0, "origin": "[global] in /etc/pip.conf"}
-    assert shown["retry-patch-partials"] == {"value": False, "origin": "PIP_RETRY_PATCH_PARTIALS"}
+    newer = [("/etc/pip.conf", dict([attempts])), (":env:", dict([partials]))]
+    for items, origins in (
+        (merged, ["[global] in pip's configuration", "[install] in pip's configuration"]),
+        (newer, ["[global] in /etc/pip.conf", "default"]),
+    ):
+        shown = table(read(items, "install"))
+        names = "retry-patch-attempts", "retry-patch-patience"
+        assert [shown[name]["origin"] for name in names] == origins
+        by_environment = {"value": False, "origin": "PIP_RETRY_PATCH_PARTIALS"}
+        assert shown["retry-patch-partials"] == by_environment
+        assert shown["retry-patch"] == {"value": True, "origin": "default"}

@@ -19,7 +19,9 @@ from pip_retry_patch.wording import Peer, Place, Tried, failure, say
 NAME = "demo-1.0-py3-none-any.whl"
 PLACE = Place(NAME, "files.example", 22_800_000, 44_700_000)
 HOST = Peer("h.example")
-PROXIED = Peer("h.example", "proxy.example:3128")
+BY_PROXY = "proxy.example:3128"
+PROXIED = Peer("h.example", BY_PROXY)
+FAILED = replace(PROXIED, is_proxy=True)
 # Whatever a line or an error may have in it.
 FACTS: dict[str, Any] = {
     **{"place": PLACE, "peer": HOST, "name": NAME, "host": "h.example", "count": 12},
@@ -48,7 +50,7 @@ def texts() -> list[str]:
 def failures(facts: dict[str, Any]) -> dict[str, wording.Failure]:
     found = {}
     for kind in wording._FAILURES:
-        peer = replace(PROXIED, is_proxy=True) if kind.startswith("proxy") else HOST
+        peer = FAILED if kind.startswith("proxy") else HOST
         found[kind] = failure(kind, **{**facts, "peer": peer})
     return found
 
@@ -70,26 +72,24 @@ def test_all_of_it_is_plain_ascii_whatever_the_network_said() -> None:
         assert len(text) < 2000 and "\r" not in text
 
 
-def test_a_place_has_a_unit_once() -> None:
-    for offset, total, expected in (
+@pytest.mark.parametrize(
+    ("offset", "total", "expected"),
+    [
         (22_800_000, 44_700_000, "22.8 of 44.7 MB"),
         (900_000, 44_700_000, "900 kB of 44.7 MB"),
         (22_800_000, None, "22.8 MB"),
-    ):
-        assert replace(PLACE, offset=offset, total=total).briefly == expected
+    ],
+)
+def test_a_place_has_a_unit_once(offset: int, total: int | None, expected: str) -> None:
+    assert replace(PLACE, offset=offset, total=total).briefly == expected
 
 
 @pytest.mark.parametrize(
     ("peer", "key", "said", "via"),
     [
         (HOST, "h.example", "h.example", ""),
-        (PROXIED, "h.example", "h.example", " through the proxy proxy.example:3128"),
-        (
-            replace(PROXIED, is_proxy=True),
-            "proxy.example:3128",
-            "The proxy proxy.example:3128",
-            " on the way to h.example",
-        ),
+        (PROXIED, "h.example", "h.example", f" through the proxy {BY_PROXY}"),
+        (FAILED, BY_PROXY, f"The proxy {BY_PROXY}", " on the way to h.example"),
     ],
 )
 def test_who_failed_is_named(peer: Peer, key: str, said: str, via: str) -> None:

@@ -46,22 +46,12 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "pip-retry-patch" / "links"
 
 
-def venv(path: Path, layout: str = "lib/python3.12") -> Path:
-    """Make what looks like an environment; return where its packages are."""
-    packages = path / layout / "site-packages"
+def venv(path: Path) -> Path:
+    """Make what looks like an environment, in the layout of Windows; return its packages."""
+    packages = path / "Lib" / "site-packages"
     packages.mkdir(parents=True)
     (path / "pyvenv.cfg").touch()
     return packages
-
-
-def test_a_link_is_written_down_and_taken_back_in_the_layout_of_windows(
-    state: Path, tmp_path: Path
-) -> None:
-    packages = venv(tmp_path / "env", "Lib")
-    assert links.link([tmp_path / "env"] * 2) == 0
-    assert links.recorded() == [packages / links.NAME]
-    assert links.unlink([tmp_path / "env"], False) == 0
-    assert links.recorded() == [] == list(packages.iterdir())
 
 
 def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
@@ -73,28 +63,22 @@ def test_links_are_written_down_where_the_system_keeps_such_things() -> None:
     assert links.record_of(chosen, windows=True) == Path("/state") / end
 
 
-def test_environments_that_are_linked_at_once_are_all_written_down(
-    state: Path, tmp_path: Path
-) -> None:
+def test_links_that_are_made_at_once_are_all_recorded(state: Path, tmp_path: Path) -> None:
     code = "import sys, pathlib; from pip_retry_patch.commands import links\n"
     code += "sys.stdin.read(); links.write(pathlib.Path(sys.argv[1]))"
     env = {**os.environ, "PYTHONPATH": str(links.base())}
-    running = []
-    for number in range(10):
-        packages = venv(tmp_path / str(number))
-        command = [sys.executable, "-c", code, str(packages)]
-        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=env))
+    places = [venv(tmp_path / str(number)) for number in range(10)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, place], stdin=subprocess.PIPE, env=env)
+        for place in places
+    ]
     for process in running:
-        assert process.stdin is not None
-        process.stdin.close()  # go
-    for process in running:
-        process.wait()
-    assert len(links.recorded()) == 10
+        process.stdin.close()  # type: ignore[union-attr]  # go
+    assert [process.wait() for process in running] == [0] * 10
+    assert links.recorded() == [place / links.NAME for place in places]
 
 
-def test_a_record_that_cannot_be_read_or_written_is_only_missing(
-    state: Path, tmp_path: Path
-) -> None:
+def test_a_record_of_no_use_is_only_missing(state: Path, tmp_path: Path) -> None:
     packages = venv(tmp_path / "env")
     state.parent.mkdir(parents=True)
     state.write_bytes(b"\xff\xfe")
@@ -106,9 +90,8 @@ def test_a_record_that_cannot_be_read_or_written_is_only_missing(
 
 @needs_links
 def test_no_link_that_somebody_planted_is_followed(state: Path, tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
+    victim, packages = tmp_path / "victim", venv(tmp_path / "env")
     victim.mkdir()
-    packages = venv(tmp_path / "env")
     (packages / links.NAME).symlink_to(victim / "file")
     with pytest.raises(OSError, match="not a plain file"):
         links.link([tmp_path / "env"])

@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -19,17 +20,12 @@ from tests.support.needs import needs_links, needs_posix
 
 
 @pytest.mark.parametrize(
-    "what", ["second name", "directory", pytest.param("link", marks=needs_links)]
+    "make", [os.link, lambda _, path: path.mkdir(), pytest.param(os.symlink, marks=needs_links)]
 )
-def test_only_a_plain_file_is_written(what: str, tmp_path: Path) -> None:
+def test_only_a_plain_file_is_written(make: Any, tmp_path: Path) -> None:
     victim, path = tmp_path / "victim", tmp_path / "path"
     victim.write_text("precious")
-    if what == "link":
-        path.symlink_to(victim)
-    elif what == "second name":
-        os.link(victim, path)
-    else:
-        path.mkdir()
+    make(victim, path)
     with pytest.raises(OSError, match="not a plain file"):
         writer.write(str(path), "x")
     with pytest.raises(OSError, match="not a plain file"):
@@ -37,9 +33,7 @@ def test_only_a_plain_file_is_written(what: str, tmp_path: Path) -> None:
     assert victim.read_text() == "precious" and sorted(tmp_path.iterdir()) == [path, victim]
 
 
-def test_root_writes_nothing_of_another_user_nor_into_his_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_writes_only_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = mock.Mock(st_mode=stat.S_IFREG, st_nlink=1)
     monkeypatch.setattr(os, "lstat", lambda *_, **__: found)
     monkeypatch.setattr(os, "stat", lambda *_, **__: found)
@@ -65,7 +59,7 @@ def test_root_writes_nothing_of_another_user_nor_into_his_directory(
         (1001, 0o1777, 1000, False),
     ],
 )
-def test_a_store_is_where_no_other_user_can_change_it(
+def test_no_other_user_can_change_a_safe_store(
     monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, user: int, safe: bool
 ) -> None:
     found = mock.Mock(st_uid=owner, st_mode=stat.S_IFDIR | mode, st_nlink=2)
@@ -102,12 +96,11 @@ def test_a_lock_is_held_by_one_until_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("why", [OSError(errno.ENOLCK, "No locks available"), ImportError()])
-def test_where_nothing_can_be_locked_nobody_waits(
-    why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["path", "missing/path"])
+def test_nobody_waits_without_locks(
+    why: Exception, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "lock", mock.Mock(side_effect=why))
     began = time.monotonic()
-    for path in (tmp_path / "missing" / "path", tmp_path / "path"):
-        with writer.locked(str(path), 5.0) as held:
-            assert not held
-    assert time.monotonic() - began < 2
+    with writer.locked(str(tmp_path / name), 5.0) as held:
+        assert not held and time.monotonic() - began < 2
