@@ -16,7 +16,7 @@ from tests.support.hosts import HURRIED, dead_index, download
 from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Redirect, Reset, Stall
 from tests.support.lab.packages import Lying, Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import newest, old_middle_new
+from tests.support.matrix import old_middle_new
 from tests.support.partials import stored
 from tests.support.programs import Argument
 
@@ -55,18 +55,24 @@ DEATHS: dict[str, tuple[Entry, Entry]] = {
 @pytest.mark.parametrize("death", DEATHS)
 @old_middle_new
 def test_no_byte_comes_twice_where_the_host_dies_in_the_middle(
-    death: str, armed: Environment
+    death: str, armed: Environment, bare: Environment
 ) -> None:
+    """The mirror's page is read while the file is fetched, and is no answer for the file."""
     first, later = DEATHS[death]
-    package = Package("demo", SIZE, [first], forever=later)
-    with Lab([package]) as lab, Lab([DEMO]) as mirror:
-        done = get(armed, lab, mirror)
+    package, cache = Package("demo", SIZE, [first], forever=later), armed.fresh_dir()
+    with Lab([package]) as lab, Lab([Package("demo", SIZE, page_format="json")]) as mirror:
+        done = get(armed, lab, mirror, cache=cache)
         done.assert_right()
         sent = lab.sent("demo") + mirror.sent("demo")
         assert sent <= len(mirror.wheel("demo")) + 10_000, (lab.log, mirror.log)
         assert len(done.run.warnings(f"Going on with {mirror.index_url}")) == 1, done.run.output
-        asked = mirror.requests("demo", "artifact")
-        assert all("if-range" not in request.headers for request in asked)
+        assert all("if-range" not in request.headers for request in mirror.log)
+        assert not stored(cache)
+        pages = mirror.requests("demo", "page")
+        assert pages and not any(page.range for page in pages), "a page is asked for whole"
+    if death == "gone":
+        with Lab([package]) as lab, Lab([DEMO]) as mirror:
+            assert end_of(get(bare, lab, mirror).run) != OK
 
 
 RIGHT_HASH = hashlib.sha256(DEMO.wheel()).hexdigest()
@@ -74,18 +80,8 @@ LIAR = Lying("demo", SIZE, hashes=RIGHT_HASH)
 
 
 @old_middle_new
-def test_a_mirror_that_sent_other_bytes_is_dropped_and_the_next_one_is_asked(
-    armed: Environment,
-) -> None:
-    with Lab([dying()]) as lab, Lab([LIAR]) as liar, Lab([DEMO]) as mirror:
-        done = get(armed, lab, liar, mirror)
-        done.assert_right()
-        assert mirror.sent("demo") == len(mirror.wheel("demo"))
-        assert len(done.run.warnings("sent other bytes of demo-1.0")) == 1, done.run.output
-
-
-@old_middle_new
-def test_with_no_source_left_it_is_the_network_and_the_liar_is_named(armed: Environment) -> None:
+def test_a_mirror_that_sent_other_bytes_is_dropped_and_named(armed: Environment) -> None:
+    """Where another one has them, that is asked: test_odd_pythons.py."""
     with Lab([dying()]) as lab, Lab([LIAR]) as liar:
         run = get(armed, lab, liar).run
         assert end_of(run) == OURS and "HASHES" not in run.output, run.output
@@ -96,31 +92,13 @@ def test_with_no_source_left_it_is_the_network_and_the_liar_is_named(armed: Envi
 def test_a_mirror_that_lists_another_hash_is_passed_over_and_without_one_none_is_asked(
     armed: Environment,
 ) -> None:
-    with Lab([dying()]) as lab, Lab([Lying("demo", SIZE)]) as liar:
-        run = get(armed, lab, liar).run
-        assert end_of(run) == OURS, run.output
-        assert liar.requests("demo", "page") and not liar.requests("demo", "artifact")
-    with Lab([dying(hashes=False)]) as lab, Lab([DEMO]) as mirror:
-        run = get(armed, lab, mirror).run
-        assert end_of(run) == OURS and not mirror.log, run.output
-
-
-@pytest.mark.parametrize("page_format", ["html", "json"])
-@pytest.mark.parametrize("at", [0, HALF])
-@old_middle_new
-def test_nothing_is_kept_of_a_file_that_a_mirror_brought(
-    at: int, page_format: Any, armed: Environment, bare: Environment
-) -> None:
-    """The mirror's page is read while the file is fetched, and is no answer for the file."""
-    dead = Package("demo", SIZE, [Cut(at) if at else Drop()], forever=Drop())
-    with Lab([dead]) as lab, Lab([Package("demo", SIZE, page_format=page_format)]) as mirror:
-        cache = armed.fresh_dir()
-        get(armed, lab, mirror, cache=cache).assert_right()
-        assert not stored(cache)
-        ranges = [r.range for r in mirror.log if r.kind == "page"]
-        assert ranges and set(ranges) == {None}, "a page is asked for whole"
-    with Lab([dead]) as lab, Lab([DEMO]) as mirror:
-        assert end_of(get(bare, lab, mirror).run) != OK
+    with Lab([Lying("demo", SIZE)]) as liar:
+        for package, asked in ((dying(), ["page"]), (dying(hashes=False), [])):
+            before = len(liar.log)
+            with Lab([package]) as lab:
+                run = get(armed, lab, liar).run
+            assert end_of(run) == OURS, run.output
+            assert [request.kind for request in liar.log[before:]] == asked
 
 
 @old_middle_new
@@ -134,18 +112,6 @@ def test_what_an_earlier_run_kept_goes_on_from_a_mirror(armed: Environment) -> N
 
 
 # To everything above, the bytes are those of the original.
-
-
-@newest
-def test_what_pip_writes_down_names_the_original(armed: Environment) -> None:
-    report, target = armed.fresh_dir() / "report.json", armed.fresh_dir()
-    with Lab([dying()]) as lab, Lab([DEMO]) as mirror:
-        options = "--target", target, "--report", report, "-i", lab.index_url, "demo"
-        run = armed.run("install", *options, env=mirrors(mirror))
-        assert end_of(run) == OK, run.output
-        (installed,) = json.loads(report.read_text())["install"]
-        assert installed["download_info"]["url"].startswith(lab.url)
-        assert mirror.url not in report.read_text()
 
 
 @old_middle_new
@@ -190,28 +156,21 @@ def test_a_page_comes_from_the_mirror(failure: str, armed: Environment, bare: En
 def test_a_dead_index_is_asked_once_and_all_of_a_run_comes_from_the_mirror(
     armed: Environment, bare: Environment
 ) -> None:
-    """Metadata and requirements too."""
-    packages = [Package("demo", metadata=True, requires=["other"]), Package("other")]
-    broken = [Package(name, page_forever=Busy(503)) for name in ("demo", "other")]
+    """Metadata, requirements and what a build requires, too."""
+    packages = [
+        Package("demo", metadata=True, requires=["other"]),
+        Package("other", sdist=True, build_requires=["tool"]),
+        Package("tool"),
+    ]
+    broken = [Package(package.name, page_forever=Busy(503)) for package in packages]
     with Lab(broken) as lab, Lab(packages) as mirror:
-        arguments = "download", "--dest", armed.fresh_dir(), "-i", lab.index_url, "demo"
+        arguments = "wheel", "--wheel-dir", armed.fresh_dir(), "-i", lab.index_url, "demo"
         run = armed.run(*arguments, env=mirrors(mirror))
         assert end_of(run) == OK, run.output
-        assert len(lab.log) == 2, "after that its host rests"
-        assert len(run.warnings()) == 1
-        assert end_of(bare.run(*arguments)) != OK
-
-
-@old_middle_new
-def test_what_a_build_requires_comes_from_the_mirror(armed: Environment) -> None:
-    with Lab([Package("demo", sdist=True)]) as mirror:
-        target = armed.fresh_dir()
-        run = armed.run(
-            *("install", "--target", target, "--index-url", dead_index(), "demo"),
-            env=mirrors(mirror),
-        )
-        assert end_of(run) == OK, run.output
-        assert (target / "demo").is_dir()
+        asked = [len(lab.requests(package.name)) for package in packages]
+        # After that its host rests. The build's pip is a run of its own.
+        assert asked == [2, 0, 2]
+        assert end_of(bare.run(*arguments, env=HURRIED)) != OK
 
 
 @old_middle_new

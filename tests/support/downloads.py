@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Mapping
 
 from tests.support.certificates import certificates
 from tests.support.environments import Environment
 from tests.support.lab.faults import Busy, Cut, Entry
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.programs import Argument, Outcome
 
@@ -98,6 +100,21 @@ class Download:
         assert "No matching distribution" not in output
         assert "demo-1.0-py3-none-any.whl stopped at" in output.replace("\n", " ")
         assert "hint: " in output
+
+
+def downloaded(
+    pip: Environment,
+    package: Package,
+    *options: Argument,
+    tls: ssl.SSLContext | None = None,
+    rate: int | None = None,
+    **how: Any,
+) -> Download:
+    """Download from a lab of its own; it is closed then, but has its log."""
+    with Lab([package], tls=tls, rate=rate) as lab:
+        done = Download(pip, lab, *options, **how)
+        assert lab.wait_idle()
+    return done
 
 
 HASTY: dict[str, Argument] = {

@@ -68,6 +68,11 @@ def listening(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
         server.shutdown()
 
 
+def indexes(first: str, *extra: str) -> list[str]:
+    """The options that name one index, and others beside it."""
+    return ["--index-url", first, *(word for url in extra for word in ("--extra-index-url", url))]
+
+
 def closed_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))

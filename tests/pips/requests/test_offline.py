@@ -14,6 +14,7 @@ from tests.support import screens
 from tests.support.certificates import certificates
 from tests.support.downloads import LIES, NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
+from tests.support.fatal import project
 from tests.support.hosts import HURRIED, closed_port
 from tests.support.lab.faults import Busy
 from tests.support.lab.packages import Package
@@ -32,80 +33,35 @@ def scene() -> Iterator[Scene]:
         yield made
 
 
+@pytest.mark.parametrize("who", ["armed", "bare", "build"])
 @old_middle_new
-def test_who_sits_at_a_machine_whose_wifi_comes_back_sees_the_download_begin(
-    armed: Environment, bare: Environment, scene: Scene
+def test_the_wifi_comes_back_for_who_sits_there_and_a_build_fails_soon(
+    who: str, armed: Environment, bare: Environment, scene: Scene
 ) -> None:
-    with Lab([Package("demo")], host=SERVER, address=SERVER, place=scene.among_servers) as lab:
-        for environment, goes_on in ((armed, True), (bare, False)):
-            began = time.monotonic()
-            with scene.unplugged() as plug:
+    """A build sandbox is meant to have no network. What `CI` says outranks the terminal."""
+    began = time.monotonic()
+    lab = Lab([Package("demo")], host=SERVER, address=SERVER, place=scene.among_servers)
+    with lab, scene.unplugged() as plug:
 
-                def plug_in(_: pyte.Screen, began: float = began) -> None:
-                    if time.monotonic() - began > OFFLINE:
-                        plug()
+        def plug_in(_: pyte.Screen) -> None:
+            if time.monotonic() - began > OFFLINE:
+                plug()
 
-                shown = screens.shown(
-                    environment,
-                    *("download", "--no-deps", "--dest", str(environment.fresh_dir())),
-                    *("--index-url", lab.index_url, "--trusted-host", SERVER, "demo"),
-                    env=SETTINGS,
-                    prefix=scene.launcher,
-                    during=plug_in,
-                )
-            text = " ".join(" ".join(shown.lines).split())  # a sentence may stand in two rows
-            assert (shown.returncode == 0) == goes_on, text
-            if goes_on:
-                assert (
-                    text.count(
-                        "This machine has no network (network is unreachable). Trying for 30 s;"
-                    )
-                    == 1
-                )
-                assert time.monotonic() - began < OFFLINE + 15
-            else:
-                assert "No matching distribution found" in text
-
-
-@old_middle_new
-def test_where_nobody_sits_a_machine_without_a_network_fails_soon(
-    armed: Environment, scene: Scene
-) -> None:
-    """A build sandbox is meant to. What `CI` says outranks the terminal."""
-    with scene.unplugged():
         shown = screens.shown(
-            armed,
-            *("download", "--no-deps", "--index-url", f"http://{SERVER}:9/simple/"),
+            bare if who == "bare" else armed,
+            *("download", "--no-deps", "--index-url", lab.index_url),
             *("--trusted-host", SERVER, "demo"),
-            env={**SETTINGS, "CI": "1"},
+            env={**SETTINGS, "CI": "1"} if who == "build" else SETTINGS,
             prefix=scene.launcher,
+            during=plug_in,
         )
-    text = " ".join(" ".join(shown.lines).split())
-    assert shown.returncode == 1
-    assert "Trying for 1 s." in text and "This machine has no network." in text
-
-
-# Each pip's urllib3 says in its own way that a request did not leave this machine.
-NO_NAME = "nowhere.invalid"  # it never resolves (RFC 6761)
-NO_NETWORK = "255.255.255.255"  # Linux has no route to it for TCP
-CODE = """
-import sys
-from pip._vendor import urllib3
-from pip_retry_patch.fetch.errors import is_local
-for host in sys.argv[1:]:
-    pool = urllib3.HTTPConnectionPool(host, 9)
-    for retries in (False, 0):
-        try:
-            pool.urlopen("GET", "/", retries=retries)
-        except urllib3.exceptions.HTTPError as error:
-            print(is_local(error))
-"""
-
-
-@old_middle_new
-def test_each_pips_urllib3_says_it_in_a_way_that_is_understood(armed: Environment) -> None:
-    run = armed.run_python("-c", CODE, NO_NAME, NO_NETWORK, "127.0.0.1")
-    assert run.stdout.split() == ["True"] * 4 + ["False"] * 2, run.output
+    text = " ".join(" ".join(shown.lines).split())  # a sentence may stand in two rows
+    assert (shown.returncode == 0) == (who == "armed"), text
+    told = "This machine has no network (network is unreachable). Trying for {} s"
+    assert text.count(told.format(30)) == (who == "armed"), text
+    assert text.count(told.format(1)) == (who == "build"), text
+    assert ("No matching distribution found" in text) == (who == "bare")
+    assert time.monotonic() - began < OFFLINE + 15
 
 
 # Pages that pip's cache has serve again where the user allows that
@@ -116,13 +72,6 @@ SHORT = {
     "PIP_RETRIES": "1",
 }
 AGED = 10**6
-
-
-def packages(**options: Any) -> list[Package]:
-    return [
-        Package("demo", requires=["other"], max_age=AGED, **options),
-        Package("other", max_age=AGED, **options),
-    ]
 
 
 class Train:
@@ -144,9 +93,9 @@ class Train:
 
 @old_middle_new
 def test_what_worked_before_works_without_network(armed: Environment, bare: Environment) -> None:
-    with Lab(packages(), tls=certificates().server) as lab:
-        train = Train(armed, lab)
-        plain = Train(bare, lab)
+    packages = [Package("demo", requires=["other"], max_age=AGED), Package("other", max_age=AGED)]
+    with Lab(packages, tls=certificates().server) as lab:
+        train, plain = Train(armed, lab), Train(bare, lab)
         assert end_of(train.install()) == end_of(plain.install()) == OK
     alone = replace(train.environment, launcher=("unshare", "--net"))
     assert end_of(Train(alone, lab, train.cache).install()) == OK, "without any interface"
@@ -159,38 +108,30 @@ def test_what_worked_before_works_without_network(armed: Environment, bare: Envi
     assert end_of(plain.install()) in LIES
     assert end_of(train.install(stale="off")) == OURS
     assert end_of(train.install("--no-cache-dir")) == OURS
-
-
-@old_middle_new
-def test_a_wheel_that_the_cache_lacks_ends_in_the_networks_error(armed: Environment) -> None:
-    with Lab(packages(), tls=certificates().server) as lab:
-        train = Train(armed, lab)
-        assert end_of(train.install()) == OK
     for path in train.cache.rglob("*"):
         if path.is_file() and path.stat().st_size > 100_000:
             path.unlink()
     run = train.install()
-    assert end_of(run) == OURS, run.output
-    assert "demo-1.0-py3-none-any.whl" in said(run)
+    assert end_of(run) == OURS and "demo-1.0-py3-none-any.whl" in said(run), run.output
 
 
+@pytest.mark.parametrize(
+    ("status", "end"), [(404, NO_MATCH), (403, NO_MATCH), (503, OK), (500, OK)]
+)
 @old_middle_new
-def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(armed: Environment) -> None:
-    for status, end in ((404, NO_MATCH), (403, NO_MATCH), (503, OK), (500, OK)):
-        again = [Package("demo", max_age=AGED, page_faults=[None], page_forever=Busy(status))]
-        with Lab(again, tls=certificates().server) as lab:
-            train = Train(armed, lab)
-            assert end_of(train.install()) == OK
-            run = train.install(PIP_RETRY_PATCH_ATTEMPTS="1")
-            assert end_of(run) == end, run.output
-            assert len(run.warnings("from pip's cache")) == (end == OK)
+def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(
+    status: int, end: str, armed: Environment
+) -> None:
+    package = Package("demo", max_age=AGED, page_faults=[None], page_forever=Busy(status))
+    with Lab([package], tls=certificates().server) as lab:
+        train = Train(armed, lab)
+        assert end_of(train.install()) == OK
+        run = train.install(PIP_RETRY_PATCH_ATTEMPTS="1")
+        assert end_of(run) == end, run.output
+        assert len(run.warnings("from pip's cache")) == (end == OK)
 
 
 # Every command that talks to a server: no traceback of a network error, from any pip
-
-SETUP = 'from setuptools import setup\nsetup(name="demo")\n'
-PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
-
 
 # The words of a pip whose network fails at `dead`; the rest it finds at `index`.
 COMMANDS = {
@@ -215,11 +156,9 @@ def test_a_command_without_network_ends_in_one_clear_error(
 ) -> None:
     if (name, pip) in (("index", "20.3.4"), ("lock", "20.3.4"), ("lock", "24.0")):
         return  # `pip index` is there since 21.2, `pip lock` since 25.1
-    target, source, host = armed.fresh_dir(), armed.fresh_dir(), f"127.0.0.1:{closed_port()}"
-    (source / "setup.py").write_text(SETUP)
-    (source / "pyproject.toml").write_text(PYPROJECT)
+    target, host = armed.fresh_dir(), f"127.0.0.1:{closed_port()}"
     with Lab([Package("demo")]) as lab:
-        places = {"target": target, "source": source, "index": lab.index_url}
+        places = {"target": target, "source": project(target), "index": lab.index_url}
         words = COMMANDS[name].format(dead=f"http://{host}", **places).split()
         run = armed.run(*words, env=HURRIED)
         assert end_of(run) == OURS, run.output
@@ -231,19 +170,16 @@ def test_a_command_without_network_ends_in_one_clear_error(
 
 @old_middle_new
 def test_the_self_version_check_stays_silent(armed: Environment, bare: Environment) -> None:
-    """`pip list` of local files alone needs no network; only the check does."""
+    """It asks the default index, here one that refuses, even where nothing else needs one."""
+    env = {
+        "PIP_INDEX_URL": f"http://127.0.0.1:{closed_port()}/simple/",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "0",
+    }
+    package = Package("demo", 1000)
     for environment in (armed, bare):
-        links = environment.fresh_dir()
-        package = Package("demo", 1000)
-        (links / package.filename).write_bytes(package.wheel())
-        # The check asks the default index, here one that refuses, even where nothing else does.
-        run = environment.run(
-            *("install", "--target", environment.fresh_dir(), links / package.filename),
-            env={
-                "PIP_INDEX_URL": f"http://127.0.0.1:{closed_port()}/simple/",
-                "PIP_DISABLE_PIP_VERSION_CHECK": "0",
-            },
-        )
+        file = environment.fresh_dir() / package.filename
+        file.write_bytes(package.wheel())
+        run = environment.run("install", "--target", environment.fresh_dir(), file, env=env)
         assert end_of(run) == OK, run.output
         assert not run.warnings("reached") and not run.warnings("checking"), run.output
         assert not run.stderr.strip() or not environment.armed

@@ -58,8 +58,8 @@ def cut() -> requests.Response:
     return response(BODY[:OFFSET], RESET, length=len(BODY), etag=ETAG)
 
 
-def page(*does: Any) -> World:
-    return World(*does, url=INDEX, kind=Kind.PAGE, whole=True, hashed=False)
+def page(*does: Any, **job: Any) -> World:
+    return World(*does, url=INDEX, kind=Kind.PAGE, whole=True, hashed=False, **job)
 
 
 def read(content: bytes, announced: int | None = None, **options: Any) -> requests.Response:
@@ -242,6 +242,14 @@ def test_what_is_no_network_is_raised_at_once(error: Exception) -> None:
     assert len(world.asked) == 1 and world.exchange.failure is None
 
 
+@pytest.mark.parametrize("why", LASTING)
+def test_what_time_does_not_change_ends_a_body_too(why: Exception) -> None:
+    """As where a captive portal begins to answer in the server's place."""
+    world = World(cut(), aborted(why))
+    given_up(world)
+    assert world.moments == [0.0] * 3
+
+
 @pytest.mark.parametrize("first", [refused, busy, cut])
 def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
     world = World(first(), serving(BODY), patience=NO_PATIENCE)
@@ -254,6 +262,9 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
         failure = world.exchange.failure
     assert len(world.asked) == 1 and not world.lines and not world.mirrors_asked_for
     assert "--retries 0" in failure.hint and failure.setting is None
+    doubtful = page(lambda _: read(LOGIN), patience=NO_PATIENCE)
+    doubtful.obtain()
+    assert len(doubtful.asked) == 1
 
 
 # Pages.

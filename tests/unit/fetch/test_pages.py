@@ -124,3 +124,8 @@ def test_a_page_of_an_index_is_doubted_for_a_reason(body: bytes, media: str, exp
 )
 def test_a_login_page_is_told_from_an_index(body: bytes, url: str, expected: bool) -> None:
     assert pages.is_login(body, url, URL, "demo") is expected
+
+
+def test_a_page_that_another_host_sent_names_it() -> None:
+    told = pages.oddity(LOGIN, "text/html", ELSEWHERE, URL, "demo")
+    assert 'for people ("Sign in") from b.example, and names no file of demo' in told
