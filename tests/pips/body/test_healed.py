@@ -5,56 +5,38 @@ And what pip has of it afterwards: its cache, its errors, its installations.
 
 from __future__ import annotations
 
-import ssl
-import urllib.request
+import os
+import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import programs
 from tests.support.certificates import certificates
-from tests.support.downloads import HASH, OK, SIZE, THIRD, Download, end_of, said, stopped_at
-from tests.support.environments import Environment
-from tests.support.lab.faults import Changed, Compressed, Cut, Flip, Reset
+from tests.support.downloads import (
+    HASH,
+    OK,
+    SIZE,
+    THIRD,
+    Download,
+    command,
+    downloaded,
+    end_of,
+)
+from tests.support.environments import Environment, copy_of
+from tests.support.lab.faults import Away, Compressed, Cut, Flip, Replaced, Reset, Slow, replaced
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, old_middle_new, pairs
-from tests.support.programs import Argument
+from tests.support.proxies import CuttingConnectProxy
 
 TRUSTED = "--trusted-host", "127.0.0.1"
 
 
-@old_middle_new
-def test_fifty_cuts_with_progress_are_no_reason_to_stop(
-    armed: Environment, bare: Environment
-) -> None:
-    with Lab([Package("demo", 5_000_000, [Cut(70_000)] * 50)]) as lab:
-        done = Download(armed, lab, env={"PIP_RETRY_PATCH_ATTEMPTS": "1"})
-        done.assert_right()
-        assert len(done.warnings) <= 11 and len(done.run.warnings()) <= 12, done.run.output
-        assert "demo-1.0: cut 50 times, nothing refetched" in done.run.warnings()[-1]
-        assert len(done.run.warnings("refetched")) == 1
-        assert max(map(len, done.run.warnings())) <= 79
-        assert lab.sent("demo") == len(lab.wheel("demo"))
-    with Lab([Package("demo", 5_000_000, [Cut(70_000)] * 50)]) as lab:
-        assert end_of(Download(bare, lab, env={"PIP_RESUME_RETRIES": "1"}).run) != OK
-
-
 # pip's cache
-
-
-@pytest.mark.parametrize(("faults", "asked"), [([Cut(THIRD), Reset(THIRD)], 3), ([Flip(7)], 2)])
-@old_middle_new
-def test_a_healed_download_is_in_the_cache_of_pip(
-    faults: Any, asked: int, armed: Environment
-) -> None:
-    cache = armed.fresh_dir()
-    with Lab([Package("demo", SIZE, faults, max_age=3600)], tls=certificates().server) as lab:
-        for _ in range(2):
-            done = Download(armed, lab, cache=cache)
-            done.assert_right()
-            assert len(lab.requests("demo", "artifact")) == asked
-        assert "Using cached" in done.run.stdout
 
 
 def spoil(cache: Path, original: bytes) -> int:
@@ -69,38 +51,40 @@ def spoil(cache: Path, original: bytes) -> int:
 
 
 @old_middle_new
-def test_a_cache_entry_that_is_spoilt_or_stale_is_removed_and_the_file_fetched(
+def test_a_cache_entry_that_is_spoilt_is_removed_and_the_file_fetched(
     armed: Environment, bare: Environment
 ) -> None:
     cache, told = armed.fresh_dir(), "in pip's cache was not what the index lists"
-    packages = [
-        Package("demo", SIZE, [None, None, Changed()], max_age=3600),
-        Package("other", 5000, max_age=3600),
-    ]
-    with Lab(packages, tls=certificates().server) as lab:
-
-        def get(pip: Environment = armed, name: str = "demo") -> Download:
-            return Download(pip, lab, cache=cache, name=name)
-
-        for name in ("demo", "other"):
-            get(name=name).assert_right()
+    package = Package("demo", SIZE, max_age=3600)
+    with Lab([package], tls=certificates().server) as lab:
+        Download(armed, lab, cache=cache).assert_right()
         assert spoil(cache, lab.wheel("demo")) == 1
-        assert end_of(get(bare).run) == HASH
+        assert end_of(Download(bare, lab, cache=cache).run) == HASH
         for lines in (1, 0):
-            done = get()
+            done = Download(armed, lab, cache=cache)
             done.assert_right()
             assert "Using cached" in done.run.stdout
             assert len(done.run.warnings(told)) == lines
             assert len(lab.requests("demo", "artifact")) == 2
-        assert "Using cached" in get(name="other").run.stdout, "only the spoilt entry was removed"
-        # The index replaces the file.
-        trust = ssl.create_default_context(cafile=str(certificates().ca_pem))
-        url = f"{lab.url}/files/demo/{lab.filename('demo')}"
-        with urllib.request.urlopen(url, context=trust, timeout=10) as replaced:
-            assert replaced.read() == lab.wheel("demo") == packages[0].wheel(1)
-        stale = get()
-        stale.assert_right()
-        assert stale.run.warnings(told)
+
+
+@pytest.mark.parametrize("validator", ["strong", "date", "weak", "none"])
+@old_middle_new
+def test_a_file_replaced_under_the_same_validator_is_never_mixed_nor_cached(
+    validator: Any, pip: str, armed: Environment, bare: Environment
+) -> None:
+    """Of the same size, too, and with no hash that anyone will check."""
+    how: Any = {"hashes": False, "validator": validator}
+    package = Package("demo", SIZE, [Cut(THIRD)], forever=Replaced(), **how)
+    cache, later = armed.fresh_dir(), replaced(package.wheel())
+    with Lab([package], tls=certificates().server) as lab:
+        done, again = (Download(armed, lab, cache=cache) for _ in range(2))
+    assert done.run.returncode == 0, done.run.output
+    assert done.file.read_bytes() == later
+    assert not again.file.exists() or again.file.read_bytes() in (package.wheel(), later)
+    plain = downloaded(bare, package)
+    right = plain.file.exists() and plain.file.read_bytes() == later
+    assert not right or (pip, validator) == (NEWEST, "weak")
 
 
 # Ranges and metadata
@@ -133,17 +117,16 @@ METADATA: dict[str, tuple[Any, int]] = {
 @pairs(("23.0.1", "3.11"), ("24.0", "3.12"), ("25.3", "3.9"), ("26.1.2", "3.12"), (NEWEST, "3.13"))
 def test_metadata_is_healed(what: str, pip: str, armed: Environment, bare: Environment) -> None:
     faults, lines = METADATA[what]
-    with Lab([Package("demo", metadata=True, metadata_faults=faults)]) as lab:
-        done = Download(armed, lab)
-        done.assert_right()
-        told = {*done.warnings, *done.run.warnings("fits."), *done.run.warnings("compressed")}
-        if not lab.requests("demo", "metadata"):
-            assert pip == "23.0.1" and not told, "it asks for none"
-            return
-        assert len(told) == lines, done.run.output
-    with Lab([Package("demo", metadata=True, metadata_faults=faults)]) as lab:
-        plain = end_of(Download(bare, lab).run)
-        assert plain != OK or (what == "cut" and pip == NEWEST)
+    package = Package("demo", metadata=True, metadata_faults=faults)
+    done = downloaded(armed, package)
+    done.assert_right()
+    told = {*done.warnings, *done.run.warnings("fits."), *done.run.warnings("compressed")}
+    if not done.lab.requests("demo", "metadata"):
+        assert pip == "23.0.1" and not told, "it asks for none"
+        return
+    assert len(told) == lines, done.run.output
+    plain = end_of(downloaded(bare, package).run)
+    assert plain != OK or (what == "cut" and pip == NEWEST)
 
 
 # Other commands
@@ -240,22 +223,70 @@ def test_an_sdist_whose_own_gz_was_labelled_as_a_coding_is_right_as_it_is(
     armed: Environment, bare: Environment
 ) -> None:
     package = Package("demo", SIZE, sdist=True, forever=Compressed(honest=False))
-    with Lab([package]) as lab:
-        for environment in (armed, bare):
-            done = Download(environment, lab, "--no-build-isolation")
-            assert done.is_right and not done.run.warnings("compressed"), done.run.output
+    for environment in (armed, bare):
+        done = downloaded(environment, package, "--no-build-isolation")
+        assert done.is_right and not done.run.warnings("compressed"), done.run.output
 
 
-@pytest.mark.parametrize("hashes", [True, "0" * 64], ids=["network", "hash"])
+# Who sits there
+
+
 @old_middle_new
-def test_errors_survive_a_terminal_that_is_not_utf_8_and_name_no_credentials(
-    hashes: Any, armed: Environment
+def test_ctrl_c_ends_a_wait_at_once(armed: Environment) -> None:
+    with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
+        words = *command(lab, armed.fresh_dir()), "demo"
+        process = armed.start("-m", "pip", *words, env={"PYTHONUNBUFFERED": "1"})
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "demo-1.0 waits at 1000 kB of 3.0 MB (connection refused), trying for 120 s" in line
+        # Most of the later waits are long ones; where in one this strikes does not matter.
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGINT)
+        outcome = programs.finish(process, timeout=20)
+    assert outcome.seconds < 5, "its cleaning up takes a moment, and no wait is shorter"
+    assert outcome.returncode == 1 and "Operation cancelled by user" in outcome.output
+    assert "Traceback" not in outcome.output
+
+
+# Connections. The numbers of the policy are turned down. The times of the lab are far apart from
+# them, so that a slow machine changes nothing.
+
+TURNED_DOWN = "FLOOR, MOVED, SLOW = 100, 2.0, 8.0"  # the second is 60 seconds
+
+
+@old_middle_new
+def test_a_connection_that_has_stopped_moving_is_left_for_another(
+    armed: Environment, bare: Environment, pip: str
 ) -> None:
-    faults = stopped_at(THIRD) if hashes is True else ()
-    env: dict[str, Argument] = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "NO_COLOR": "1"}
-    with Lab([Package("demo", SIZE, faults, hashes=hashes)]) as lab:
-        secret = lab.index_url.replace("http://", "http://user:S3CRET@")
-        run = Download(armed, lab, "--no-input", "--index-url", secret, env=env).run
-        assert run.returncode == 1
-        assert "Traceback" not in run.output and "S3CRET" not in run.output
-        assert ("the server answered 404" if faults else "DO NOT MATCH") in said(run)
+    """From megabytes a second to fifty bytes: at that rate the rest would take hours."""
+    hasty = copy_of(armed)
+    module = hasty.site_packages / "pip_retry_patch" / "fetch" / "patience.py"
+    text, count = re.subn("^FLOOR, .*$", TURNED_DOWN, module.read_text(), flags=re.M)
+    module.write_text(text)
+    faults, tls = [Slow(THIRD, 50, 3600)], certificates().server
+    done = downloaded(hasty, Package("demo", SIZE, faults), tls=tls, rate=2 * THIRD)
+    done.assert_right()
+    assert count == len(done.warnings) == 1 and "B/s)" in done.warnings[0]
+    assert done.lab.sent("demo") <= len(done.lab.wheel("demo")) + 10_000
+    if pip == NEWEST:
+        plain = downloaded(bare, Package("demo", SIZE, [Slow(THIRD, 50, 12.0)]), rate=2 * THIRD)
+        assert plain.run.seconds > 12, "plain pip waits"
+
+
+@pytest.mark.timeout(400)
+@pairs(("24.0", "3.12"), (NEWEST, "3.11"))
+def test_a_real_wheel_arrives_through_a_proxy_that_cuts_every_tunnel(
+    pip: str, armed: Environment, bare: Environment
+) -> None:
+    """From the configured default index: 18 MB, cut each 4 MB."""
+    target, after = armed.fresh_dir(), 4_000_000
+    options = "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", target
+    for environment in (bare, armed) if pip == "24.0" else (armed,):
+        with CuttingConnectProxy(after=after) as proxy:
+            words = *options, "--proxy", proxy.url, "numpy==1.26.4"
+            run = environment.run("download", *words, machine=True, timeout=300)
+        assert end_of(run) == (OK if environment.armed else HASH), run.output
+    (file,) = target.iterdir()
+    assert proxy.cuts == run.times_interrupted == file.stat().st_size // after, run.output
+    # The tunnels that carried the file had by far the most bytes.
+    assert max(proxy.downstream.values()) <= 1.05 * file.stat().st_size
