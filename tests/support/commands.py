@@ -9,11 +9,9 @@ from tests.support.environments import Environment
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
 from tests.support.programs import Argument, Outcome
 
 LINK = "pip_retry_patch_link.pth"
-MAIN = pairs((NEWEST, "3.13"))
 # pip, where a test needs an environment to have one, is the one that comes with its Python.
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 from tests.support import environments, runs, supplies
 from tests.support.commands import LINK, child, command, heals, venv_of
 from tests.support.costs import ARMED, of_a_start
-from tests.support.environments import Environment, new_venv
+from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Real
 from tests.support.lab.server import Lab
@@ -69,13 +68,17 @@ def test_a_link_whose_base_went_away_is_silent_and_harmless(
     assert linked.run_python("-c", ARMED).stdout == "1\n"
     shutil.rmtree(base.prefix)
     for code in ("pass", ARMED):
-        outcome = linked.run_python("-c", code)
-        assert (outcome.returncode, outcome.stderr) == (0, "")
+        assert linked.run_python("-c", code).stderr == ""
     assert linked.run("list").stderr == ""
-    # Nor is the environment's Python needed to take it back.
+    # Nor need an environment's Python start to take it back, or to link it.
     linked.python.unlink()
-    assert command(armed, "unlink", linked.prefix).returncode == 0
-    assert not is_linked(linked)
+    linked.python.write_text("#!/bin/false\n")
+    linked.python.chmod(0o755)
+    for name, is_there in (("unlink", False), ("link", True)):
+        assert command(armed, name, linked.prefix).returncode == 0
+        assert is_linked(linked) == is_there
+    said = command(armed, "status", "--python", linked.prefix)
+    assert said.returncode == 1 and "does not start well" in said.stderr
 
 
 @newest
@@ -88,31 +91,9 @@ def test_what_cannot_be_linked_is_said_in_one_line(python: str, armed: Environme
         (armed.prefix, "it needs no link"),
     ):
         said = command(armed, "link", directory)
-        assert said.returncode == 1
-        assert said.stderr.count("\n") == 1 and words in said.stderr
+        assert said.returncode == 1 and said.stderr.count("\n") == 1 and words in said.stderr
         if words.startswith("is no"):
             assert command(armed, "unlink", directory).output == said.output
-    broken = child(armed, "--without-pip")
-    broken.python.unlink()
-    broken.python.write_text("#!/bin/false\n")
-    broken.python.chmod(0o755)
-    said = command(armed, "status", "--python", broken.prefix)
-    assert said.returncode == 1 and "does not start well" in said.stderr
-    assert command(armed, "link", broken.prefix).returncode == 0
-    assert is_linked(broken), "its Python need not start for that"
-
-
-@newest
-def test_a_path_with_odd_characters_is_linked(python: str, armed: Environment, wheel: Path) -> None:
-    base = new_venv(armed.fresh_dir() / 'it\'s \u00e4 "base" \\n', python)
-    wheels = wheel, supplies.wrapt_wheel(python)
-    outcome = armed.run("install", "--no-index", "--target", base.site_packages, *wheels)
-    assert outcome.returncode == 0, outcome.output
-    linked = child(armed)
-    said = base.run_python("-m", "pip_retry_patch", "link", linked.prefix)
-    assert said.returncode == 0, said.output
-    assert linked.run_python("-c", ARMED).stdout == "1\n"
-    assert (linked.site_packages / LINK).read_bytes().isascii()
 
 
 @newest
@@ -170,26 +151,19 @@ def test_what_virtualenv_makes_is_linked_too(pip: str, python: str) -> None:
 
 @newest
 def test_links_are_taken_back_together_and_found_by_others(armed: Environment) -> None:
-    linked, state = child(armed), armed.fresh_dir()
+    linked, state, elsewhere = child(armed), armed.fresh_dir(), armed.fresh_dir()
     assert command(armed, "unlink").returncode == 1
     assert command(armed, "unlink", "--all", linked.prefix).returncode == 1
-    assert command(armed, "link", linked.prefix, XDG_STATE_HOME=state).returncode == 0
     # Another user has not made it, but asks about the environment; by its directory, too.
     path = str(linked.site_packages / LINK)
     second = armed.fresh_dir() / "second name"
     second.symlink_to(linked.prefix)
-    assert command(armed, "link", second, XDG_STATE_HOME=state).returncode == 0
-    elsewhere = armed.fresh_dir()
+    for there in (linked.prefix, second):
+        assert command(armed, "link", there, XDG_STATE_HOME=state).returncode == 0
     for there, home in ((linked.prefix, elsewhere), (linked.python, elsewhere), (second, state)):
         asked = command(armed, "status", "--json", "--python", there, XDG_STATE_HOME=home)
         assert json.loads(asked.stdout)["links"] == [path]
-    taken = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
-    assert (taken.returncode, taken.stdout) == (0, f"Removed {path}\n")
+    for printed in (f"Removed {path}\n", "There was no link; nothing was changed.\n"):
+        taken = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
+        assert (taken.returncode, taken.stdout) == (0, printed)
     assert not is_linked(linked)
-    nothing = command(armed, "unlink", "--all", XDG_STATE_HOME=state)
-    assert nothing.returncode == 0 and "nothing was changed" in nothing.stdout
-    # Root writes nothing into the home of another user.
-    home = armed.fresh_dir()
-    os.chown(home, 12345, 12345)
-    assert command(armed, "link", linked.prefix, XDG_STATE_HOME=home / "state").returncode == 0
-    assert not list(home.iterdir())

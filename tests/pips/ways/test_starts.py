@@ -19,10 +19,8 @@ from tests.support.fatal import assert_healed, downloading, fatal, project
 from tests.support.lab.faults import Cut, Reset
 from tests.support.lab.packages import Real
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
+from tests.support.matrix import NEWEST, newest, pairs
 from tests.support.programs import Argument
-
-MAIN = pairs(("24.0", "3.12"), (NEWEST, "3.13"))
 
 
 @pairs(("20.3.4", "3.8"), ("24.0", "3.12"), ("25.3", "3.9"), (NEWEST, "3.13"))
@@ -55,35 +53,24 @@ def test_the_option_python_guards_the_pip_in_the_other_environment(pip: str, pyt
     assert listed.stdout.split() == ["demo==1.0"]
 
 
-@MAIN
-def test_switched_off_the_other_pip_is_pips_own(pip: str, armed: Environment) -> None:
-    module = "utils.misc" if pip == NEWEST else "build_env"
-    show = f"from pip._internal.{module} import get_runnable_pip as g; print(g())"
-    off = armed.run_python("-c", show, env={"PIP_RETRY_PATCH": "0"})
-    assert Path(off.stdout.strip()).parent.name == "pip", off.output
-    on = armed.run_python("-c", show)
-    assert Path(on.stdout.strip()).parent.name.startswith("pip-retry-patch-"), on.output
+# How its Python is started, what pip is told, and its variables: without HOME it has none.
+FLAGS: dict[str, tuple[list[Argument], list[Argument], dict[str, Argument]]] = {
+    **{flag: ([flag], [], {"HOME": ""}) for flag in ("-I", "-E", "-B", "-P", "-Wignore")},
+    **{option: ([], [option], {"HOME": ""}) for option in ("--isolated", "-q")},
+    "no-bytecode": ([], [], {"HOME": "", "PYTHONDONTWRITEBYTECODE": "1"}),
+    "no-home": ([], [], {"XDG_CACHE_HOME": ""}),  # not that of this machine
+}
 
 
-@pytest.mark.parametrize(
-    "how", ["-I", "-E", "-B", "-P", "-Wignore", "no-home", "no-bytecode", "--isolated", "-q"]
-)
-@pairs((NEWEST, "3.13"))
+@pytest.mark.parametrize("how", FLAGS)
+@newest
 def test_flags_and_variables(how: str, armed: Environment) -> None:
-    folder = armed.fresh_dir()
-    flags = [how] if how in {"-I", "-E", "-B", "-P", "-Wignore"} else []
-    options = [how] if how in {"--isolated", "-q"} else []
+    folder, (flags, options, variables) = armed.fresh_dir(), FLAGS[how]
+    env = {name: value or armed.fresh_dir() for name, value in variables.items()}
     with Lab([fatal()]) as lab:
-        command: list[Argument] = [*armed.command, *flags, "-m", "pip"]
-        command += [*options, *downloading(lab, folder)]
-        variables: dict[str, Argument] = {"HOME": armed.fresh_dir()}
-        if how == "no-home":
-            variables = {"XDG_CACHE_HOME": armed.fresh_dir()}  # not that of this machine
-        if how == "no-bytecode":
-            variables["PYTHONDONTWRITEBYTECODE"] = "1"
-        process = programs.launch(command, variables, folder)
-        said = 0 if how == "-q" else 2
-        assert_healed(programs.finish(process, 60), lab, folder, said)
+        words = *armed.command, *flags, "-m", "pip", *options, *downloading(lab, folder)
+        run = programs.finish(programs.launch(words, env, folder), 60)
+        assert_healed(run, lab, folder, 0 if how == "-q" else 2)
 
 
 ZIPAPP = 'import runpy\nrunpy.run_module("pip", run_name="__main__")\n'
@@ -123,16 +110,7 @@ def test_pip_in_a_zip(how: str, armed: Environment) -> None:
         assert_healed(run, lab, folder)
 
 
-@pairs((NEWEST, "3.13"))
-def test_a_build_by_the_zipapp(armed: Environment) -> None:
-    folder = armed.fresh_dir()
-    with Lab([fatal()]) as lab:
-        command = "wheel", "--wheel-dir", folder, "--index-url", lab.index_url, "--verbose"
-        options = "--use-feature=venv-isolation", project(folder)
-        assert_healed(armed.run_python(zipapp(armed, folder), *command, *options), lab)
-
-
-@pairs((NEWEST, "3.13"))
+@newest
 def test_ensurepip_itself_goes_through(armed: Environment) -> None:
     """It needs no network, and has nothing to do here; nothing of ours shows."""
     run = armed.run_python("-m", "ensurepip", "--upgrade")
@@ -142,83 +120,67 @@ def test_ensurepip_itself_goes_through(armed: Environment) -> None:
 
 # Builds: their requirements are downloaded by pips that pip runs
 
-
-def build(environment: Environment, *arguments: Argument) -> None:
-    with Lab([fatal()]) as lab:
-        options = "--index-url", lab.index_url, "--verbose", project(environment.fresh_dir())
-        assert_healed(environment.run(*arguments, *options), lab)
+VENV, INPROCESS = (f"--use-feature={name}" for name in ("venv-isolation", "inprocess-build-deps"))
 
 
 @pytest.mark.parametrize(
-    ("command", "pip", "python"),
+    ("way", "pip", "python"),
     [
-        ("wheel", "20.3.4", "3.8"),
-        ("install", "21.3.1", "3.9"),
-        ("wheel", "24.0", "3.12"),
-        ("wheel", NEWEST, "3.13"),
-        ("install", NEWEST, "3.13"),
+        (["wheel", "--wheel-dir"], "20.3.4", "3.8"),
+        (["install", "--target"], "21.3.1", "3.9"),
+        (["wheel", "--wheel-dir"], "24.0", "3.12"),
+        (["wheel", INPROCESS, "--wheel-dir"], "26.1.2", "3.12"),
+        (["wheel", "--wheel-dir"], NEWEST, "3.13"),
+        (["install", "--target"], NEWEST, "3.13"),
+        (["wheel", INPROCESS, "--wheel-dir"], NEWEST, "3.13"),
+        (["wheel", VENV, "--wheel-dir"], NEWEST, "3.13"),
+        (["zipapp", "wheel", VENV, "--wheel-dir"], NEWEST, "3.13"),
     ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_build_requirements_in_an_isolated_environment(command: str, armed: Environment) -> None:
-    target = armed.fresh_dir()
-    build(armed, command, "--wheel-dir" if command == "wheel" else "--target", target)
+def test_build_requirements(way: list[str], armed: Environment, bare: Environment) -> None:
+    target, sources = armed.fresh_dir(), armed.fresh_dir()
+    pip: list[Argument] = ["-m", "pip"]
+    if way[0] == "zipapp":
+        pip, way = [zipapp(armed, sources)], way[1:]
+    source = project(sources)
+    for environment in (bare, armed):
+        with Lab([fatal()]) as lab:
+            words: list[Argument] = [*way, target, "--index-url", lab.index_url]
+            run = environment.run_python(*pip, *words, "--verbose", source)
+        assert run.returncode == 1 or environment.armed
+    assert_healed(run, lab)
     assert list(target.glob("project-1.0*"))
-
-
-@pytest.mark.parametrize("feature", ["venv-isolation", "inprocess-build-deps"])
-@pairs(("26.1.2", "3.12"), (NEWEST, "3.13"))
-def test_build_requirements_in_the_newer_ways(feature: str, pip: str, armed: Environment) -> None:
-    if feature == "venv-isolation" and pip == "26.1.2":
-        run = armed.run("wheel", f"--use-feature={feature}", armed.fresh_dir())
-        assert "invalid choice: 'venv-isolation'" in run.output  # it is younger than that
-        return
-    build(armed, "wheel", f"--use-feature={feature}", "--wheel-dir", armed.fresh_dir())
-
-
-@pairs((NEWEST, "3.13"))
-def test_without_the_patch_a_build_fails(bare: Environment) -> None:
-    folder = bare.fresh_dir()
-    with Lab([fatal()]) as lab:
-        options: list[Argument] = ["--wheel-dir", folder, "--index-url", lab.index_url]
-        assert bare.run("wheel", *options, project(folder)).returncode == 1
 
 
 # Installations that replace pip, or the patch, while it is active
 
 
-@pairs(("24.0", "3.12"))
-def test_pip_upgrades_itself_and_is_guarded_before_and_after(pip: str, python: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "pip", "python"),
+    [
+        ("pip", "24.0", "3.12"),
+        ("pip-retry-patch", "20.3.4", "3.8"),
+        ("pip-retry-patch", NEWEST, "3.13"),
+    ],
+)
+def test_an_upgrade_goes_through_and_pip_is_guarded_before_and_after(
+    name: str, wheel: Path, pip: str, python: str
+) -> None:
     environment = fresh_environment(pip, python, armed=True)
-    wanted = supplies.newest_pip()
-    wheel = supplies.pip_wheel(wanted)
-    package = Real("pip", faults=[Cut(500_000), Reset(500_000)], chunked=True, path=wheel)
+    folder, packages = environment.fresh_dir(), environment.site_packages
+    version, file = "99", upgraded(wheel, folder)
+    if name == "pip":
+        version, file = supplies.newest_pip(), supplies.pip_wheel(supplies.newest_pip())
+    package = Real(name, faults=[Cut(20_000), Reset(20_000)], chunked=True, path=file)
     with Lab([package, fatal()]) as lab:
-        run = environment.run("install", "-U", "--index-url", lab.index_url, "pip")
-        assert run.returncode == 0, run.output
-        assert len(run.interruptions) == 2, run.output
-        assert "Traceback" not in run.output
-        assert environment.run("--version").stdout.startswith(f"pip {wanted} ")
-        folder = environment.fresh_dir()
-        assert_healed(environment.run(*downloading(lab, folder)), lab, folder)
-
-
-@pairs(("20.3.4", "3.8"), (NEWEST, "3.13"))
-def test_the_patch_is_upgraded_while_it_is_active(wheel: Path, pip: str, python: str) -> None:
-    environment = fresh_environment(pip, python, armed=True)
-    later = upgraded(wheel, environment.fresh_dir())
-    faults = [Cut(20_000), Reset(20_000)]
-    package = Real("pip-retry-patch", faults=faults, chunked=True, path=later)
-    with Lab([package, fatal()]) as lab:
-        run = environment.run("install", "-U", "--index-url", lab.index_url, "pip-retry-patch")
-        assert run.returncode == 0, run.output
-        assert len(run.interruptions) == 2, run.output
+        run = environment.run("install", "-U", "--index-url", lab.index_url, name)
+        assert run.returncode == 0 and len(run.interruptions) == 2, run.output
         assert all(" waits at " in line for line in run.stderr.splitlines()), run.stderr
-        assert "pip-retry-patch==99" in environment.run("list", "--format=freeze").stdout
-        folder = environment.fresh_dir()
+        assert f"{name}=={version}" in environment.run("list", "--format=freeze").stdout
         assert_healed(environment.run(*downloading(lab, folder)), lab, folder)
     removed = environment.run("uninstall", "--yes", "pip-retry-patch")
     assert (removed.returncode, removed.stderr) == (0, "")
-    packages = environment.site_packages
     left = [*packages.glob("*retry*"), *packages.glob("*retry*/**/*")]
     assert not left, [str(path.relative_to(packages)) for path in left]
 

@@ -1,22 +1,24 @@
-"""Other programs that run pip, and a pip that a distribution took apart: their downloads heal too.
+"""Other programs that run pip, other users, and pips of a distribution: their downloads heal too.
 
 As in test_starts.py, no plain pip gets through what is downloaded here.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.support import programs, supplies
+from tests.support import directories, programs, supplies
 from tests.support.certificates import certificates
-from tests.support.environments import Environment, fresh_environment
+from tests.support.environments import IN_CHROOT, Environment, fresh_environment
 from tests.support.fatal import SIZE, assert_healed, downloading, fatal
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import NEWEST, pairs
-from tests.support.programs import Argument
+from tests.support.matrix import NEWEST, newest, pairs
+from tests.support.programs import Argument, Outcome
 
 
 def with_tools(pip: str, python: str, *tools: str) -> Environment:
@@ -57,7 +59,7 @@ def test_a_debundled_pip(urllib3: str, pip: str, python: str) -> None:
 # Tools
 
 
-@pairs((NEWEST, "3.13"))
+@newest
 def test_beside_pip_system_certs(pip: str, python: str) -> None:
     """It imports pip, and wraps it, from a .pth file of its own at every start."""
     environment = with_tools(pip, python, "pip-system-certs")
@@ -69,7 +71,7 @@ def test_beside_pip_system_certs(pip: str, python: str) -> None:
         assert_healed(run, lab, folder)
 
 
-@pairs((NEWEST, "3.13"))
+@newest
 def test_pip_tools(pip: str, python: str) -> None:
     """`pip-compile` has pip in its own process, `pip-sync` starts one."""
     environment = with_tools(pip, python, "pip-tools")
@@ -93,7 +95,7 @@ def test_pip_tools(pip: str, python: str) -> None:
     assert (environment.site_packages / "demo" / "payload.bin").stat().st_size == SIZE
 
 
-@pairs((NEWEST, "3.13"))
+@newest
 def test_pipx(pip: str, python: str) -> None:
     """pipx runs pip in an environment of each application, with a pip that they share.
 
@@ -130,7 +132,7 @@ def test_pipx(pip: str, python: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["pipenv", "project"])
-@pairs((NEWEST, "3.13"))
+@newest
 def test_pipenv(where: str, pip: str, python: str) -> None:
     """Pipenv carries a pip, as `pipenv.patched.pip`.
 
@@ -165,3 +167,64 @@ def test_pipenv(where: str, pip: str, python: str) -> None:
     site = folder / ".venv" / "lib" / f"python{python}" / "site-packages"
     assert (site / "demo" / "payload.bin").stat().st_size == SIZE
     assert bool(list(site.glob("*retry*"))) == (where == "project")
+
+
+# Users who are not root, and Debian's own pip. They run in the chroot: a pyenv below root's home is
+# closed to them.
+
+NOBODY = 65534
+
+
+def as_nobody(environment: Environment, folder: Path, *arguments: Argument) -> Outcome:
+    """Run pip with no rights but on `folder`, its home."""
+    os.chown(folder, NOBODY, NOBODY)
+    nobody = "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"
+    command = [*environment.launcher, *nobody, environment.python, "-m", "pip", *arguments]
+    return programs.finish(programs.launch(command, {"HOME": folder}, folder), 120)
+
+
+@pairs((NEWEST, "3.14"), (NEWEST, "3.15"))
+def test_another_user_with_read_only_site_packages(armed: Environment) -> None:
+    folder = armed.fresh_dir()
+    with Lab([fatal()]) as lab:
+        assert_healed(as_nobody(armed, folder, *downloading(lab, folder)), lab, folder)
+
+
+@pytest.mark.parametrize("where", ["site", "user"])
+@pairs((NEWEST, "3.14"))
+def test_install_user(where: str, wheel: Path, pip: str, python: str) -> None:
+    """pip installs to the user's site, and the shim is in the environment's site, or there too."""
+    environment = fresh_environment(pip, python, armed=where == "site")
+    environment.prefix.parent.chmod(0o755)
+    config = environment.prefix / "pyvenv.cfg"
+    config.write_text(config.read_text().replace("packages = false", "packages = true"))
+    folder, user = environment.fresh_dir(), ("install", "--user", "--break-system-packages")
+    if where == "user":
+        wheels = (shutil.copy(path, folder) for path in (wheel, supplies.wrapt_wheel(python)))
+        run = as_nobody(environment, folder, *user, "--no-index", *wheels)
+        assert run.returncode == 0, run.output
+    with Lab([fatal()]) as lab:
+        run = as_nobody(environment, folder, *user, "--index-url", lab.index_url, "demo")
+        assert_healed(run, lab)
+    assert list((folder / ".local/lib").glob("python*/site-packages/demo/payload.bin"))
+
+
+def test_debians_pip(wheel: Path) -> None:
+    """It refuses to touch the system's site (PEP 668), so the shim is in the user's."""
+    home, folder = directories.scratch(), directories.scratch()
+
+    def run(*arguments: Argument) -> Outcome:
+        command = [*IN_CHROOT, "/usr/bin/python3", "-m", "pip", *arguments]
+        return programs.finish(programs.launch(command, {"HOME": home}, folder), 120)
+
+    where = run("--version").stdout
+    assert "/usr/lib/python3/dist-packages/pip" in where
+    python = where.rpartition("python ")[2].strip(" )\n")
+    with Lab([fatal()]) as lab:
+        assert run(*downloading(lab, folder)).returncode != 0
+    install = "install", "--user", "--no-index", wheel, supplies.wrapt_wheel(python)
+    assert "externally-managed-environment" in run(*install).output
+    done = run(*install, "--break-system-packages")
+    assert done.returncode == 0, done.output
+    with Lab([fatal()]) as lab:
+        assert_healed(run(*downloading(lab, folder)), lab, folder)
