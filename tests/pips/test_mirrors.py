@@ -173,17 +173,6 @@ def test_a_dead_index_is_asked_once_and_all_of_a_run_comes_from_the_mirror(
         assert end_of(bare.run(*arguments, env=HURRIED)) != OK
 
 
-@old_middle_new
-def test_where_no_mirror_has_it_the_index_is_the_error(armed: Environment) -> None:
-    dead = dead_index()
-    with Lab([]) as empty:
-        run = download(armed, "--index-url", dead, "demo", **mirrors(empty))
-        assert end_of(run) == OURS, run.output
-        assert "(connection refused). Trying" in said(run)
-        assert len(run.warnings("Neither the index nor a mirror")) == 1
-        assert empty.log
-
-
 # Of an index at `lab` that answers 404 and 403, and of one that is dead.
 NOT_ASKED = {
     "404": "-i {lab} gone",

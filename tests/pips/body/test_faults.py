@@ -91,7 +91,6 @@ ODD: dict[str, tuple[Entry, int]] = {
     "starred-and-short": ((f.Starred(), f.Short(400_000)), 4),
     "starred-excess": ((f.Starred(), f.Excess(5_000)), 4),
     "elsewhere": (f.Elsewhere(1000), 1),
-    "multipart": (f.Multipart(), 1),
 }
 LOGIN = "a web page came in place of the file"
 DECODED = "demo-1.0 came compressed (Content-Encoding: gzip), which nobody had asked "
@@ -294,12 +293,6 @@ ENDS = {
         ],
         [False, False],
     ),
-    "damaged-each-time": Told(
-        demo(f.Flip(5000), f.Flip(THIRD), f.Flip(7)),
-        HASH,
-        ["different bytes", "proxy"],
-        [False, False],
-    ),
     "damaged-and-never-whole-again": Told(
         demo(f.Flip(7), CUT, forever=f.Cut(0)),
         HASH,
@@ -307,9 +300,6 @@ ENDS = {
             "second fetch: failed: Downloading demo-1.0-py3-none-any.whl stopped at",
             "it is not known whether the file was damaged on its way",
         ],
-    ),
-    "another-file-compressed": Told(
-        demo(forever=f.Compressed(), hashes="0" * 64), HASH, ["compresses the file"]
     ),
     "block-page": Told(
         demo(forever=f.WebPage()),

@@ -14,7 +14,7 @@ import subprocess
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable
 
 import pytest
 
@@ -156,17 +156,13 @@ LARGE = 6_233_300
 STEP = 1 << 19
 
 
-class End(NamedTuple):
-    """How a run on a small disk ended."""
-
-    ok: bool
-    cached: bool
-
-
-def small_disk(environment: Environment, size: int, chunked: bool, before: str = "") -> End:
+def small_disk(
+    environment: Environment, size: int, chunked: bool, before: str = ""
+) -> tuple[bool, bool]:
     """Run pip where its temporary files and its cache are on one disk.
 
     :param before: what a run before that one, when the disk was larger, asked for and got half of.
+    :returns: whether it succeeds, and whether the file is then in pip's cache.
     """
     cut = stopped_at(LARGE // 2)
     packages = [
@@ -189,29 +185,26 @@ def small_disk(environment: Environment, size: int, chunked: bool, before: str =
         done = run("demo")
         assert "Traceback" not in done.run.output or not environment.armed, done.run.output
         if done.run.returncode:
-            return End(ok=False, cached=False)
+            return False, False
         done.assert_right()
         assert not [path for path in kept(cache) if path.name == done.file.name]
         sizes = [path.stat().st_size for path in cache.rglob("*") if path.is_file()]
-        return End(ok=True, cached=max(sizes, default=0) >= LARGE)
+        return True, max(sizes, default=0) >= LARGE
 
 
 @functools.lru_cache(maxsize=None)
-def least(environment: Environment, chunked: bool) -> tuple[int, int]:
+def least(environment: Environment, chunked: bool) -> list[int]:
     """Return the smallest disks on which plain pip succeeds, and on which it also caches."""
-    end = functools.lru_cache(maxsize=None)(
-        lambda steps: small_disk(environment, steps * STEP, chunked)
-    )
-
-    def bisect(good: Callable[[End], bool]) -> int:
+    end = functools.lru_cache(None)(lambda steps: small_disk(environment, steps * STEP, chunked))
+    found = []
+    for which in (0, 1):
         low, high = LARGE // STEP, 4 * LARGE // STEP
-        assert not good(end(low)) and good(end(high))
+        assert not end(low)[which] and end(high)[which]
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if good(end(middle)) else (middle, high)
-        return high * STEP
-
-    return bisect(lambda found: found.ok), bisect(lambda found: found.cached)
+            low, high = (low, middle) if end(middle)[which] else (middle, high)
+        found.append(high * STEP)
+    return found
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
@@ -220,17 +213,17 @@ def test_the_least_disk_with_us_is_the_least_disk_without_us(
     chunked: bool, armed: Environment, bare: Environment
 ) -> None:
     ok, cached = least(bare, chunked)
-    assert small_disk(armed, ok, chunked).ok
-    assert small_disk(armed, cached, chunked).cached
+    assert small_disk(armed, ok, chunked)[0]
+    assert all(small_disk(armed, cached, chunked))
     # With half of it kept. Then the answer for the rest tells the size, chunked or not.
-    told = least(bare, False)
-    assert small_disk(armed, max(ok, told[0]), chunked, "demo").ok
-    assert small_disk(armed, cached, chunked, "demo").cached
+    told, _ = least(bare, False)
+    assert small_disk(armed, max(ok, told), chunked, "demo")[0]
+    assert all(small_disk(armed, cached, chunked, "demo"))
     # With half of another file kept. Where no size is told, nobody can make room beforehand: it
     # goes when the disk is full, and pip's cache has given up by then.
-    assert small_disk(armed, ok, chunked, "other").ok
+    assert small_disk(armed, ok, chunked, "other")[0]
     found = small_disk(armed, cached, chunked, "other")
-    assert found.ok if chunked else found.cached
+    assert found[0] if chunked else all(found)
 
 
 def lose_store(disk: Path) -> None:
