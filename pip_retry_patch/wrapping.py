@@ -7,6 +7,7 @@ Each such mistake is counted, and one line at the end of the run says so. In str
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -167,10 +168,11 @@ def import_function_wrapper() -> Any:
 
 
 def _module_of_wrappers() -> ModuleType:
-    try:
-        return importlib.import_module("wrapt.__wrapt__")  # 1.15
-    except ModuleNotFoundError:
-        return importlib.import_module("wrapt.wrappers")
+    """Import the wrappers in C, or else those in Python. wrapt itself loads the latter first."""
+    if not os.environ.get("WRAPT_DISABLE_EXTENSIONS"):
+        with contextlib.suppress(ImportError):
+            return importlib.import_module("wrapt._wrappers")
+    return importlib.import_module("wrapt.wrappers")
 
 
 def spec_of_wrapt() -> Any:
