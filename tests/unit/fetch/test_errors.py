@@ -119,9 +119,7 @@ IS: dict[str, Callable[[BaseException], object]] = {
         (aborted(of_windows(10044)), "error 10044", ["sent"]),
     ],
 )
-def test_an_error_of_the_network_has_its_words(
-    error: Exception, words: str, kinds: list[str]
-) -> None:
+def test_an_error_has_its_words(error: Exception, words: str, kinds: list[str]) -> None:
     for each in (error, retried(error)):
         assert errors.is_network_error(each)
         assert errors.reason(each).startswith(words) and "SECRET" not in errors.reason(each)
@@ -159,12 +157,9 @@ def test_a_circle_of_causes_has_an_end() -> None:
 PROXY = SimpleNamespace(proxy="http://me:SECRET@proxy.example:3128")
 
 
-class ProxyConnectionError(OSError):
-    """As PySocks calls a SOCKS proxy that cannot be reached."""
-
-
-class SOCKS5Error(OSError):
-    """As PySocks calls what a SOCKS proxy answers."""
+def of_pysocks(name: str) -> Exception:
+    error: Exception = type(name, (OSError,), {})()
+    return error
 
 
 @pytest.mark.parametrize(
@@ -175,8 +170,11 @@ class SOCKS5Error(OSError):
         (retried(ProxyError("no", RESET), PROXY), "files.example"),
         (retried(RESET, SimpleNamespace(proxy=None)), "files.example"),
         # What a SOCKS proxy answers is of the host.
-        (retried(unconnected(ProxyConnectionError()), PROXY), "The proxy proxy.example:3128"),
-        (retried(unconnected(SOCKS5Error()), PROXY), "files.example"),
+        (
+            retried(unconnected(of_pysocks("ProxyConnectionError")), PROXY),
+            "The proxy proxy.example:3128",
+        ),
+        (retried(unconnected(of_pysocks("SOCKS5Error")), PROXY), "files.example"),
     ],
 )
 def test_only_what_is_certain_is_called_the_proxys_failure(error: Exception, peer: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 import requests
 from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutError
 
-from pip_retry_patch import wording, wrapping
+from pip_retry_patch import settings, wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.job import Asking, Kind, Source
@@ -47,6 +47,7 @@ INDEX = "https://index.example/simple/demo/"
 OTHER = "https://files.example/other-1.0-py3-none-any.whl"
 CUT_PAGE = Cut(requests.exceptions.ChunkedEncodingError(RESET))
 NO_PATIENCE = Patience(attempts=0, seconds=0.0)
+TAKEN = "came twice the same. It is taken as it is."
 
 
 def silent() -> Exception:
@@ -71,6 +72,10 @@ def read(content: bytes, announced: int | None = None, **options: Any) -> reques
     return answer
 
 
+def always(make: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[Asking], Any]:
+    return lambda _: make(*arguments, **options)
+
+
 def slowness(world: World) -> list[float]:
     return [asking.slower for _, asking, _ in world.asked]
 
@@ -88,13 +93,6 @@ def given_up(world: World, first_answer: bool = False) -> wording.Failure:
         world.obtain() if first_answer else world.read()
     failure: wording.Failure = end.value.failure
     return failure
-
-
-# First answers.
-
-
-def always(make: Callable[..., Any], *arguments: Any) -> Callable[[Asking], Any]:
-    return lambda _: make(*arguments)
 
 
 def busy_by_proxy() -> requests.Response:
@@ -267,22 +265,37 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
     assert len(doubtful.asked) == 1
 
 
-# Pages.
-
-
-def test_a_page_that_broke_is_asked_for_again() -> None:
-    world = page(CUT_PAGE, lambda _: read(PAGE))
-    assert world.obtain()[0].response.content == PAGE
-    assert world.moments == [0.0, 0.0] and len(world.lines) == 1
-    world = page(CUT_PAGE)
-    assert "has no end" in given_up(world, first_answer=True).context and len(world.asked) == 9
-
-
-def test_of_an_error_whose_page_broke_the_status_counts() -> None:
-    response = page(Cut(CUT_PAGE.error, 404)).obtain()[0].response
-    assert (response.status_code, response.content) == (404, b"")
-    world = page(Cut(CUT_PAGE.error, 503), lambda _: read(PAGE))
-    assert world.obtain()[0].response.content == PAGE and not world.lines
+@pytest.mark.parametrize(
+    ("does", "content", "asked", "line"),
+    [
+        ([CUT_PAGE, always(read, PAGE)], PAGE, 2, "fetches 0 bytes again"),
+        ([CUT_PAGE], None, 9, "waits at "),
+        # Of an error whose page broke the status counts.
+        ([Cut(CUT_PAGE.error, 404)], b"", 1, ""),
+        ([Cut(CUT_PAGE.error, 503), always(read, PAGE)], PAGE, 2, ""),
+        # What comes twice without its end is taken as it is.
+        ([always(read, WITHOUT_END, framed="close")], WITHOUT_END, 2, TAKEN),
+        ([always(read, WITHOUT_END, framed="close"), always(read, PAGE)], PAGE, 2, ""),
+        # So is what is always shorter than announced, if it shows its end,
+        ([always(read, PAGE, len(PAGE) + 5)], PAGE, 2, TAKEN),
+        ([always(read, WITHOUT_END, len(PAGE))], None, 9, "waits at "),
+        ([always(read, LOGIN, len(PAGE))], None, 9, "waits at "),
+        ([always(read, FILES[:-1], len(PAGE), content_type=JSON)], None, 9, "waits at "),
+        # or is no page.
+        ([always(read, b"not here", 900, status=404)], b"not here", 1, ""),
+    ],
+)
+def test_a_broken_page_is_asked_for_again(
+    does: list[Any], content: bytes | None, asked: int, line: str
+) -> None:
+    world = page(*does)
+    if content is None:
+        assert "has no end" in given_up(world, first_answer=True).context
+    else:
+        assert world.obtain()[0].response.content == content
+        assert not world.clock.seconds
+    assert len(world.asked) == asked
+    assert line in "".join(world.lines) and bool(world.lines) == bool(line)
 
 
 def test_a_page_that_names_no_file_is_doubted_once_and_then_taken() -> None:
@@ -294,29 +307,6 @@ def test_a_page_that_names_no_file_is_doubted_once_and_then_taken() -> None:
     for _ in range(4):
         world.another(lambda _: read(LOGIN), url=INDEX).obtain()
     assert len(world.asked) == 2 + 2 + 2 + 1 + 1
-
-
-def test_a_page_that_comes_twice_without_its_end_is_taken_and_told() -> None:
-    world = page(lambda _: read(WITHOUT_END, framed="close"))
-    assert world.obtain()[0].response.content == WITHOUT_END and len(world.asked) == 2
-    (line,) = world.lines
-    assert line.endswith("came twice the same. It is taken as it is.")
-    world = page(read(WITHOUT_END, framed="close"), read(PAGE, framed="close"))
-    assert world.obtain()[0].response.content == PAGE and not world.lines
-
-
-def test_a_page_that_is_always_shorter_than_announced_is_taken_if_it_shows_its_end() -> None:
-    world = page(lambda _: read(PAGE, len(PAGE) + 5))
-    assert world.obtain()[0].response.content == PAGE and len(world.asked) == 2
-    assert any("It is taken as it is." in line for line in world.lines)
-    for content, media in ((WITHOUT_END, "text/html"), (FILES[:-1], JSON), (LOGIN, "text/html")):
-        world = page(lambda _, c=content, m=media: read(c, len(c) + 5, content_type=m))
-        given_up(world, first_answer=True)
-    # What is no page is pips, whatever its length.
-    assert page(lambda _: read(b"not here", 900, status=404)).obtain()[0].status == 404
-
-
-# The rest of a body.
 
 
 @pytest.mark.parametrize(
@@ -353,37 +343,12 @@ def test_after_an_interruption_the_rest_is_asked_for_past_every_cache(
         (refused, ("retry-patch-patience", "600"), [0, 0, 1, 3, 7, *range(15, 126, 10)]),
     ],
 )
-def test_a_server_has_eight_attempts_or_two_minutes(
-    answer: Any, setting: Any, moments: list[float]
-) -> None:
+def test_how_long_a_server_is_tried(answer: Any, setting: Any, moments: list[float]) -> None:
     world = World(cut(), lambda _: answer())
     failure = given_up(world)
     assert failure.message.endswith(f"demo-1.0-py3-none-any.whl stopped at {world.body.place()}.")
     assert failure.setting == setting and world.moments == moments
     assert f"{len(moments) - 1} attempts in" in failure.context
-
-
-def test_real_progress_renews_the_budgets_and_less_does_not() -> None:
-    def trickling(step: int) -> Any:
-        def answer(asking: Asking) -> requests.Response:
-            first = int(asking.fields["Range"][6:-1]) if asking.fields else 0
-            made = part(BODY, first) if first else whole(BODY)
-            broken = () if first + step >= len(BODY) else (RESET,)
-            return response(
-                *(BODY[first : first + step], *broken),
-                status=made.status_code,
-                length=len(BODY) - first,
-                **{name: value for name, value in made.headers.items() if "Len" not in name},
-            )
-
-        return answer
-
-    world = World(trickling(64 * 1024))
-    assert world.read() == BODY and set(world.moments) == {0.0}
-    world = World(trickling(1024))
-    given_up(world)
-    assert len(world.asked) == 9
-    assert all(a < b for a, b in zip(world.moments[2:], world.moments[3:]))
 
 
 def test_another_version_whose_answer_breaks_is_asked_for_again() -> None:
@@ -417,13 +382,6 @@ def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop()
     world = with_new_link(lambda asking, outcome: busy(403))
     assert "the server answered 403" in given_up(world).context
     assert world.lines.count("the page was read again") == 1 and not world.hosts.refuses_parts
-
-
-def test_the_end_that_is_told_is_the_one_of_the_new_link() -> None:
-    world = with_new_link(lambda asking, outcome: (_ for _ in ()).throw(refused()))
-    failure = given_up(world)
-    assert "stopped at 100 kB of 307 kB" in failure.message
-    assert "connection refused" in failure.context
 
 
 def test_only_the_first_retry_and_one_without_a_range_come_at_once() -> None:
@@ -482,9 +440,6 @@ def test_a_mistake_ends_a_body_as_its_interruption(
     assert strict or "a mistake" in failures[0]
 
 
-# Several sources.
-
-
 def test_after_two_requests_in_vain_it_is_the_next_ones_turn() -> None:
     world = World(cut(), lambda _: busy(), mirrors={MIRROR: [serving(BODY)]})
     assert world.read() == BODY
@@ -519,11 +474,6 @@ def test_where_no_source_helps_all_are_waited_for_together() -> None:
 
 # The number that a hint names was in the way: whoever follows it gets the file.
 
-FIELDS = {
-    "retry-patch-patience": "seconds",
-    "retry-patch-first-contact": "first_contact",
-    "retry-patch-attempts": "attempts",
-}
 CAME = "it came"
 
 
@@ -570,8 +520,8 @@ def test_the_named_number_was_in_the_way(
     setting: str, patience: Patience, bad: Callable[[], Any], lasts: float, what: str
 ) -> None:
     named, value = told(patience, bad, lasts, what)
-    field = FIELDS[named]
-    longer = {field: type(getattr(patience, field))(float(value))}
+    field, parse, _ = settings._TABLE[named]
+    longer = {"seconds" if field == "patience" else field: parse(value)}
     assert named == setting and told(replace(patience, **longer), bad, lasts, what) == CAME
 
 

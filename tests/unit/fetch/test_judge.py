@@ -129,9 +129,7 @@ def test_a_header_is_read_strictly(read: Any, fields: Any, expected: Any) -> Non
         ("", b"", False),
     ],
 )
-def test_a_web_page_is_known_by_type_or_bytes(
-    media: str, first_bytes: bytes, expected: bool
-) -> None:
+def test_what_is_a_web_page(media: str, first_bytes: bytes, expected: bool) -> None:
     assert is_web_page(media, first_bytes) is expected
 
 
@@ -218,9 +216,7 @@ def test_of_a_label_that_makes_no_sense_the_start_must_be_right(label: str, hash
 
 @pytest.mark.parametrize("before", [STRONG, WEAK, None])
 @pytest.mark.parametrize("etag", [OTHER, WEAK, None])
-def test_weak_validators_and_a_short_overlap_prove_nothing(
-    before: str | None, etag: str | None
-) -> None:
+def test_weak_validators_and_a_short_overlap_prove_nothing(before: Any, etag: Any) -> None:
     for first in (OFFSET, OFFSET - 1):
         part: Any = {"before": before, "question": Question(first)}
         part["content_range"] = f"bytes {first}-999/1000"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from typing import Any, Sequence
 from unittest import mock
 
@@ -124,12 +123,6 @@ def test_each_wait_is_drawn_from_nothing_up() -> None:
         uniform.assert_called_once_with(0.0, highest)
 
 
-def test_those_who_lost_a_server_together_do_not_try_it_last_together() -> None:
-    last = [moments(uniform=random.Random(seed).uniform)[-1] for seed in range(1000)]
-    assert min(last) >= 120 and max(last) <= 130
-    assert max(Counter(int(moment) for moment in last).values()) < 200
-
-
 def test_a_person_waits_a_second_at_most_for_a_lost_server() -> None:
     watched = replace(DEFAULT, person=True)
     found = moments(watched)
@@ -157,9 +150,7 @@ def test_the_last_wait_adds_a_third_to_a_short_patience(seconds: float, over: fl
         (["lost", "lost", 100.0], 20.1, None),
     ],
 )
-def test_retry_after_is_spread_and_bounded(
-    steps: Steps, asked: float, expected: float | None
-) -> None:
+def test_retry_after_is_spread_and_bounded(steps: Steps, asked: float, expected: Any) -> None:
     attempts = after(steps)
     attempts.retry_after = asked
     assert attempts.next_wait() == expected
@@ -223,9 +214,7 @@ MOMENT = "Tue, 01 Jul 2025 10:00:00 GMT"
         ("Tue, 01 Jul 2025 09:00:00 GMT", MOMENT, 0.0),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(
-    value: str | None, date: str | None, expected: float | None
-) -> None:
+def test_retry_after_is_seconds_or_a_date(value: Any, date: Any, expected: Any) -> None:
     found = {"retry-after": value, "date": date}
     assert retry_after({name: text for name, text in found.items() if text}) == expected
 

@@ -40,15 +40,12 @@ BEHAVIOURS = st.fixed_dictionaries(
 )
 
 
-class Server:
-    """Serves two versions, honestly: what it says of what it sends is true."""
+def server(versions: list[bytes], behaviours: list[dict[str, Any]]) -> Any:
+    """Return what serves two versions, honestly: what it says of what it sends is true."""
 
-    def __init__(self, versions: list[bytes], behaviours: list[dict[str, Any]]) -> None:
-        self.versions, self.behaviours = versions, behaviours
-
-    def __call__(self, asking: Any) -> Any:
-        how = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
-        body = self.versions[how["version"]]
+    def answer(asking: Any) -> Any:
+        how = behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
+        body = versions[how["version"]]
         tag = {"strong": f'"v{how["version"]}"', "weak": 'W/"v"', "none": None}[how["tagged"]]
         fields: dict[str, Any] = {"etag": tag} if tag else {}
         wanted, condition = asking.fields.get("Range"), asking.fields.get("If-Range")
@@ -60,23 +57,20 @@ class Server:
             return response(b"", status=416, content_range=f"bytes */{len(body)}")
         is_same = condition is None or condition == tag or not how["obeys_if_range"]
         first = int(wanted[6:-1]) + how["starts"] if wanted else 0
-        if how["does"] != "part" or not wanted or not is_same or not 0 <= first < len(body):
-            return self._answer(body, how, fields)
-        stop = max(first + 1, first + int((len(body) - first) * how["brings"]))
-        total = len(body) if how["tells_total"] else "*"
-        fields.update(status=206, content_range=f"bytes {first}-{stop - 1}/{total}")
-        return self._answer(body[first:stop], how, fields)
-
-    @staticmethod
-    def _answer(content: bytes, how: dict[str, Any], fields: dict[str, Any]) -> Any:
+        if how["does"] == "part" and wanted and is_same and 0 <= first < len(body):
+            stop = max(first + 1, first + int((len(body) - first) * how["brings"]))
+            total = len(body) if how["tells_total"] else "*"
+            fields.update(status=206, content_range=f"bytes {first}-{stop - 1}/{total}")
+            body = body[first:stop]
         if how["breaks"] is None:
-            return response(content, framed=how["framed"], **fields)
-        sent, framed = content[: int(len(content) * how["breaks"])], how["framed"]
+            return response(body, framed=how["framed"], **fields)
+        sent, framed = body[: int(len(body) * how["breaks"])], how["framed"]
         if framed == "close" or not how["silently"]:
-            broken: tuple[bytes | Exception, ...] = (sent, RESET)
-        else:
-            broken, framed = (sent,), framed.replace("chunks", "broken chunks")
-        return response(*broken, framed=framed, length=len(content), **fields)
+            return response(sent, RESET, framed=framed, length=len(body), **fields)
+        framed = framed.replace("chunks", "broken chunks")
+        return response(sent, framed=framed, length=len(body), **fields)
+
+    return answer
 
 
 def two_versions(size: int, other: int, same: int) -> list[bytes]:
@@ -98,8 +92,7 @@ def test_one_version_comes_whole_or_an_error(
 ) -> None:
     versions = two_versions(size, other, same)
     first = dict(behaviours[0], does="whole")
-    server = Server(versions, [first, *behaviours])
-    world = World(server, hashed=hashed)
+    world = World(server(versions, [first, *behaviours]), hashed=hashed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "demo.whl"
         try:
