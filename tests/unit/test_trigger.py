@@ -24,27 +24,20 @@ def test_a_loader_of_the_older_kind_executes_its_code_and_nothing_of_ours_stays(
     assert module.__loader__ is module.__spec__.loader is code
 
 
-@pytest.mark.parametrize("is_wrapped", [False, True])
-def test_the_first_session_loads_the_hooks(
-    is_wrapped: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_that_somebody_wrapped_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     class PipSession:
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self.given = args, kwargs
+        def __init__(self, *args: Any) -> None:
+            self.given = args
 
-    module = SimpleNamespace(PipSession=PipSession)
     installed: list[Any] = []
     monkeypatch.setattr(trigger, "_install", installed.append)
-    expected: Any = PipSession.__init__
+    module = SimpleNamespace(PipSession=PipSession)
     trigger.await_session(module)
     ours: Any = PipSession.__init__
-    if is_wrapped:
-        expected = lambda self, *args, **kwargs: ours(self, *args, **kwargs)  # noqa: E731
-        monkeypatch.setattr(PipSession, "__init__", expected)
-    assert not installed
-    for _ in range(2):
-        assert PipSession(1, retries=2).given == ((1,), {"retries": 2})
-    assert PipSession.__init__ is expected and installed == [module]
+    theirs = lambda self, *args: ours(self, *args)  # noqa: E731
+    monkeypatch.setattr(PipSession, "__init__", theirs)
+    assert not installed and PipSession(1).given == (1,)
+    assert PipSession().given == () and PipSession.__init__ is theirs and installed == [module]
 
 
 def test_garbage_waits_for_the_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +49,7 @@ def test_garbage_waits_for_the_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gc.isenabled() and during == [False]
 
 
-def test_a_mistake_leaves_pip_its_own_runner(
-    monkeypatch: pytest.MonkeyPatch, failures: list[str]
-) -> None:
+def test_a_mistake_leaves_pips_runner(monkeypatch: pytest.MonkeyPatch, failures: list[str]) -> None:
     module: Any = SimpleNamespace(
         __name__="pip._internal.build_env", get_runnable_pip=lambda: "own"
     )

@@ -80,13 +80,11 @@ def after_an_answer(error: BaseException) -> Callable[[Any], Any]:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_theirs"),
+    ("error", "theirs"),
     [(KeyError("theirs"), True), *((error, False) for error in (ToldError(), KeyboardInterrupt()))],
 )
-def test_what_is_no_mistake_passes(
-    error: BaseException, is_theirs: bool, failures: list[str]
-) -> None:
-    wrapper, brought = (Calls.__call__, error) if is_theirs else (after_an_answer(error), "answer")
+def test_what_is_no_mistake_passes(error: BaseException, theirs: bool, failures: list[str]) -> None:
+    wrapper, brought = (Calls.__call__, error) if theirs else (after_an_answer(error), "answer")
     with pytest.raises(type(error)) as end:
         call(wrapper, brought)
     assert end.value is error and not failures
@@ -100,16 +98,12 @@ def test_at_its_end_a_call_keeps_nothing_alive() -> None:
     assert calls() == "another" and not calls.answers and not calls.errors
 
 
-@pytest.mark.parametrize(("options", "lines"), [([], 1), (["-q"], 0)])
-def test_the_end_of_a_run_tells_in_one_line_what_failed_open(
-    options: list[str],
-    lines: int,
-    failures: list[str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("option", "lines"), [("--isolated", 1), ("-q", 0)])
+def test_the_end_of_a_run_tells_what_failed_open(
+    option: str, lines: int, failures: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures += ["hook: ZeroDivisionError()", "another"]
-    monkeypatch.setattr(sys, "argv", ["pip", *options, "install", "demo"])
+    monkeypatch.setattr(sys, "argv", ["pip", option, "install", "demo"])
     wrapping._tell()
     said = capsys.readouterr().err
     told = "WARNING: pip-retry-patch failed 2 times in this run, and left pip to itself: hook"

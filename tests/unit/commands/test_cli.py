@@ -18,14 +18,12 @@ from pip_retry_patch.commands import cli, environment, server
 Captured = pytest.CaptureFixture[str]
 
 
-def command(*words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run it in a process of its own; an option in capitals is a variable."""
-    variables = {name: options.pop(name) for name in list(options) if name.isupper()}
+def command(*words: str, stdout: Any = subprocess.PIPE, **variables: str) -> Any:
+    """Run it in a process of its own."""
     root = str(Path(pip_retry_patch.__file__).parents[1])
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     env = {**os.environ, "PYTHONPATH": root, **variables}
     program = [sys.executable, "-m", "pip_retry_patch", *words]
-    return subprocess.run(program, env=env, check=False, **options)
+    return subprocess.run(program, stdout=stdout, stderr=subprocess.PIPE, env=env, check=False)
 
 
 def printing(output: str) -> Any:
@@ -34,21 +32,17 @@ def printing(output: str) -> Any:
     return mock.patch.object(environment, "run", lambda *_, **__: done)
 
 
-def test_a_pth_file_that_has_no_effect_is_told(capsys: Captured) -> None:
+def test_a_command_says_why_it_cannot_work_in_one_line(capsys: Captured) -> None:
     with printing('{"armed": false, "pip": "24.0", "armed_by": ["x.pth"]}'):
         assert cli.main(["selftest"]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1
-    assert "does not obey" in captured.err
-
-
-def test_without_a_command_there_is_help_and_after_ctrl_c_nothing(capsys: Captured) -> None:
-    assert cli.main([]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and "selftest" in captured.err
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "does not obey" in err
     with mock.patch.object(environment, "run", side_effect=KeyboardInterrupt):
         assert cli.main(["selftest"]) == 130
     assert capsys.readouterr() == ("", "")
+    assert cli.main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "selftest" in err
 
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "ascii"])
@@ -113,9 +107,7 @@ def test_the_last_words_of_a_pip_say_why_it_ended(output: str, words: str) -> No
     assert environment.last_words(output) == words
 
 
-def test_a_python_is_named_by_a_path_or_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_python_is_named_by_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     place = environment.PYTHONS[0]
     python = tmp_path / "venv" / place
     python.parent.mkdir(parents=True)

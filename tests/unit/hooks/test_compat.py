@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pip._internal.cli import main_parser  # noqa: F401 - as a pip has it
 
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.runner import RUNNER
-
-
-@pytest.fixture(autouse=True)
-def parser() -> None:
-    importlib.import_module("pip._internal.cli.main_parser")  # as a pip has it
 
 
 @pytest.mark.parametrize(
@@ -29,10 +25,7 @@ def parser() -> None:
     ],
 )
 def test_the_command_is_the_one_that_pip_parses(
-    words: str,
-    command: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    words: str, command: str | None, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr(sys, "argv", words.split())
     assert compat._command("pip") == command

@@ -12,9 +12,7 @@ from pip_retry_patch.hooks import mirrors
 
 
 @pytest.mark.parametrize(("piece", "seconds"), [(1 << 20, 0.0), (1, 1.0)])
-def test_the_page_of_a_mirror_has_a_budget(
-    piece: int, seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_has_a_budget(piece: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     read = [0]
 
     def iter_content(_: int) -> Iterator[bytes]:

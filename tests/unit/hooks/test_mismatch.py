@@ -103,9 +103,7 @@ def test_a_mistake_of_ours_leaves_the_first_mismatch(what: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("what", ["inform", "short", "contents"])
-def test_a_mistake_accepts_no_file(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_accepts_none(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if pip had accepted the file by then."""
     world = World(tmp_path, WRONG, RIGHT)
     monkeypatch.setattr(world if what == "inform" else mismatch, what, lambda *_: 1 / 0)
@@ -114,9 +112,7 @@ def test_a_mistake_accepts_no_file(
     assert found.value is world.first and len(world.mistakes) == 1
 
 
-def test_what_decodes_counts_once_it_is_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_decodes_counts_once_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "replace", mock.Mock(side_effect=OSError("full")))
     said = World(tmp_path, *[gzip.compress(RIGHT)] * 2, coding="gzip").refuses()
     assert "compresses the file" in " ".join(said.split())

@@ -127,9 +127,7 @@ def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> N
         *((4.0, longest, 15, (15, read)) for longest, read in ((90, 60), (20, 20), (4, 15))),
     ],
 )
-def test_only_a_read_timeout_is_longer(
-    slower: float, longest: float, timeout: Any, given: Any
-) -> None:
+def test_only_a_read_timeout_grows(slower: float, longest: float, timeout: Any, given: Any) -> None:
     asking = replace(AGAIN, slower=slower, longest=longest)
     assert repeat(asking, timeout=timeout).given["timeout"] == given
     # One that pip does not give is its session's.
