@@ -53,6 +53,15 @@ def test_the_option_python_guards_the_pip_in_the_other_environment(pip: str, pyt
     assert listed.stdout.split() == ["demo==1.0"]
 
 
+@pairs(("24.0", "3.12"), (NEWEST, "3.13"))
+def test_switched_off_the_other_pip_is_pips_own(pip: str, armed: Environment) -> None:
+    module = "utils.misc" if pip == NEWEST else "build_env"
+    show = f"from pip._internal.{module} import get_runnable_pip as g; print(g())"
+    for switch, folder in (("0", "pip/"), ("1", "pip-retry-patch-")):
+        found = armed.run_python("-c", show, env={"PIP_RETRY_PATCH": switch})
+        assert f"/{folder}" in found.stdout, found.output
+
+
 # How its Python is started, what pip is told, and its variables: without HOME it has none.
 FLAGS: dict[str, tuple[list[Argument], list[Argument], dict[str, Argument]]] = {
     **{flag: ([flag], [], {"HOME": ""}) for flag in ("-I", "-E", "-B", "-P", "-Wignore")},
