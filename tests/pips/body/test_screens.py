@@ -34,7 +34,6 @@ TERMINALS: dict[str, tuple[int, Mapping[str, str]]] = {
     "wide-without-color": (200, {"PIP_NO_COLOR": "1"}),
     "dumb": (80, {"TERM": "dumb"}),
     "narrow": (40, {}),
-    "rather-narrow": (72, {}),
 }
 
 

@@ -78,31 +78,24 @@ def test_the_project_of_another_index_is_not_taken_in_silence(
         assert end_of(plain) == OK and not plain.warnings(first)
 
 
-@pytest.mark.parametrize("requirement", ["missing", "demo==2.0"])
+@pytest.mark.parametrize(
+    ("status", "requirement"),
+    [(0, "missing"), (0, "demo==2.0"), (400, "missing"), (403, "missing"), (404, "missing")],
+)
 @old_middle_new
 def test_what_is_not_found_may_be_in_the_index_that_was_not_read(
-    armed: Environment, bare: Environment, public: Lab, requirement: str
+    armed: Environment, bare: Environment, public: Lab, status: int, requirement: str
 ) -> None:
-    dead = dead_index()
-    words = *indexes(dead, public.index_url), requirement
-    told = said(download(armed, *words)).partition("No matching distribution found for")[2]
-    assert f"But the index {dead} could not be read (connection refused)" in told
-    plain = download(bare, *words)
-    assert end_of(plain) == NO_MATCH and UNREAD not in plain.output
-
-
-@pytest.mark.parametrize("status", [400, 403])
-@old_middle_new
-def test_what_is_not_found_may_be_behind_a_refusal(
-    armed: Environment, bare: Environment, status: int
-) -> None:
-    """Not so for 404, which says that it is not there."""
-    with Lab([Package("demo", page_forever=Busy(status))]) as lab:
-        for environment, name in ((armed, "demo"), (bare, "demo"), (armed, "missing")):
-            run = download(environment, *indexes(lab.index_url), name)
-            assert end_of(run) == NO_MATCH, run.output
-            told = f"But the index {lab.index_url} could not be read (HTTP {status})" in said(run)
-            assert told == (UNREAD in said(run)) == (environment.armed and name == "demo")
+    """Not so where it answered 404, which says that it is not there."""
+    with Lab([Package("missing", page_forever=Busy(status))]) as lab:
+        first = lab.index_url if status else dead_index()
+        words = *indexes(first, public.index_url), requirement
+        run, plain = download(armed, *words), download(bare, *words)
+        assert end_of(run) == end_of(plain) == NO_MATCH, run.output
+        told = said(run).partition("No matching distribution found for")[2]
+        why = f"HTTP {status}" if status else "connection refused"
+        assert (f"But the index {first} could not be read ({why})" in told) == (status != 404)
+        assert (UNREAD in told) == (status != 404) and UNREAD not in plain.output
 
 
 @old_middle_new

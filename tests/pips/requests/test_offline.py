@@ -137,7 +137,6 @@ def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(
 COMMANDS = {
     "install": "install --target {target} -i {dead}/simple/ demo",
     "download": "download --dest {target} -i {dead}/simple/ demo",
-    "wheel": "wheel --wheel-dir {target} -i {dead}/simple/ demo",
     "requirements": "install --target {target} -i {index} -r {dead}/r.txt",
     "constraints": "install --target {target} -i {index} -c {dead}/c.txt demo",
     "find-links": "download --no-index --find-links {dead}/links/ demo",
