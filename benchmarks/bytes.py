@@ -87,7 +87,7 @@ def measure(quick: bool) -> dict[str, Any]:
     clients = everyone()
     ours = dict(zip([client.name for client in clients], OURS))
     clients = [clients[0], clients[-1]] if quick else clients
-    size, silence = (3_000_000, 1.0) if quick else (SIZE, 4.0 * SILENCE)
+    size, silence = (12_000_000, 1.0) if quick else (SIZE, 4.0 * SILENCE)
     kills = {
         name: median(killed_twice(*pair, size * 3 // 10) for _ in range(1 if quick else REPEATS))
         for name, pair in ours.items()

@@ -12,11 +12,11 @@ from typing import Any
 
 from benchmarks import charts
 from benchmarks.clients import NAME, OURS, RIGHT, Client, at_a_terminal, everyone
-from tests.support.certificates import new_certificates
+from tests.support.certificates import SERVER, certificates
 from tests.support.lab.faults import Away, Cut
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.scenes import SERVER, Scene
+from tests.support.scenes import Scene
 
 RATE = 20_000_000  # bytes of a stream per second
 # What 1448 bytes of a stream are on the wire: TCP with timestamps, IP, Ethernet.
@@ -63,14 +63,13 @@ def run(client: Client, scale: dict[str, Any], way: str, wait: float = 0.0) -> R
     package = Package(NAME, scale["size"], metadata=True, faults=faults, forever=forever)
     over = threading.Event()
     with Scene(rate=round(RATE * OVERHEAD)) as scene:
-        server, ca_pem = new_certificates(SERVER)
-        place = scene.among_servers
-        with Lab([package], tls=server, host=SERVER, address=SERVER, place=place) as lab:
+        tls, place = certificates().server, scene.among_servers
+        with Lab([package], tls=tls, host=SERVER, address=SERVER, place=place) as lab:
             vanishing = threading.Thread(target=vanish, args=(way, scale, scene, over))
             vanishing.start()
             began = time.monotonic()
             try:
-                end, seconds = client.download(lab, ca_pem, scene.launcher, LIMIT)
+                end, seconds = client.download(lab, certificates().ca_pem, scene.launcher, LIMIT)
             finally:
                 over.set()
                 vanishing.join()

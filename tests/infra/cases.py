@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, Iterator, Mapping, Sequence
 
+from tests.support.certificates import certificates
 from tests.support.downloads import HASH, OK, OTHER, end_of, said
 from tests.support.environments import Environment
 from tests.support.lab.packages import Package
@@ -101,7 +102,7 @@ def play(case: Case, environment: Environment) -> Ran:
         target = environment.fresh_dir()
         launcher = scene.launcher + environment.launcher
         pip = scene.pip = dataclasses.replace(environment, launcher=launcher).start(
-            *("-m", "pip", *case.command, target, "--cert", scene.ca_pem),
+            *("-m", "pip", *case.command, target, "--cert", certificates().ca_pem),
             *("--index-url", "https://index.example/simple/", *case.options),
             *(package.name for package in case.packages),
             env={**case.env, **scene.env},

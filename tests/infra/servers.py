@@ -9,9 +9,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from tests.support.certificates import SERVER, certificates
 from tests.support.directories import STORE, made_once
 from tests.support.programs import ours
-from tests.support.scenes import SERVER, Scene, Server
+from tests.support.scenes import Scene, Server
 from tests.support.supplies import wheelhouse
 
 # An index that knows JSON (PEP 691) and metadata (PEP 658).
@@ -30,7 +31,7 @@ http {{
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    ssl_certificate {folder}/own.pem; ssl_certificate_key {folder}/own.pem;
+    ssl_certificate {own}; ssl_certificate_key {own};
     {http}
     server {{
         listen {port}{tls}; root {root};
@@ -54,7 +55,8 @@ def nginx(
     tls = " ssl" if port == 443 else ""
     server += "" if port in (80, 443) else "limit_rate 4m;"
     more = {"root": root or scene.root, "http": http, "server": server, "tls": tls}
-    file.write_text(NGINX.format(folder=scene.folder, port=port, **more))
+    more.update(folder=scene.folder, port=port, own=certificates().own_pem)
+    file.write_text(NGINX.format(**more))
     errors = str(scene.folder / f"{port}.errors")
     return scene.serve("nginx", "-c", str(file), "-e", errors, port=port)
 
@@ -88,7 +90,7 @@ defaults
     timeout client 20s
     timeout server 20s
 frontend index
-    bind :443 ssl crt {folder}/own.pem
+    bind :443 ssl crt {own}
     default_backend nodes
 backend nodes
     balance roundrobin
@@ -103,7 +105,7 @@ def haproxy(scene: Scene) -> Server:
     shutil.copytree(scene.root, two)
     nginx(scene, port=8081)
     nginx(scene, port=8082, root=two)
-    (scene.folder / "haproxy").write_text(HAPROXY.format(folder=scene.folder))
+    (scene.folder / "haproxy").write_text(HAPROXY.format(own=certificates().own_pem))
     return scene.serve("haproxy", "-db", "-f", str(scene.folder / "haproxy"), port=443)
 
 

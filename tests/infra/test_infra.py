@@ -24,13 +24,14 @@ from tests.infra.servers import (
     socks,
     squid,
 )
+from tests.support.certificates import SERVER
 from tests.support.directories import CHECKOUT
 from tests.support.downloads import GAVE_UP, HASH, NO_MATCH, OK, OTHER, TRACEBACK
 from tests.support.environments import Environment
 from tests.support.lab.packages import Package
 from tests.support.matrix import NEWEST
 from tests.support.mounts import mounted
-from tests.support.scenes import CLIENT, MB, MOVED, SECOND, SERVER, Scene, Server
+from tests.support.scenes import CLIENT, MB, MOVED, SECOND, Scene, Server
 
 DAY = 24 * 3600
 PYTHONS = {"24.0": "3.12", NEWEST: "3.13"}

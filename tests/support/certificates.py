@@ -11,25 +11,29 @@ import trustme
 
 from tests.support.directories import lasting
 
+# Loopback, and the servers of a scene (scenes.py).
+SERVER = "198.18.0.1"  # RFC 2544
+NAMES = ("index.example", "files.example", "proxy.example")
+
 
 class Certificates(NamedTuple):
-    """A server's TLS context, and the authority that vouches for it."""
+    """A server's TLS context, the authority that vouches for it, and what it is made of."""
 
     server: ssl.SSLContext
     ca_pem: Path
+    own_pem: Path
 
 
-@functools.lru_cache(maxsize=None)
-def certificates() -> Certificates:
-    """Make a certificate for 127.0.0.1 and localhost."""
-    return new_certificates()
-
-
-def new_certificates(*hosts: str) -> Certificates:
-    """Make one of an authority of its own: for these hosts, or for 127.0.0.1 and localhost."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*(hosts or ("127.0.0.1", "localhost"))).configure_cert(context)
-    ca_pem = lasting() / "ca.pem"
+def new_certificates() -> Certificates:
+    """Make a certificate of an authority of its own."""
+    authority, folder = trustme.CA(), lasting()
+    ca_pem, own_pem = folder / "ca.pem", folder / "own.pem"
     authority.cert_pem.write_to_path(str(ca_pem))
-    return Certificates(context, ca_pem)
+    made = authority.issue_cert("127.0.0.1", "localhost", SERVER, *NAMES)
+    made.private_key_and_cert_chain_pem.write_to_path(str(own_pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own_pem)
+    return Certificates(context, ca_pem, own_pem)
+
+
+certificates = functools.lru_cache(maxsize=None)(new_certificates)

@@ -22,15 +22,13 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
-import trustme
-
+from tests.support.certificates import NAMES, SERVER
 from tests.support.directories import lasting
 from tests.support.lab.packages import Package
 from tests.support.programs import Argument, MissingError, succeeding
 
 MB = 1_000_000
-SERVER, SECOND, CLIENT, MOVED = (f"198.18.0.{n}" for n in (1, 2, 8, 9))  # RFC 2544
-NAMES = ("index.example", "files.example", "proxy.example")
+SECOND, CLIENT, MOVED = (f"198.18.0.{n}" for n in (2, 8, 9))
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _numbers = itertools.count()
 
@@ -63,11 +61,6 @@ class Scene:
             self.folder = lasting()
             self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self._lay_wire()
-            authority = trustme.CA()
-            self.ca_pem, self.own_pem = self.folder / "ca.pem", self.folder / "own.pem"
-            authority.cert_pem.write_to_path(str(self.ca_pem))
-            certificate = authority.issue_cert(*NAMES)
-            certificate.private_key_and_cert_chain_pem.write_to_path(str(self.own_pem))
             self.root = self.folder / "root"
             for package in self.packages:
                 self.publish(package)

@@ -11,7 +11,7 @@ import pyte
 import pytest
 
 from tests.support import screens
-from tests.support.certificates import certificates
+from tests.support.certificates import SERVER, certificates
 from tests.support.downloads import LIES, NO_MATCH, OK, OURS, end_of, said
 from tests.support.environments import Environment
 from tests.support.fatal import project
@@ -21,7 +21,7 @@ from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
 from tests.support.programs import Outcome
-from tests.support.scenes import SERVER, Scene
+from tests.support.scenes import Scene
 
 OFFLINE = 4.0  # seconds; longer than what is waited for a host at first contact
 SETTINGS = {**HURRIED, "PIP_RETRY_PATCH_FIRST_CONTACT": "1", "PIP_RETRY_PATCH_PATIENCE": "30"}
