@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 import shutil
 from pathlib import Path
@@ -27,8 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MESSAGES = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
-DRAW = "PIP_RETRY_PATCH_TEST_DRAW_TERMINAL"
-COMMAND = "pip install demo"
 
 
 def shown_as(template: str) -> str:
@@ -137,11 +134,8 @@ def test_the_picture_of_the_readme_shows_what_a_terminal_shows(armed: Environmen
     faults = [Cut(8_000_000), Reset(9_000_000), Cut(5_800_000), Cut(6_000_000), Cut(4_000_000)]
     with Lab([Package("demo", 40_000_000, faults)], rate=15_000_000) as lab:
         env = {"PIP_INDEX_URL": lab.index_url}
-        shown = screens.shown(environment, *COMMAND.split()[1:], env=env)
+        shown = screens.shown(environment, "install", "demo", env=env)
     assert shown.returncode == 0, shown.lines
-    if os.environ.get(DRAW):
-        title = f"What a terminal shows of {COMMAND}, on a network that drops"
-        PICTURE.write_text(shown.picture(COMMAND, title), encoding="utf-8")
     drawn = texts_of(PICTURE.read_text(encoding="utf-8"))
     for line in shown.lines:
         if "demo-1.0 " in line or line == "Successfully installed demo-1.0":

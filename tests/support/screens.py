@@ -1,20 +1,14 @@
-"""What a person sees: a pip in a real terminal, and the terminal as text or as a picture."""
+"""What a person sees: a pip in a real terminal."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import itertools
-import re
 import time
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence
 
 import pexpect
 import pyte
-from rich.console import Console
-from rich.style import Style
-from rich.text import Text
 
 from tests.support.environments import Environment
 from tests.support.programs import Argument, variables_of
@@ -30,35 +24,6 @@ class Shown:
     @property
     def lines(self) -> list[str]:
         return "\n".join(row.rstrip() for row in self.screen.display).rstrip().split("\n")
-
-    def picture(self, command: str, title: str) -> str:
-        """Draw it as SVG, below the command that was typed.
-
-        :param title: what is said in place of the picture to who cannot see it.
-        """
-        console = Console(
-            record=True, width=self.screen.columns, file=io.StringIO(), legacy_windows=False
-        )
-        console.print(Text(f"$ {command}", style="bold"))
-        for row, text in enumerate(self.lines):
-            line = Text()
-            cells = [self.screen.buffer[row][column] for column in range(len(text))]
-            for (color, bold), run in itertools.groupby(cells, lambda cell: (cell.fg, cell.bold)):
-                style = Style(color=_color(color), bold=bold)
-                line.append("".join(cell.data for cell in run), style)
-            console.print(line, no_wrap=True, crop=True)
-        drawn = console.export_svg(title="", unique_id="terminal")
-        drawn = re.sub(r"\s*@font-face {.*?}", "", drawn, flags=re.DOTALL)  # from the network
-        return drawn.replace(">", f">\n<title>{title}</title>", 1)
-
-
-def _color(name: str) -> str | None:
-    """Translate pyte's name of a color into rich's."""
-    if name == "default":
-        return None
-    if re.fullmatch("[0-9a-f]{6}", name):
-        return f"#{name}"
-    return name.replace("bright", "bright_").replace("brown", "yellow")
 
 
 def shown(
