@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from tests.support.programs import (
 from tests.support.supplies import newest_pip, pip_wheel, product, wrapt_wheel
 
 FACTS = "facts.json"  # what a shared environment has in it
+VERSIONS = "import pip, platform; print(pip.__version__, platform.python_version())"
 # Where a venv has its scripts, its Python and its packages.
 if os.name == "nt":
     SCRIPTS, PYTHON, PACKAGES = "Scripts", "Scripts/python.exe", "Lib/site-packages"
@@ -211,9 +211,7 @@ def build(prefix: Path, version: str, python: str, armed: bool) -> str:
         made, wheels = new_venv(prefix, python), [pip_wheel(version)]
         pip = [f"{wheels[0]}/pip"]
     checked(*made.command, *pip, "install", "--quiet", "--no-index", *wheels)
-    said = checked(*made.command, "-m", "pip", "--version")
-    match = re.match(r"pip (\S+) from (.*) \(python (\S+)\)", said)
-    if not match or match.group(1, 3) != (version, python) or str(prefix) not in match[2]:
-        raise MissingError(f"pip {version} on Python {python} was wanted, but it says: {said}")
-    platform = "import platform; print(platform.python_version())"
-    return checked(*made.command, "-c", platform).strip()
+    found, full = checked(*made.command, "-c", VERSIONS).split()
+    if found != version or not full.startswith(f"{python}."):
+        raise MissingError(f"pip {version} on Python {python} was wanted, not {found} on {full}")
+    return full

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict
 
 from tests.support import programs
 from tests.support.directories import scratch
@@ -69,15 +69,13 @@ class Engine:
         build = ("bud", "--isolation=chroot", "--network=host", "--pull-never", "--tag", tag)
         return self._launch(*self.buildah, *build, *options, context)
 
-    def build(
-        self, dockerfile: str, tag: str, *options: Argument, context: Path | None = None
-    ) -> Outcome:
-        return programs.finish(self.start(dockerfile, tag, *options, context=context), 180)
+    def build(self, *what: Any, **more: Any) -> Outcome:
+        """Do that, and wait for it."""
+        return programs.finish(self.start(*what, **more), 180)
 
-    def make(
-        self, dockerfile: str, tag: str, *options: Argument, context: Path | None = None
-    ) -> Outcome:
-        done = self.build(dockerfile, tag, *options, context=context)
+    def make(self, *what: Any, **more: Any) -> Outcome:
+        """Do that, and it has to succeed."""
+        done = self.build(*what, **more)
         assert done.returncode == 0, done.output
         return done
 

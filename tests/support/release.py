@@ -96,15 +96,10 @@ def write_sbom(wheel: Path, directory: Path) -> Path:
     config = configparser.ConfigParser()
     config.read(CHECKOUT / "setup.cfg", encoding="utf-8")
     required = config["options"]["install_requires"].split()
-    project = {
-        "name": config["metadata"]["name"],
-        "version": pip_retry_patch.__version__,
-        "description": config["metadata"]["description"],
-        "license": config["metadata"]["license"],
-        "dependencies": required,
-    }
+    project = {key: config["metadata"][key] for key in ("name", "description", "license")}
+    told = {**project, "version": pip_retry_patch.__version__, "dependencies": required}
     # The tool knows the metadata of a project from this table only.
-    lines = [f"{key} = {json.dumps(value)}" for key, value in project.items()]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]
     (work / "pyproject.toml").write_text("\n".join(["[project]", *lines]), encoding="utf-8")
     ours("venv", "--without-pip", work / "venv")
     ours("pip", "--python", work / "venv", "install", wheel)
