@@ -139,10 +139,6 @@ class Scene:
         """Run a command beside pip."""
         return run(*self.launcher, *command)
 
-    def listens(self, port: int) -> bool:
-        """Whether a program takes connections, or packets, on this port of the servers."""
-        return bool(self.on_servers("ss", "-Hlntu", f"sport = :{port}"))
-
     def sent(self) -> int:
         """The bytes that were sent to the client so far, with all headers."""
         lines = self._counters.read_text().splitlines()
@@ -221,7 +217,7 @@ class Server:
                 start_new_session=True,
             )
         deadline = time.monotonic() + 60
-        while not scene.listens(self._port):
+        while not scene.on_servers("ss", "-Hlntu", f"sport = :{self._port}"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise MissingError(f"{self._command[0]} does not serve:\n{self._log.read_text()}")
             time.sleep(0.02)

@@ -78,11 +78,6 @@ class Connection:
         self._slow_rate, self._slow_until = rate, self._due + seconds
         return True
 
-    def leave(self, seconds: float) -> bool:
-        """End all other connections, and refuse new ones for so long."""
-        self.host.leave(seconds)
-        return True
-
     def _drain(self) -> int:
         """Wait until the peer's system has all that was sent; how many bytes it lacks."""
         if sys.platform != "linux":

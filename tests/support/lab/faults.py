@@ -160,7 +160,8 @@ class Away(Ending):
     after: int = 0
 
     def strike(self, line: Connection) -> bool:
-        return line.leave(self.seconds) and line.cut()
+        line.host.leave(self.seconds)
+        return line.cut()
 
 
 class Drop(Fault):
