@@ -34,6 +34,7 @@ from tests.support.mounts import mounted
 from tests.support.scenes import CLIENT, MB, MOVED, SECOND, Scene, Server
 
 DAY = 24 * 3600
+FILE = f"files/demo/{DEMO.filename}"
 PYTHONS = {"24.0": "3.12", NEWEST: "3.13"}
 Strike = Callable[[Scene, Server], object]
 
@@ -50,6 +51,10 @@ def one_node_left(scene: Scene, server: Server) -> None:
     one.kill()
     two.kill()
     one.start()
+
+
+def reload(scene: Scene, server: Server) -> None:
+    server.send(signal.SIGHUP)
 
 
 # The network
@@ -154,13 +159,13 @@ def squid_without_names(scene: Scene) -> Server:
 
 def two_etags(scene: Scene) -> Server:
     server = haproxy(scene)
-    os.utime(scene.folder / "two" / "files" / "demo" / DEMO.filename, (0, 0))
+    os.utime(scene.folder / "two" / FILE, (0, 0))
     return server
 
 
 def half_a_file(scene: Scene) -> Server:
     server = haproxy(scene)
-    os.truncate(scene.folder / "two" / "files" / "demo" / DEMO.filename, len(DEMO.wheel()) // 2)
+    os.truncate(scene.folder / "two" / FILE, len(DEMO.wheel()) // 2)
     return server
 
 
@@ -258,20 +263,11 @@ CASES = [
     Case("clock", "a day back; then no server for 3 s", clocked, clock_moved(-DAY), (None, OK)),
     # nginx
     Case("nginx", "killed for 12 s", nginx, away(12)),
-    Case(
-        "nginx",
-        "reloaded every 2 MB",
-        nginx,
-        each(2 * MB, lambda scene, server: server.send(signal.SIGHUP)),
-        rate=2 * MB,
-        at=2 * MB,
-    ),
+    Case("nginx", "reloaded every 2 MB", nginx, each(2 * MB, reload), rate=2 * MB, at=2 * MB),
     Case("nginx", "a maintenance page with status 200 for 6 s", maintained, away(6), WRONG),
     Case(
         *("nginx", "cached slices; the file gets another ETag", sliced),
-        strike=lambda scene, server: os.utime(
-            scene.root / "files" / "demo" / DEMO.filename, (0, 0)
-        ),
+        strike=lambda scene, server: os.utime(scene.root / FILE, (0, 0)),
         plain=STUCK,
         wire=2.2,  # nginx sends no answer where a cached slice is about to end: up to three replays
     ),

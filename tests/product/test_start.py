@@ -14,7 +14,6 @@ from tests.support.environments import Environment, new_venv
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, pairs
-from tests.support.programs import Outcome
 
 PTH = "pip_retry_patch.pth"
 
@@ -187,31 +186,6 @@ OLD_MIDDLE_NEW = pairs(("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, "3.13"), (N
 @OLD_MIDDLE_NEW
 def test_pip_is_guarded_whatever_a_program_did_before(armed: Environment, program: str) -> None:
     outcome = armed.run_python("-c", program + GUARDED)
-    assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
-
-
-# What runs code in a subinterpreter that shares the lock ("legacy"), or does not. There wrapt may
-# not be imported; and before 3.13 pip itself cannot.
-SUB = """
-import _interpreters
-made = _interpreters.create({config!r})
-failed = _interpreters.run_string(made, {code!r})
-_interpreters.destroy(made)
-assert not failed, failed
-"""
-WORKS = "from pip._internal.network.session import PipSession\nPipSession()"
-
-
-@pytest.mark.parametrize("config", ["legacy", "isolated"])
-@pairs((NEWEST, "3.13"), (NEWEST, "3.14"))
-def test_pip_is_guarded_in_a_subinterpreter_if_wrapt_can_be_there(
-    config: str, armed: Environment
-) -> None:
-    def run(code: str) -> Outcome:
-        return armed.run_python("-c", SUB.format(config=config, code=code))
-
-    can = config == "legacy" or run("import wrapt._wrappers").returncode == 0
-    outcome = run(GUARDED if can else WORKS)
     assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
 
 
