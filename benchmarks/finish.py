@@ -64,7 +64,7 @@ def run(client: Client, scale: dict[str, Any], way: str, wait: float = 0.0) -> R
     over = threading.Event()
     with Scene(rate=round(RATE * OVERHEAD)) as scene:
         tls, place = certificates().server, scene.among_servers
-        with Lab([package], tls=tls, host=SERVER, address=SERVER, place=place) as lab:
+        with Lab([package], tls=tls, host=SERVER, place=place) as lab:
             vanishing = threading.Thread(target=vanish, args=(way, scale, scene, over))
             vanishing.start()
             began = time.monotonic()

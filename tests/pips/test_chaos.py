@@ -91,9 +91,9 @@ def drawn_packages(chance: random.Random, size: int, encrypted: bool) -> list[Pa
         # What only a hash tells from the file. One such fetch is asked for again; of two, the
         # second is a genuine mismatch, and so it is beside a web page.
         cut: Entry = (f.Unframed(), f.Cut(at))
-        chosen.append(chance.choice([f.Flip(at), f.Truncated(at), f.Short(at), f.Replaced(), cut]))
+        chosen.append(chance.choice([f.Flip(at), f.Short(-at), f.Short(at), f.Replaced(), cut]))
     # Another page, without a word of it: of two the second stands.
-    others: list[Entry] = [f.Truncated(99), f.WebPage(), (f.Unframed(), f.Cut(99)), *[None] * 15]
+    others: list[Entry] = [f.Short(-99), f.WebPage(), (f.Unframed(), f.Cut(99)), *[None] * 15]
     return [
         Package(
             "demo",

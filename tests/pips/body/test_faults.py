@@ -194,8 +194,8 @@ HEALED = {
     "html-page-cut": Case(page(f.Cut(100)), LOST_PAGE),
     "json-page-cut": Case(page(f.Cut(50), f.Reset(100), page_format="json"), LOST_JSON),
     "gzip-page-cut": Case(page(f.Cut(100), gzip=True), LOST_PAGE),
-    "gzip-page-without-its-end": Case(page(f.Truncated(100), gzip=True), (NO_MATCH, NO_MATCH), 0),
-    "gzip-page-without-its-trailer": Case(page(f.Truncated(8), gzip=True), (OK, OK), 0),
+    "gzip-page-without-its-end": Case(page(f.Short(-100), gzip=True), (NO_MATCH, NO_MATCH), 0),
+    "gzip-page-without-its-trailer": Case(page(f.Short(-8), gzip=True), (OK, OK), 0),
     "html-page-that-ends-with-its-connection": Case(page(UNTOLD), (NO_MATCH, NO_MATCH), 0),
     "json-page-that-ends-with-its-connection": Case(page(UNTOLD, page_format="json"), LOST_JSON, 0),
     "page-that-differs-each-time": Case(

@@ -40,7 +40,7 @@ def test_the_wifi_comes_back_for_who_sits_there_and_a_build_fails_soon(
 ) -> None:
     """A build sandbox is meant to have no network. What `CI` says outranks the terminal."""
     began = time.monotonic()
-    lab = Lab([Package("demo")], host=SERVER, address=SERVER, place=scene.among_servers)
+    lab = Lab([Package("demo")], host=SERVER, place=scene.among_servers)
     with lab, scene.unplugged() as plug:
 
         def plug_in(_: pyte.Screen) -> None:

@@ -358,24 +358,15 @@ class Compressed(Fault):
 
 @dataclass(frozen=True)
 class Short(Fault):
-    """At most `length` bytes, with framing that agrees: a truncated file, a part of a range."""
+    """At most `length` bytes, with framing that agrees: a truncated file, a part of a range.
+
+    If it is negative, so many are missing at the end.
+    """
 
     length: int
 
     def spoil(self, draft: Draft) -> None:
-        draft.stop = min(draft.stop, draft.start + self.length)
-
-
-@dataclass(frozen=True)
-class Truncated(Fault):
-    """The last `missing` bytes are missing, with framing that agrees."""
-
-    missing: int
-
-    def rewrite(self, reply: Reply) -> None:
-        reply.body = reply.body[: -self.missing]
-        if reply.announced is not None:
-            reply.announced = len(reply.body)
+        draft.stop = draft.start + len(range(draft.start, draft.stop)[: self.length])
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Lab:
     :param tls: a server-side context; the index then speaks HTTPS.
     :param rate: bytes per second, for each response.
     :param handshakes: how the first TLS connections end, one after the other: "cut" or "stall".
-    :param host: the name that stands in `url`; `address`: where it listens, within `place`.
+    :param host: where it listens, within `place`.
     """
 
     def __init__(
@@ -73,14 +73,13 @@ class Lab:
         rate: int | None = None,
         handshakes: Iterable[str] = (),
         host: str = "127.0.0.1",
-        address: str = "127.0.0.1",
         place: Callable[[], ContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.packages = {package.normalized: package for package in packages}
         self.tls, self.rate, self.host = tls, rate, host
         self._errors: list[Exception] = []  # what went wrong in the lab itself
         self.closing = threading.Event()
-        self._address, self._place, self._port = address, place, 0
+        self._place, self._port = place, 0
         self._handshakes = list(handshakes)
         self._connections: set[Connection] = set()
         self._away = 0.0  # for how many seconds connections shall be refused
@@ -166,7 +165,7 @@ class Lab:
             bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":  # elsewhere the option lets others take the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((self._address, self._port))
+        bound.bind((self.host, self._port))
         bound.settimeout(0.02)
         return bound
 
