@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.downloads import SIZE, THIRD, Download
+from tests.support.downloads import SIZE, THIRD, downloaded
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
-from tests.support.lab.server import Lab
 from tests.support.programs import Argument, Outcome
 
 LINK = "pip_retry_patch_link.pth"
@@ -35,8 +34,7 @@ def venv_of(prefix: Path, launcher: tuple[str, ...], python: str) -> Environment
 
 def heals(environment: Environment) -> bool:
     """Whether a cut download is healed; plain pip does not, or does not with our words."""
-    with Lab([Package("demo", SIZE, [Cut(THIRD)])]) as lab:
-        done = Download(environment, lab)
-        if done.warnings:
-            done.assert_right()
-        return bool(done.warnings)
+    done = downloaded(environment, Package("demo", SIZE, [Cut(THIRD)]))
+    if done.warnings:
+        done.assert_right()
+    return bool(done.warnings)
