@@ -105,7 +105,7 @@ def test_every_recipe_of_the_page_is_run() -> None:
 
 def test_base_image(first_build: Outcome, base: str, engine: Engine) -> None:
     assert SELFTEST in first_build.output
-    assert "PIP_RETRY_PATCH_VENVS=1" in engine.variables(base)
+    assert '"PIP_RETRY_PATCH_VENVS=1"' in engine.ask("inspect", base)
     files = engine.added(base, STANDARD)
     ours = having(files, "pip_retry_patch", "wrapt", "bin/pip-retry-patch")
     assert not without(files, *ours, ".pyc")

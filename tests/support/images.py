@@ -97,10 +97,6 @@ class Engine:
             raise MissingError(f"{' '.join(map(str, words))} failed:\n{done.output}")
         return done.stdout
 
-    def variables(self, image: str) -> list[str]:
-        found: list[str] = json.loads(self.ask("inspect", image))[0]["Config"]["Env"]
-        return found
-
     def added(self, image: str, base: str) -> Files:
         """What an image has that its base has not. Of a file that two layers have, the upper."""
         (lower,), (upper,) = (json.loads(self.ask("inspect", each)) for each in (base, image))
