@@ -165,8 +165,8 @@ def test_a_first_answer_is_waited_for(
     assert (len(world.asked), world.clock.seconds) == (asked, seconds)
     assert world.asked[0][1] == Asking({}), "the first request is pip's own"
     assert "".join(world.lines).startswith(line) and len(world.lines) == bool(line)
-    assert failure is None if not message else failure is not None and failure.first_contact
-    assert message in str(failure)
+    assert (failure is None) == (message == "")
+    assert failure is None or (failure.first_contact and message in str(failure))
 
 
 def test_a_host_that_has_answered_is_waited_for_with_all_patience() -> None:
