@@ -44,11 +44,12 @@ def is_doubtful(response: Any) -> bool:
     """Whether a page of an index may be another one when it is asked for again.
 
     It names no file, or ends in a way that its framing does not show. An error of a gateway may
-    come as one, or as nothing at all.
+    come as one, or as nothing at all. But a page without a word is no error.
     """
     if response.status_code not in (200, 206):
         return False
-    return not names_files(response.content) or has_no_end(response)
+    content = response.content
+    return has_no_end(response) or not (names_files(content) or _lists_nothing(content))
 
 
 def has_no_end(response: Any) -> bool:
@@ -72,6 +73,13 @@ def has_end(response: Any) -> bool:
 def names_files(content: bytes) -> bool:
     """Whether a page names anything that pip could take for a file."""
     return any(ending in content for ending in _FILES)
+
+
+def _lists_nothing(content: bytes) -> bool:
+    """Whether a web page has its end, and before it not a word, and nothing to fill in."""
+    if len(content) > _START or not _closes(content) or _is_for_people(content):
+        return False
+    return not re.sub(rb"<[^<>]*>", b"", content).strip()
 
 
 def title_of(content: bytes) -> str:

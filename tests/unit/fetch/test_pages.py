@@ -89,6 +89,24 @@ def test_a_page_is_short_of_what_was_announced(announced: str, short: bool) -> N
     assert not pages.is_short(answer)
 
 
+@pytest.mark.parametrize(
+    ("body", "doubtful"),
+    [
+        (b"<!DOCTYPE html><html><body> </body></html>", False),
+        (b"<!DOCTYPE html><html><body>", True),
+        (b"<html><body>Sorry</body></html>", True),
+        (b"<" * 60_000 + b"</html>", True),
+        (b"<html>" + b"<br>" * 20_000 + b"</html>", True),  # not looked into
+        (b"", True),
+    ],
+)
+def test_a_page_that_names_no_file_is_doubtful_where_it_has_words(
+    body: bytes, doubtful: bool
+) -> None:
+    """pip's own tests have pages of an index that list nothing."""
+    assert pages.is_doubtful(page(body, content_length=str(len(body)))) is doubtful
+
+
 LOGIN = b"<html><title> Sign\n in </title><form><input type='password'></form></html>"
 LINKS = b"<html><a href='demo-1.0.tar.gz'>demo-1.0.tar.gz</a>"
 
