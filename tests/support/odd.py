@@ -68,20 +68,17 @@ class Odd:
     :param answers: for "page", "file" and "metadata": what is sent for the first request, for the
         second and so on, the last one for all that follow. What is left out is answered rightly.
 
-    `asked`: what was asked for, in order. `ranges`: the Range fields of the requests that had one.
+    `asked`: what was asked for, in order.
     """
 
     def __init__(self, answers: Mapping[str, Sequence[Answer]], port: int) -> None:
         self.asked: list[str] = []
-        self.ranges: list[str] = []
         self.url = f"http://127.0.0.1:{port}"
         self.index_url = f"{self.url}/simple/"
         self._answers = answers
 
     def answer(self, kind: str, fields: Mapping[str, str]) -> bytes:
         self.asked.append(kind)
-        if "range" in fields:
-            self.ranges.append(fields["range"])
         answers = self._answers[kind]
         answer = answers[min(self.asked.count(kind), len(answers)) - 1]
         return answer if isinstance(answer, bytes) else answer(fields)
