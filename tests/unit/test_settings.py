@@ -46,6 +46,8 @@ def test_environment_outranks_the_commands_section_outranks_global() -> None:
         ("retry-patch-indexes", "any,Any", {"indexes": "any"}),
         ("retry-patch-partials", "off", {"partials": False}),
         ("retry-patch-partials", "on", {"partials": True}),
+        # What is read from the environment alone is no misspelt setting.
+        *((f"retry-patch-{name}", "1", {}) for name in ("venvs", "strict")),
         ("retry-patch-partials-size", "0", {"partials_size": 0}),
         ("retry-patch-partials-size", "20kB", {"partials_size": 20_000}),
         ("retry-patch-partials-size", "5 mb", {"partials_size": 5_000_000}),
@@ -95,11 +97,6 @@ def test_nonsense_is_one_clear_line_and_the_default(key: str, value: str, must_b
 def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: str) -> None:
     (line,) = read([(f":env:.retry-patch-{key}", "5")]).complaints
     assert meant in line and "\n" not in line and "\x1b" not in line
-
-
-@pytest.mark.parametrize("name", ["venvs", "strict"])
-def test_what_is_read_from_the_environment_alone_is_no_misspelt_setting(name: str) -> None:
-    assert same(read([(f":env:.retry-patch-{name}", "1")]))
 
 
 def test_a_path_is_normalized(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pip_retry_patch import settings, wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.job import Asking, Kind, Source
+from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
@@ -238,6 +239,14 @@ def test_what_is_no_network_is_raised_at_once(error: Exception) -> None:
     with pytest.raises(type(error)):
         world.obtain()
     assert len(world.asked) == 1 and world.exchange.failure is None
+
+
+def test_an_outcome_names_the_url_that_failed() -> None:
+    outcome = Outcome(URL)
+    outcome.urls.append(OTHER)
+    assert outcome.last_url == URL  # a redirect: what it leads to has not answered
+    outcome.error = refused("https://cdn.example/")
+    assert outcome.last_url == "https://cdn.example/"
 
 
 @pytest.mark.parametrize("why", LASTING)

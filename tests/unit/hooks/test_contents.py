@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -74,8 +75,10 @@ def test_a_file_with_a_length_is_not_unpacked_to_its_end(tmp_path: Path) -> None
         assert bool(contents.not_the_file("demo-1.0.tar.gz", path, outcome)) == is_told
 
 
-@pytest.mark.parametrize("ending", [".tar.gz", ".tar.bz2"])
-def test_a_look_has_a_budget(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("ending", "module"), [(".tar.gz", "gzip"), (".tar.bz2", "bz2")])
+def test_a_look_has_a_budget_and_a_python_need_not_have_each_compression(
+    ending: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(contents, "LOOK_SECONDS", 60.0)
     path = at(tmp_path, ending, archive(ending)[:-500])
     assert contents.flaw_of(path)
@@ -83,3 +86,5 @@ def test_a_look_has_a_budget(ending: str, tmp_path: Path, monkeypatch: pytest.Mo
         with monkeypatch.context() as patched:
             patched.setattr(contents, budget, least)
             assert contents.flaw_of(path) == ""
+    monkeypatch.setitem(sys.modules, module, None)
+    assert contents.flaw_of(path) == ""

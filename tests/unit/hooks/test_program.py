@@ -28,12 +28,9 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vars(requests.Session)["request"] is wrapped, "once is enough"
 
 
-def url_of(lab: Lab) -> str:
-    return f"{lab.url}/files/demo/{lab.filename('demo')}"
-
-
-def get(lab: Lab, **options: Any) -> requests.Response:
-    return requests.get(url_of(lab), timeout=2, **options)
+def get(lab: Lab, method: str = "GET", **options: Any) -> requests.Response:
+    url = f"{lab.url}/files/demo/{lab.filename('demo')}"
+    return requests.request(method, url, timeout=2, **options)
 
 
 @pytest.mark.parametrize("faults", [[], [Cut(100_000), Cut(70_000)], [Cut(100_000), Busy()]])
@@ -74,7 +71,7 @@ def test_what_a_status_or_a_host_that_is_away_means_the_program_decides() -> Non
 
 def test_other_methods_and_bodies_are_left_alone() -> None:
     with Lab([Package("demo", SIZE, forever=Cut(100_000))]) as lab:
-        assert requests.head(url_of(lab), timeout=2).status_code == 200
+        assert get(lab, "HEAD").status_code == 200
         with pytest.raises(requests.RequestException):
             get(lab, data=iter([b"x"])).content  # noqa: B018
 
