@@ -24,6 +24,7 @@ NOT_DECODABLE = "what came is labelled as compressed, and cannot be decompressed
 OTHER_PART = "HTTP 206, with another part than was asked for"
 ONLY_A_PART = "only a part came"
 WEB_PAGE = "a web page came in place of the file"
+TEXT = "text came in place of the file"
 NO_HELP = "it has to read again too often what had arrived"
 RESTS = "it delivered nothing a moment ago"
 EARLIER_RUN = "an earlier run stopped there"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Callable
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict
+from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict, is_web_page
 from pip_retry_patch.fetch.outcome import LARGE, Outcome
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
@@ -64,8 +64,10 @@ class Body:
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
         total = self.known.total
-        # What pip itself continues begins elsewhere.
-        fits = not span.first and (kept is None or total is None or kept.kept_size <= total)
+        # What pip itself continues begins elsewhere. A web page may be larger than what was kept.
+        is_page = is_web_page(self.known.media)
+        is_larger = kept is None or total is None or (kept.kept_size <= total and not is_page)
+        fits = not span.first and is_larger
         first.put_below(self)
         if kept is not None and kept.kept and fits:
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size

@@ -23,6 +23,7 @@ from pip_retry_patch.fetch.judge import (
     is_busy,
     is_web_page,
     judge,
+    media_of,
     question_for,
     unasked_part,
 )
@@ -209,6 +210,8 @@ class Exchange:
     def _judge(self, source: Source, outcome: Outcome, question: Question) -> Answer:
         self._is_silent = outcome.error is not None and errors.is_silence(outcome.error)
         self._silences += self._is_silent
+        if self._body is None and self._is_stale(outcome):
+            return Answer(_DOUBTED)
         if outcome.error is not None:
             return Answer(self._judge_error(outcome, outcome.error))
         if self._body is None:
@@ -221,7 +224,8 @@ class Exchange:
         if answer.verdict == Verdict.BUSY:
             self._trouble = wording.answered(outcome.status, outcome.retry_after)
         elif answer.verdict == Verdict.PAGE:
-            self._trouble = wording.WEB_PAGE
+            is_web = is_web_page(media_of(response.headers))
+            self._trouble = wording.WEB_PAGE if is_web else wording.TEXT
         return answer
 
     def _cut(self, error: Exception) -> Answer:
@@ -288,17 +292,19 @@ class Exchange:
             raise job.error(odd, errors.EarlyEnd())
         return _USE
 
-    def _is_doubtful(self, outcome: Outcome) -> bool:
-        """Whether a first answer may be another one when it is asked for once more.
+    def _is_stale(self, outcome: Outcome) -> bool:
+        """Whether pip's cache, which keeps redirects, may have led to where nothing is any more."""
+        is_bad = outcome.error is not None or outcome.status >= 400
+        may_doubt = self.job.patience.attempts and not self._doubted
+        return bool(is_bad and outcome.came_from_cache and may_doubt)
 
-        That is so for a page that is none of an index, and for what came by way of pip's cache.
-        """
-        job, response = self.job, outcome.response
-        doubtful = job.kind == Kind.PAGE and pages.is_doubtful(response)
+    def _is_doubtful(self, outcome: Outcome) -> bool:
+        """Whether a page, which is none of an index, may be one when it is asked for once more."""
+        doubtful = self.job.kind == Kind.PAGE and pages.is_doubtful(outcome.response)
         if doubtful and not (outcome.came_from_cache or self._doubted):
             self._hosts.doubts -= 1
             return self._hosts.doubts >= 0
-        return doubtful or (outcome.came_from_cache and outcome.status >= 400)
+        return doubtful
 
     def _read_up(self, outcome: Outcome, question: Question, answer: Answer) -> Answer:
         """Read an answer up to the offset, and return whether it is the same one so far.
@@ -457,8 +463,9 @@ class Exchange:
             if error is self._why:
                 raise error
             raise error from self._why
-        if self._verdict == Verdict.REFUSED and not any(each.mirror for each in self._sources):
-            return last, Answer(_USE)
+        is_refused = last.status >= 400 and not is_busy(last.status, last.response.headers)
+        if is_refused and last.status != PROXY_REFUSES:
+            return last, Answer(_USE)  # pip knows how to tell it
         self.failure = failure
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
@@ -564,7 +571,7 @@ class Exchange:
             return wording.failure("proxy refuses", **facts)
         if verdict in (Verdict.CHANGED, Verdict.REFUSED):
             return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
-        if trouble == wording.WEB_PAGE or (verdict == _LASTING and outcome.error is not None):
+        if verdict == Verdict.PAGE or (verdict == _LASTING and outcome.error is not None):
             return wording.failure("stranger", **facts)
         longer = self._longer(outcome, outcome.peer) if trouble != wording.NO_HELP else None
         return wording.failure("gave up", longer, **facts)

@@ -132,6 +132,11 @@ def is_web_page(media: str, first_bytes: bytes = b"") -> bool:
     return media in web or start.startswith((b"<!doctype html", b"<html"))
 
 
+def is_text(media: str) -> bool:
+    """Whether a media type is of what somebody is to read, a web page or the words of a gateway."""
+    return is_web_page(media) or media.startswith("text/") or media.endswith(("json", "xml"))
+
+
 @record
 class ContentRange:
     """A parsed Content-Range (section 14.4).
@@ -190,7 +195,7 @@ class Verdict:
     WHOLE = "its part cannot be joined on"
     WITHHELD = "the server refuses to send a part"
     CHANGED = "it is another representation"
-    PAGE = "it is a web page in place of the file"
+    PAGE = "it is text in place of the file"
     BUSY = "the server asks for time"
     REFUSED = "the server will not send it"
 
@@ -270,7 +275,7 @@ def _judge_whole(
     known: Representation, offset: int, question: Question, headers: Headers
 ) -> Answer:
     media, length = media_of(headers), length_of(headers)
-    if is_web_page(media) and not is_web_page(known.media):
+    if is_text(media) and not is_text(known.media):
         return Answer(Verdict.PAGE)
     is_other = length is not None and (length < offset or known.total not in (None, length))
     if is_other or coding_of(headers) != known.coding:

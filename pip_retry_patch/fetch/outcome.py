@@ -29,13 +29,15 @@ class Outcome:
     """An answer, or why there is none.
 
     :param url: that was asked for. `urls` are those that were answered, redirects first;
-        `is_answered`: the last of them is no redirect, and is the answer.
+        `is_answered`: the last of them is no redirect, and is the answer. `is_cached`: the last of
+        them came from pip's HTTP cache; `came_from_cache`: any of them did.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.urls: list[str] = []
         self.is_answered = False
+        self.is_cached = self.came_from_cache = False
         self.response: Any = None
         self.error: Exception | None = None
         self.answer: Any = None  # the response whose content broke
@@ -63,12 +65,6 @@ class Outcome:
     def received(self) -> int:
         """Bytes of the content that came, where it broke."""
         return 0 if self.answer is None else int(self.answer.raw.tell())
-
-    @property
-    def came_from_cache(self) -> bool:
-        """Whether pip's HTTP cache had a part in it."""
-        each = (*self.response.history, self.response)
-        return any(getattr(response, "from_cache", False) for response in each)
 
     @property
     def last_url(self) -> str:

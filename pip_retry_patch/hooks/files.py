@@ -5,11 +5,13 @@ The two know nothing of each other. `FileHooks` stands around both, as each pip 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import logging
 import mimetypes
 import os
+import tempfile
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
@@ -180,12 +182,15 @@ class Artifact:
         is_metadata = self.name.endswith(".metadata")
         self._key = "" if is_metadata else key_of(self.hashes) or ""  # in the store
         self.fresh = self.disk_was_full = False
-        self.place = Plain("")
+        self.place: Place | Plain = Plain("")
+        self._location = ""  # where pip wants it
         self.outcome = Outcome(self.url)
         self.body: Body | None = None
         self.mirrored: list[tuple[int, str]] = []
 
     def __fspath__(self) -> str:
+        if not self.place.folder:
+            self.place = Plain(tempfile.mkdtemp(dir=self._location))
         return self.place.folder
 
     __str__ = __fspath__
@@ -220,13 +225,13 @@ class Artifact:
         if fresh:
             self._hooks.pip.record("fresh", self.name, names.host_of(self.outcome.last_url))
         self.fresh, self.body = fresh, None
-        self.place = Plain(location, os.listdir(location))
+        self.place, self._location = Plain(""), location
         files = self._hooks.requests.files
         files[self.url] = self
         try:
             path, content_type = self._call(self)
         except errors.Restart:
-            self.place.finish()
+            self.place.leave()
             raise
         except BaseException as error:
             path = self._accepted(error)
@@ -248,7 +253,6 @@ class Artifact:
             self._store.make_room(size)
         failure = None if self.hashes else not_the_file(self.name, path, self.outcome)
         if failure is not None:
-            self.place.finish()
             raise errors.Restart(failure, self._hooks.pip.error(failure, errors.EarlyEnd()))
         return self._moved(path, location), content_type
 
@@ -260,7 +264,7 @@ class Artifact:
         """Note the answer to pip's request for it, whose body comes next."""
         self.outcome = outcome
         size = outcome.length or 0
-        if outcome.came_from_cache or (size < SMALLEST and outcome.length is not None):
+        if outcome.is_cached or (size < SMALLEST and outcome.length is not None):
             return
         place = self._store.place(self._key)
         if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
@@ -273,9 +277,15 @@ class Artifact:
             outcome.response.close()
             raise NoRoomError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def written(self) -> str | None:
+        """Return the path of the file that pip writes, None while there is none."""
+        with contextlib.suppress(OSError), os.scandir(self.place.folder) as found:
+            return next((entry.path for entry in found if entry.is_file()), None)
+        return None
+
     def _accepted(self, error: BaseException) -> str:
         """Return what came before `error`, if its hash fits, for that is the last word; else ""."""
-        path = self.place.written() if hasattr(error, "failure") else None
+        path = self.written() if hasattr(error, "failure") else None
         if path is None or not any(digest(path, n) in each for n, each in self.hashes.items()):
             return ""
         announced, size = self.outcome.length, names.format_size(os.path.getsize(path))

@@ -123,7 +123,7 @@ class _Fetch:
     def __init__(self, artifact: Any, path: str) -> None:
         outcome, kept, self.then = artifact.outcome, artifact.continued, ""
         headers, announced = outcome.response.headers, outcome.length
-        cached = outcome.came_from_cache
+        cached = outcome.is_cached
         media, self.coding = media_of(headers), coding_of(headers)
         self.host = outcome.peer.host
         self.digest, self.size = contents.digest(path, "sha256"), os.path.getsize(path)

@@ -171,7 +171,7 @@ class Requests:
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.answered(outcome)
-        if kwargs.get("stream") and method == "GET" and not outcome.came_from_cache:
+        if kwargs.get("stream") and method == "GET" and not outcome.is_cached:
             self._guard_body(exchange, outcome, artifact)
         return outcome.response
 
@@ -205,7 +205,7 @@ class Requests:
         if artifact.disk_was_full:
             outcome.cache_nothing()
         kept = None if artifact.fresh else artifact.place
-        artifact.body = Body(exchange, outcome, span, kept, artifact.place.written)
+        artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.mirrored = exchange.mirrored
 
     def _listed_again(self, session: Any, link: Any) -> str:
@@ -315,6 +315,8 @@ def repeat(
         if response.url not in outcome.urls[-1:]:
             outcome.urls.append(response.url)
         outcome.is_answered, outcome.answer = not response.is_redirect, response
+        outcome.is_cached = getattr(response, "from_cache", False)
+        outcome.came_from_cache = outcome.came_from_cache or outcome.is_cached
         return original(response)
 
     twin.get_redirect_target = get_redirect_target

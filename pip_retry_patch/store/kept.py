@@ -222,40 +222,31 @@ class Store:
 
 
 class Plain:
-    """pip's own directory, in which nothing is kept; used as a `Place`.
-
-    :param others: the names of what is in it already.
-    """
+    """A directory in pip's own, of which nothing is kept; used as a `Place`."""
 
     kept: BinaryIO | None = None
     kept_size = 0
 
-    def __init__(self, folder: str, others: Sequence[str] = ()) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._others = others
 
-    def written(self) -> str | None:
-        """Return the path of the file that pip writes, None while there is none."""
-        with contextlib.suppress(OSError), os.scandir(self.folder) as found:
-            files = (entry for entry in found if entry.is_file())
-            return next((entry.path for entry in files if entry.name not in self._others), None)
-        return None
-
-    def move(self, path: str, _: str) -> str:
-        self.folder = ""  # what is in it is pip's
-        return path
+    def move(self, path: str, location: str) -> str:
+        moved = os.path.join(location, os.path.basename(path))
+        if not persist(os.replace, path, moved):
+            self.folder = ""  # what pip is about to read is there; pip removes it with its own
+            return path
+        self.finish()
+        return moved
 
     def finish(self) -> None:
-        path = self.written()
-        if path is not None:
-            persist(os.unlink, path)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def leave(self) -> int:
         self.finish()
         return 0
 
 
-class Place(Plain):
+class Place:
     """Where pip writes one file, and what an earlier run kept of it.
 
     `folder` is an empty directory for pip, in `store`. `kept` is the longest leftover, open for
@@ -271,7 +262,8 @@ class Place(Plain):
         self._leftovers = store.folders(f"{key}-")
         self._own = _Folder(store.path, f"{key}-{os.urandom(4).hex()}")
         self._own.hold(new=True)
-        super().__init__(self._own.path)
+        self.folder, self.kept_size = self._own.path, 0
+        self.kept: BinaryIO | None = None
         self._older: _Folder | None = None  # where `kept` is, as long as it is held
         self._is_moved = False
         for folder in self._leftovers:

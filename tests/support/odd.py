@@ -53,6 +53,13 @@ def starting(size: int, of: bytes, **fields: str) -> Answer:
     return answer
 
 
+def half(asked: Mapping[str, str]) -> bytes:
+    """Return the first half of the wheel, which is all that comes of it; or what is asked for."""
+    if "range" in asked:
+        return part(asked_from(asked), len(WHEEL) - 1, WHEEL, "", ETag='"file"')
+    return reply(200, WHEEL[: len(WHEEL) // 2], "", len(WHEEL), ETag='"file"')
+
+
 def page(hashed: bool = True, metadata: bool = False, query: str = "") -> bytes:
     """Return the page of `demo`; its link has a query."""
     digest = f"#sha256={hashlib.sha256(WHEEL).hexdigest()}" if hashed else ""

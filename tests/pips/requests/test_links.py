@@ -14,7 +14,7 @@ from tests.support.lab.faults import Busy, Cut, Redirect, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
-from tests.support.odd import WHEEL, Odd, asked_from, odd_index, page, part, reply
+from tests.support.odd import Odd, half, odd_index, page, reply
 
 
 @old_middle_new
@@ -71,10 +71,7 @@ def signing(answer: bytes, lifetime: int, hashed: bool) -> Iterator[Odd]:
         uses[signature] += 1
         if not signature and uses[signature] > lifetime:
             return answer
-        told = {"ETag": '"file"', "Accept_Ranges": "bytes"}
-        if "range" in fields:
-            return part(asked_from(fields), len(WHEEL) - 1, WHEEL, **told)
-        return reply(200, WHEEL[: len(WHEEL) // 2], "", len(WHEEL), **told)
+        return half(fields)
 
     uses: list[int] = []
     with odd_index(hashed, page=[page_of_links], file=[file]) as index:

@@ -25,6 +25,7 @@ from tests.support.odd import (
     WHEEL,
     Answer,
     Odd,
+    half,
     odd_index,
     page,
     part,
@@ -148,6 +149,7 @@ HASHED = {  # files that no length, or a coding, belies
     "chunked": files(chunked(WHEEL[:9000]), says=NO_LENGTH),
     "transfer-coding": files(chunked(GZIPPED, "gzip, chunked")),
     "no-label": files(reply(200, GZIPPED, ZIP)),
+    "text-for-the-rest": files(half, ERROR, half),
     "cut": files(reply(200, WHEEL[:9000], ZIP), says="such a file, without its end.", end=HASH),
     "file-br": files(
         reply(200, b"\x8b", ZIP, Content_Encoding="br"), says="pip cannot undo", end=HASH
@@ -255,9 +257,12 @@ def unchanged(media: str = "text/html") -> Answer:
     return lambda fields: reply(304, b"", media) if "if-none-match" in fields else reply(200, PAGE)
 
 
+TRUSTING = "--trusted-host", "127.0.0.1", "--index-url"  # pip caches nothing else
+
+
 def cached(environment: Environment, index: Odd, **env: Any) -> str:
-    options = "--trusted-host", "127.0.0.1", "--index-url", index.index_url, "demo"
-    return end_of(download(environment, *options, PIP_NO_CACHE_DIR="", **env))
+    words = *TRUSTING, index.index_url, "demo"
+    return end_of(download(environment, *words, PIP_NO_CACHE_DIR="", **env))
 
 
 UNUSABLE = {
@@ -283,7 +288,6 @@ def test_a_page_of_no_use_does_not_stay_in_pips_cache(
         assert (ends[1] == OK) is (environment.armed or pip != NEWEST)
 
 
-MOVED = lasting(301, Location="/files/gone-1.0-py3-none-any.whl")
 KEPT: dict[str, dict[str, Sequence[Answer]]] = {
     "empty-page": {"page": [lasting(200, ETag=ETAG), unchanged()]},
     "json-cut-at-a-brace": {"page": [lasting(200, CUT, JSON, ETag=ETAG), unchanged(JSON)]},
@@ -292,7 +296,11 @@ KEPT: dict[str, dict[str, Sequence[Answer]]] = {
         "other": [reply(200, FORM)],
     },
     "page-that-is-nowhere": {"page": [lasting(301, Location="/gone"), reply(200, PAGE)]},
-    "file-that-is-nowhere": {"file": [MOVED, reply(404), reply(404), reply(200, WHEEL)]},
+    "file-that-is-nowhere": {"file": [lasting(301, Location="/gone"), reply(200, WHEEL)]},
+    "file-of-a-busy-host": {
+        "file": [lasting(301, Location="/busy"), reply(200, WHEEL)],
+        "other": [reply(503)],
+    },
 }
 
 
@@ -311,6 +319,21 @@ def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
         asked = len(index.asked)
         assert cached(armed, index, **home) == OK
         assert len(index.asked) - asked <= 2, "it is in the cache"
+
+
+@old_middle_new
+def test_a_file_that_a_redirect_of_pips_cache_leads_to_is_guarded(
+    armed: Environment, bare: Environment
+) -> None:
+    """Plain pip 26.3 resumes by itself."""
+    for environment in (armed, bare):
+        home, moved = str(environment.fresh_dir()), lasting(301, Location="/moved")
+        with odd_index(file=[moved], other=[reply(200, WHEEL), half]) as index:
+            assert cached(environment, index, PIP_CACHE_DIR=home) == OK
+            words = *TRUSTING, index.index_url, "demo"
+            run = download(environment, *words, PIP_NO_CACHE_DIR="", PIP_CACHE_DIR=home)
+        assert ("demo-1.0 resumed at 15" in said(run)) is environment.armed, run.output
+        assert not environment.armed or end_of(run) == OK
 
 
 @old_middle_new

@@ -165,6 +165,7 @@ class Lab:
             bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":  # elsewhere the option lets others take the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((self.host, self._port))
         bound.settimeout(0.02)
         return bound
@@ -172,8 +173,10 @@ class Lab:
     def _accept(self) -> None:
         while not self.closing.is_set():
             if self._away:
+                # First, where that can be: another process may take a port that nobody has.
+                bound = self._bind() if os.name == "posix" else None
                 self._listener.close()
-                self._listener = self._bind()
+                self._listener = bound or self._bind()
                 self._left.set()
                 self.closing.wait(self._away)
                 self._away = 0.0

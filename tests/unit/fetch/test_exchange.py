@@ -458,6 +458,12 @@ def test_after_two_requests_in_vain_it_is_the_next_ones_turn() -> None:
     assert world.hosts.busy == {"files.example"}
 
 
+@pytest.mark.parametrize("mirror", [lambda _: busy(404), lambda _: busy(500), refused()])
+def test_what_the_index_refuses_and_no_mirror_has_is_pips_to_tell(mirror: Any) -> None:
+    world = World(lambda _: busy(404), mirrors={MIRROR: [mirror]})
+    assert world.obtain()[0].response.status_code == 404 and world.exchange.failure is None
+
+
 def test_a_first_answer_comes_from_a_mirror_too() -> None:
     world = World(lambda _: busy(404), mirrors={MIRROR: [serving(BODY)]})
     assert world.read() == BODY

@@ -60,7 +60,7 @@ class World:
             response=SimpleNamespace(headers={"content-encoding": self.facts["coding"]}),
             length=self.facts["announced"],
             peer=Peer("files.example"),
-            came_from_cache=self.facts["cached"],
+            is_cached=self.facts["cached"],
         )
         path = Path(location, self.name)
         path.write_bytes(self.fetches.pop(0))

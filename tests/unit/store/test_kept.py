@@ -348,17 +348,14 @@ def test_the_best_algorithm_names_the_file_and_several_digests_in_any_order() ->
     assert all(re.fullmatch(kept.NAME, f"{key}-00000000") for key in several)
 
 
-def test_of_pips_own_directory_only_what_was_written_last_is_touched(tmp_path: Path) -> None:
-    (tmp_path / "other.whl").write_bytes(b"of the same batch")
-    place = kept.Plain(str(tmp_path), os.listdir(tmp_path))
-    for end in (place.finish, place.leave):
-        end()
-        assert place.written() is None
-        (tmp_path / "demo.whl").write_bytes(b"x")
-        assert place.written() == str(tmp_path / "demo.whl")
-        end()
-        assert names(tmp_path) == ["other.whl"]
-    (tmp_path / "demo.whl").write_bytes(b"x")
-    assert place.move(str(tmp_path / "demo.whl"), str(tmp_path)) == str(tmp_path / "demo.whl")
+def test_a_file_that_cannot_be_moved_without_a_store_stays_until_pip_has_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "demo.whl").write_bytes(b"x")
+    monkeypatch.setattr(kept, "persist", lambda *_: False)
+    place = kept.Plain(str(folder))
+    path = place.move(str(folder / "demo.whl"), str(tmp_path))
     place.finish()
-    assert names(tmp_path) == ["demo.whl", "other.whl"]
+    assert Path(path).read_bytes() == b"x"
