@@ -57,8 +57,7 @@ def schedule(seed: int) -> tuple[Package, bool]:
         ranges=random.random() < 0.85,
         validator=random.choices(("strong", "date", "weak", "none"), (6, 2, 1, 1))[0],
         chunked=random.random() < 0.15,
-        gzip=random.random() < 0.2,
-        gzip_varies=random.random() < 0.05,
+        gzip=random.random() < 0.24,
         hashes=hashed,
         page_format=random.choice(("html", "json")),
     )
@@ -84,7 +83,7 @@ def ending(random: Random, size: int, secure: bool) -> Fault:
         (12, lambda: f.Reset(after)),
         (6, lambda: f.Stall(after, LONG_STALL if random.random() < 0.05 else 2 * random.random())),
         (14, lambda: busy(random)),
-        (4, lambda: f.Away(1 + random.random(), after)),
+        (4, lambda: f.Away(after, 1 + random.random())),
         (8, f.Drop),
     ]
     return chosen(random, kinds + [(12, lambda: f.Garble(after))] * secure)
@@ -95,7 +94,7 @@ def answer(random: Random, size: int, hashed: bool) -> Fault:
     kinds: list[tuple[int, Any]] = [
         (5, lambda: f.Elsewhere(random.randrange(1, 100_000))),
         (3, f.Unlabelled),
-        (5, lambda: f.OtherTotal(random.randrange(1, 1000))),
+        (5, lambda: f.OtherTotal(size + random.randrange(2000, 3000))),
         (5, f.OtherETag),
         (6, f.Whole),
         (1, f.Changed),

@@ -58,7 +58,7 @@ def measure(quick: bool) -> dict[str, Any]:
 def run(client: Client, scale: dict[str, Any], way: str, wait: float = 0.0) -> Run:
     """Download once, over a link and from an index of its own, which speaks TLS."""
     time.sleep(wait)
-    faults = [Away(scale["outage"], after=scale["size"] // 2)] if way == "away" else []
+    faults = [Away(scale["size"] // 2, scale["outage"])] if way == "away" else []
     forever = Cut(scale["every"]) if way == "drops" else None
     package = Package(NAME, scale["size"], metadata=True, faults=faults, forever=forever)
     over = threading.Event()

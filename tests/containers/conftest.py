@@ -51,7 +51,9 @@ def index() -> Iterator[str]:
     """The URL of an index that breaks nothing: the product, what it needs, and the newest pip."""
     newest = supplies.pip_wheel(supplies.newest_pip())
     wheels = supplies.product().wheel, supplies.wrapt_wheel(PYTHON), newest
-    with Lab(Real(wheel.name.partition("-")[0], path=wheel) for wheel in wheels) as lab:
+    with Lab(
+        Real(wheel.name.partition("-")[0].replace("_", "-"), path=wheel) for wheel in wheels
+    ) as lab:
         yield lab.index_url
 
 

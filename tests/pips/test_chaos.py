@@ -50,14 +50,14 @@ def drawn_fault(chance: random.Random, size: int, encrypted: bool) -> Entry:
     entries: list[Entry] = [
         *(f.Cut(at()), f.Cut(at(), pick([True, False])), f.Reset(at()), f.Stall(at(), 1.5)),
         *(f.Drop(), (f.Drop(), f.Reset(0)), f.Garble(at()) if encrypted else None),
-        pick([f.Away(1.0, at()), f.Slow(at(), 50, 1.0)]),
+        pick([f.Away(at(), 1.0), f.Slow(at(), 50, 1.0)]),
         f.Busy(pick([429, 500, 502, 503, 504, 521, 403, 404])),
         f.Busy(503, retry_after=pick([0, 1])),
         f.Redirect("?signature=1"),
         f.ToRange(f.Busy(pick([400, 403, 416, 500]))),
         f.ToRange(f.Unsatisfiable(pick([None, 5]))),
-        (pick([f.Whole(), f.Starred(), f.OtherETag(), f.Elsewhere(100)]), f.Cut(at())),
-        pick([f.Whole(), f.Starred(), f.OtherETag(), f.Unlabelled(1), f.OtherTotal(7)]),
+        (pick([f.Whole(), f.OtherTotal(), f.OtherETag(), f.Elsewhere(100)]), f.Cut(at())),
+        pick([f.Whole(), f.OtherTotal(), f.OtherETag(), f.Unlabelled(1), f.OtherTotal(2 * size)]),
         (pick([f.Unconditional(), f.Excess(9)]), f.Cut(at())),
         (pick([too_long, f.Doubled(), f.Overruled(9)]), f.Cut(at())),
         pick([too_long, f.Unframed()]),
@@ -70,7 +70,7 @@ def drawn_page_faults(chance: random.Random) -> list[Entry]:
     """Return what strikes the first requests for a page, or for metadata."""
     entries: list[Entry] = [f.Cut(chance.randrange(200)), f.Reset(0), f.Drop(), None]
     entries += [f.Busy(chance.choice([429, 500, 503])), f.Redirect("?signature=1")]
-    entries += [f.Stall(chance.randrange(200), 1.5), f.Away(1.0)]
+    entries += [f.Stall(chance.randrange(200), 1.5), f.Away(0, 1.0)]
     entries += [f.Overstate(9), f.Overruled(9), f.Doubled(), f.Unframed()]
     return chance.choices(entries, k=chance.randrange(3))
 

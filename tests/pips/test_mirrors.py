@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from tests.support.certificates import certificates
 from tests.support.downloads import NO_MATCH, OK, OURS, Download, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import HURRIED, dead_index, download
-from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Redirect, Reset, Stall
-from tests.support.lab.packages import Lying, Package
+from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Redirect, Replaced, Reset, Stall
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
 from tests.support.partials import stored
@@ -42,7 +41,7 @@ def get(
 
 
 DEATHS: dict[str, tuple[Entry, Entry]] = {
-    "away": (Away(600, after=HALF), None),
+    "away": (Away(HALF, 600), None),
     "busy": (Cut(HALF), Busy(503, retry_after=3600)),
     "reset": (Reset(HALF), (Drop(), Reset(0))),
     "gone": (Cut(HALF), Busy(404)),
@@ -75,14 +74,10 @@ def test_no_byte_comes_twice_where_the_host_dies_in_the_middle(
             assert end_of(get(bare, lab, mirror).run) != OK
 
 
-RIGHT_HASH = hashlib.sha256(DEMO.wheel()).hexdigest()
-LIAR = Lying("demo", SIZE, hashes=RIGHT_HASH)
-
-
 @old_middle_new
 def test_a_mirror_that_sent_other_bytes_is_dropped_and_named(armed: Environment) -> None:
     """Where another one has them, that is asked: test_odd_pythons.py."""
-    with Lab([dying()]) as lab, Lab([LIAR]) as liar:
+    with Lab([dying()]) as lab, Lab([Package("demo", SIZE, forever=Replaced())]) as liar:
         run = get(armed, lab, liar).run
         assert end_of(run) == OURS and "HASHES" not in run.output, run.output
         assert f"{liar.url.partition('//')[2]}/simple/ sent other bytes of demo-1.0" in said(run)
@@ -92,7 +87,7 @@ def test_a_mirror_that_sent_other_bytes_is_dropped_and_named(armed: Environment)
 def test_a_mirror_that_lists_another_hash_is_passed_over_and_without_one_none_is_asked(
     armed: Environment,
 ) -> None:
-    with Lab([Lying("demo", SIZE)]) as liar:
+    with Lab([Package("demo", SIZE, hashes="0" * 64)]) as liar:
         for package, asked in ((dying(), ["page"]), (dying(hashes=False), [])):
             before = len(liar.log)
             with Lab([package]) as lab:

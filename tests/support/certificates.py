@@ -24,7 +24,8 @@ class Certificates(NamedTuple):
     own_pem: Path
 
 
-def new_certificates() -> Certificates:
+@functools.lru_cache(maxsize=None)
+def certificates() -> Certificates:
     """Make a certificate of an authority of its own."""
     authority, folder = trustme.CA(), lasting()
     ca_pem, own_pem = folder / "ca.pem", folder / "own.pem"
@@ -34,6 +35,3 @@ def new_certificates() -> Certificates:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own_pem)
     return Certificates(context, ca_pem, own_pem)
-
-
-certificates = functools.lru_cache(maxsize=None)(new_certificates)

@@ -233,7 +233,7 @@ def test_an_sdist_whose_own_gz_was_labelled_as_a_coding_is_right_as_it_is(
 
 @old_middle_new
 def test_ctrl_c_ends_a_wait_at_once(armed: Environment) -> None:
-    with Lab([Package("demo", SIZE, [Away(60, after=THIRD)])]) as lab:
+    with Lab([Package("demo", SIZE, [Away(THIRD)])]) as lab:
         words = *command(lab, armed.fresh_dir()), "demo"
         process = armed.start("-m", "pip", *words, env={"PYTHONUNBUFFERED": "1"})
         assert process.stderr is not None

@@ -43,7 +43,7 @@ def test_one_bar_is_left_and_every_line_is_whole(armed: Environment, pip: str, n
     columns, env = TERMINALS[name]
     if pip == "20.3.4" and columns < 80:
         return  # its bar is wider than 80, and it erases nothing of what was wrapped
-    faults = [Cut(2_000_000), Reset(1_500_000), Away(1.0, 1_500_000)]
+    faults = [Cut(2_000_000), Reset(1_500_000), Away(1_500_000, 1.0)]
     with Lab([Package("demo", 8_000_000, faults)], rate=4_000_000) as lab:
         command = "download", "--no-deps", "--no-cache-dir", "--index-url", lab.index_url, "demo"
         shown = screens.shown(armed, *command, env=env, columns=columns, rows=100)

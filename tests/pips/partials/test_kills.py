@@ -79,7 +79,7 @@ def test_a_killed_download_goes_on_in_the_next_run(
 @old_middle_new
 def test_a_continued_download_is_interrupted_and_heals(armed: Environment) -> None:
     cache = armed.fresh_dir()
-    later = [None, Busy(503), Cut(1_000_000), Away(1.0, after=1_000_000)]
+    later = [None, Busy(503), Cut(1_000_000), Away(1_000_000, 1.0)]
     with Lab([Package("demo", SIZE, [*stopped_at(2_000_000), *later])]) as lab:
         Download(armed, lab, cache=cache)
         done = Download(armed, lab, cache=cache)

@@ -7,7 +7,6 @@ replaced, and there is no `fcntl`, but an `msvcrt` that locks. tests/windows has
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Callable
 
@@ -15,8 +14,8 @@ import pytest
 
 from tests.support.downloads import HASTY, OK, Download, downloaded, end_of, stopped_at
 from tests.support.environments import Environment
-from tests.support.lab.faults import Busy, Compressed, Cut, Flip
-from tests.support.lab.packages import Lying, Package
+from tests.support.lab.faults import Busy, Compressed, Cut, Flip, Replaced
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import newest, old_middle_new
 from tests.support.partials import CLOSED_LATE, RATE, stored
@@ -136,9 +135,8 @@ def test_a_file_that_is_replaced_is_closed(fault: Any, armed: Environment) -> No
 @old_middle_new
 def test_what_a_mirror_spoiled_comes_from_elsewhere(armed: Environment) -> None:
     get, refused, cache = like_windows(armed)
-    digest = hashlib.sha256(Package("demo", SIZE).wheel()).hexdigest()
     index = Package("demo", SIZE, [Cut(HALF)], forever=Busy(503))
-    liar = Lying("demo", SIZE, hashes=digest)
+    liar = Package("demo", SIZE, forever=Replaced())
     honest = Lab([Package("demo", SIZE)], rate=RATE)
     with Lab([index]) as lab, Lab([liar]) as first, honest as second:
         done = get(lab, PIP_RETRY_PATCH_MIRRORS=f"{first.index_url}\n{second.index_url}")

@@ -59,23 +59,17 @@ class Draft:
         self.headers = full_headers(what)
         self.ranges = what.ranges and agrees(what, asked)  # whether the Range header counts
         self.total = len(what.data)
-        # Known once the range is chosen:
-        self.partial = False
-        self.start, self.stop = 0, self.total
-        self.claimed_total = self.total  # what Content-Range says
 
     def choose(self) -> None:
         """Look at the Range header. Raises LookupError where it cannot be satisfied."""
         wanted = requested(self.asked.get("range"), self.total) if self.ranges else None
         self.partial = wanted is not None
         self.start, self.stop = wanted or (0, self.total)
-        self.claimed_total = self.total
 
     def reply(self) -> Reply:
         headers = dict(self.headers)
         if self.partial:
-            label = f"bytes {self.start}-{self.stop - 1}/{self.claimed_total}"
-            headers["Content-Range"] = label
+            headers["Content-Range"] = f"bytes {self.start}-{self.stop - 1}/{self.total}"
         if self.what.chunked:
             headers["Transfer-Encoding"] = "chunked"
         body = memoryview(self.what.data)[self.start : self.stop]
@@ -94,16 +88,13 @@ def requested(header: str | None, total: int) -> tuple[int, int] | None:
 
     Raises LookupError where the range cannot be satisfied.
     """
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
-    if not match or match.group(0) == "bytes=-":
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", header or "")  # no client here asks for a suffix
+    if not match:
         return None
-    first, last = match.groups()
-    if first and last and int(last) < int(first):
-        return None
-    start = int(first) if first else max(total - int(last), 0)
+    start = int(match[1])
     if start >= total:
         raise LookupError(header)
-    return start, min(int(last) + 1, total) if first and last else total
+    return start, min(int(match[2] or total) + 1, total)
 
 
 def is_unmodified(what: Representation, asked: Mapping[str, str]) -> bool:
@@ -118,9 +109,3 @@ def agrees(what: Representation, asked: Mapping[str, str]) -> bool:
     """Whether If-Range lets the range count; a weak ETag never does (RFC 9110, section 13.1.5)."""
     condition = asked.get("if-range")
     return not condition or (condition in (what.etag, what.modified) and condition[:2] != "W/")
-
-
-def accepts_gzip(header: str) -> bool:
-    """Whether Accept-Encoding names gzip, with no weight of zero (RFC 9110, section 12.5.3)."""
-    codings = [coding.replace(" ", "").partition(";") for coding in header.lower().split(",")]
-    return any(name == "gzip" and weight not in ("q=0", "q=0.0") for name, _, weight in codings)

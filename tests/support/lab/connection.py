@@ -117,10 +117,9 @@ class Connection:
     def _serve(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.host.tls:
-            how = self.host.next_handshake()
-            if how:  # take the client's hello, and let no handshake come of it
+            if self.host.handshakes:  # take the client's hello, and let no handshake come of it
                 self.socket.recv(PIECE)
-                self.pause(60 if how == "stall" else 0)
+                self.pause(60 if self.host.handshakes.pop(0) == "stall" else 0)
                 return
             self.socket = self.host.tls.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False

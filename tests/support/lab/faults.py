@@ -1,13 +1,6 @@
 """What can go wrong: each fault is a class that says what it does at which step of a response.
 
-To add a fault, add a class here. It overrides the step at which it acts:
-
-* `instead`: the answer is another one altogether (503, a redirect);
-* `prepare`: before the Range header is looked at;
-* `spoil`: when it is known which bytes will be sent;
-* `rewrite`: when the answer is complete, before it is sent;
-* `strike` (an `Ending`): while it is sent, after so many bytes of the body.
-
+To add a fault, add a class that overrides the step of `Fault`, or of `Ending`, at which it acts.
 Only a fault that needs something new of the connection needs a second file, `connection.py`.
 """
 
@@ -46,9 +39,10 @@ class Fault:
         """Change which bytes are sent, or how they are labelled."""
 
     def rewrite(self, reply: Reply) -> None:
-        """Change the complete answer."""
+        """Change the complete answer, before it is sent."""
 
 
+@dataclass(frozen=True)
 class Ending(Fault):
     """A fault that strikes in mid-body: when `after` bytes were sent, or all of a shorter body."""
 
@@ -61,13 +55,6 @@ class Ending(Fault):
 
 # An entry of a schedule. Faults in a tuple strike together; None is a clean response.
 Entry = Union[Fault, Tuple[Fault, ...], None]
-
-
-def together(entry: Entry) -> tuple[Fault, ...]:
-    """The faults of one entry of a schedule."""
-    if entry is None:
-        return ()
-    return entry if isinstance(entry, tuple) else (entry,)
 
 
 def answer(what: Representation, asked: Mapping[str, str], faults: Sequence[Fault]) -> Reply:
@@ -100,18 +87,14 @@ def answer(what: Representation, asked: Mapping[str, str], faults: Sequence[Faul
 class Cut(Ending):
     """FIN after `after` bytes, though all are promised; TLS: close_notify only with `notify`."""
 
-    after: int
     notify: bool = False
 
     def strike(self, line: Connection) -> bool:
         return line.finish() if self.notify else line.cut()
 
 
-@dataclass(frozen=True)
 class Reset(Ending):
     """RST after `after` bytes, once they have reached the peer."""
-
-    after: int
 
     def strike(self, line: Connection) -> bool:
         return line.reset()
@@ -121,7 +104,6 @@ class Reset(Ending):
 class Stall(Ending):
     """`after` bytes, then silence until the client goes away; after `seconds` the rest follows."""
 
-    after: int
     seconds: float = 60.0
     spares_whole: ClassVar[bool] = True
 
@@ -133,7 +115,6 @@ class Stall(Ending):
 class Slow(Ending):
     """`after` bytes, then only `rate` bytes a second, for `seconds`; then the rest, fast."""
 
-    after: int
     rate: float
     seconds: float = 600.0
     spares_whole: ClassVar[bool] = True
@@ -142,11 +123,8 @@ class Slow(Ending):
         return line.slow_down(self.rate, self.seconds)
 
 
-@dataclass(frozen=True)
 class Garble(Ending):
     """TLS only: after `after` bytes a record that does not decrypt, then FIN."""
-
-    after: int
 
     def strike(self, line: Connection) -> bool:
         return line.garble() and line.cut()
@@ -156,8 +134,7 @@ class Garble(Ending):
 class Away(Ending):
     """FIN after `after` bytes; every connection ends and new ones are refused for `seconds`."""
 
-    seconds: float
-    after: int = 0
+    seconds: float = 60.0
 
     def strike(self, line: Connection) -> bool:
         line.host.leave(self.seconds)
@@ -200,24 +177,22 @@ class Busy(Fault):
 
 @dataclass(frozen=True)
 class Redirect(Fault):
-    """`status` to `location`; a relative one, `?signature=1`, leads to the same file again."""
+    """302 to `location`; a relative one, `?signature=1`, leads to the same file again."""
 
     location: str
-    status: int = 302
 
     def instead(self, what: Representation) -> Reply:
-        return note(self.status, {"Location": self.location})
+        return note(302, {"Location": self.location})
 
 
 @dataclass(frozen=True)
 class WebPage(Fault):
     """A login page or a block page: 200 in place of the file; `labelled` as a web page or not."""
 
-    size: int = 1800
     labelled: bool = True
 
     def instead(self, what: Representation) -> Reply:
-        page = "<!DOCTYPE html>\n<html><body>Please log in".ljust(self.size, ".")
+        page = "<!DOCTYPE html>\n<html><body>Please log in".ljust(1800, ".")
         media = "text/html; charset=utf-8" if self.labelled else "application/octet-stream"
         return note(200, {"Content-Type": media, "ETag": '"page"'}, page)
 
@@ -312,21 +287,14 @@ class Unlabelled(Elsewhere):
 
 @dataclass(frozen=True)
 class OtherTotal(Fault):
-    """A 206 whose Content-Range gives a total that is `delta` larger than the truth."""
+    """A 206 whose Content-Range gives another total, or none: `*`."""
 
-    delta: int
-
-    def spoil(self, draft: Draft) -> None:
-        draft.claimed_total += self.delta
-
-
-class Starred(Fault):
-    """A 206 whose Content-Range gives no total (`*`)."""
+    total: int | str = "*"
 
     def rewrite(self, reply: Reply) -> None:
         if "Content-Range" in reply.headers:
             label = reply.headers["Content-Range"].partition("/")[0]
-            reply.headers["Content-Range"] = f"{label}/*"
+            reply.headers["Content-Range"] = f"{label}/{self.total}"
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from email.utils import formatdate
 from typing import Callable, ContextManager, Iterable, Mapping
 from urllib.parse import urlsplit
 
-from tests.support.lab.answers import Reply, Representation, accepts_gzip, note
+from tests.support.lab.answers import Reply, Representation, note
 from tests.support.lab.connection import Connection
-from tests.support.lab.faults import Fault, answer, together
-from tests.support.lab.packages import HTML, JSON, Kind, Package, normalize
+from tests.support.lab.faults import Fault, answer
+from tests.support.lab.packages import HTML, JSON, Kind, Package
 
 YEAR = 365 * 24 * 3600
 
@@ -38,7 +38,7 @@ class Request:
 
     number: int  # from 0, in the order of arrival
     kind: Kind
-    package: str  # the normalized name; "" for what belongs to none
+    package: str  # its name; "" for what belongs to none
     method: str
     path: str  # as it was sent, with the query
     headers: Mapping[str, str]  # names in lower case
@@ -75,12 +75,12 @@ class Lab:
         host: str = "127.0.0.1",
         place: Callable[[], ContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self.packages = {package.normalized: package for package in packages}
+        self.packages = {package.name: package for package in packages}
         self.tls, self.rate, self.host = tls, rate, host
         self._errors: list[Exception] = []  # what went wrong in the lab itself
         self.closing = threading.Event()
         self._place, self._port = place, 0
-        self._handshakes = list(handshakes)
+        self.handshakes = list(handshakes)  # those to come
         self._connections: set[Connection] = set()
         self._away = 0.0  # for how many seconds connections shall be refused
         self._left = threading.Event()
@@ -109,27 +109,22 @@ class Lab:
         with self._lock:
             return list(self._log)
 
-    def requests(self, name: str | None = None, kind: Kind | None = None) -> list[Request]:
-        """The requests for one package, of one kind, or both."""
-        wanted = None if name is None else normalize(name)
-        return [
-            request
-            for request in self.log
-            if wanted in (None, request.package) and kind in (None, request.kind)
-        ]
+    def requests(self, name: str, kind: Kind | None = None) -> list[Request]:
+        """The requests for a package, all or those of one kind."""
+        return [r for r in self.log if r.package == name and kind in (None, r.kind)]
 
     def sent(self, name: str) -> int:
         """How many body bytes of the artifact were really sent, by all responses together."""
         return sum(request.sent for request in self.requests(name, "artifact"))
 
     def wheel(self, name: str) -> bytes:
-        return self._file(normalize(name))[0]
+        return self._file(name)[0]
 
     def sha256(self, name: str) -> str:
-        return self._file(normalize(name))[1]
+        return self._file(name)[1]
 
     def filename(self, name: str) -> str:
-        return self.packages[normalize(name)].filename
+        return self.packages[name].filename
 
     def wait_idle(self) -> bool:
         """Wait until no request is being answered; False after five seconds."""
@@ -195,10 +190,6 @@ class Lab:
 
     # What a connection asks of it, and tells
 
-    def next_handshake(self) -> str | None:
-        with self._lock:
-            return self._handshakes.pop(0) if self._handshakes else None
-
     def leave(self, seconds: float) -> None:
         """Refuse new connections for so long, and end those that are open but the caller's."""
         self._left.clear()
@@ -220,12 +211,13 @@ class Lab:
         Returns its number, the answer (None: nothing, not even a status line), and what strikes.
         """
         kind, package = self._locate(path)
-        name = package.normalized if package else ""
+        name = package.name if package else ""
         faults: tuple[Fault, ...] = ()
         with self._lock:
             if package and method == "GET":
-                struck_by = (fault.struck_by(headers) for fault in self._turn(package, kind))
-                faults = tuple(fault for fault in struck_by if fault)
+                due = package.struck_by(kind, self._turns[name, kind])
+                self._turns[name, kind] += 1
+                faults = tuple(filter(None, (fault.struck_by(headers) for fault in due)))
                 self._generations[name] += any(fault.changes_file for fault in faults)
             number = len(self._log)
             struck = ", ".join(map(repr, faults)) or None
@@ -255,16 +247,10 @@ class Lab:
 
     # What stands where
 
-    def _turn(self, package: Package, kind: Kind) -> tuple[Fault, ...]:
-        """The faults that are due at this GET."""
-        key = package.normalized, kind
-        self._turns[key] += 1
-        return together(package.entry(kind, self._turns[key] - 1))
-
     def _locate(self, path: str) -> tuple[Kind, Package | None]:
         """What a path leads to, and the package that its second part names."""
         top, *rest = urlsplit(path).path.strip("/").split("/")
-        package = self.packages.get(normalize(rest[0])) if rest else None
+        package = self.packages.get(rest[0]) if rest else None
         if package is None:
             return "other", None
         kinds: dict[tuple[str, ...], Kind] = {
@@ -287,7 +273,7 @@ class Lab:
     def _representation(
         self, package: Package, kind: Kind, asked: Mapping[str, str], number: int
     ) -> Representation:
-        artifact, digest = self._file(package.normalized)
+        artifact, digest = self._file(package.name)
         content_type = "application/octet-stream"
         if kind == "artifact":
             data = artifact
@@ -302,12 +288,11 @@ class Lab:
             headers["Vary"] = "Accept"
         elif package.max_age is not None:
             headers["Cache-Control"] = f"max-age={package.max_age}"
-        if (package.gzip or package.gzip_varies) and accepts_gzip(asked.get("accept-encoding", "")):
-            stamp = number + 1 if package.gzip_varies else 0
-            data = gzip.compress(data, 1, mtime=stamp)
+        if package.gzip and "gzip" in asked.get("accept-encoding", ""):
+            data = gzip.compress(data, 1, mtime=number + 1)
             headers["Content-Encoding"] = "gzip"
-            etag += f"-gzip-{stamp}"
-        age = YEAR - 3600 * self._generations[package.normalized]
+            etag += f"-gzip-{number}"
+        age = YEAR - 3600 * self._generations[package.name]
         modified = formatdate(self._born - age, usegmt=True)
         return Representation(
             data,

@@ -40,7 +40,7 @@ def test_a_body_comes_whole(faults: list[Any], stream: bool, chunked: bool) -> N
     with Lab([Package("demo", SIZE, faults, chunked=chunked)]) as lab:
         response = get(lab, stream=stream)
         assert b"".join(response.iter_content(4096)) == lab.wheel("demo")
-        assert len(lab.requests()) == 1 + len(faults)
+        assert len(lab.log) == 1 + len(faults)
 
 
 @pytest.mark.parametrize("rest", [Cut(0), Busy(404)])
@@ -60,7 +60,7 @@ def test_a_range_of_the_programs_own_is_healed_to_its_end() -> None:
 
 
 def test_what_a_status_or_a_host_that_is_away_means_the_program_decides() -> None:
-    with Lab([Package("demo", SIZE, [Busy(), None, (Drop(), Away(30))])]) as lab:
+    with Lab([Package("demo", SIZE, [Busy(), None, (Drop(), Away(0, 30))])]) as lab:
         assert get(lab).status_code == 503
         assert get(lab).content == lab.wheel("demo")
         began = time.monotonic()
