@@ -17,7 +17,7 @@ import pytest
 from tests.support import environments, supplies
 from tests.support.directories import CHECKOUT, DEBIAN, scratch
 from tests.support.images import Engine
-from tests.support.lab.packages import Real
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.programs import Outcome, checked
 from tests.support.recipes import recipe
@@ -52,7 +52,7 @@ def index() -> Iterator[str]:
     newest = supplies.pip_wheel(supplies.newest_pip())
     wheels = supplies.product().wheel, supplies.wrapt_wheel(PYTHON), newest
     with Lab(
-        Real(wheel.name.partition("-")[0].replace("_", "-"), path=wheel) for wheel in wheels
+        Package(wheel.name.partition("-")[0].replace("_", "-"), path=wheel) for wheel in wheels
     ) as lab:
         yield lab.index_url
 

@@ -21,7 +21,7 @@ def project(folder: Path) -> Path:
     """Make an sdist whose build needs that package."""
     package = Package("project", 1000, sdist=True, build_requires=["demo"])
     sdist = folder / package.filename
-    sdist.write_bytes(package.artifact())
+    sdist.write_bytes(package.artifact)
     return sdist
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Any, Dict
 
@@ -30,13 +28,7 @@ def having(files: Files, *words: str) -> Files:
 
 def without(files: Files, *words: str) -> Files:
     """The files whose path has none of these words in it."""
-    left_out = having(files, *words)
-    return {path: data for path, data in files.items() if path not in left_out}
-
-
-def packed(files: Files) -> int:
-    """About the size of a layer with these files, as a registry keeps it."""
-    return sum(len(zlib.compress(data)) for data in files.values())
+    return {path: files[path] for path in files.keys() - having(files, *words)}
 
 
 class Engine:
@@ -104,7 +96,9 @@ class Engine:
         data = upper["GraphDriver"]["Data"]
         folders = [data["UpperDir"], *data["LowerDir"].split(":")][:count]
         return {
-            str(path.relative_to(folder)): path.read_bytes() if _is_regular(path) else b""
+            str(path.relative_to(folder)): path.read_bytes()
+            if path.is_file() and not path.is_symlink()
+            else b""
             for folder in map(Path, reversed(folders))
             for path in folder.rglob("*")
             if path.is_symlink() or not path.is_dir()
@@ -116,10 +110,6 @@ class Engine:
         printed, errors = build.communicate(timeout=30)
         self._tool(*self.buildah, "rm", "--all")
         return printed + errors
-
-    def forget_caches(self) -> None:
-        """Empty all cache mounts."""
-        shutil.rmtree(self.folder / "tmp" / "buildah-cache", ignore_errors=True)
 
     def close(self) -> None:
         self._tool(*self.buildah, "rm", "--all")
@@ -134,10 +124,6 @@ class Engine:
 
     def _tool(self, *command: Argument) -> Outcome:
         return programs.finish(self._launch(*command), 180)
-
-
-def _is_regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _mounts_below(folder: Path) -> list[str]:

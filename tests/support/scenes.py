@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import itertools
 import os
 import shutil
@@ -101,12 +100,10 @@ class Scene:
         files, page = self.root / "files" / package.name, self.root / "simple" / package.name
         files.mkdir(parents=True, exist_ok=True)
         page.mkdir(parents=True, exist_ok=True)
-        wheel = package.wheel()
-        sha256 = hashlib.sha256(wheel).hexdigest()
-        (files / package.filename).write_bytes(wheel)
+        (files / package.filename).write_bytes(package.artifact)
         (files / f"{package.filename}.metadata").write_bytes(package.metadata_file())
-        (page / "index.html").write_bytes(package.page(sha256, as_json=False))
-        (page / "index.json").write_bytes(package.page(sha256, as_json=True))
+        (page / "index.html").write_bytes(package.page(as_json=False))
+        (page / "index.json").write_bytes(package.page(as_json=True))
 
     @contextlib.contextmanager
     def among_servers(self) -> Iterator[None]:

@@ -6,7 +6,6 @@ would prove nothing.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import pytest
@@ -84,7 +83,7 @@ LOST_JSON = NO_MATCH, TRACEBACK, TRACEBACK  # which pip reads since 22.2
 AGAIN = 1, 2.5  # one line, and what was not proven came again
 REPLAY = 1, 1.4
 UNTOLD = f.Unframed(), f.Cut(100)  # a page whose end is missing, and no length tells it
-LATER = hashlib.sha256(demo().wheel(1)).hexdigest()
+LATER = demo(generation=1).sha256
 NO_RANGE = f.ToRange(f.Busy(403))
 # `*` in place of the total: the end of a part is not the end of the file.
 ODD: dict[str, tuple[Entry, int]] = {

@@ -11,7 +11,7 @@ from tests.support.commands import LINK, child, command, heals, venv_of
 from tests.support.costs import ARMED, of_a_start
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Real
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import newest, old_middle_new
 from tests.support.programs import Argument
@@ -127,7 +127,7 @@ def test_environments_are_linked_from_birth_where_that_is_wanted(armed: Environm
 def test_what_venv_itself_upgrades_is_guarded(armed: Environment) -> None:
     wheel = supplies.pip_wheel(supplies.newest_pip())
     faults = [Cut(400_000), Reset(400_000)]
-    with Lab([Real("pip", faults=faults, chunked=True, path=wheel)]) as lab:
+    with Lab([Package("pip", faults=faults, chunked=True, path=wheel)]) as lab:
         env = {**BORN, "PIP_INDEX_URL": lab.index_url}
         made = armed.run_python("-m", "venv", "--upgrade-deps", armed.fresh_dir() / "made", env=env)
         assert made.returncode == 0, made.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from types import MappingProxyType
 from typing import Any, Mapping, NamedTuple
 
@@ -27,7 +26,7 @@ from tests.support.partials import (
 )
 
 # A hash that the index lists before and after, and that only the later file has.
-LATER = hashlib.sha256(Package("demo", SIZE).wheel(1)).hexdigest()
+LATER = Package("demo", SIZE, generation=1).sha256
 PLAIN = None
 
 

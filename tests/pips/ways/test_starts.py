@@ -17,7 +17,7 @@ from tests.support.downloads import TRACEBACK, end_of
 from tests.support.environments import Environment, fresh_environment
 from tests.support.fatal import assert_healed, downloading, fatal, project
 from tests.support.lab.faults import Cut, Reset
-from tests.support.lab.packages import Real
+from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, newest, pairs
 from tests.support.programs import Argument
@@ -181,7 +181,7 @@ def test_an_upgrade_goes_through_and_pip_is_guarded_before_and_after(
     version, file = "99", upgraded(wheel, folder)
     if name == "pip":
         version, file = supplies.newest_pip(), supplies.pip_wheel(supplies.newest_pip())
-    package = Real(name, faults=[Cut(20_000), Reset(20_000)], chunked=True, path=file)
+    package = Package(name, faults=[Cut(20_000), Reset(20_000)], chunked=True, path=file)
     with Lab([package, fatal()]) as lab:
         run = environment.run("install", "-U", "--index-url", lab.index_url, name)
         assert run.returncode == 0 and len(run.interruptions) == 2, run.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import io
@@ -68,6 +69,8 @@ class Package:
 
     sdist: bool = False  # the artifact is an sdist, with the wheel in it and a backend to copy it
     build_requires: Sequence[str] = ()  # what that backend pretends to need
+    path: Path | None = None  # the artifact is this file
+    generation: int = 0  # each later one (see `Changed`) has other bytes, and 1000 more
 
     @property
     def stem(self) -> str:
@@ -75,6 +78,8 @@ class Package:
 
     @property
     def filename(self) -> str:
+        if self.path:
+            return self.path.name
         return f"{self.stem}.tar.gz" if self.sdist else f"{self.stem}-py3-none-any.whl"
 
     def struck_by(self, kind: Kind, turn: int) -> tuple[Fault, ...]:
@@ -93,10 +98,9 @@ class Package:
         lines += [f"Requires-Dist: {requirement}" for requirement in self.requires]
         return "\n".join([*lines, ""]).encode()
 
-    def wheel(self, generation: int = 0) -> bytes:
-        """The wheel; each later generation (see `Changed`) has other bytes, and 1000 more."""
+    def wheel(self) -> bytes:
         folder, info = self.stem[: -len("-1.0")], f"{self.stem}.dist-info"
-        seed, size = f"{self.name}/{generation}", self.size + 1000 * generation
+        seed, size = f"{self.name}/{self.generation}", self.size + 1000 * self.generation
         wheel = "Wheel-Version: 1.0\nGenerator: lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         files = {
             f"{folder}/__init__.py": b"",
@@ -115,14 +119,17 @@ class Package:
                 archive.writestr(zipfile.ZipInfo(path), data)  # its default date keeps it the same
         return out.getvalue()
 
-    def artifact(self, generation: int = 0) -> bytes:
+    @functools.cached_property
+    def artifact(self) -> bytes:
+        if self.path:
+            return self.path.read_bytes()
         if not self.sdist:
-            return self.wheel(generation)
+            return self.wheel()
         files = {
             "PKG-INFO": self.metadata_file(),
             "pyproject.toml": PYPROJECT.format(list(self.build_requires)).encode(),
             "backend.py": BACKEND,
-            f"{self.stem}-py3-none-any.whl": self.wheel(generation),
+            f"{self.stem}-py3-none-any.whl": self.wheel(),
         }
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
@@ -132,11 +139,13 @@ class Package:
                 archive.addfile(member, io.BytesIO(data))
         return gzip.compress(out.getvalue(), compresslevel=1, mtime=0)
 
-    def page(self, wheel_sha256: str, as_json: bool) -> bytes:
+    @functools.cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.artifact).hexdigest()
+
+    def page(self, as_json: bool) -> bytes:
         """The project's page of the simple API, HTML (PEP 503) or JSON (PEP 691)."""
-        announced = self.hashes if isinstance(self.hashes, str) else wheel_sha256
-        if not self.hashes:
-            announced = ""
+        announced = self.sha256 if self.hashes is True else self.hashes or ""
         url = f"/files/{self.name}/{self.filename}"
         core = hashlib.sha256(self.metadata_file()).hexdigest() if self.metadata else ""
         if as_json:
@@ -157,20 +166,6 @@ class Package:
             f"<!DOCTYPE html>\n<html><head><title>Links for {self.name}</title></head><body>\n"
             f'<a href="{url}{fragment}"{extra}>{self.filename}</a><br>\n</body></html>\n'
         ).encode()
-
-
-@dataclass(frozen=True)
-class Real(Package):
-    """A real wheel, served with the faults of `Package`."""
-
-    path: Path = Path()
-
-    @property
-    def filename(self) -> str:
-        return self.path.name
-
-    def artifact(self, generation: int = 0) -> bytes:
-        return self.path.read_bytes()
 
 
 def payload(seed: str, size: int) -> bytes:

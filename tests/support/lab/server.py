@@ -75,7 +75,8 @@ class Lab:
         host: str = "127.0.0.1",
         place: Callable[[], ContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self.packages = {package.name: package for package in packages}
+        # Copies, whose artifacts are forgotten with the lab.
+        self.packages = {package.name: replace(package) for package in packages}
         self.tls, self.rate, self.host = tls, rate, host
         self._errors: list[Exception] = []  # what went wrong in the lab itself
         self.closing = threading.Event()
@@ -88,8 +89,6 @@ class Lab:
         self._log: list[Request] = []
         self._busy: set[int] = set()  # the numbers of requests being answered
         self._turns: Counter[tuple[str, str]] = Counter()
-        self._generations = dict.fromkeys(self.packages, 0)
-        self._files: dict[tuple[str, int], tuple[bytes, str]] = {}  # artifact and sha256
         self._born = time.time()
 
     # What a test asks for
@@ -118,10 +117,10 @@ class Lab:
         return sum(request.sent for request in self.requests(name, "artifact"))
 
     def wheel(self, name: str) -> bytes:
-        return self._file(name)[0]
+        return self.packages[name].artifact
 
     def sha256(self, name: str) -> str:
-        return self._file(name)[1]
+        return self.packages[name].sha256
 
     def filename(self, name: str) -> str:
         return self.packages[name].filename
@@ -134,8 +133,8 @@ class Lab:
     # Its life
 
     def __enter__(self) -> Lab:
-        for name in self.packages:
-            self._file(name)
+        for package in self.packages.values():
+            assert package.sha256, "made before a client waits for it"
         self._listener = self._bind()
         self._port = self._listener.getsockname()[1]
         self._listener.listen(100)
@@ -218,7 +217,9 @@ class Lab:
                 due = package.struck_by(kind, self._turns[name, kind])
                 self._turns[name, kind] += 1
                 faults = tuple(filter(None, (fault.struck_by(headers) for fault in due)))
-                self._generations[name] += any(fault.changes_file for fault in faults)
+                if any(fault.changes_file for fault in faults):
+                    package = replace(package, generation=package.generation + 1)
+                    self.packages[name] = package
             number = len(self._log)
             struck = ", ".join(map(repr, faults)) or None
             now = time.monotonic()
@@ -261,28 +262,18 @@ class Lab:
             kinds["files", f"{package.filename}.metadata"] = "metadata"
         return kinds.get((top, *rest[1:]), "other"), package
 
-    def _file(self, name: str) -> tuple[bytes, str]:
-        """An artifact as it is now, and its sha256."""
-        with self._lock:
-            key = name, self._generations[name]
-            if key not in self._files:
-                data = self.packages[name].artifact(key[1])
-                self._files[key] = data, hashlib.sha256(data).hexdigest()
-            return self._files[key]
-
     def _representation(
         self, package: Package, kind: Kind, asked: Mapping[str, str], number: int
     ) -> Representation:
-        artifact, digest = self._file(package.name)
         content_type = "application/octet-stream"
         if kind == "artifact":
-            data = artifact
+            data = package.artifact
         elif kind == "metadata":
             data = package.metadata_file()
         else:
             as_json = package.page_format == "json" and JSON in asked.get("accept", "")
-            data, content_type = package.page(digest, as_json), JSON if as_json else HTML
-        etag = digest[:16] if kind == "artifact" else hashlib.sha256(data).hexdigest()[:16]
+            data, content_type = package.page(as_json), JSON if as_json else HTML
+        etag = package.sha256 if kind == "artifact" else hashlib.sha256(data).hexdigest()
         headers = {"Content-Type": content_type}
         if kind == "page":
             headers["Vary"] = "Accept"
@@ -291,8 +282,8 @@ class Lab:
         if package.gzip and "gzip" in asked.get("accept-encoding", ""):
             data = gzip.compress(data, 1, mtime=number + 1)
             headers["Content-Encoding"] = "gzip"
-            etag += f"-gzip-{number}"
-        age = YEAR - 3600 * self._generations[package.name]
+            etag += f"-{number}"
+        age = YEAR - 3600 * package.generation
         modified = formatdate(self._born - age, usegmt=True)
         return Representation(
             data,
