@@ -176,20 +176,16 @@ def fresh_environment(pip: str, python: str, armed: bool) -> Environment:
     return copy_of(environment(pip, python, armed))
 
 
-def copy_of(original: Environment) -> Environment:
-    prefix = scratch() / "venv"
-    copy(original, prefix)
-    return dataclasses.replace(original, prefix=prefix, shared=False)
-
-
-def copy(original: Environment, prefix: Path) -> None:
+def copy_of(original: Environment, prefix: Path | None = None) -> Environment:
     """Copy a venv and lead its scripts here. The times stay, so what is compiled stays valid."""
+    prefix = prefix or scratch() / "venv"
     unneeded = shutil.ignore_patterns(".done", FACTS, "*.pyc.*")  # what is being compiled now
     shutil.copytree(original.prefix, prefix, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
     was, now = str(original.prefix).encode(), str(prefix).encode()
     for script in (prefix / SCRIPTS).iterdir():
         if script.is_file() and not script.is_symlink() and script.suffix != ".exe":
             script.write_bytes(script.read_bytes().replace(was, now))
+    return dataclasses.replace(original, prefix=prefix, shared=False)
 
 
 def new_venv(prefix: Path, python: str) -> Environment:
@@ -203,9 +199,7 @@ def build(prefix: Path, version: str, python: str, armed: bool) -> str:
     """Make a venv with one pip in it and, if armed, the product; return its full version."""
     if armed:
         # To install pip, and to compile it, is what takes time.
-        bare = environment(version, python, armed=False)
-        copy(bare, prefix)
-        made = dataclasses.replace(bare, prefix=prefix)
+        made = copy_of(environment(version, python, armed=False), prefix)
         pip, wheels = ["-m", "pip"], [wrapt_wheel(python), product().wheel]
     else:
         made, wheels = new_venv(prefix, python), [pip_wheel(version)]

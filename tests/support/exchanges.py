@@ -101,8 +101,6 @@ def response(
         body=source,
         headers=dict(source.headers),
         status=status,
-        version=11,
-        reason="OK",
         preload_content=False,
         decode_content=False,
         original_response=source,
@@ -159,19 +157,16 @@ class GaveUpError(Exception):
         self.failure, self.cause = failure, cause
 
 
-# What a server of the tests does: an answer, an error, or whatever a function makes of a request.
-Does = Any
-
-
 class World:
     """One job, and what each of its sources does in turn.
 
-    :param does: what pip's own source does; the last of it, if it is no answer, for ever.
+    :param does: what pip's own source does: an answer, an error, or what a function makes of a
+        request; the last of it, if it is no answer, for ever.
     :param mirrors: the same for each mirror.
     """
 
     def __init__(
-        self, *does: Does, mirrors: Mapping[str, list[Does]] | None = None, **job: Any
+        self, *does: Any, mirrors: Mapping[str, list[Any]] | None = None, **job: Any
     ) -> None:
         self.hosts = Hosts()
         self.hosts.clock = self.clock = VirtualClock()
@@ -210,13 +205,13 @@ class World:
         story = Story(job.name, "files.example", tell, tell, record)
         return Exchange(job, self.hosts, story)
 
-    def another(self, *does: Does, url: str = URL, **changes: Any) -> Exchange:
+    def another(self, *does: Any, url: str = URL, **changes: Any) -> Exchange:
         """Return the exchange of a further request of the same run."""
         return self.exchange_of(
             replace(self.job, source=self._source(url, "", list(does)), **changes)
         )
 
-    def _source(self, url: str, mirror: str, does: list[Does]) -> Source:
+    def _source(self, url: str, mirror: str, does: list[Any]) -> Source:
         def send(asking: Asking, outcome: Outcome) -> Any:
             self.asked.append((url, asking, self.clock.seconds))
             is_endless = len(does) == 1 and not isinstance(does[0], requests.Response)

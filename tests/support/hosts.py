@@ -20,7 +20,6 @@ HURRIED: Mapping[str, Argument] = {
     "PIP_RETRIES": "1",
     "PIP_TIMEOUT": "1",
     "PIP_NO_CACHE_DIR": "1",
-    # A certificate authority of this machine would override `--cert`.
     "NO_COLOR": "1",
 }
 

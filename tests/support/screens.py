@@ -31,7 +31,6 @@ def shown(
     *arguments: Argument,
     env: Mapping[str, Argument] | None = None,
     columns: int = 80,
-    rows: int = 50,
     timeout: float = 90,
     prefix: Sequence[str] = (),
     during: Callable[[pyte.Screen], bytes | None] | None = None,
@@ -41,13 +40,13 @@ def shown(
     :param prefix: the command that runs it, if there is one.
     :param during: is called again and again with what is on the terminal; what it returns is typed.
     """
-    screen = pyte.Screen(columns, rows)
+    screen = pyte.Screen(columns, 100)
     stream = pyte.ByteStream(screen)
     home = environment.fresh_dir()
     program, *words = map(str, [*prefix, *environment.command, "-m", "pip", *arguments])
     variables = variables_of({"HOME": home, "TERM": "xterm-256color", **(env or {})})
     end = time.monotonic() + timeout
-    child = pexpect.spawn(program, words, env=variables, cwd=str(home), dimensions=(rows, columns))
+    child = pexpect.spawn(program, words, env=variables, cwd=str(home), dimensions=(100, columns))
     with contextlib.suppress(pexpect.EOF):
         while time.monotonic() < end:
             with contextlib.suppress(pexpect.TIMEOUT):

@@ -46,7 +46,7 @@ def test_one_bar_is_left_and_every_line_is_whole(armed: Environment, pip: str, n
     faults = [Cut(2_000_000), Reset(1_500_000), Away(1_500_000, 1.0)]
     with Lab([Package("demo", 8_000_000, faults)], rate=4_000_000) as lab:
         command = "download", "--no-deps", "--no-cache-dir", "--index-url", lab.index_url, "demo"
-        shown = screens.shown(armed, *command, env=env, columns=columns, rows=100)
+        shown = screens.shown(armed, *command, env=env, columns=columns)
     assert shown.returncode == 0, shown.lines
     rows = [row.rstrip() for row in shown.lines]
     assert len([row for row in rows if set(BARS) & set(row)]) == 1, rows

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import http.client
 import re
-import time
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Mapping
 
 
@@ -23,16 +21,6 @@ class Representation:
     chunked: bool
     etag: str | None
     modified: str | None
-
-    def validators(self) -> dict[str, str]:
-        found = {"ETag": self.etag, "Last-Modified": self.modified}
-        return {name: value for name, value in found.items() if value}
-
-    def other_validator(self) -> dict[str, str]:
-        """A validator of the same kind that this representation does not have."""
-        if self.modified and not self.etag:
-            return {"Last-Modified": formatdate(time.time() - 1000 * 3600, usegmt=True)}
-        return {"ETag": ("W/" if (self.etag or "").startswith("W/") else "") + '"another"'}
 
 
 @dataclass
@@ -79,8 +67,9 @@ class Draft:
 
 def full_headers(what: Representation) -> dict[str, str]:
     """The headers of a 200, a 206 and a 304, but for those that frame the body."""
-    accepted = {"Accept-Ranges": "bytes"} if what.ranges else {}
-    return {**what.headers, **what.validators(), **accepted}
+    validators = {"ETag": what.etag, "Last-Modified": what.modified}
+    found = {**validators, "Accept-Ranges": "bytes" if what.ranges else None}
+    return {**what.headers, **{name: value for name, value in found.items() if value}}
 
 
 def requested(header: str | None, total: int) -> tuple[int, int] | None:

@@ -97,12 +97,6 @@ class Connection:
 
     # Its life
 
-    def abandon(self) -> None:
-        """Wake the thread, whatever it waits for, and make it end."""
-        with contextlib.suppress(OSError):
-            # Not SSLSocket.shutdown: it would let the thread go on in plain text.
-            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
-
     def _run(self) -> None:
         failure = None
         try:

@@ -34,9 +34,8 @@ YEAR = 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it was logged."""
+    """One request as it was logged, in the order of arrival."""
 
-    number: int  # from 0, in the order of arrival
     kind: Kind
     package: str  # its name; "" for what belongs to none
     method: str
@@ -50,10 +49,6 @@ class Request:
     @property
     def range(self) -> str | None:
         return self.headers.get("range")
-
-    @property
-    def if_range(self) -> str | None:
-        return self.headers.get("if-range")
 
 
 class Lab:
@@ -89,7 +84,7 @@ class Lab:
         self._log: list[Request] = []
         self._busy: set[int] = set()  # the numbers of requests being answered
         self._turns: Counter[tuple[str, str]] = Counter()
-        self._born = time.time()
+        self._modified = time.time() - YEAR
 
     # What a test asks for
 
@@ -181,11 +176,14 @@ class Lab:
                     self._connections.add(connection)
                 connection.thread.start()
 
-    def _hang_up(self, but: threading.Thread | None = None) -> None:
+    def _hang_up(self) -> None:
+        """Wake all threads but the caller's, whatever they wait for, and make them end."""
         with self._lock:
             for connection in self._connections:
-                if connection.thread is not but:
-                    connection.abandon()
+                if connection.thread is not threading.current_thread():
+                    with contextlib.suppress(OSError):
+                        # Not SSLSocket.shutdown: it would let the thread go on in plain text.
+                        socket.socket.shutdown(connection.socket, socket.SHUT_RDWR)
 
     # What a connection asks of it, and tells
 
@@ -194,7 +192,7 @@ class Lab:
         self._left.clear()
         self._away = seconds
         self._left.wait(5)
-        self._hang_up(but=threading.current_thread())
+        self._hang_up()
 
     def forget(self, connection: Connection, error: Exception | None) -> None:
         """Take note that a connection has ended; `error`: the lab itself is wrong."""
@@ -223,13 +221,11 @@ class Lab:
             number = len(self._log)
             struck = ", ".join(map(repr, faults)) or None
             now = time.monotonic()
-            self._log.append(Request(number, kind, name, method, path, headers, struck, now))
+            self._log.append(Request(kind, name, method, path, headers, struck, now))
             self._busy.add(number)
         if any(fault.silent for fault in faults):
             return number, None, faults
-        if method not in ("GET", "HEAD"):
-            reply = note(405)
-        elif package and kind != "other":
+        if package and kind != "other":
             reply = answer(self._representation(package, kind, headers, number), headers, faults)
         else:
             reply = note(404)
@@ -250,17 +246,15 @@ class Lab:
 
     def _locate(self, path: str) -> tuple[Kind, Package | None]:
         """What a path leads to, and the package that its second part names."""
-        top, *rest = urlsplit(path).path.strip("/").split("/")
-        package = self.packages.get(rest[0]) if rest else None
+        where = urlsplit(path).path.rstrip("/")
+        package = self.packages.get(where.split("/")[2]) if where.count("/") > 1 else None
         if package is None:
             return "other", None
-        kinds: dict[tuple[str, ...], Kind] = {
-            ("simple",): "page",
-            ("files", package.filename): "artifact",
-        }
+        file = f"/files/{package.name}/{package.filename}"
+        kinds: dict[str, Kind] = {f"/simple/{package.name}": "page", file: "artifact"}
         if package.metadata:
-            kinds["files", f"{package.filename}.metadata"] = "metadata"
-        return kinds.get((top, *rest[1:]), "other"), package
+            kinds[f"{file}.metadata"] = "metadata"
+        return kinds.get(where, "other"), package
 
     def _representation(
         self, package: Package, kind: Kind, asked: Mapping[str, str], number: int
@@ -283,8 +277,7 @@ class Lab:
             data = gzip.compress(data, 1, mtime=number + 1)
             headers["Content-Encoding"] = "gzip"
             etag += f"-{number}"
-        age = YEAR - 3600 * package.generation
-        modified = formatdate(self._born - age, usegmt=True)
+        modified = formatdate(self._modified + 3600 * package.generation, usegmt=True)
         return Representation(
             data,
             headers,
