@@ -102,7 +102,6 @@ def test_a_misspelt_setting_is_one_line_with_the_nearest_name(key: str, meant: s
 def test_a_path_is_normalized(tmp_path: Path) -> None:
     found = read([("global.retry-patch-partials", f"{tmp_path}/a/../b/")])
     assert same(found, partials=str(tmp_path / "b"))
-    assert table(found)["retry-patch-partials"]["value"] == str(tmp_path / "b")
 
 
 def test_mirrors_are_listed_as_pip_writes_lists_and_shown_without_credentials() -> None:

@@ -42,10 +42,10 @@ FACTS: dict[str, Any] = {
 WORDS = Path(__file__).parent / "words.txt"
 
 
-def texts() -> list[str]:
+def texts(facts: dict[str, Any]) -> list[str]:
     """Return every line and every error."""
-    lines = [f"{kind}: {say(kind, **FACTS)}" for kind in wording._LINES]
-    return lines + [f"{kind}:\n{error}" for kind, error in failures(FACTS).items()]
+    lines = [f"{kind}: {say(kind, **facts)}" for kind in wording._LINES]
+    return lines + [f"{kind}:\n{error}" for kind, error in failures(facts).items()]
 
 
 def failures(facts: dict[str, Any]) -> dict[str, wording.Failure]:
@@ -57,7 +57,7 @@ def failures(facts: dict[str, Any]) -> dict[str, wording.Failure]:
 
 
 def test_what_a_user_reads_is_what_somebody_has_read() -> None:
-    found = "\n\n".join(texts()) + "\n"
+    found = "\n\n".join(texts(FACTS)) + "\n"
     if os.environ.get("PIP_RETRY_PATCH_TEST_WRITE_WORDS"):
         WORDS.write_text(found, encoding="ascii")
     assert found == WORDS.read_text(encoding="ascii")
@@ -66,9 +66,7 @@ def test_what_a_user_reads_is_what_somebody_has_read() -> None:
 def test_all_of_it_is_plain_ascii_whatever_the_network_said() -> None:
     evil = "\x1b[31m\u202e\r\n" + "x" * 10_000
     told = [name for name, fact in FACTS.items() if isinstance(fact, str) and name != "age"]
-    facts = {**FACTS, **dict.fromkeys(told, evil)}
-    lines = [say(kind, **facts) for kind in wording._LINES]
-    for text in (*lines, *map(str, failures(facts).values())):
+    for text in texts({**FACTS, **dict.fromkeys(told, evil)}):
         assert text.isascii() and "\x1b" not in text, text
         assert len(text) < 2000 and "\r" not in text
 

@@ -346,18 +346,17 @@ def test_after_an_interruption_the_rest_is_asked_for_past_every_cache(
 
 
 @pytest.mark.parametrize(
-    ("answer", "setting", "moments"),
+    ("answer", "moments"),
     [
-        (busy, ("retry-patch-attempts", "50"), [0, 0, 1, 3, 7, 15, 31, 61, 91]),
-        (refused, ("retry-patch-patience", "600"), [0, 0, 1, 3, 7, *range(15, 126, 10)]),
+        (busy, [0, 0, 1, 3, 7, 15, 31, 61, 91]),
+        (refused, [0, 0, 1, 3, 7, *range(15, 126, 10)]),
     ],
 )
-def test_how_long_a_server_is_tried(answer: Any, setting: Any, moments: list[float]) -> None:
+def test_how_long_a_server_is_tried(answer: Any, moments: list[float]) -> None:
     world = World(cut(), lambda _: answer())
     failure = given_up(world)
     assert failure.message.endswith(f"demo-1.0-py3-none-any.whl stopped at {world.body.place()}.")
-    assert failure.setting == setting and world.moments == moments
-    assert f"{len(moments) - 1} attempts in" in failure.context
+    assert world.moments == moments and f"{len(moments) - 1} attempts in" in failure.context
 
 
 def test_another_version_whose_answer_breaks_is_asked_for_again() -> None:
@@ -526,25 +525,26 @@ def told(patience: Patience, bad: Callable[[], Any], lasts: float, what: str = "
         ("retry-patch-patience", Patience(seconds=5), refused, 20, "another"),
         ("retry-patch-patience", Patience(seconds=5), refused, 20, "body"),
         ("retry-patch-patience", Patience(), lambda: busy(503, "200"), 100, "first"),
+        ("retry-patch-patience", Patience(seconds=40, person=True), refused, 100, "first"),
         ("retry-patch-attempts", Patience(attempts=2), busy, 60, "body"),
         ("retry-patch-attempts", Patience(attempts=2), busy, 60, "first"),
         ("retry-patch-attempts", Patience(attempts=2), lambda: CUT_PAGE, 60, "first"),
     ],
 )
 def test_the_named_number_was_in_the_way(
-    setting: str, patience: Patience, bad: Callable[[], Any], lasts: float, what: str
+    setting: str,
+    patience: Patience,
+    bad: Callable[[], Any],
+    lasts: float,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A person whose machine has no network is told of the patience.
+    monkeypatch.setattr(errors, "is_offline", lambda _: patience.person)
     named, value = told(patience, bad, lasts, what)
     field, parse, _ = settings._TABLE[named]
     longer = {"seconds" if field == "patience" else field: parse(value)}
     assert named == setting and told(replace(patience, **longer), bad, lasts, what) == CAME
-
-
-def test_a_person_without_network_is_told_of_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "is_offline", lambda _: True)
-    patience = Patience(seconds=40, person=True)
-    assert told(patience, refused, 100) == ("retry-patch-patience", "600")
-    assert told(replace(patience, seconds=600.0), refused, 100) == CAME
 
 
 @pytest.mark.parametrize("bad", [unknown_name, lambda: busy(500)])

@@ -160,6 +160,10 @@ def test_how_the_rest_is_asked_for(
     assert question.fields() == dict(zip(("Range", "If-Range"), fields))
 
 
+SENSELESS = (
+    *("bytes 400-", "bytes=400-999/1000", "400-999/1000", "bytes 400-1000/1000"),
+    *("bytes 400-999/600", "bytes 400-999/0", "bytes: 400-999/1000", "bytes 400-999"),
+)
 # Another start, another total, an end beyond it, or no start.
 UNFIT = (
     *("399-999/1000", "401-999/*", "0-999/1000", "400-1000/1001", "400-998/999", "400-1000/*"),
@@ -181,8 +185,13 @@ UNFIT = (
         (None, STRONG, 600, True, True),
         *((None, STRONG, length, False, False) for length in (599, TOTAL, None)),
         *((None, etag, 600, True, False) for etag in (OTHER, WEAK, None)),
-        # A label that makes no sense is not a missing one.
+        # A label that makes no sense is not a missing one,
         *((label, STRONG, 600, False, False) for label in ("items 4/x", "bytes x-999/1000", "-")),
+        # but like one where its start is right.
+        *((label, STRONG, 600, True, True) for label in SENSELESS),
+        *((label, etag, 600, True, False) for label in SENSELESS for etag in (OTHER, None)),
+        *((label, STRONG, size, False, False) for label in SENSELESS for size in (None, 599, 601)),
+        *((label.replace("400", "401"), STRONG, 600, False, False) for label in SENSELESS),
     ],
 )
 def test_a_206_is_joined_only_where_it_fits_and_is_proven(
@@ -193,42 +202,15 @@ def test_a_206_is_joined_only_where_it_fits_and_is_proven(
         assert found == (Verdict.CONTINUE if is_joined else Verdict.WHOLE)
 
 
-@pytest.mark.parametrize("hashed", [True, False])
-@pytest.mark.parametrize(
-    "label",
-    [
-        *("bytes 400-", "bytes=400-999/1000", "400-999/1000", "bytes 400-1000/1000"),
-        *("bytes 400-999/600", "bytes 400-999/0", "bytes: 400-999/1000", "bytes 400-999"),
-    ],
-)
-def test_of_a_label_that_makes_no_sense_the_start_must_be_right(label: str, hashed: bool) -> None:
-    """As without a label, the length must be exactly that of what is missing."""
-    for etag in (STRONG, OTHER, None):
-        part: Any = {"hashed": hashed, "content_range": label}
-        is_joined = verdict(206, etag, 600, **part) == Verdict.CONTINUE
-        assert is_joined == (hashed or etag == STRONG)
-        for length in (None, 599, 601):
-            assert verdict(206, etag, length, **part) == Verdict.WHOLE
-        assert verdict(206, etag, 600, **part, total=None) == Verdict.WHOLE
-        part["content_range"] = label.replace("400", "401")
-        assert verdict(206, etag, 600, **part) == Verdict.WHOLE
-
-
-@pytest.mark.parametrize("before", [STRONG, WEAK, None])
-@pytest.mark.parametrize("etag", [OTHER, WEAK, None])
-def test_weak_validators_and_a_short_overlap_prove_nothing(before: Any, etag: Any) -> None:
-    for first in (OFFSET, OFFSET - 1):
-        part: Any = {"before": before, "question": Question(first)}
-        part["content_range"] = f"bytes {first}-999/1000"
-        assert verdict(206, etag, **part) == Verdict.CONTINUE
-        assert verdict(206, etag, hashed=False, **part) == Verdict.WHOLE
-
-
 def test_a_long_overlap_and_the_same_total_stand_for_a_validator() -> None:
-    part = header(content_range=f"bytes {LONG_OVERLAP}-199999/200000")
-    for total, expected in ((200_000, Verdict.CONTINUE), (None, Verdict.WHOLE)):
-        known, question = Representation(total=total), Question(LONG_OVERLAP)
-        assert judge(known, 2 * LONG_OVERLAP, question, 206, part).verdict == expected
+    known, unknown, offset = Representation(total=200_000), Representation(), 2 * LONG_OVERLAP
+    for overlap, before, expected in (
+        (LONG_OVERLAP, known, Verdict.CONTINUE),
+        (LONG_OVERLAP, unknown, Verdict.WHOLE),
+        (LONG_OVERLAP - 1, known, Verdict.WHOLE),
+    ):
+        part = header(content_range=f"bytes {offset - overlap}-199999/200000")
+        assert judge(before, offset, Question(offset - overlap), 206, part).verdict == expected
 
 
 def test_a_206_tells_its_end_and_the_total_of_a_body_that_had_none() -> None:
@@ -277,6 +259,15 @@ NOTHING_LEFT: dict[str, Any] = {"content_range": "bytes */400"}
         (206, {"question": Question()}, Verdict.WHOLE),
         (206, {"content_encoding": "gzip"}, Verdict.WHOLE),
         (206, {"content_type": "multipart/byteranges; boundary=x"}, Verdict.WHOLE),
+        *(
+            (206, {"content_range": label, "length": 600, "total": None}, Verdict.WHOLE)
+            for label in (None, *SENSELESS)
+        ),
+        # A validator that is weak, or none, proves nothing.
+        *(
+            (206, {"hashed": False, "before": etag, "etag": etag}, Verdict.WHOLE)
+            for etag in (WEAK, None)
+        ),
         # A 200 in another coding is another file, and a web page is none.
         (200, {"content_encoding": "gzip", "hashed": False}, Verdict.CHANGED),
         (200, {"content_encoding": "gzip"}, Verdict.WHOLE),

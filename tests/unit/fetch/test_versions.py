@@ -6,8 +6,8 @@ import random
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,12 +80,8 @@ def two_versions(size: int, other: int, same: int) -> list[bytes]:
     return [noise[:size], noise[: min(same, other)] + flipped]
 
 
-@pytest.fixture(autouse=True)
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_module, "HELD", HELD)
-
-
 @settings(max_examples=300)
+@mock.patch.object(body_module, "HELD", HELD)
 @given(SIZES, SIZES, SIZES, st.lists(BEHAVIOURS, min_size=1, max_size=12), st.booleans())
 def test_one_version_comes_whole_or_an_error(
     size: int, other: int, same: int, behaviours: list[dict[str, Any]], hashed: bool

@@ -22,12 +22,6 @@ from tests.support.exchanges import URL, response
 MOVED = "https://cdn.example/demo-1.0-py3-none-any.whl?signature=1"
 
 
-class CachedAdapter(HTTPAdapter):
-    """As CacheControl's."""
-
-    cacheable_methods = ("GET",)
-
-
 class Auth:
     """As pip's MultiDomainBasicAuth."""
 
@@ -35,7 +29,7 @@ class Auth:
 
 
 class PipSession(requests.Session):
-    """As pip's session: a timeout, an adapter of its own for each scheme, credentials."""
+    """As pip's: a timeout, an adapter for each scheme, of which one caches, and credentials."""
 
     timeout = 15
     auth: Any = None
@@ -43,7 +37,9 @@ class PipSession(requests.Session):
     def __init__(self, retries: int = 5) -> None:
         super().__init__()
         policy = urllib3.Retry(total=retries, status_forcelist=[500, 502, 503], backoff_factor=0.25)
-        self.mount("https://", CachedAdapter(max_retries=policy))
+        cached: Any = HTTPAdapter(max_retries=policy)
+        cached.cacheable_methods = ("GET",)
+        self.mount("https://", cached)
         self.mount("http://", HTTPAdapter(max_retries=policy))
         self.mount("file://", SimpleNamespace())  # type: ignore[arg-type]
         self.auth = Auth()

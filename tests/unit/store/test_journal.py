@@ -17,23 +17,17 @@ from tests.support.needs import needs_links
 # One of several pips. Its appends are as Windows makes them: it looks for the end of a file, and
 # then writes there.
 PIP = """
-import os, sys
+import io, os, sys
 from pip_retry_patch.store import writer
 from pip_retry_patch.store.journal import Journal
 
-class Two:
+class Two(io.FileIO):
     def __init__(self, path):
-        self.handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-    def fileno(self):
-        return self.handle
-    def __enter__(self):
-        return self
-    def __exit__(self, *_):
-        os.close(self.handle)
+        super().__init__(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "w")
     def write(self, data):
-        os.lseek(self.handle, 0, os.SEEK_END)
+        self.seek(0, os.SEEK_END)
         os.sched_yield() if hasattr(os, "sched_yield") else None
-        os.write(self.handle, data)
+        super().write(data)
 
 writer._append_to = Two
 journal = Journal(sys.argv[1], "24.0", sys.exit, int(sys.argv[2]))
