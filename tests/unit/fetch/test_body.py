@@ -57,14 +57,6 @@ def kept_by_an_earlier_run(content: bytes) -> Any:
     return mock.Mock(kept=io.BytesIO(content), kept_size=len(content))
 
 
-@pytest.mark.parametrize("framed", ["length", "chunks", "close"])
-@pytest.mark.parametrize("hashed", [True, False])
-def test_a_whole_body_is_handed_on_in_silence(framed: str, hashed: bool) -> None:
-    world = World(whole(BODY, framed=framed), hashed=hashed)
-    assert world.read() == BODY
-    assert len(world.asked) == 1 and not world.lines and not world.records
-
-
 @pytest.mark.parametrize("size", [1, 7, 4096, 10 << 20, None])
 def test_it_is_read_in_pieces_of_any_size_or_at_once(size: int | None) -> None:
     body = BODY[:5000]

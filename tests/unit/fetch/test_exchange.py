@@ -170,13 +170,6 @@ def test_a_first_answer_is_waited_for(
     assert failure is None or (failure.first_contact and message in str(failure))
 
 
-def test_a_host_that_has_answered_is_waited_for_with_all_patience() -> None:
-    world = World(whole(BODY))
-    world.obtain()
-    failure = lost(world.another(refused(), url=OTHER))
-    assert 120 <= world.clock.seconds <= 150 and not failure.first_contact
-
-
 def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps() -> None:
     world = World(lambda _: busy())
     world.obtain()
@@ -206,6 +199,8 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     world.another(whole(BODY), url=OTHER).obtain()
     world.another(whole(BODY), url=OTHER).obtain()
     assert slowness(world)[-1] == 1.0
+    assert not lost(world.another(refused(), url=OTHER)).first_contact
+    assert 120 <= world.clock.seconds - spent <= 150, "it has all patience"
 
 
 def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
@@ -374,20 +369,12 @@ def test_a_condition_that_is_ignored_is_left_out_at_once() -> None:
     assert world.hosts.ignores_if_range == {"files.example"}
 
 
-def with_new_link(send: Any) -> World:
-    """Return a world whose link is refused, and whose page has another one."""
-    world = World(cut(), lambda _: busy(403))
-
+def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop() -> None:
     def listed_again() -> list[Source]:
         world.lines.append("the page was read again")
-        return [Source(f"{URL}?{len(world.lines)}", send)]
+        return [Source(f"{URL}?{len(world.lines)}", lambda *_: busy(403))]
 
-    world.exchange = world.exchange_of(replace(world.job, listed_again=listed_again))
-    return world
-
-
-def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop() -> None:
-    world = with_new_link(lambda asking, outcome: busy(403))
+    world = World(cut(), lambda _: busy(403), listed_again=listed_again)
     assert "the server answered 403" in given_up(world).context
     assert world.lines.count("the page was read again") == 1 and not world.hosts.refuses_parts
 
