@@ -153,7 +153,6 @@ class Breakage:
 
 @pytest.fixture
 def broken(armed: Environment, bare: Environment) -> Breakage:
-    """An environment to be broken."""
     return Breakage(armed, bare)
 
 
@@ -198,9 +197,6 @@ def broken_functions(
     assert next(counter) > 5 * of
 
 
-LOADED_BEFORE_ANY_FORK = ("__init__.py", "trigger.py")
-
-
 @old_middle_new
 def test_any_module_of_ours_may_be_broken(pip: str, broken: Breakage) -> None:
     modules = sorted(broken.package.rglob("*.py"))
@@ -210,8 +206,8 @@ def test_any_module_of_ours_may_be_broken(pip: str, broken: Breakage) -> None:
             # Each module is broken in each way, but in each pip in another one.
             with broken.changed({path: KINDS[(number + NTH[pip]) % len(KINDS)]}):
                 broken.assert_starts_silently()
-                early = broken.name_of(path) in LOADED_BEFORE_ANY_FORK
-                broken.assert_clean_download(None if early else forked)
+                before_any_fork = broken.name_of(path) in ("__init__.py", "trigger.py")
+                broken.assert_clean_download(None if before_any_fork else forked)
     broken.assert_heals()  # all is as it was
     for kind in KINDS:
         with broken.changed(dict.fromkeys(modules, kind)):
@@ -246,18 +242,9 @@ UNKEPT = frozenset(["settings.py", "fetch/hosts.py", "fetch/patience.py", "fetch
 AFTER_A_CUT = frozenset(["Body._continue", "EarlyEnd.__init__"])
 
 
-def loaded_modules(broken: Breakage) -> Iterator[Path]:
-    """The modules that a pip loads when it is about to talk to a network."""
-    for path in sorted(broken.package.rglob("*.py")):
-        if not path.name.startswith("__") and not broken.name_of(path).startswith(NEVER_LOADED):
-            yield path
-
-
 WITH_MIRRORS = ("hooks/mirrors.py", "hooks/stale.py")
-NEVER_LOADED = (
-    *("commands/", "hooks/program.py", "hooks/report.py", "store/journal.py"),
-    *WITH_MIRRORS,
-)
+# What a pip that is about to talk to a network does not load.
+NOT_LOADED = ("commands/", "hooks/program.py", "hooks/report.py", "store/journal.py", *WITH_MIRRORS)
 
 
 @old_middle_new
@@ -271,8 +258,12 @@ def test_any_function_of_ours_may_raise(half: int, pip: str, broken: Breakage) -
         template = environment.fresh_dir()
         got = get(forked, lab, cache=template)
         assert not got.right and list((template / "retry-patch").iterdir())
-        modules = loaded_modules(broken)
-        for path, name in broken_functions(broken, modules, NTH[pip] + 3 * half, 6):
+        loaded = [
+            path
+            for path in sorted(broken.package.rglob("[!_]*.py"))
+            if not broken.name_of(path).startswith(NOT_LOADED)
+        ]
+        for path, name in broken_functions(broken, loaded, NTH[pip] + 3 * half, 6):
             where = f"{broken.name_of(path)}: {name}"
             try:
                 broken.assert_clean_download(forked)
@@ -351,8 +342,7 @@ def test_wrapt_may_be_missing_or_broken(broken: Breakage) -> None:
     ],
 )
 def test_each_wrapt_heals(python: str, version: str, broken: Breakage) -> None:
-    wheel = supplies.wrapt_wheel(python, version)
-    replace_wrapt(broken.environment, wheel)
+    replace_wrapt(broken.environment, supplies.wrapt_wheel(python, version))
     broken.assert_clean_download()
     broken.assert_heals()
 

@@ -25,7 +25,7 @@ from tests.support.programs import Argument
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MESSAGES = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
-PICTURE = ROOT / "docs" / "images" / "terminal.svg"
+PICTURE = (ROOT / "docs" / "images" / "terminal.svg").read_text(encoding="utf-8")
 
 
 def shown_as(template: str) -> str:
@@ -43,15 +43,8 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for name, known in settings.table(settings.Settings()).items():
         (row,) = re.findall(rf"^\| `{name}` \| (.*?) \|", page, re.MULTILINE)
-        value = known["value"]
-        if isinstance(value, bool):
-            assert row == ("`on`" if value else "`off`"), name
-        elif name == "retry-patch-partials-size":
-            assert settings.read([(f"global.{name}", row.strip("`"))]).partials_size == value
-        elif value:
-            assert row == f"`{value:g}`" if isinstance(value, (int, float)) else f"`{value}`"
-        else:
-            assert "`" not in row, name
+        shown = settings.shown(name, known["value"])
+        assert row == (shown if shown == "none" else f"`{shown}`"), name
 
 
 COMMANDED = ["README.md", *(f"docs/{name}.md" for name in ("fleets", "security", "status", "ways"))]
@@ -92,12 +85,6 @@ def pattern(line: str) -> str:
     return whole
 
 
-def as_shown(text: str, lab: Lab) -> str:
-    """Put what differs from run to run into the words of the README."""
-    text = text.replace(lab.url.partition("://")[2], "files.example")
-    return re.sub(r"\d+ attempts? in [^;]*? brought", "8 attempts in 41 s brought", text)
-
-
 @newest
 def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> None:
     cache = armed.fresh_dir()
@@ -109,7 +96,9 @@ def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> Non
         first = Download(armed, lab, cache=cache, env=env)
         assert first.run.returncode == 1
         error, going_on = "error: network-interrupted", "  Continuing "
-        printed = as_shown(first.run.stderr, lab)
+        # What differs from run to run is put into the words of the README.
+        printed = first.run.stderr.replace(lab.url.partition("://")[2], "files.example")
+        printed = re.sub(r"\d+ attempts? in [^;]*? brought", "8 attempts in 41 s brought", printed)
         texts = [block.text for block in recipes.blocks(README) if block.kind == "text"]
         (block,) = [text for text in texts if text.startswith(error)]
         assert block in printed, printed
@@ -120,14 +109,6 @@ def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> Non
         assert line in second.run.stdout.splitlines()
 
 
-def texts_of(picture: str) -> list[str]:
-    """Return the lines of text in an SVG."""
-    lines: dict[str, str] = {}
-    for y, text in re.findall(r'<text [^>]* y="([\d.]+)"[^>]*>([^<]*)</text>', picture):
-        lines[y] = lines.get(y, "") + html.unescape(text).replace("\xa0", " ")
-    return [line.strip() for line in lines.values()]
-
-
 @newest
 def test_the_picture_of_the_readme_shows_what_a_terminal_shows(armed: Environment) -> None:
     environment = copy_of(armed)
@@ -136,10 +117,12 @@ def test_the_picture_of_the_readme_shows_what_a_terminal_shows(armed: Environmen
         env = {"PIP_INDEX_URL": lab.index_url}
         shown = screens.shown(environment, "install", "demo", env=env)
     assert shown.returncode == 0, shown.lines
-    drawn = texts_of(PICTURE.read_text(encoding="utf-8"))
+    drawn: dict[str, str] = {}  # the lines of text, by where they are
+    for y, text in re.findall(r'<text [^>]* y="([\d.]+)"[^>]*>([^<]*)</text>', PICTURE):
+        drawn[y] = drawn.get(y, "") + html.unescape(text).replace("\xa0", " ")
     for line in shown.lines:
         if "demo-1.0 " in line or line == "Successfully installed demo-1.0":
-            assert line.strip() in drawn
+            assert line.strip() in map(str.strip, drawn.values())
 
 
 def test_the_page_of_the_benchmarks_is_what_the_kept_figures_give() -> None:

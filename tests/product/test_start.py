@@ -16,8 +16,6 @@ from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, each_pair, pairs
 
 PTH = "pip_retry_patch.pth"
-
-
 MODULES = "import sys; print(*sorted(sys.modules))"
 # What many programs import; ntpath and others try `import nt` everywhere.
 USUAL = "import asyncio, json, ntpath, pathlib, shutil, subprocess, zipfile"
@@ -110,8 +108,6 @@ def test_pip_loads_the_hooks_only_for_the_network(armed: Environment) -> None:
     assert "wrapt.decorators" not in modules
 
 
-# Processes that treat `sys.meta_path`, `site` or interpreters in ways of their own, and pip
-
 # What tells of a pip that is guarded: its first session wraps this.
 GUARDED = """
 from pip._internal.network.session import PipSession
@@ -123,6 +119,16 @@ assert [getattr(f, "__name__", "") for f in sys.meta_path].count("pip_retry_patc
 assert "pip_retry_patch.store.journal" not in sys.modules, "nobody has set it"
 """
 
+
+def thrown_out(*packages: str) -> str:
+    return f"""
+import sys
+for name in [name for name in sys.modules if name.partition(".")[0] in {packages}]:
+    del sys.modules[name]
+"""
+
+
+# Programs that treat `sys.meta_path`, `sys.modules` or `site` in ways of their own.
 PROGRAMS = {
     "a new list of a class of its own": """
 import sys
@@ -130,15 +136,7 @@ class Finders(list):
     pass
 sys.meta_path = Finders(sys.meta_path)
 """,
-    "a finder before ours, as pytest has": """
-import sys
-class Rewriting:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        return None
-sys.meta_path.insert(0, Rewriting)
-""",
-    "a finder that finds everything itself, as a debugger's": """
+    "a finder before ours, as pytest has, that finds all others itself, as a debugger's": """
 import sys
 from importlib.machinery import PathFinder
 class Watching:
@@ -149,33 +147,20 @@ class Watching:
 sys.meta_path.insert(0, Watching)
 """,
     "site once more": "import site; site.main()",
-    "pip imported twice": """
-import sys, pip
-for name in [name for name in sys.modules if name.partition(".")[0] == "pip"]:
-    del sys.modules[name]
-""",
+    "pip imported twice": f"import pip\n{thrown_out('pip')}",
     "pip reloaded": "import importlib, pip; importlib.reload(pip)",
-    "ours thrown out, as a test runner does": """
-import sys, pip
-for name in [name for name in sys.modules if name.startswith("pip_retry_patch")]:
-    del sys.modules[name]
-""",
-    "all thrown out, as coverage does with what it measures": """
-import sys
+    "ours thrown out, as a test runner does": f"import pip\n{thrown_out('pip_retry_patch')}",
+    "all thrown out, as coverage does with what it measures": f"""
 import pip._internal.network.session
-for name in list(sys.modules):
-    if name.partition(".")[0] in ("pip", "pip_retry_patch"):
-        del sys.modules[name]
+{thrown_out("pip", "pip_retry_patch")}
 """,
-    "modules of its own, as a test that patches sys.modules has": """
+    "modules of its own, as a test that patches sys.modules has": f"""
 import sys
 from unittest import mock
 with mock.patch.dict(sys.modules):
     import pip._internal.network.session as first
     first.PipSession()
-for name in list(sys.modules):
-    if name.partition(".")[0] in ("pip", "pip_retry_patch"):
-        del sys.modules[name]
+{thrown_out("pip", "pip_retry_patch")}
 """,
 }
 
