@@ -144,7 +144,7 @@ def import_function_wrapper() -> Any:
 
     All of wrapt would cost more than most of what is here together. While its module of wrappers
     is imported, an empty shell stands for the package; whoever imports wrapt later gets all of it,
-    with the same classes.
+    with the same classes but on Windows.
     """
     if "wrapt" in sys.modules:
         return importlib.import_module("wrapt").FunctionWrapper
