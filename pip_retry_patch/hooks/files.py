@@ -189,9 +189,10 @@ class Artifact:
         self.mirrored: list[tuple[int, str]] = []
 
     def __fspath__(self) -> str:
-        if not self.place.folder:
+        if not self.place.folder and not self.hashes:
+            # What comes again is compared with what is in it.
             self.place = Plain(tempfile.mkdtemp(dir=self._location))
-        return self.place.folder
+        return self.place.folder or os.fspath(self._location)
 
     __str__ = __fspath__
 
@@ -278,7 +279,13 @@ class Artifact:
             raise NoRoomError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def written(self) -> str | None:
-        """Return the path of the file that pip writes, None while there is none."""
+        """Return the path of the file that pip writes, None while there is none.
+
+        Without a directory of its own it is a guess, which its hash has to prove.
+        """
+        if not self.place.folder:
+            path = os.path.join(self._location, self.link.filename)
+            return path if os.path.isfile(path) else None
         with contextlib.suppress(OSError), os.scandir(self.place.folder) as found:
             return next((entry.path for entry in found if entry.is_file()), None)
         return None

@@ -222,7 +222,10 @@ class Store:
 
 
 class Plain:
-    """A directory in pip's own, of which nothing is kept; used as a `Place`."""
+    """A directory in pip's own, of which nothing is kept; used as a `Place`.
+
+    :param folder: "" for pip's own itself.
+    """
 
     kept: BinaryIO | None = None
     kept_size = 0
@@ -232,7 +235,7 @@ class Plain:
 
     def move(self, path: str, location: str) -> str:
         moved = os.path.join(location, os.path.basename(path))
-        if not persist(os.replace, path, moved):
+        if not self.folder or not persist(os.replace, path, moved):
             self.folder = ""  # what pip is about to read is there; pip removes it with its own
             return path
         self.finish()
