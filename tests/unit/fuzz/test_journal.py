@@ -1,16 +1,13 @@
-"""The journal: whatever a line of it is, and whatever is written into one."""
+"""The journal, whatever a line of it is."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from pip_retry_patch.commands.history import _lines, entries, summary
-from pip_retry_patch.store.journal import Journal
 from tests.support.fuzzing import mutated
 
 LINE = (
@@ -52,24 +49,3 @@ def check_journal(data: bytes, path: Path) -> None:
 @given(data=mutated(LINES, PARTS))
 def test_no_line_of_a_journal_is_a_crash(data: bytes, tmp_path: Path) -> None:
     check_journal(data, tmp_path / "log")
-
-
-texts = st.text(max_size=40)
-sizes = st.integers(0, 1 << 62)
-
-
-@given(file=texts, host=texts, offset=sizes, total=st.none() | sizes, outcome=texts)
-def test_what_is_noted_is_one_line_and_is_read_back(
-    file: str, host: str, offset: int, total: int | None, outcome: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "log"
-    path.unlink(missing_ok=True)
-    journal = Journal(str(path), "24.0", pytest.fail)
-    for _ in range(2):
-        facts = {"offset": offset, "total": total, "seconds": 0.04, "outcome": outcome}
-        journal.note("wait", file, host, **facts)
-    assert path.read_bytes().count(b"\n") == 2
-    for line in entries(path):
-        assert (line["file"], line["host"], line["outcome"]) == (file, host, outcome)
-        assert (line["offset"], line["total"], line["seconds"]) == (offset, total, 0.0)
-    check_journal(path.read_bytes(), path)

@@ -39,7 +39,7 @@ for number in range(300):
 
 def note(journal: Journal, count: int = 1) -> None:
     for _ in range(count):
-        facts = {"offset": 5, "total": 10, "outcome": "closed\n"}
+        facts = {"offset": 5, "total": 10, "outcome": "closed\n\ud800"}
         journal.note("interruption", "demo-1.0.whl", "files.example", **facts)
 
 
