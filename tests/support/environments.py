@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from tests.support import forked
+from tests.support import forked, runs
 from tests.support.directories import CHECKOUT, CHROOT, SOURCE, STORE, made_once, scratch
 from tests.support.matrix import NEWEST, THIS_PYTHON
 from tests.support.programs import (
@@ -168,6 +168,7 @@ def environment(pip: str, python: str, armed: bool) -> Environment:
     facts = json.loads((target / FACTS).read_text())
     if armed:
         target.parent.touch()
+    runs.note_pip(facts["pip"], facts["python"])
     launcher, _ = interpreter(python)
     return Environment(target, facts["pip"], facts["python"], armed, launcher, shared=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from packaging.version import Version
+
 from tests.support.directories import RUN, SOURCE, prune, run_dir
 from tests.support.supplies import source_key
 
@@ -23,7 +25,15 @@ def note_figure(text: str) -> None:
         file.write(text + "\n")
 
 
+def note_pip(pip: str, python: str) -> None:
+    """Have a pip that a test takes, and its Python, printed at the end of the run."""
+    (run_dir() / "ran" / f"{pip} on {python}").mkdir(parents=True, exist_ok=True)
+
+
 def summary() -> list[str]:
-    """Return what was measured."""
+    """Return what was measured, and which pips ran."""
     record = run_dir() / "figures"
-    return record.read_text().splitlines() if record.exists() else []
+    lines = record.read_text().splitlines() if record.exists() else []
+    ran = [folder.name for folder in run_dir().glob("ran/*")]
+    ran.sort(key=lambda name: Version(name.split()[0]))
+    return [*lines, *([f"pips that ran, and their Pythons: {', '.join(ran)}"] if ran else [])]
