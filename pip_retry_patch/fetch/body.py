@@ -65,8 +65,8 @@ class Body:
         self._superseded: Callable[[], None] | None = None
         total = self.known.total
         # What pip itself continues begins elsewhere. A web page may be larger than what was kept.
-        is_page = is_web_page(self.known.media)
-        is_larger = kept is None or total is None or (kept.kept_size <= total and not is_page)
+        size = 0 if kept is None else kept.kept_size
+        is_larger = total is None or (size <= total and not is_web_page(self.known.media))
         fits = not span.first and is_larger
         first.put_below(self)
         if kept is not None and kept.kept and fits:

@@ -217,7 +217,7 @@ class Exchange:
         if self._body is None:
             return Answer(self._judge_first(source, outcome))
         body, response = self._body, outcome.response
-        if getattr(response, "from_cache", False):
+        if outcome.is_cached:
             return Answer(Verdict.WHOLE)  # another pip filled the cache meanwhile
         answer = judge(body.known, body.offset, question, outcome.status, response.headers)
         self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
