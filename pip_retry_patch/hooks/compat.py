@@ -243,7 +243,7 @@ class Pip:
         parts = failure.message, failure.context, failure.note, failure.hint
 
         class NetworkInterrupted(kind):  # type: ignore[misc]
-            reference = "network-interrupted"
+            reference = getattr(kind, "reference", "network-interrupted")
 
             def __init__(self) -> None:
                 self.failure = failure

@@ -41,7 +41,7 @@ def end_of(run: Outcome) -> str:
         if sign in run.output:
             return end
     told = "note: " in run.output and "hint: " in run.output
-    ours = "network-interrupted" in run.output or "ERROR: " in run.output
+    ours = "error: " in run.output.lower()
     return OURS if told and ours else OTHER
 
 
