@@ -14,7 +14,7 @@ from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict, is_web_page
-from pip_retry_patch.fetch.outcome import LARGE, Outcome
+from pip_retry_patch.fetch.request import LARGE, Outcome
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
 

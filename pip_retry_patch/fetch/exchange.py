@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
-from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import (
     GONE,
     PROXY_REFUSES,
@@ -27,7 +25,6 @@ from pip_retry_patch.fetch.judge import (
     question_for,
     unasked_part,
 )
-from pip_retry_patch.fetch.outcome import LARGE, Outcome
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
     IN_VAIN,
@@ -37,7 +34,9 @@ from pip_retry_patch.fetch.patience import (
     READ_AGAIN,
     TURN,
     Attempts,
+    Hosts,
 )
+from pip_retry_patch.fetch.request import LARGE, Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.records import replace
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import coding_of, is_web_page, media_of
-from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.pages import title_of
 from pip_retry_patch.fetch.patience import LOOK_BYTES, LOOK_SECONDS
+from pip_retry_patch.fetch.request import Outcome
 
 # By the end of a name: how such an archive begins, and what opens one of tar, as pip does.
 _KINDS = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.outcome import Outcome
+from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.contents import digest, not_the_file
 from pip_retry_patch.hooks.mismatch import look_into

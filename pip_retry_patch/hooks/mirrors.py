@@ -23,9 +23,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.job import Asking, Kind, Source
-from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
+from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open

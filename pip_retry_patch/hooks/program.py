@@ -9,11 +9,9 @@ from typing import Any
 from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Job, Kind, Source
 from pip_retry_patch.fetch.judge import media_of, span_of
-from pip_retry_patch.fetch.outcome import Outcome
-from pip_retry_patch.fetch.patience import Patience
+from pip_retry_patch.fetch.patience import Hosts, Patience
+from pip_retry_patch.fetch.request import Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story, no_record
 from pip_retry_patch.hooks.session import repeat
 from pip_retry_patch.wrapping import Calls, fail_open, wrap

@@ -28,11 +28,9 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import span_of
-from pip_retry_patch.fetch.outcome import Outcome
-from pip_retry_patch.fetch.patience import Clock, Patience
+from pip_retry_patch.fetch.patience import Clock, Hosts, Patience
+from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.files import Artifact, FileHooks

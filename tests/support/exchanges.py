@@ -19,11 +19,9 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.hosts import Hosts
-from pip_retry_patch.fetch.job import Asking, Job, Kind, Source
 from pip_retry_patch.fetch.judge import Answer, span_of
-from pip_retry_patch.fetch.outcome import Outcome
-from pip_retry_patch.fetch.patience import Clock, Patience
+from pip_retry_patch.fetch.patience import Clock, Hosts, Patience
+from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.records import replace
 

@@ -19,10 +19,9 @@ from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 from pip_retry_patch.fetch import body as body_module
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.job import Source
 from pip_retry_patch.fetch.judge import OVERLAP, ContentRange
-from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, SLOW
+from pip_retry_patch.fetch.request import Outcome, Source
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
     ETAG,

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.outcome import Outcome
+from pip_retry_patch.fetch.request import Outcome
 
 NOBODY: Any = None
 RESET = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")

@@ -17,9 +17,8 @@ from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutEr
 from pip_retry_patch import settings, wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.job import Asking, Kind, Source
-from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
+from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
     ETAG,

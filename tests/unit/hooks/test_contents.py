@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_retry_patch.fetch.outcome import Outcome
+from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.hooks import contents
 from tests.support.exchanges import response
 

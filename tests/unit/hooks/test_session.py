@@ -11,9 +11,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pip_retry_patch.fetch.job import Asking
-from pip_retry_patch.fetch.outcome import Outcome
 from pip_retry_patch.fetch.patience import Patience
+from pip_retry_patch.fetch.request import Asking, Outcome
 from pip_retry_patch.hooks import session as hooks
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls
