@@ -120,6 +120,7 @@ HEALED = {
     "206-without-label": Case(cut_then(f.Unlabelled()), MIX),
     "206-without-label-from-elsewhere": Case(cut_then(f.Unlabelled(1000)), WRONG, *AGAIN),
     "200-to-a-range": Case(cut_then(f.Whole()), MIX, *REPLAY),
+    "200-as-text-to-a-range": Case(cut_then((f.Whole(), f.OtherMedia())), MIX, *REPLAY),
     "200-to-if-range": Case(
         demo(*[(f.Cut(800_000), f.Unconditional())] * 9, forever=f.Unconditional(), hashes=False),
         (TRACEBACK, OTHER, GAVE_UP),

@@ -257,6 +257,13 @@ class OtherETag(Fault):
         draft.ranges = draft.what.ranges
 
 
+class OtherMedia(Fault):
+    """The true bytes as text/plain, as from a node with another table of types."""
+
+    def prepare(self, draft: Draft) -> None:
+        draft.headers["Content-Type"] = "text/plain"
+
+
 @dataclass(frozen=True)
 class Overstate(Fault):
     """Content-Length (and a 206's total) announce `extra` bytes too many; FIN at the true end."""

@@ -276,6 +276,7 @@ NOTHING_LEFT: dict[str, Any] = {"content_range": "bytes */400"}
         (200, {"content_type": "Text/HTML", "length": 1800}, Verdict.PAGE),
         (200, {"content_type": "application/problem+json", "length": 20}, Verdict.PAGE),
         (200, {"content_type": "Text/HTML", "media": "text/html"}, Verdict.REPLAY),
+        (200, {"content_type": "text/plain", "length": TOTAL}, Verdict.REPLAY),
         # A 200 to a condition that holds is asked again without it.
         (200, {"question": Question(OFFSET, None, STRONG)}, Verdict.UNCONDITIONAL),
         (200, {"question": Question(OFFSET, None, STRONG), "etag": OTHER}, Verdict.REPLAY),
