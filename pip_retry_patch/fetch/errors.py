@@ -300,9 +300,9 @@ def is_local(error: BaseException) -> bool:
 
 
 def is_offline(error: BaseException) -> bool:
-    """Whether this machine has no network at all: no route, or nobody to ask for names."""
-    # Where nobody can be asked, some systems say that the name does not exist: the routes decide.
-    return is_local(error) and not (_name_error(error) in _NO_SUCH_NAME and has_network())
+    """Whether this machine has no network at all."""
+    # A name says nothing of that: it may not exist, or no name server answers. The routes decide.
+    return is_local(error) and not (_name_error(error) and has_network())
 
 
 def is_unknown_name(error: BaseException) -> bool:

@@ -188,7 +188,8 @@ def test_only_what_is_certain_is_called_the_proxys_failure(error: Exception, pee
     [
         (socket.EAI_NONAME, True, False, True),
         (socket.EAI_NONAME, False, True, False),
-        (socket.EAI_AGAIN, True, True, False),
+        (socket.EAI_AGAIN, True, False, False),
+        (socket.EAI_AGAIN, False, True, False),
         # Windows: WSAHOST_NOT_FOUND and WSANO_DATA
         (11001, True, False, True),
         (11001, False, True, False),
