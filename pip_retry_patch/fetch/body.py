@@ -46,7 +46,7 @@ class Body:
         first.open()
         self._exchange = exchange
         self._answer: Outcome | None = first  # that is read
-        self._first: Outcome | None = first  # until the end: it holds what holds this
+        self._first: Outcome | None = first  # until the end
         self._source = first.source
         self._written = written
         self._ahead, self._at = b"", 0  # received, and handed on up to there
@@ -201,7 +201,7 @@ class Body:
             answer.source.close()
             if answer is not self._first:  # the only one that urllib3 knows of
                 answer.release()
-        self._first = None
+        self._first = self._written = None  # which hold what holds this
         self._exchange.story.ended("finished", self.offset)
 
     def _continue(self, why: Exception | None) -> None:

@@ -253,8 +253,10 @@ class Requests:
                 elsewhere.sources(send_elsewhere, session, kind, url, hashes) if elsewhere else ()
             )
 
+        link = None if artifact is None else artifact.link  # what holds the job holds no artifact
+
         def listed_again() -> Sequence[Source]:
-            there = self._listed_again(session, artifact.link) if artifact is not None else ""
+            there = self._listed_again(session, link) if link is not None else ""
             again = functools.partial(repeat, calls, session, ("GET", there), kwargs)
             return [Source(there, again)] if there else ()
 

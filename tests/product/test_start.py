@@ -174,6 +174,29 @@ def test_pip_is_guarded_whatever_a_program_did_before(armed: Environment, progra
     assert (outcome.returncode, outcome.output) == (0, ""), outcome.output
 
 
+# Runs pip, and prints what of ours only the garbage collector could free.
+LEFT = """
+import atexit, gc, runpy, sys
+def left():
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    rooms = "pip_retry_patch.fetch", "pip_retry_patch.hooks", "pip_retry_patch.store"
+    print(*(type(left) for left in gc.garbage if type(left).__module__.startswith(rooms)))
+gc.disable()
+atexit.register(left)
+runpy.run_module("pip", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("size", [20_000, 2_000_000])
+@OLD_MIDDLE_NEW
+def test_a_download_leaves_nothing_for_the_garbage_collector(armed: Environment, size: int) -> None:
+    with Lab([Package("demo", size)]) as lab:
+        words = "download", "--quiet", "--no-deps", "--index-url", lab.index_url, "demo"
+        outcome = armed.run_python("-c", LEFT, *words, cwd=armed.fresh_dir())
+    assert (outcome.returncode, outcome.output) == (0, "\n"), outcome.output
+
+
 # Counts of instructions do not depend on the load of the machine. They do depend on the Python, on
 # how it was built, and on the pip, so the kept ones name theirs.
 

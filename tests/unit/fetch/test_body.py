@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import itertools
 import math
 import ssl
-import weakref
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,11 +16,9 @@ from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 
 from pip_retry_patch.fetch import body as body_module
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.body import Body
-from pip_retry_patch.fetch.judge import OVERLAP, ContentRange
+from pip_retry_patch.fetch.judge import OVERLAP
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, SLOW
-from pip_retry_patch.fetch.request import Outcome, Source
-from pip_retry_patch.records import replace
+from pip_retry_patch.fetch.request import Outcome
 from tests.support.exchanges import (
     ETAG,
     RESET,
@@ -74,23 +70,6 @@ def test_it_ends_as_a_response_of_the_standard_library_does() -> None:
     world = World(whole(BODY))
     world.start().close()
     assert world.body.closed and world.body.read(5) == b""
-
-
-def test_nothing_of_a_clean_download_stays_in_memory_once_it_was_read() -> None:
-    gc.disable()
-    try:
-        # Without the world, which holds itself.
-        job = replace(World().job, source=Source(URL, lambda *_: whole(BODY)))
-        exchange = World().exchange_of(job)
-        outcome, _ = exchange.obtain()
-        answer = outcome.response
-        body = Body(exchange, outcome, ContentRange(0, len(BODY) - 1, len(BODY)))
-        seen = [weakref.ref(thing) for thing in (answer, answer.raw, body)]
-        assert b"".join(answer.raw.stream(4096)) == BODY
-        del answer, body, outcome
-        assert [ref() for ref in seen] == [None] * 3
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("hashed", [True, False])
