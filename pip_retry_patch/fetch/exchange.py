@@ -284,7 +284,7 @@ class Exchange:
         if job.patience.attempts and self._is_doubtful(outcome):
             if not self._doubted:
                 return _DOUBTED
-            if job.whole and pages.names_files(response.content):
+            if pages.names_files(response.content) and not pages.is_framed(response):
                 self.story.tell(wording.say("taken", name=job.name))
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if odd is not None:

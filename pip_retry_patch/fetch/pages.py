@@ -54,13 +54,15 @@ def is_doubtful(response: Any) -> bool:
 
 def has_no_end(response: Any) -> bool:
     """Whether a page that came lacks its end, by what it is."""
-    content, media, headers = response.content, media_of(response.headers), response.headers
-    if headers.get("content-encoding") and _is_open(getattr(response.raw, "_decoder", None)):
-        return True
-    # A proxy may have cut it and made its length anew. Of JSON that can be told, and whoever reads
-    # it cannot read it then.
-    has_length = "content-length" in headers or "transfer-encoding" in headers
-    return (media.endswith("+json") or not has_length) and not _ends(media, content)
+    # A proxy may have cut it and made its length anew.
+    return _stream_is_cut(response) or not _ends(media_of(response.headers), response.content)
+
+
+def is_framed(response: Any) -> bool:
+    """Whether the end of a page is one, by its framing and its coding."""
+    fields = response.headers
+    has_length = "content-length" in fields or "transfer-encoding" in fields
+    return has_length and not _stream_is_cut(response)
 
 
 def has_end(response: Any) -> bool:
@@ -184,6 +186,11 @@ def _undecoded(response: Any) -> str:
         return coding if "\0" in response.content.decode("utf-8") else ""
     except UnicodeDecodeError:
         return coding
+
+
+def _stream_is_cut(response: Any) -> bool:
+    is_coded = bool(response.headers.get("content-encoding"))
+    return is_coded and _is_open(getattr(response.raw, "_decoder", None))
 
 
 def _is_open(decoder: Any) -> bool:
