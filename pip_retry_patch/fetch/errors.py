@@ -256,7 +256,8 @@ def reason(error: BaseException) -> str:
         if isinstance(e, _CERTIFICATE_ERRORS):
             said = names.foreign(getattr(e, "verify_message", "") or str(e))
             return names.clean(f"the certificate was refused: {said}")
-        if isinstance(e, http.client.IncompleteRead):
+        # urllib3 2 says it so of chunks.
+        if isinstance(e, http.client.IncompleteRead) or str(e) == "Response ended prematurely":
             return getattr(e, "why", wording.CLOSED_EARLY)
         meanings = (meaning for kinds, meaning in _BY_CLASS if isinstance(e, kinds))
         meaning = _BY_NAME.get(type(e).__name__) or next(meanings, None)
@@ -267,6 +268,9 @@ def reason(error: BaseException) -> str:
             return names.clean(f"the encrypted stream was damaged: {said}")
         if isinstance(e, OSError) and e.strerror and "RequestException" not in _kinds(e):
             return wording.of_system(e)
+    response = getattr(error, "response", None)
+    if response is not None:
+        return wording.answered(response.status_code)
     # The outermost error may name the whole URL, with what is secret in its query.
     error = [e for e in causes(error) if _is_of_network(e) or e is error][-1]
     return names.clean(names.foreign(str(error)) or type(error).__name__)

@@ -120,7 +120,7 @@ class IndexHooks:
         failure = self._refused(index, status)
         if self._strict or status >= 500 or status == PROXY_REFUSES:
             return failure
-        if status >= 400 or status in (204, 205) or (status == 200 and is_index):
+        if status and (status != 200 or is_index):
             self._unread.setdefault(index, failure)
         return None
 

@@ -111,7 +111,9 @@ STATUSES = {  # of which pip knows nothing
 }
 UNLISTED = {  # pages without a file, where nobody has the project
     "empty": pages(reply(200), says="/simple/demo/ came empty.", end=NO_MATCH),
-    "204": pages(reply(204, media=""), says="read (HTTP 204)", end=NO_MATCH),
+    **{
+        str(s): pages(reply(s, media=""), says=f"read (HTTP {s})", end=NO_MATCH) for s in (101, 204)
+    },
     "login": pages(reply(200, FORM), says=FOR_PEOPLE, end=NO_MATCH),
     "text": pages(reply(200, PAGE, "text/plain"), says=NO_LINKS, end=NO_MATCH),
     "json-with-an-error": pages(ERROR, says=NO_LINKS, end=NO_MATCH),

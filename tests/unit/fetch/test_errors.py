@@ -89,6 +89,7 @@ IS: dict[str, Callable[[BaseException], object]] = {
         (aborted(http.client.RemoteDisconnected("closed")), wording.NO_ANSWER, ["sent"]),
         (http.client.BadStatusLine("nonsense"), wording.NOT_HTTP, ["sent", "unreadable"]),
         (ProtocolError("", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY, ["sent"]),
+        (ProtocolError("Response ended prematurely"), wording.CLOSED_EARLY, ["sent"]),
         (errors.EarlyEnd(), wording.CLOSED_EARLY, ["sent"]),
         (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART, ["sent"]),
         (errors.StoppedError(50.4), "no progress, 50 B/s", ["sent"]),
@@ -124,6 +125,12 @@ def test_an_error_has_its_words(error: Exception, words: str, kinds: list[str]) 
         assert errors.is_network_error(each)
         assert errors.reason(each).startswith(words) and "SECRET" not in errors.reason(each)
         assert [kind for kind, holds in IS.items() if holds(each)] == kinds
+
+
+def test_a_status_is_told_without_the_address_that_requests_adds() -> None:
+    response = requests.Response()
+    response.status_code = 404
+    assert errors.reason(requests.HTTPError(SECRET, response=response)) == "HTTP 404"
 
 
 @pytest.mark.parametrize(
