@@ -33,9 +33,6 @@ _PYTHON = {
 _ARGUMENTS: list[tuple[str, str, dict[str, Any]]] = [
     ("--python", "status selftest history purge", _PYTHON),
     ("--json", "status history", {"dest": "as_json", "help": "the same for programs"}),
-    ("--compare", "selftest", {"help": "show also what pip does without us (takes longer)"}),
-    ("--since", "history", {"metavar": "AGE", "help": "how far back, like 12h, 7d or 4w"}),
-    ("--file", "history", {"metavar": "PATH", "type": Path, "help": "read this file instead"}),
     ("environments", "link", {"metavar": "DIR", "type": Path, "nargs": "+"}),
     ("environments", "unlink", {"metavar": "DIR", "type": Path, "nargs": "*"}),
     ("--all", "unlink", {"dest": "everything", "help": "every link that you made from here"}),
@@ -56,17 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = int(run(**arguments))
         stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # nobody reads it, and Python would complain when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
     except (OSError, UnableError) as why:
-        if not isinstance(why, BrokenPipeError):
-            print(f"pip-retry-patch: {told(why)}", file=sys.stderr)
-        try:
-            stdout.flush()
-        except OSError:  # nobody reads it, and Python would complain when it flushes at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-        return 1
-    return code
+        print(f"pip-retry-patch: {told(why)}", file=sys.stderr)
+    return 1
 
 
 def build_parser() -> argparse.ArgumentParser:

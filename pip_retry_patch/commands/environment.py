@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from tempfile import TemporaryDirectory
+from typing import Any, Mapping, Sequence
 
 from pip_retry_patch import names
 from pip_retry_patch.commands.server import Package
 from pip_retry_patch.wording import of_system
-from pip_retry_patch.wrapping import with_remedy
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
 _PROBE = """
@@ -32,6 +30,8 @@ if importlib.util.find_spec("pip"):
         found.update(report.describe(), armed=True)
 print(json.dumps(found))
 """
+
+PREFIX = "pip-retry-patch-"  # of the directories that pip is run in
 
 # The Python of a virtual environment. On Windows that of MSYS2 is a POSIX one in this.
 PYTHONS = ("Scripts/python.exe", "bin/python.exe") if os.name == "nt" else ("bin/python",)
@@ -75,13 +75,13 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
     """
     if not python:
         raise UnableError("this Python does not know its own executable, so it cannot run pip")
-    with workspace() as directory:
+    with TemporaryDirectory(prefix=PREFIX) as directory:
         output = run([python, "-c", _PROBE], directory, clean=clean).stdout
     last = (output.strip().splitlines() or ["it prints nothing"])[-1]
     try:
         found: dict[str, Any] = json.loads(last)
     except ValueError:
-        raise UnableError(f"{python} does not start well: {names.foreign(last)}") from None
+        raise UnableError(f"{python} cannot be asked: {names.foreign(last)}") from None
     if not found["pip"]:
         raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
     if not found.pop("armed"):
@@ -90,15 +90,11 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
             f"not armed: this environment {does} a pip_retry_patch.pth, so pip runs as it always "
             "did; install pip-retry-patch into it"
         )
-    if "lacks" in found:
-        raise UnableError(f"not guarded: {with_remedy(found['lacks'], python)}")
     return found
 
 
-def download(
-    python: str, package: Package, directory: Path, arguments: Sequence[str], **how: Any
-) -> str:
-    """Let pip download a package into a directory, and compare the file with the original.
+def download(python: str, package: Package, arguments: Sequence[str], **how: Any) -> str:
+    """Let pip download a package, and compare the file with the original.
 
     :param arguments: of `pip download`, to add. `how`: what `run` takes.
     :return: what went wrong, in a line; "" where the right file came.
@@ -106,17 +102,18 @@ def download(
     command = [python, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--dest=.", *arguments]
     try:
-        pip = run(command, directory, **how)
-        if pip.returncode:
-            return last_words(pip.stdout) or f"exit {pip.returncode}"
-        right = (directory / package.filename).read_bytes() == package.wheel()
+        with TemporaryDirectory(prefix=PREFIX) as directory:
+            pip = run(command, directory, **how)
+            if pip.returncode:
+                return last_words(pip.stdout) or f"exit {pip.returncode}"
+            right = Path(directory, package.filename).read_bytes() == package.wheel()
         return "" if right else "the file differs from the index's"
     except (OSError, UnableError) as why:
         return told(why)
 
 
 def run(
-    command: list[str], directory: Path, clean: bool = True, env: Mapping[str, str] | None = None
+    command: list[str], directory: str, clean: bool = True, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a directory, with both streams as one.
 
@@ -148,17 +145,6 @@ def run(
         raise UnableError(f"{command[0]} had not ended after a minute") from None
     except OSError as error:
         raise UnableError(f"{command[0]} cannot be run: {of_system(error)}") from None
-
-
-@contextlib.contextmanager
-def workspace() -> Iterator[Path]:
-    """A place for what a command does. Raises OSError where there is none."""
-    directory = tempfile.mkdtemp(prefix="pip-retry-patch-")
-    try:
-        yield Path(directory)
-    finally:
-        # Windows keeps what a process that is just being killed has open.
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def last_words(output: str) -> str:

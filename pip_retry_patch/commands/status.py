@@ -9,7 +9,8 @@ from typing import Any, Iterator
 import pip_retry_patch
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.commands import links, server
-from pip_retry_patch.commands.environment import UnableError, describe, download, told, workspace
+from pip_retry_patch.commands.environment import UnableError, describe, download, told
+from pip_retry_patch.store.journal import STDERR
 from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
@@ -50,10 +51,10 @@ def try_pip(python: str) -> str:
     """
     package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
     env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
-    with server.Server(package) as index, workspace() as directory:
-        env["PIP_RETRY_PATCH_LOG"] = str(directory / "log")
+    env["PIP_RETRY_PATCH_LOG"] = STDERR  # whatever the user's own journal is
+    with server.Server(package) as index:
         what = "--no-index", "--proxy=", index.url + package.link
-        return download(python, package, directory, what, clean=False, env=env) or "healed"
+        return download(python, package, what, clean=False, env=env) or "healed"
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
@@ -62,6 +63,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}"
     if not in_force["retry-patch"]["value"]:
         yield "It is switched off."
+    kept = found["kept"]
+    stored = f"{kept['files']}, {names.format_sum(kept['size'])}, in {kept['directory']}"
     sections = {
         "": [
             *(f"armed by  {path}" for path in found["armed_by"]),
@@ -78,20 +81,12 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             ),
             *found["complaints"],
         ],
-        "partial downloads": [_kept(found)],
+        "partial downloads": [f"none: {kept['trouble']}" if kept["trouble"] else stored],
         "linked environments": found["links"] or ["none"],
     }
     for title, lines in sections.items():
         yield from ("", title) if title else ("",)
         yield from (f"  {line}" for line in lines)
-
-
-def _kept(found: dict[str, Any]) -> str:
-    kept = found["kept"]
-    if kept["trouble"]:
-        return f"none are kept: {kept['trouble']}"
-    files = "1 file" if kept["files"] == 1 else f"{kept['files']} files"
-    return f"{files}, {names.format_sum(kept['size'])}, in {kept['directory']}"
 
 
 def purge(python: str) -> int:

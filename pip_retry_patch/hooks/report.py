@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import operator
 import os
@@ -12,6 +11,7 @@ from pip_retry_patch import settings
 from pip_retry_patch.hooks import compat, files
 from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.store.kept import Store
+from pip_retry_patch.store.writer import persist
 from pip_retry_patch.wrapping import import_function_wrapper, version_of_wrapt
 
 _IN_PLACE = "in place"
@@ -20,35 +20,16 @@ _IN_PLACE = "in place"
 def describe() -> dict[str, Any]:
     """Make the session that `pip download` would make, and tell of what is guarded then.
 
-    For `status`, in a process of its own. JSON, with sizes in bytes. `lacks` alone says what is
-    wrong with wrapt.
+    For `status`, in a process of its own. JSON, with sizes in bytes.
+
+    :raises ImportError: wrapt is missing or broken.
     """
-    try:
-        import_function_wrapper()
-    except ImportError as why:
-        return {"lacks": str(why)}
+    import_function_wrapper()
     cache = _make_session()
     pip, urllib3 = map(importlib.import_module, ("pip", "pip._vendor.urllib3"))
     found = compat.settings_of("pip")
     hooks = {path: _state(module, path) for module, path, _ in WRAPPED}
     guarded = hooks["PipSession.request"] == _IN_PLACE
-    directory = files.directory(found, cache)
-    trouble = "" if found.partials else "retry-patch-partials is off"
-    trouble = trouble or ("" if directory else "pip has no cache directory that it may use here")
-    count = size = 0
-    if directory:
-        store, missing = Store(directory, found.partials_size), [directory]
-        while not os.path.lexists(missing[-1]):
-            missing.append(os.path.dirname(missing[-1]))
-        place = store.place(f"md5-{'0' * 32}")  # no file has it
-        if place is not None:
-            place.finish()
-        count, size = store.left_over()
-        for made in missing[:-1]:  # an image would keep an empty directory
-            with contextlib.suppress(OSError):
-                os.rmdir(made)
-        if store.trouble:
-            directory, trouble = "", f"{directory} cannot be used: {store.trouble}"
     return {
         "pip": pip.__version__,
         "pip_path": os.path.dirname(str(pip.__file__)),
@@ -59,13 +40,28 @@ def describe() -> dict[str, Any]:
         "hooks": hooks,
         "settings": settings.table(found),
         "complaints": list(found.complaints),
-        "kept": {
-            "directory": directory or None,
-            "trouble": trouble,
-            "files": count,
-            "size": size,
-        },
+        "kept": _kept(found, cache),
     }
+
+
+def _kept(found: settings.Settings, cache: str | None) -> dict[str, Any]:
+    """Try the store, and tell of what is in it."""
+    directory = files.directory(found, cache)
+    store, is_new = Store(directory, found.partials_size), not os.path.lexists(directory)
+    place = store.place(f"md5-{'0' * 32}")  # no file has it
+    if place is not None:
+        place.finish()
+        if is_new:  # an image would keep an empty directory
+            persist(os.rmdir, directory)
+    trouble = ""
+    if not found.partials:
+        trouble = "retry-patch-partials is off"
+    elif not directory:
+        trouble = "pip has no cache directory that it may use here"
+    elif store.trouble:
+        directory, trouble = "", f"{directory} cannot be used: {store.trouble}"
+    count, size = store.left_over()
+    return {"directory": directory or None, "trouble": trouble, "files": count, "size": size}
 
 
 def _make_session() -> str | None:

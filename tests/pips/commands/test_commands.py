@@ -109,9 +109,11 @@ def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -
         extension.unlink()
     (wrapt / "wrappers.py").write_text("raise ImportError('half of it')\n")
     reason = status(environment)["reason"]
-    assert re.search(r"not guarded: wrapt \d[\w.]* is broken: .*half of it", reason), reason
+    assert re.search(r"wrapt \d[\w.]* is broken: .*half of it.*; try: .* -m pip install", reason), (
+        reason
+    )
     shutil.rmtree(wrapt)
-    assert "not guarded: wrapt is missing" in status(environment)["reason"]
+    assert "wrapt is missing; try: " in status(environment)["reason"]
 
 
 @old_middle_new
@@ -159,21 +161,18 @@ def test_an_environment_without_pip_is_named_as_such(armed: Environment) -> None
 # selftest
 
 
-@pytest.mark.parametrize("how", ["alone", "compare", "linked"])
+@pytest.mark.parametrize("how", ["alone", "linked"])
 @old_middle_new
 def test_selftest_passes_and_tells_what_it_saw(how: str, armed: Environment) -> None:
-    options: dict[str, list[Argument]] = {"alone": [], "compare": ["--compare"]}
+    options: list[Argument] = []
     if how == "linked":
-        options[how] = ["--python", child(armed, PIP_RETRY_PATCH_VENVS="1").python]
-    said = command(armed, "selftest", *options[how])
+        options = ["--python", child(armed, PIP_RETRY_PATCH_VENVS="1").python]
+    said = command(armed, "selftest", *options)
     assert (said.returncode, said.stderr) == (0, ""), said.output
     rows = [line for line in said.stdout.splitlines() if "healed " in line]
     assert len(rows) == 10
     end = "All 10 faults were healed; every file is what the index has."
     assert said.stdout.rstrip().endswith(end)
-    if how == "compare":
-        assert "plain pip" in said.stdout
-        assert sum(word in said.stdout for word in ("traceback", "blames hash", "gives up"))
 
 
 # `retry-patch-log` and `history`
@@ -199,7 +198,7 @@ def test_what_was_interrupted_is_written_down_and_summed_up(
     downloaded(armed, Package("demo", page_faults=[Cut(40)] * 2), env=env).assert_right()
     lost = downloaded(armed, Package("demo", page_forever=Cut(40)), env={**env, **HASTY})
     assert lost.run.returncode == 1
-    said = command(armed, "history", "--json", "--since", "7d", **env)
+    said = command(armed, "history", "--json", **env)
     assert (said.returncode, said.stderr) == (0, "")
     found: dict[str, Any] = json.loads(said.stdout)
     assert (found["downloads"], found["finished"], found["failed"]) == (4, 2, 2)

@@ -78,7 +78,7 @@ def test_a_link_whose_base_went_away_is_silent_and_harmless(
         assert command(armed, name, linked.prefix).returncode == 0
         assert is_linked(linked) == is_there
     said = command(armed, "status", "--python", linked.prefix)
-    assert said.returncode == 1 and "does not start well" in said.stderr
+    assert said.returncode == 1 and "cannot be asked" in said.stderr
 
 
 @newest
