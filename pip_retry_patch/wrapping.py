@@ -11,11 +11,11 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import inspect
 import logging
 import os
 import sys
 from importlib.machinery import PathFinder
-from types import ModuleType
 from typing import Any, Callable
 
 from pip_retry_patch.names import foreign
@@ -29,7 +29,11 @@ _guards_nothing = ""  # and why: what is wrong with wrapt
 
 
 class WraptError(ImportError):
-    """wrapt is missing or broken."""
+    """wrapt is missing or broken, and what to do about it."""
+
+    def __init__(self, state: str) -> None:
+        remedy = f"{sys.executable} -m pip install --force-reinstall wrapt"
+        super().__init__(f"wrapt {state}; try: {remedy}")
 
 
 def note_failure(where: str, error: BaseException) -> None:
@@ -42,12 +46,7 @@ def note_failure(where: str, error: BaseException) -> None:
         atexit.register(_tell)
     failures.append(foreign(f"{where}: {error!a}"))
     if isinstance(error, WraptError):
-        _guards_nothing = f"guards nothing: {with_remedy(error, sys.executable)}"
-
-
-def with_remedy(lacks: object, python: str) -> str:
-    """Add to what is wrong with a Python's wrapt what to do about it."""
-    return f"{lacks}; try: {python} -m pip install --force-reinstall wrapt"
+        _guards_nothing = f"guards nothing: {error}"
 
 
 def _tell() -> None:
@@ -130,11 +129,7 @@ def wrap(owner: Any, path: str, wrapper: Callable[..., Any]) -> None:
     *outer, name = path.split(".")
     for each in outer:
         owner = getattr(owner, each)
-    function = getattr(owner, name)
-    for holder in getattr(owner, "__mro__", ()):
-        if name in vars(holder):
-            function = vars(holder)[name]  # a classmethod as such, not bound
-            break
+    function = inspect.getattr_static(owner, name)  # a classmethod as such, not bound
     setattr(owner, name, import_function_wrapper()(function, wrapper))
 
 
@@ -151,28 +146,19 @@ def import_function_wrapper() -> Any:
     shell = importlib.util.module_from_spec(spec_of_wrapt())
     sys.modules["wrapt"] = shell
     # Windows removes no extension module that a process has loaded, so pip could not replace
-    # wrapt. In Python wrapt does the same, and here it wraps few calls.
-    switched = os.name == "nt" and "WRAPT_DISABLE_EXTENSIONS" not in os.environ
-    if switched:
-        os.environ["WRAPT_DISABLE_EXTENSIONS"] = "1"
+    # wrapt. In Python wrapt (since 1.16) does the same, and here it wraps few calls.
+    in_c = os.name != "nt" and not os.environ.get("WRAPT_DISABLE_EXTENSIONS")
     try:
-        return _module_of_wrappers().FunctionWrapper
+        with contextlib.suppress(ImportError):
+            if in_c:
+                return importlib.import_module("wrapt._wrappers").FunctionWrapper
+        return importlib.import_module("wrapt.wrappers").FunctionWrapper
     except Exception as error:
         # Not what a pip raises that lacks what is to be wrapped.
-        raise WraptError(f"wrapt {version_of_wrapt()} is broken: {error!r}") from None
+        raise WraptError(f"{version_of_wrapt()} is broken: {error!r}") from None
     finally:
-        if switched:
-            del os.environ["WRAPT_DISABLE_EXTENSIONS"]
         if sys.modules.get("wrapt") is shell:
             del sys.modules["wrapt"]
-
-
-def _module_of_wrappers() -> ModuleType:
-    """Import the wrappers in C, or else those in Python. wrapt itself loads the latter first."""
-    if not os.environ.get("WRAPT_DISABLE_EXTENSIONS"):
-        with contextlib.suppress(ImportError):
-            return importlib.import_module("wrapt._wrappers")
-    return importlib.import_module("wrapt.wrappers")
 
 
 def spec_of_wrapt() -> Any:
@@ -183,7 +169,7 @@ def spec_of_wrapt() -> Any:
     beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     spec = importlib.util.find_spec("wrapt") or PathFinder.find_spec("wrapt", [beside])
     if spec is None:
-        raise WraptError("wrapt is missing")
+        raise WraptError("is missing")
     return spec
 
 
