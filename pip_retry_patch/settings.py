@@ -48,8 +48,8 @@ def _indexes(text: str) -> str | None:
     return text.lower() if text.lower() in ("any", "all") else None
 
 
-def _mirrors(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(_is_web_address, text.split())))
+def _mirrors(text: str) -> tuple[str, ...] | None:
+    return tuple(dict.fromkeys(text.split())) if all(map(_is_web_address, text.split())) else None
 
 
 def _path(text: str) -> str | None:
@@ -146,10 +146,6 @@ def read(items: Items, command: str | None = None) -> Settings:
                 complaints.append(wording.say("bad setting", value=value, **facts))
     shortest = min(Settings.first_contact, values.get("patience", Settings.patience))
     values.setdefault("first_contact", shortest)
-    for mirror in texts.get(_MIRRORS, "").split():
-        if not _is_web_address(mirror):
-            told = names.clean(names.redacted(mirror), 60)
-            complaints.append(wording.say("bad mirror", key=_MIRRORS, value=told))
     origins = {key: origin for key, (_, origin) in in_force.items()}
     if _MIRRORS in texts:
         by_environment = origins[_MIRRORS].startswith("PIP_")

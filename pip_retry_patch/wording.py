@@ -163,8 +163,6 @@ _LINES = {
     # Of settings.
     "bad setting": "pip-retry-patch: the setting {key} must be {wanted}, not {value!r}. Using "
     "{default}.",
-    "bad mirror": "pip-retry-patch: the setting {key} must be http or https URLs, not {value!r}. "
-    "That one is left out.",
     "unknown setting": "pip-retry-patch: there is no setting {key}.{meant}",
     "unusable directory": "pip-retry-patch keeps nothing: retry-patch-partials = {path}: {why}",
     "unusable log": "pip-retry-patch cannot write to retry-patch-log = {path}: {why}",

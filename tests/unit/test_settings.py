@@ -106,14 +106,20 @@ def test_a_path_is_normalized(tmp_path: Path) -> None:
 
 def test_mirrors_are_listed_as_pip_writes_lists_and_shown_without_credentials() -> None:
     one, other = "https://a.example/simple", "https://user:secret@b.example:8080/x/"
-    nonsense = "ftp://user:secret@a.example/x?token=1 //b.example file:///c https://["
-    found = read([("global.retry-patch-mirrors", f"\n{one}\n{other}  {one} {nonsense}")])
+    found = read([("global.retry-patch-mirrors", f"\n{one}\n{other}  {one} ")])
     assert found.mirrors == (one, other)
     shown = table(found)["retry-patch-mirrors"]["value"]
     assert list(shown) == [one, "https://b.example:8080/x/"]
-    # What is no mirror is said once for each.
-    assert len(found.complaints) == 4
-    assert "secret" not in str(found.complaints) and "token" not in str(found.complaints)
+    for nonsense in (
+        "ftp://user:secret@a.example/x?token=1",
+        "//b.example",
+        "file:///c",
+        "https://[",
+    ):
+        found = read([("global.retry-patch-mirrors", f"{one} {nonsense}")])
+        (line,) = found.complaints
+        assert "secret" not in line and "token" not in line
+        assert same(found, complaints=(line,), mirrored="")
 
 
 @pytest.mark.parametrize(
