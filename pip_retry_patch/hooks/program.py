@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any
+from typing import Any, Callable
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
@@ -33,41 +33,37 @@ class Program:
     def __init__(self) -> None:
         self._hosts = Hosts()
 
-    @fail_open
-    def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
+    def request(self, wrapped: Callable[..., Any], session: Any, args: Any, kwargs: Any) -> Any:
         """`requests.Session.request(method, url, **kwargs)`."""
-        kwargs = dict(kwargs)
-        missing = ("method", "url")[len(args) :]
-        args = (*args, *(kwargs.pop(name) for name in missing if name in kwargs))
-        body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
-        if len(args) != 2 or args[0].upper() != "GET" or not isinstance(body, (bytes, type(None))):
-            return calls(*args, **kwargs)
-        outcome = Outcome(args[1])
-        outcome.response = response = calls(*args, **dict(kwargs, stream=True))
-        span = span_of(outcome.status, response.headers)
-        if span is not None and outcome.length != 0 and not _is_endless(response.headers):
-            send = functools.partial(repeat, calls, session, args, dict(kwargs, stream=True))
-            self._guard(Source(args[1], send), outcome, span)
-        if not kwargs.get("stream"):
-            try:
-                response.content  # noqa: B018  (reads it)
-            except Exception as error:
-                calls.errors.append(error)  # the program's to see
-                raise
+        if len(args) > 2:
+            return wrapped(*args, **kwargs)
+        given = {**dict(zip(("method", "url"), args)), **kwargs, "stream": True}
+        response = self._answer(wrapped, session, (), given)
+        if not (kwargs.get("stream") or session.stream):
+            response.content  # noqa: B018  (reads it; what it raises is the program's to see)
         return response
 
-    def _guard(self, source: Source, outcome: Outcome, span: Any) -> None:
-        job = Job(
-            kind=Kind.OTHER,
-            source=source,
-            patience=Patience(),
-            error=lambda _, cause: cause,
-            forget=lambda _: None,
-            ranged=outcome.status == 206,
-        )
-        story = Story(job.name, names.host_of(source.url), logger.info, logger.info, no_record)
-        exchange = Exchange(job, self._hosts, story)
-        Body(exchange, outcome, span)
+    @fail_open
+    def _answer(self, calls: Calls, session: Any, _: Any, given: Any) -> Any:
+        outcome = Outcome(given.get("url"))
+        outcome.response = response = calls(**given)
+        body = given.get("data") or given.get("json") or given.get("files")
+        is_plain = given["method"].upper() == "GET" and isinstance(body, (bytes, type(None)))
+        span = span_of(outcome.status, response.headers)
+        if is_plain and span and outcome.length != 0 and not _is_endless(response.headers):
+            send = functools.partial(repeat, calls, session, (), given)
+            job = Job(
+                kind=Kind.OTHER,
+                source=Source(outcome.url, send),
+                patience=Patience(),
+                error=lambda _, cause: cause,
+                forget=lambda _: None,
+                ranged=outcome.status == 206,
+            )
+            host = names.host_of(job.source.url)
+            story = Story(job.name, host, logger.info, logger.info, no_record)
+            Body(Exchange(job, self._hosts, story), outcome, span)
+        return response
 
 
 def _is_endless(headers: Any) -> bool:

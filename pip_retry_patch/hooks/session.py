@@ -284,7 +284,7 @@ class Requests:
 def repeat(
     calls: Calls,
     session: Any,
-    args: tuple[str, str],
+    args: tuple[str, ...],
     kwargs: Mapping[str, Any],
     asking: Asking,
     outcome: Outcome,
