@@ -140,7 +140,7 @@ class Store:
         # No slash at its end: behind one, a link is followed.
         self.path = path and os.path.abspath(path)
         self.trouble = ""
-        self._limit, self._is_tidy, self._has_leftovers = limit, False, False
+        self._limit, self._is_tidy = limit, False
 
     def place(self, key: str) -> Place | None:
         """Return a new folder for an artifact; None where it cannot have one.
@@ -188,7 +188,7 @@ class Store:
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self.path).free
             # Not for a size that nobody can have: a server may announce any.
-            if self._has_leftovers and free < size and least <= free + self.left_over()[1]:
+            if free < size and least <= free + self.left_over()[1]:
                 self.purge()
                 free = shutil.disk_usage(self.path).free
         return not 0 < free < least
@@ -207,18 +207,14 @@ class Store:
     def _tidy(self) -> None:
         """Remove what is too small, too old or too much; of the last, the oldest first.
 
-        Only what nobody holds counts. A folder is locked only where it may have to go, for
-        meanwhile no other pip can continue it.
+        A folder is locked only where it has to go, for meanwhile no other pip can continue it.
         """
         self._is_tidy, now, total = True, time.time(), 0
-        found = sorted(self.folders(), key=lambda folder: -folder.time)
-        is_much = sum(folder.size for folder in found) > self._limit
-        for folder in found:
+        for folder in sorted(self.folders(), key=lambda folder: -folder.time):
+            total += folder.size
             is_useless = folder.size < SMALLEST or now - folder.time > LONGEST_KEPT
-            self._has_leftovers = self._has_leftovers or not is_useless
-            if (is_useless or is_much) and folder.hold():
-                total += folder.size
-                folder.remove() if is_useless or total > self._limit else folder.release()
+            if (is_useless or total > self._limit) and folder.hold():
+                folder.remove()
 
 
 class Plain:
