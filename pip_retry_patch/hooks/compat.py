@@ -211,7 +211,7 @@ class Pip:
             self.say(kind, **facts)
 
     def _complain(self, why: str) -> None:
-        self.say("unusable log", path=self.settings.log, why=why)
+        self.say_once("unusable log", "", path=self.settings.log, why=why)
 
     def error(self, failure: wording.Failure, cause: Any) -> Exception:
         """Return the exception by which this pip shows a Failure in words.

@@ -26,10 +26,10 @@ LARGEST = 10_000_000
 
 
 class Journal:
-    """Appends to one file, and never raises: what cannot be written is complained of once.
+    """Appends to one file, and never raises: what cannot be written is complained of.
 
     :param pip: its version.
-    :param complain: takes the reason, the first time that a line cannot be written.
+    :param complain: takes the reason why a line cannot be written.
     """
 
     def __init__(
@@ -40,7 +40,6 @@ class Journal:
         self._pip, self._complain, self._largest = pip, complain, largest
         self._run = f"{os.getpid():x}-{time.time_ns():x}"
         self._patience = 5.0  # seconds to wait for others; none, once that was in vain
-        self._failed = False
 
     def note(self, event: str, name: str, host: str, **facts: Any) -> None:
         """Write a line.
@@ -62,9 +61,7 @@ class Journal:
             else:
                 self._append((json.dumps(line) + "\n").encode("ascii"))
         except Exception as why:
-            if not self._failed:
-                self._failed = True
-                self._complain(wording.of_system(why))
+            self._complain(wording.of_system(why))
 
     def _append(self, line: bytes) -> None:
         writer.check_directory(os.path.dirname(self._path))
