@@ -31,12 +31,11 @@ runnable = {runnable!r}
 try:
     from importlib.machinery import PathFinder
 
-    class Lender(object):
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            return PathFinder.find_spec(name, [homes[name]], target) if name in homes else None
+    def lend(name, path=None, target=None):
+        return PathFinder.find_spec(name, [homes[name]], target) if name in homes else None
 
-    sys.meta_path.append(Lender)
+    lend.find_spec = lend
+    sys.meta_path.append(lend)
     import pip_retry_patch
 
     pip_retry_patch.arm()
