@@ -133,21 +133,23 @@ class Settings:
 def read(items: Items, command: str | None = None) -> Settings:
     """Return the settings in the items of pip's Configuration, for the command that pip runs."""
     in_force = _in_force(items, command)
-    texts = {key: text for key, (text, _) in in_force.items() if key.startswith(PREFIX)}
     values: dict[str, Any] = {}
-    complaints = [_unknown(key) for key in texts if key not in (*_TABLE, *_NOT_HERE)]
-    for key, (field, parse, wanted) in _TABLE.items():
-        if key in texts:
-            values[field] = parse(texts[key])
+    complaints: list[str] = []
+    for key, (text, _) in in_force.items():
+        if key in _TABLE:
+            field, parse, wanted = _TABLE[key]
+            values[field] = parse(text)
             if values[field] is None:
                 values[field] = default = getattr(Settings, field)
-                value = names.clean(names.foreign(texts[key]), 60)
+                value = names.clean(names.foreign(text), 60)
                 facts = {"key": key, "wanted": wanted, "default": shown(key, default)}
                 complaints.append(wording.say("bad setting", value=value, **facts))
+        elif key.startswith(PREFIX) and key not in _NOT_HERE:
+            complaints.append(_unknown(key))
     shortest = min(Settings.first_contact, values.get("patience", Settings.patience))
     values.setdefault("first_contact", shortest)
     origins = {key: origin for key, (_, origin) in in_force.items()}
-    if _MIRRORS in texts:
+    if _MIRRORS in in_force:
         by_environment = origins[_MIRRORS].startswith("PIP_")
         beside = [item for item in items if item[0].startswith(":env:") == by_environment]
         index = _in_force(beside, command).get("index-url", ("",))[0]
