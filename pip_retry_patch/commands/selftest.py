@@ -8,8 +8,6 @@ from pip_retry_patch.commands.environment import describe, download
 from pip_retry_patch.commands.server import Fault, Package, Server
 
 _CUT = Fault("cut", 900_000)
-# The one that is never served again: a mirror has the rest of the file.
-_LOST = Package("mirror", 2_000_000, [_CUT, *[Fault("busy")] * 99])
 PLAN = {
     "connection cut once": Package("cut-once", 2_000_000, [_CUT]),
     "connection cut 20 times": Package("cut-often", 3_000_000, [Fault("cut", 140_000)] * 20),
@@ -20,7 +18,6 @@ PLAN = {
     "cut, then 503 twice": Package("busy", 2_000_000, [_CUT, *[Fault("busy", seconds=1)] * 2]),
     "server away for 2 seconds": Package("away", 2_000_000, [Fault("away", 900_000, 2.0)]),
     "index page cut": Package("page", 100_000, page_faults=[Fault("cut", 100)]),
-    "host dies, a mirror goes on": _LOST,
 }
 
 
@@ -41,7 +38,10 @@ def selftest(python: str) -> int:
     for title, package in PLAN.items():
         print(f"{title:29}", end="", flush=True)
         began = time.monotonic()
-        problem, ratio = attempt(python, package)
+        with Server(package) as index:
+            what = "--timeout=2", "--index-url", index.index, package.name
+            problem = download(python, package, what)
+        ratio = index.sent / len(package.wheel())
         figures = f"{time.monotonic() - began:6.1f} s   {ratio:5.2f} x"
         print(f"FAILED {figures}\n    {problem}" if problem else f"healed {figures}", flush=True)
         failed += bool(problem)
@@ -51,16 +51,3 @@ def selftest(python: str) -> int:
         return 1
     print(f"\nAll {len(PLAN)} faults were healed; every file is what the index has.")
     return 0
-
-
-def attempt(python: str, package: Package) -> tuple[str, float]:
-    """Let pip download a package from an index of its own.
-
-    :return: what went wrong, "" where nothing did; and the bytes sent divided by the file's size.
-    """
-    whole = package._replace(faults=())
-    with Server(package) as index, Server(whole) as mirror:
-        env = {"PIP_RETRY_PATCH_MIRRORS": mirror.index} if package is _LOST else {}
-        what = "--timeout=2", "--index-url", index.index, package.name
-        problem = download(python, package, what, env=env)
-    return problem, (index.sent + mirror.sent) / len(package.wheel())
