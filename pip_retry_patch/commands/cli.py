@@ -14,10 +14,9 @@ from typing import Any, Sequence
 
 import pip_retry_patch
 from pip_retry_patch.commands.environment import UnableError, interpreter, told
-from pip_retry_patch.commands.history import history
 from pip_retry_patch.commands.links import link, unlink
 from pip_retry_patch.commands.selftest import selftest
-from pip_retry_patch.commands.status import purge, status
+from pip_retry_patch.commands.status import history, purge, status
 
 _COMMANDS = status, selftest, history, link, unlink, purge
 

@@ -1,4 +1,4 @@
-"""The commands `status` and `purge`: what is in force here, and what is kept."""
+"""The commands `status`, `history` and `purge`: what is in force, what happened, what is kept."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import pip_retry_patch
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.commands import links, server
 from pip_retry_patch.commands.environment import UnableError, describe, download, told
-from pip_retry_patch.store.journal import STDERR
+from pip_retry_patch.store.journal import STDERR, summary
 from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
 SCHEMA = 1
+
+# Of reasons and of hosts, `history` tells a person so many; `--json` has all.
+TOLD = 10
 
 # No plain pip, of any version, gets through these.
 _FATAL = (server.Fault("cut", 40_000), server.Fault("reset", 30_000))
@@ -87,6 +90,38 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for title, lines in sections.items():
         yield from ("", title) if title else ("",)
         yield from (f"  {line}" for line in lines)
+
+
+def history(python: str, as_json: bool) -> int:
+    """Sum up what was interrupted, and what became of it.
+
+    Reads the file that the setting retry-patch-log names, to which each interruption, wait and end
+    of a download is written. Without that setting nothing is written.
+
+    :raises UnableError: there is no journal.
+    """
+    path = describe(python)["settings"]["retry-patch-log"]["value"]
+    if not path:
+        raise UnableError(
+            "nothing is written down; to begin: pip config set global.retry-patch-log PATH"
+        )
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UnableError(f"{path} is no file, so what is written there is not kept")
+    found = summary(path)
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_history(found)))
+    return 0
+
+
+def _history(found: dict[str, Any]) -> Iterator[str]:
+    finished, failed = found["finished"], found["failed"]
+    stopped = found["downloads"] - finished - failed
+    yield f"interrupted downloads: {found['downloads']}"
+    yield f"  {finished} finished, {failed} failed, {stopped} stopped before their end"
+    yield f"interruptions: {found['interruptions']}"
+    for title, counts in (("by reason", found["by"]), ("by host", found["hosts"])):
+        yield f"{title}:"
+        yield from (f"{count:8} {names.clean(n, 60)}" for n, count in [*counts.items()][:TOLD])
+    yield f"not fetched twice: {names.format_sum(found['not_fetched_twice'])}"
 
 
 def purge(python: str) -> int:

@@ -1,22 +1,25 @@
 """The journal: one JSON line for each thing that happened to a download (`retry-patch-log`).
 
-docs/status.md is its schema. Many pips may share one file. No line holds credentials, nor the
-query of a URL. Nothing here is loaded where the setting is not made.
+docs/status.md is its schema. `Journal` writes, and `summary` reads. Many pips may share one file.
+No line holds credentials, nor the query of a URL. Nothing here is loaded where the setting is not
+made.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
 import sys
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from pip_retry_patch import wording
 from pip_retry_patch.store import writer
 
-VERSION = 1
+VERSION = 1  # of a line
+SCHEMA = 1  # of the summary
 
 # For those who collect what containers print.
 STDERR = "/dev/stderr"
@@ -75,3 +78,46 @@ class Journal:
             else:
                 self._patience = 0.0
             writer.append(self._path, line)
+
+
+def entries(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a journal, those that were rotated away first. Raises OSError."""
+    for part in (f"{path}.1", path):
+        if os.path.exists(part):  # nothing need have been interrupted yet
+            with open(part, encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    # Half a line, for a disk was full; or somebody else's.
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        entry = json.loads(line)
+                        if entry["v"] == VERSION:
+                            yield entry
+
+
+def summary(path: str) -> dict[str, Any]:
+    """Return what a journal says, as `history --json` prints it. Raises OSError."""
+    reasons: collections.Counter[str] = collections.Counter()
+    hosts: collections.Counter[str] = collections.Counter()
+    ends: dict[tuple[str, str], str] = {}
+    kept = 0
+    for entry in entries(path):
+        kind, download = entry["kind"], (entry["run"], entry["file"])
+        ends.setdefault(download, "")
+        if kind == "interruption":
+            ends[download] = ""
+            reasons[entry["outcome"]] += 1
+            hosts[entry["host"]] += 1
+            kept += entry["offset"]
+        elif kind == "end":
+            ends[download] = entry["outcome"]
+            kept -= entry["again"]
+    became = list(ends.values())
+    return {
+        "schema": SCHEMA,
+        "downloads": len(ends),
+        "finished": became.count("finished"),
+        "failed": became.count("failed"),
+        "interruptions": sum(hosts.values()),
+        "by": dict(reasons.most_common()),
+        "hosts": dict(hosts.most_common()),
+        "not_fetched_twice": max(kept, 0),
+    }

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from pip_retry_patch.commands import cli, history
+from pip_retry_patch.commands import cli, status
 from pip_retry_patch.store.journal import Journal
 
 Captured = pytest.CaptureFixture[str]
@@ -34,7 +34,7 @@ HAPPENED: list[tuple[str, str, str, dict[str, Any]]] = [
 def told(log: Path, capsys: Captured, *arguments: str) -> str:
     """Return what it prints where this is the journal."""
     settings = {"retry-patch-log": {"value": str(log)}}
-    with mock.patch.object(history, "describe", lambda python: {"settings": settings}):
+    with mock.patch.object(status, "describe", lambda python: {"settings": settings}):
         assert cli.main(["history", *arguments]) == 0
     return capsys.readouterr().out
 
@@ -52,7 +52,7 @@ def test_it_sums_up_what_became_of_downloads(tmp_path: Path, capsys: Captured) -
     assert json.loads(told(log, capsys, "--json")) == {
         **{"schema": 1, "downloads": 4, "finished": 2, "failed": 1, "interruptions": 4},
         **{"by": {"closed": 2, "reset": 1, "refused": 1}, "hosts": {"one": 2, "two": 2}},
-        **{"mirrors": 1, "fresh": 1, "waited": 7.0, "not_fetched_twice": 4500},
+        "not_fetched_twice": 4500,
     }
     out = told(log, capsys)
     assert "  2 finished, 1 failed, 1 stopped before their end\n" in out
@@ -66,6 +66,6 @@ def test_of_many_hosts_those_are_told_that_failed_most(tmp_path: Path, capsys: C
         for _ in range(host):
             journal.note("interruption", "a.whl", f"h{host}", outcome="closed")
     rows = [line.split() for line in told(log, capsys).splitlines()]
-    hosts = rows[rows.index(["hosts:", "78"]) + 1 :][:11]
-    assert hosts[0] == ["12", "h12"] and hosts[-2:] == [["3", "h3"], ["waited:", "0", "s"]]
+    hosts = rows[rows.index(["by", "host:"]) + 1 : -1]
+    assert len(hosts) == 10 and hosts[0] == ["12", "h12"] and hosts[-1] == ["3", "h3"]
     assert len(json.loads(told(log, capsys, "--json"))["hosts"]) == 12
