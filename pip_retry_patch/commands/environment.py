@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
 
 from pip_retry_patch import names
-from pip_retry_patch.commands.server import Package
 from pip_retry_patch.wording import of_system
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
@@ -93,25 +92,6 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
     return found
 
 
-def download(python: str, package: Package, arguments: Sequence[str], **how: Any) -> str:
-    """Let pip download a package, and compare the file with the original.
-
-    :param arguments: of `pip download`, to add. `how`: what `run` takes.
-    :return: what went wrong, in a line; "" where the right file came.
-    """
-    command = [python, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar=off", "--dest=.", *arguments]
-    try:
-        with TemporaryDirectory(prefix=PREFIX) as directory:
-            pip = run(command, directory, **how)
-            if pip.returncode:
-                return last_words(pip.stdout) or f"exit {pip.returncode}"
-            right = Path(directory, package.filename).read_bytes() == package.wheel()
-        return "" if right else "the file differs from the index's"
-    except (OSError, UnableError) as why:
-        return told(why)
-
-
 def run(
     command: list[str], directory: str, clean: bool = True, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
@@ -145,12 +125,3 @@ def run(
         raise UnableError(f"{command[0]} had not ended after a minute") from None
     except OSError as error:
         raise UnableError(f"{command[0]} cannot be run: {of_system(error)}") from None
-
-
-def last_words(output: str) -> str:
-    """Return the line of pip's output that says why it ended: its last error, or its last line."""
-    # A DiagnosticPipError has its slug in a line of its own.
-    output = re.sub(r"^(error: [\w-]+)\s+\u00d7 ", r"\1: ", output, flags=re.MULTILINE)
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or [""]
-    errors = [line for line in lines if re.match(r"(ERROR|error|[\w.]+Error)\b", line)]
-    return names.clean(names.foreign((errors or lines)[-1]), 76)

@@ -8,8 +8,9 @@ from typing import Any, Iterator
 
 import pip_retry_patch
 from pip_retry_patch import names, settings, wording
-from pip_retry_patch.commands import links, server
-from pip_retry_patch.commands.environment import UnableError, describe, download, told
+from pip_retry_patch.commands import links
+from pip_retry_patch.commands.environment import UnableError, describe, told
+from pip_retry_patch.commands.selftest import Fault, Package, Server, download
 from pip_retry_patch.store.journal import STDERR, summary
 from pip_retry_patch.store.kept import Store
 
@@ -20,7 +21,7 @@ SCHEMA = 1
 TOLD = 10
 
 # No plain pip, of any version, gets through these.
-_FATAL = (server.Fault("cut", 40_000), server.Fault("reset", 30_000))
+_FATAL = (Fault("cut", 40_000), Fault("reset", 30_000))
 
 
 def status(python: str, as_json: bool) -> int:
@@ -52,10 +53,10 @@ def try_pip(python: str) -> str:
 
     Wrappers that are in place need not work. "healed" if the right file came.
     """
-    package = server.Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
+    package = Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
     env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
     env["PIP_RETRY_PATCH_LOG"] = STDERR  # whatever the user's own journal is
-    with server.Server(package) as index:
+    with Server(package) as index:
         what = "--no-index", "--proxy=", index.url + package.link
         return download(python, package, what, clean=False, env=env) or "healed"
 

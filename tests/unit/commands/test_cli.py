@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 import pip_retry_patch
-from pip_retry_patch.commands import cli, environment, server
+from pip_retry_patch.commands import cli, environment, selftest
 
 Captured = pytest.CaptureFixture[str]
 
@@ -82,7 +82,7 @@ def test_what_the_system_says_is_told_in_ascii(error: Exception, words: str) -> 
 
 
 def test_a_download_is_compared_with_the_original() -> None:
-    package = server.Package("p", 1000)
+    package = selftest.Package("p", 1000)
     for content, problem in ((None, "no such file"), (b"other", "differs"), (package.wheel(), "")):
 
         def run(_: Any, directory: str, content: bytes | None = content) -> Any:
@@ -90,8 +90,8 @@ def test_a_download_is_compared_with_the_original() -> None:
                 Path(directory, package.filename).write_bytes(content)
             return subprocess.CompletedProcess([], 0, "")
 
-        with mock.patch.object(environment, "run", run):
-            found = environment.download("python", package, ["p"])
+        with mock.patch.object(selftest, "run", run):
+            found = selftest.download("python", package, ["p"])
         assert problem in found and bool(found) == bool(problem)
 
 
@@ -107,7 +107,7 @@ def test_a_download_is_compared_with_the_original() -> None:
     ],
 )
 def test_the_last_words_of_a_pip_say_why_it_ended(output: str, words: str) -> None:
-    assert environment.last_words(output) == words
+    assert selftest.last_words(output) == words
 
 
 def test_a_python_is_named_by_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
