@@ -19,7 +19,7 @@ import shutil
 import sys
 import textwrap
 import time
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable
 
 from pip_retry_patch import settings, wording
 from pip_retry_patch.fetch.patience import LONG_WAIT
@@ -304,28 +304,17 @@ def forget(session: Any, urls: Iterable[str]) -> None:
     """Remove what pip's HTTP cache has of these URLs.
 
     Without that a fresh fetch would be a conditional request that the same stale file answers.
+    What `network.cache.SafeFileCache` had begun to write when a disk was full goes, too: pip
+    leaves it, and passes over the error.
     """
-    for cache, key in _cached(session, urls):
-        cache.delete(key)
-
-
-def sweep(session: Any, urls: Iterable[str]) -> None:
-    """Remove what pip's HTTP cache began to write of these URLs when the disk was full.
-
-    `network.cache.SafeFileCache` leaves such files, and passes over the error.
-    """
-    for cache, key in _cached(session, urls):
-        for unfinished in glob.glob(f"{glob.escape(cache._get_cache_path(key))}*.tmp"):
-            with contextlib.suppress(OSError):
-                os.unlink(unfinished)
-
-
-def _cached(session: Any, urls: Iterable[str]) -> Iterator[tuple[Any, str]]:
-    """Yield the cache of each URL that pip caches, and its key there."""
     for url in urls:
         adapter = session.get_adapter(url)
         if hasattr(adapter, "controller"):
-            yield adapter.cache, adapter.controller.cache_url(url)
+            cache, key = adapter.cache, adapter.controller.cache_url(url)
+            cache.delete(key)
+            for unfinished in glob.glob(f"{glob.escape(cache._get_cache_path(key))}*.tmp"):
+                with contextlib.suppress(OSError):
+                    os.unlink(unfinished)
 
 
 def cache_of(session: Any) -> str | None:

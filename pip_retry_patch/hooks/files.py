@@ -6,8 +6,7 @@ The two know nothing of each other. `FileHooks` stands around both, as each pip 
 from __future__ import annotations
 
 import contextlib
-import errno
-import gc
+import functools
 import logging
 import mimetypes
 import os
@@ -35,12 +34,6 @@ RESTARTS = 2
 
 # pip's own, the one that its cache collects, and the one in the cache.
 COPIES = 3
-
-
-class NoRoomError(OSError):
-    """The disk of the store has no room for a file; known before any of it was received."""
-
-    failure = None  # no mistake of ours, see `fail_open`
 
 
 # Lets pip download a link into a directory, whose path may be an os.PathLike; returns the path of
@@ -73,51 +66,32 @@ class FileHooks:
     @fail_open
     def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
-        if len(args) != 2 or kwargs:
+        if len(args) != 2:
             return calls(*args, **kwargs)
         link, location = args
-        return self._fetch(downloader, link, lambda folder: calls(link, folder), location)
+        patience = self.requests.patience(downloader._session, link.url_without_fragment)
+        if patience is None or not patience.attempts:
+            return calls(link, location)  # `--retries 0`: a file is fetched once, whatever comes
+        artifact = Artifact(self, downloader._session, link, functools.partial(calls, link))
+        path, content_type = artifact.fetch(location)
+        if artifact.hashes:
+            self._came[path] = artifact
+        return path, content_type
 
     @fail_open
     def download_all(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Iterable[Any]:
         """`BatchDownloader.__call__(links, location)`: up to 25.0 it has a loop of its own.
 
-        In 25.1 it calls `Downloader`.
+        That does for each link what `Downloader` does. In 25.1 it calls `Downloader`.
         """
-        own_loop = hasattr(downloader, "_session")
-        if len(args) != 2 or kwargs or not own_loop:
+        if not hasattr(downloader, "_session"):
             return calls(*args, **kwargs)  # type: ignore[no-any-return]
         links, location = args
-        wrapped = calls.wrapped
-
-        def one(link: Any, folder: Any) -> Any:
-            (found,) = wrapped([link], folder)
-            return found
-
-        return (self._one(one, downloader, (link, location), {}) for link in links)
-
-    @fail_open
-    def _one(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
-        link, location = args
-        named: Any = link  # pip names what it yields by the link, or by its URL (20.3)
-
-        def call(folder: Any) -> tuple[str, str]:
-            nonlocal named
-            named, result = calls(link, folder)
-            return result  # type: ignore[no-any-return]
-
-        result = self._fetch(downloader, link, call, location)
-        return named, result
-
-    def _fetch(self, downloader: Any, link: Any, call: Download, location: str) -> tuple[str, str]:
-        patience = self.requests.patience(downloader._session, link.url_without_fragment)
-        if patience is None or not patience.attempts:
-            return call(location)  # `--retries 0`: a file is fetched once, whatever comes
-        artifact = Artifact(self, downloader._session, link, call)
-        path, content_type = artifact.fetch(location)
-        if artifact.hashes:
-            self._came[path] = artifact
-        return path, content_type
+        fetch = self.pip.module("network.download").Downloader(
+            downloader._session, downloader._progress_bar
+        )
+        by_url = self.pip.version.startswith(("20.", "21.0"))  # how pip names what it yields
+        return ((link.url if by_url else link, fetch(link, location)) for link in links)
 
     def hashes_of(self, link: Any) -> dict[str, list[str]]:
         """Return the digests one of which an artifact must have, by algorithm, in lower case.
@@ -153,9 +127,8 @@ class FileHooks:
     def store(self, session: Any) -> Store:
         """Return where unfinished downloads of a session are kept, if anywhere."""
         cache, found = compat.cache_of(session), self.pip.settings
-        if cache not in self._stores:
-            self._stores[cache] = Store(directory(found, cache), found.partials_size)
-        return self._stores[cache]
+        store = Store(directory(found, cache), found.partials_size)
+        return self._stores.setdefault(cache, store)
 
 
 class Artifact:
@@ -271,12 +244,11 @@ class Artifact:
         if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
             path, why = self._store.path, self._store.trouble
             self._hooks.pip.say_once("unusable directory", "", path=path, why=why)
-        if place is None:
-            return
-        self.place = place
-        if not self._store.make_room(COPIES * size, size):
-            outcome.response.close()
-            raise NoRoomError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if place is not None and self._store.make_room(COPIES * size, size):
+            self.place = place
+        elif place is not None:
+            place.leave()
+            self._key, self.disk_was_full = "", True
 
     def written(self) -> str | None:
         """Return the path of the file that pip writes, None while there is none.
@@ -321,16 +293,12 @@ class Artifact:
             self._key = ""
         if errors.is_full(error):
             self.disk_was_full = True  # so pip's cache gets no copy
-            if not isinstance(error, NoRoomError):  # it has made what room there is
-                helps = self._store.purge()[1] > 0 or helps
-            compat.sweep(self._session, self._urls)
+            helps = self._store.purge()[1] > 0 or helps
+            compat.forget(self._session, self._urls)
         if helps:
-            # What the error holds takes room: the HTTP cache's own temporary file.
-            self.body, self.outcome = None, Outcome(self.url)
-            for cause in errors.causes(error):
-                traceback.clear_frames(cause.__traceback__)
-                cause.__traceback__ = None  # a frame that is cleared still has its function
-            gc.collect()
+            traceback.clear_frames(error.__traceback__)  # so pip's progress bar ends
+            if self.outcome.response is not None:
+                self.outcome.cache_nothing()  # the copy that it has begun takes room
         return helps
 
     @property
