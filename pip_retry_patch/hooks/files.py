@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.request import Outcome
+from pip_retry_patch.fetch.request import Kind, Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.contents import digest, not_the_file
 from pip_retry_patch.hooks.mismatch import look_into
@@ -152,8 +152,9 @@ class Artifact:
         self.url: str = link.url_without_fragment
         self.name = names.name_of(self.url)
         self.hashes = hooks.hashes_of(link)
-        is_metadata = self.name.endswith(".metadata")
-        self._key = "" if is_metadata else key_of(self.hashes) or ""  # in the store
+        self.kind = Kind.METADATA if self.name.endswith(".metadata") else Kind.FILE
+        # In the store, "" where nothing of it is kept.
+        self._key = key_of(self.hashes) or "" if self.kind == Kind.FILE else ""
         self.fresh = self.disk_was_full = False
         self.place: Place | Plain = Plain("")
         self._location = ""  # where pip wants it

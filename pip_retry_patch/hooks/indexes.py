@@ -11,19 +11,19 @@ the self-version check |
 | `index.collector.LinkCollector.fetch_page(location)`; `fetch_response` from 22.2 | 20.0 | to \
 skip or to fail |
 | `index.package_finder.PackageFinder.find_all_candidates(name)` | always | to see what was found |
+| `index.package_finder.parse_links(page)` | always | to name a page that pip cannot read |
 | `exceptions.DistributionNotFound.__str__()` | always | to add what was not read |
 """
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import PROXY_REFUSES, media_of
 from pip_retry_patch.fetch.pages import is_login, oddity
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.records import replace
+from pip_retry_patch.records import record, replace
 from pip_retry_patch.wrapping import Calls, fail_open
 
 if TYPE_CHECKING:
@@ -38,16 +38,29 @@ _STRICT = (
 _NOT_THERE = (404, 410)
 
 
+@record
+class Page:
+    """A page of an index that pip asks for, and what came of that.
+
+    :param index: as it is configured.
+    :param status: of the last answer; 0 if none came.
+    """
+
+    index: str
+    status: int = 0
+    error: Exception | None = None
+
+
 class _Search:
     """The search for one project.
 
     `unread`: the indexes that could not be read for it, and why; None where a login page came.
-    `page`: the URL of the last page that came.
+    `session`: pip's, by which it was asked for.
     """
 
     def __init__(self, project: str = "") -> None:
         self.project = project
-        self.page = ""
+        self.session: Any = None
         self.unread: dict[str, Exception | None] = {}
 
 
@@ -79,33 +92,32 @@ class IndexHooks:
         if self._requests.mirrors is not None:
             first = indexes[:1] == [index] and not quiet
             self._requests.mirrors.begin_page(index if first else "", url)
-        error: Exception | None = None
-        self._requests.pages[url] = index
+        page = self._requests.pages[url] = Page(index)
+        self._search.session = collector.session
         try:
-            page = calls(*args, **kwargs)
+            content = calls(*args, **kwargs)
         except Exception as raised:
             if not hasattr(raised, "failure"):
                 raise
-            page, error = None, raised
+            content, page.error = None, raised
         finally:
             self._requests.pages.pop(url, None)
         if quiet or location.scheme not in ("http", "https"):
-            return page
-        if page is not None:
-            self._look(collector, url, index, page)
-            return page
+            return content
+        if content is not None:
+            self._look(collector, url, index, content)
+            return content
         # pip's own code passes over an error of its own class, and logs it.
-        error = error or self._requests.failures.get(url)
-        failure = getattr(error, "failure", None) or self._refusal(index, url, index in indexes)
+        failure = getattr(page.error, "failure", None) or self._refusal(page, index in indexes)
         if failure is not None:
-            error = error or self._pip.error(failure, LookupError(url))
+            error = page.error or self._pip.error(failure, LookupError(url))
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
             self._search.unread[index], self._unread[index] = error, failure
             self._pip.say_once("index unread", index, index=_shown(index), why=failure.why)
         return None
 
-    def _refusal(self, index: str, url: str, is_index: bool) -> wording.Failure | None:
+    def _refusal(self, page: Page, is_index: bool) -> wording.Failure | None:
         """Return why an index answered with no page, where that is an error.
 
         A page that came as something else (text, JSON with an error) is only told of, too. But a
@@ -114,27 +126,23 @@ class IndexHooks:
         403 for a project is how some storages say that they do not have it. So it is only told of
         where nobody has it.
         """
-        status = self._requests.statuses.get(url, 0)
-        if status in _NOT_THERE:
+        if page.status in _NOT_THERE:
             return None
-        failure = self._refused(index, status)
-        if self._strict or status >= 500 or status == PROXY_REFUSES:
+        failure = self._refused(page.index, page.status)
+        if self._strict or page.status >= 500 or page.status == PROXY_REFUSES:
             return failure
-        if status and (status != 200 or is_index):
-            self._unread.setdefault(index, failure)
+        if page.status and (page.status != 200 or is_index):
+            self._unread.setdefault(page.index, failure)
         return None
 
     def _refused(self, index: str, status: int) -> wording.Failure:
         why = wording.answered(status) if status not in (0, 200) else "no page of links came"
-        failure = wording.failure("index refused", index=_shown(index), why=why)
-        if self._strict:
-            return replace(failure, note=_STRICT)
-        return replace(failure, first_contact=True)
+        failure = wording.failure("index refused", index=_shown(index), why=why, first_contact=True)
+        return replace(failure, note=_STRICT) if self._strict else failure
 
     def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
         search = self._search
-        search.page = page.url
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
         odd = oddity(page.content, media, page.url, url, search.project)
@@ -153,35 +161,36 @@ class IndexHooks:
     def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         project = args[0] if args else kwargs["project_name"]
-        before, self._search = self._search, _Search(project)
-        try:
-            found, unread = calls(*args, **kwargs), self._search.unread
-        except Exception as error:
-            self._blame_page(finder, error)
-            raise
-        finally:
-            self._search = before
+        search = self._search = _Search(project)
+        found, unread = calls(*args, **kwargs), search.unread
         if not unread:
             return found
         indexes = finder.search_scope.index_urls or finder.search_scope.find_links
         errors = [error for error in map(unread.get, indexes) if error is not None]
         if not found and len(errors) == len(indexes):
             raise errors[0]
-        places = sorted({place for place in map(_place_of, found) if place})
+        hosts = {names.host_of(str(each.link.comes_from or each.link.url)) for each in found}
+        places = sorted(hosts - {""})  # of local files
         if places and indexes[0] in unread:
             facts = {"index": _shown(indexes[0]), "project": project}
             self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
 
-    def _blame_page(self, finder: Any, error: Exception) -> None:
-        """Raise what is to be said where pip's parser failed on a page; pip ends in a traceback."""
-        page, frames = self._search.page, traceback.walk_tb(error.__traceback__)
-        if page and any(frame.f_code.co_name == "parse_links" for frame, _ in frames):
-            name, host = names.name_of(page), names.host_of(page)
+    @fail_open
+    def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
+        """`parse_links(page)`: where it fails on a page, pip ends in a traceback."""
+        (page,) = args
+        try:
+            links = list(calls(page))
+        except Exception as error:
+            name, host = names.name_of(page.url), names.host_of(page.url)
             why = names.clean(names.foreign(str(error)), 120)
-            compat.forget(finder._link_collector.session, [page])
+            compat.forget(self._search.session, [page.url])
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
+        if self._requests.mirrors is not None:
+            self._requests.mirrors.note_links(links)
+        return links
 
     @fail_open
     def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
@@ -217,12 +226,3 @@ def _plain(text: str) -> str:
 def _shown(index: str) -> str:
     """Return the URL of an index without its credentials."""
     return names.clean(names.redacted(index))
-
-
-def _place_of(candidate: Any) -> str:
-    """Return the host of the page that a candidate was found on; "" for a local file."""
-    link = candidate.link
-    if link.scheme not in ("http", "https"):
-        return ""
-    page = link.comes_from
-    return names.clean(names.host_of(page if isinstance(page, str) else link.url))

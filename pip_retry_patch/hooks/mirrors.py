@@ -27,16 +27,15 @@ from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
 from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import replace
-from pip_retry_patch.wrapping import Calls, fail_open
 
 logger = logging.getLogger("pip_retry_patch")
 
 REDIRECTS = 10
 _METADATA = ".metadata"  # PEP 658
 
-# Sends a request of pip's session: its URL, how, the outcome to fill, and a jar of cookies.
-Send = Callable[[str, Asking, Outcome, Any], Any]
-# The same through redirects: its URL, what that stands in for, how, and the outcome to fill.
+# Sends a request of pip's session without what is the index's: its URL, how, the outcome to fill.
+Send = Callable[[str, Asking, Outcome], Any]
+# The same through redirects, and what that URL stands in for.
 Follow = Callable[[str, str, Asking, Outcome], Any]
 Hashes = Mapping[str, Sequence[str]]
 
@@ -60,7 +59,6 @@ class Mirrors:
         self._page: str | None = None  # the one that pip reads now
         self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
-        self._cookies: dict[str, Any] = {}
 
     def begin_page(self, index: str, url: str) -> None:
         """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
@@ -73,17 +71,10 @@ class Mirrors:
             intended, index = names.redacted(self._intended or ""), names.redacted(base)
             self._pip.say_once("mirrors of another", base, intended=intended, index=index)
 
-    @fail_open
-    def links(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
-        """`parse_links(page)`: note what files belong to the index."""
-        found, page = list(calls(*args, **kwargs)), self._page
-        if page is not None:
-            self._listed.update((link.url_without_fragment, page) for link in found)
-        return found
-
-    def lists(self, url: str) -> bool:
-        """Whether a page of the index listed this file, or the file whose metadata it is."""
-        return _without_metadata(url) in self._listed
+    def note_links(self, links: Iterable[Any]) -> None:
+        """The page that pip asked for lists these files."""
+        if self._page is not None:
+            self._listed.update((link.url_without_fragment, self._page) for link in links)
 
     def drop(self, name: str, mirrors: Iterable[str]) -> None:
         """Ask mirrors no more that sent other bytes than a hash is of."""
@@ -93,17 +84,18 @@ class Mirrors:
         self._pip.say("mirror dropped", mirrors=shown, name=name)
 
     def sources(
-        self, send: Send, session: Any, kind: str, url: str, hashes: Hashes
+        self, send: Send, is_secure: Callable[[Any], bool], kind: str, url: str, hashes: Hashes
     ) -> list[Source]:
         """Return where else something can be asked for.
 
+        :param is_secure: whether pip trusts the host of a link.
         :param hashes: of a file, {} where none is known.
         """
         bases = [base for base in self._bases if base != self._index]
-        follow = functools.partial(self._follow, send, session)
+        follow = functools.partial(self._follow, send, is_secure)
         if kind == Kind.PAGE and url in self._pages:
             return [self._page_of(follow, base, self._pages[url]) for base in bases]
-        if kind in (Kind.FILE, Kind.METADATA) and hashes and self.lists(url):
+        if hashes and _without_metadata(url) in self._listed:
             found = (self._file_of(follow, base, url, hashes) for base in bases)
             return [source for source in found if source is not None]
         return []
@@ -116,19 +108,16 @@ class Mirrors:
         def get(asking: Asking, outcome: Outcome) -> Any:
             return _read_whole(follow(there, self._index, asking, outcome))
 
-        return Source(there, get, base, self._serves(urljoin(self._index, page), base))
+        serves = functools.partial(self._serves, urljoin(self._index, page), base)
+        return Source(there, get, base, serves)
 
-    def _serves(self, url: str, mirror: str) -> Callable[[str, int], None]:
-        """Return what tells that a mirror delivers what pip asks for at `url`."""
-
-        def serves(why: str, offset: int) -> None:
-            name, host = names.name_of(url), names.host_of(url)
-            so_far = f" after {names.format_size(offset)}" if offset else ""
-            facts = {"name": name, "host": host, "mirror": names.redacted(mirror), "why": why}
-            self._pip.say_once("mirror serves", mirror, so_far=so_far, **facts)
-            self._pip.record("mirror", name, names.host_of(mirror), offset=offset, outcome=why)
-
-        return serves
+    def _serves(self, url: str, mirror: str, why: str, offset: int) -> None:
+        """Tell that a mirror delivers what pip asks for at `url`."""
+        name, host = names.name_of(url), names.host_of(url)
+        so_far = f" after {names.format_size(offset)}" if offset else ""
+        facts = {"name": name, "host": host, "mirror": names.redacted(mirror), "why": why}
+        self._pip.say_once("mirror serves", mirror, so_far=so_far, **facts)
+        self._pip.record("mirror", name, names.host_of(mirror), offset=offset, outcome=why)
 
     def _links_of(self, follow: Follow, base: str, page: str) -> dict[str, Any]:
         """Return the files of a mirror's page by name; nothing where it cannot be read."""
@@ -156,16 +145,20 @@ class Mirrors:
             return None
         there = link.url_without_fragment + suffix
         # A mirror may list the index's own files. Then it serves pages only.
-        if names.host_of(there) == names.host_of(url) and not _same_host(base, self._index):
+        is_own = _same_host(there, url) and not _same_host(base, self._index)
+        if is_own or there == url:
             return None
-
-        def get(asking: Asking, outcome: Outcome) -> Any:
-            return follow(there, url, asking, outcome)
-
-        return None if there == url else Source(there, get, base, self._serves(url, base))
+        serves = functools.partial(self._serves, url, base)
+        return Source(there, functools.partial(follow, there, url), base, serves)
 
     def _follow(
-        self, send: Send, session: Any, url: str, original: str, asking: Asking, outcome: Outcome
+        self,
+        send: Send,
+        is_secure: Callable[[Any], bool],
+        url: str,
+        original: str,
+        asking: Asking,
+        outcome: Outcome,
     ) -> Any:
         """Return what a mirror answers, through redirects to where pip would go itself.
 
@@ -178,11 +171,9 @@ class Mirrors:
                 raise ConnectionError("it leads to what is not http or https")
             if not may_meet and _same_host(url, original):
                 raise ConnectionError("it leads to the index")
-            if not session.is_secure_origin(self._link(url)):
+            if not is_secure(self._link(url)):
                 raise ConnectionError("pip does not trust that host (--trusted-host)")
-            # To a jar, all ports of a host are one.
-            jar = self._cookies.setdefault(names.host_of(url), type(session.cookies)())
-            response = send(url, asking, outcome, jar)
+            response = send(url, asking, outcome)
             if not response.is_redirect:
                 return response
             response.close()

@@ -10,8 +10,7 @@ system's where a distribution debundled pip. What is wrapped, and which pips hav
 | `network.download.Downloader.__call__(link, location)` | 20.3 | files | files.py |
 | `network.download.BatchDownloader.__call__(links, dir)` | 20.3 to 25.0 | the same | files.py |
 | `utils.hashes.Hashes.check_against_path(path)` | always | hashes | files.py |
-| `index.collector.LinkCollector`, `index.package_finder.PackageFinder` | 20.0 | several indexes \
-| indexes.py |
+| `index.collector.LinkCollector`, `index.package_finder` | 20.0 | several indexes | indexes.py |
 | `commands.cache.CacheCommand.purge_cache(options, args)` | 20.1 | the store | files.py |
 | `build_env.get_runnable_pip()`, in `utils.misc` from 26.2 | 22.3 | subprocesses | runner.py |
 """
@@ -24,7 +23,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
-from pip_retry_patch import names, wording
+from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
@@ -34,7 +33,7 @@ from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.files import Artifact, FileHooks
-from pip_retry_patch.hooks.indexes import IndexHooks
+from pip_retry_patch.hooks.indexes import IndexHooks, Page
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open, wrap
 
@@ -57,6 +56,7 @@ WRAPPED = (
     ("index.collector", "LinkCollector.fetch_page", "fetch"),
     ("index.collector", "LinkCollector.fetch_response", "fetch"),
     ("index.package_finder", "PackageFinder.find_all_candidates", "find"),
+    ("index.package_finder", "parse_links", "parse"),
     ("exceptions", "DistributionNotFound.__str__", "tell"),
 )
 
@@ -73,18 +73,14 @@ def install(session: Any) -> str:
         return ""
     requests = Requests(pip)
     files, indexes = FileHooks(pip, requests), IndexHooks(pip, requests)
-    wrapped = list(WRAPPED)
+    # Nobody else pays for these two. And it is now, for pip 26.1 bans imports later.
     if pip.settings.mirrors:
-        # Nobody else pays for it. And it is now, for pip 26.1 bans imports later.
         mirrors: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
         requests.mirrors = mirrors.Mirrors(pip)
-        wrapped.append(("index.package_finder", "parse_links", "links"))
     if pip.settings.stale:
         requests.stale = importlib.import_module("pip_retry_patch.hooks.stale")
-        requests.library = session.requests
-    for module, path, method in wrapped:
-        owners = requests, files, indexes, requests.mirrors
-        owner = next(owner for owner in owners if hasattr(owner, method))
+    for module, path, method in WRAPPED:
+        owner = next(each for each in (requests, files, indexes) if hasattr(each, method))
         try:
             wrap(pip.module(module), path, getattr(owner, method))
         except (ModuleNotFoundError, AttributeError):
@@ -96,8 +92,7 @@ def install(session: Any) -> str:
 class Requests:
     """Guards the requests of pip's sessions.
 
-    By URL: `files` are the artifacts that are being fetched, `pages` the indexes whose page that
-    is; `statuses` are of the last answers, and `failures` are the errors of the last requests.
+    `files` are the artifacts, and `pages` the pages of indexes that are being fetched, by URL.
     """
 
     def __init__(self, pip: compat.Pip) -> None:
@@ -111,11 +106,8 @@ class Requests:
         )
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on
-        self.library: Any = None  # the requests that pip's session is of
         self.files: dict[str, Artifact] = {}
-        self.pages: dict[str, str] = {}
-        self.statuses: dict[str, int] = {}
-        self.failures: dict[str, Exception] = {}
+        self.pages: dict[str, Page] = {}
 
     def patience(self, session: Any, url: str) -> Patience | None:
         """Return how long to try, by `--retries` too; None for what is no request to the network.
@@ -143,9 +135,9 @@ class Requests:
         patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
         if patience is None:
             return calls(*args, **kwargs)
-        self.failures.pop(url, None)
-        page = self._stale_page(session, url, kwargs)
-        if page is not None and (self._patience.person or self._hosts.rests(url)):
+        page = self.pages.get(url)
+        stale = self.stale and page and self.stale.find(self._pip, session, url, kwargs)
+        if stale is not None and (patience.person or self._hosts.rests(url)):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, (method, url), kwargs, patience)
         error: Exception
@@ -156,15 +148,17 @@ class Requests:
                 raise
             error = raised
         else:
-            self.statuses[url] = outcome.status
             error = LookupError(url)  # the answer, if it is of no help
+            if page is not None:
+                page.status = outcome.status
         failure = exchange.failure
         if failure is not None:
-            if page is not None and not errors.is_certificate_error(error):
-                self._tell_of_stale(url, page, failure)
-                return page
             ours = error if hasattr(error, "failure") else self._pip.error(failure, error)
-            self.failures[url] = ours
+            if page is not None:
+                if stale is not None and not errors.is_certificate_error(error):
+                    self.stale.tell(self._pip, page.index, stale, failure)
+                    return stale
+                page.error = ours
             raise ours from error
         artifact = self.files.get(url)
         if artifact is not None:
@@ -172,17 +166,6 @@ class Requests:
         if kwargs.get("stream") and method == "GET" and not outcome.is_cached:
             self._guard_body(exchange, outcome, artifact)
         return outcome.response
-
-    def _stale_page(self, session: Any, url: str, kwargs: dict[str, Any]) -> Any:
-        """Return what pip's cache has of a page, None where that is not to be used."""
-        if self.stale is None or url not in self.pages or kwargs.get("stream"):
-            return None
-        return self.stale.stale_page(self.library, session, url, kwargs)
-
-    def _tell_of_stale(self, url: str, page: Any, failure: wording.Failure) -> None:
-        index = names.redacted(self.pages[url])
-        age = wording.format_age(self.stale.age_of(page))
-        self._pip.say_once("stale", "", index=index, why=failure.briefly, age=age)
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
@@ -211,13 +194,13 @@ class Requests:
 
         Some indexes sign their links for seconds.
         """
-        page = str(getattr(link.comes_from, "url", link.comes_from))
+        page = str(link.comes_from)
         if not page.startswith(("http://", "https://")):
             return ""
         collector = self._pip.module("index.collector")
         get = getattr(collector, "_get_simple_response", None) or collector._get_html_response
         compat.forget(session, [page])
-        self.pages[page] = page
+        self.pages[page] = Page(page)
         try:
             found = compat.links_on(collector, get(page, session=session)).get(link.filename)
         except Exception as error:
@@ -235,34 +218,37 @@ class Requests:
     ) -> Exchange:
         (method, url), elsewhere = args, self.mirrors
         artifact = self.files.get(url)
-        hashes = artifact.hashes if artifact is not None else {}
         whole = method == "GET" and not kwargs.get("stream")
         headers = kwargs.get("headers") or {}
         kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
+        hashes: Mapping[str, Sequence[str]] = {}
         if artifact is not None:
-            kind = Kind.METADATA if artifact.name.endswith(".metadata") else Kind.FILE
+            kind, hashes = artifact.kind, artifact.hashes
 
-        def send_elsewhere(there: str, asking: Asking, outcome: Outcome, jar: Any) -> Any:
-            how = dict(kwargs, stream=True, allow_redirects=False)
+        def source(there: str) -> Source:
+            return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
+
+        def send_elsewhere(there: str, asking: Asking, outcome: Outcome) -> Any:
+            stranger, how = _copy(session), dict(kwargs, stream=True, allow_redirects=False)
+            stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
             # By calls of its own: what a mirror answers is never what pip is left with.
             own = Calls(calls.wrapped)
-            return repeat(own, session, ("GET", there), how, asking, outcome, jar)
+            return repeat(own, stranger, ("GET", there), how, asking, outcome)
 
         def mirrors() -> Sequence[Source]:
-            return (
-                elsewhere.sources(send_elsewhere, session, kind, url, hashes) if elsewhere else ()
-            )
+            if elsewhere is None:
+                return ()
+            return elsewhere.sources(send_elsewhere, session.is_secure_origin, kind, url, hashes)
 
         link = None if artifact is None else artifact.link  # what holds the job holds no artifact
 
         def listed_again() -> Sequence[Source]:
             there = self._listed_again(session, link) if link is not None else ""
-            again = functools.partial(repeat, calls, session, ("GET", there), kwargs)
-            return [Source(there, again)] if there else ()
+            return [source(there)] if there else ()
 
         job = Job(
             kind=kind,
-            source=Source(url, functools.partial(repeat, calls, session, args, kwargs)),
+            source=source(url),
             whole=whole,
             ranged=any(name.lower() == "range" for name in headers),
             hashed=bool(hashes),
@@ -288,7 +274,6 @@ def repeat(
     kwargs: Mapping[str, Any],
     asking: Asking,
     outcome: Outcome,
-    cookies: Any = None,
 ) -> Any:
     """Send pip's own request once more, from its first URL on.
 
@@ -306,8 +291,6 @@ def repeat(
             if asking.past_caches and hasattr(adapter, "cacheable_methods"):
                 adapter.cacheable_methods = ()
         twin.adapters[prefix] = adapter
-    if cookies is not None:
-        twin.cookies = cookies
     original = session.get_redirect_target
 
     def get_redirect_target(response: Any) -> Any:

@@ -10,27 +10,28 @@ Of pip, the adapter of CacheControl is used: its `controller.cache_url(url)` and
 
 from __future__ import annotations
 
+import importlib
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Mapping
 
+from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import length_of
 from pip_retry_patch.fetch.pages import has_no_end
+from pip_retry_patch.hooks.compat import Pip
 
 # By which a server forbids it (RFC 9111 section 5.2.2).
-_FORBID = frozenset(["no-cache", "no-store", "must-revalidate"])
+_FORBID = ("no-cache", "no-store", "must-revalidate")
 
 
-def stale_page(requests: Any, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
-    """Return the page that pip's cache has, as a response of requests; None if none may be used.
-
-    :param requests: the package that pip's session is of.
-    """
+def find(pip: Pip, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
+    """Return the page that pip's cache has, as a response of requests; None if none may be used."""
     adapter = session.get_adapter(url)
     controller = getattr(adapter, "controller", None)
     if controller is None:
         return None  # pip caches what comes from a secure origin only
     # As pip's session would send it: `Vary` is compared with that.
+    requests: Any = importlib.import_module(f"{pip.name}._vendor.requests")
     request = session.prepare_request(
         requests.Request("GET", url, headers=dict(kwargs.get("headers") or {}))
     )
@@ -42,19 +43,19 @@ def stale_page(requests: Any, session: Any, url: str, kwargs: Mapping[str, Any])
         return None
     response = adapter.build_response(request, found, from_cache=True)
     control = (response.headers.get("cache-control") or "").lower()
-    length = length_of(response.headers)
-    coded = response.headers.get("content-encoding")
-    is_short = length is not None and not coded and length != len(response.content)
-    is_forbidden = _FORBID & {each.split("=")[0].strip() for each in control.split(",")}
-    if response.status_code != 200 or is_short or is_forbidden or has_no_end(response):
+    is_forbidden = any(word in control for word in _FORBID)
+    if response.status_code != 200 or is_forbidden or has_no_end(response):
         return None
-    return response
+    length = length_of(response.headers)
+    is_coded = bool(response.headers.get("content-encoding"))
+    return response if length in (None, len(response.content)) or is_coded else None
 
 
-def age_of(response: Any) -> float:
-    """Return how old a page is, in seconds, by the Date of its header."""
+def tell(pip: Pip, index: str, page: Any, failure: wording.Failure) -> None:
+    """Say once that pages come from pip's cache, and how old the first one is."""
     try:
-        made = parsedate_to_datetime(response.headers.get("date") or "").timestamp()
-        return max(time.time() - made, 0.0)
+        made = parsedate_to_datetime(page.headers.get("date") or "").timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
-        return 0.0
+        made = time.time()
+    age = wording.format_age(time.time() - made)
+    pip.say_once("stale", "", index=names.redacted(index), why=failure.briefly, age=age)
