@@ -19,9 +19,10 @@ import shutil
 import sys
 import textwrap
 import time
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
-from pip_retry_patch import settings, wording
+from pip_retry_patch import names, settings, wording
+from pip_retry_patch.fetch.errors import reason
 from pip_retry_patch.fetch.patience import LONG_WAIT
 from pip_retry_patch.fetch.story import Record, no_record
 from pip_retry_patch.records import replace
@@ -287,13 +288,20 @@ def _advised(failure: wording.Failure, found: settings.Settings) -> wording.Fail
 # Pages.
 
 
-def links_on(collector: Any, response: Any) -> dict[str, Any]:
-    """Return the links to files that a page has, by the file's name.
+def links_on(collector: Any, page: str, get: Callable[[], Any]) -> dict[str, Any]:
+    """Return the links to files that a page has, by the file's name; nothing if it is unreadable.
 
     :param collector: pip's module `index.collector`. It would keep the links by the page's URL.
+    :param get: returns the page at the URL `page`, as a response of requests.
     """
     make = getattr(collector, "_make_index_content", None) or collector._make_html_page  # 22.2
-    links = collector.parse_links(make(response, cache_link_parsing=False))
+    try:
+        response = get()
+        response.raise_for_status()
+        links = list(collector.parse_links(make(response, cache_link_parsing=False)))
+    except Exception as error:  # of the network, or of pip's parser
+        logger.debug("cannot read %s: %s", names.redacted(page), reason(error))
+        return {}
     return {link.filename: link for link in links if link.scheme in ("http", "https")}
 
 

@@ -15,28 +15,22 @@ Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_m
 from __future__ import annotations
 
 import functools
-import logging
-import posixpath
 import time
 from typing import Any, Callable, Iterable, Mapping, Sequence
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pip_retry_patch import names
-from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
 from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
 from pip_retry_patch.hooks import compat
+from pip_retry_patch.hooks.session import copy_of, repeat
 from pip_retry_patch.records import replace
+from pip_retry_patch.wrapping import Calls
 
-logger = logging.getLogger("pip_retry_patch")
-
-REDIRECTS = 10
 _METADATA = ".metadata"  # PEP 658
 
-# Sends a request of pip's session without what is the index's: its URL, how, the outcome to fill.
-Send = Callable[[str, Asking, Outcome], Any]
-# The same through redirects, and what that URL stands in for.
-Follow = Callable[[str, str, Asking, Outcome], Any]
+# Asks a mirror: for what of the index it stands in, its URL, how, and the outcome to fill.
+Ask = Callable[[str, str, Asking, Outcome], Any]
 Hashes = Mapping[str, Sequence[str]]
 
 
@@ -55,8 +49,7 @@ class Mirrors:
             intended = pip.module("models.index").PyPI.simple_url
         self._intended = intended and _directory(intended)
         self._index = ""
-        self._pages: dict[str, str] = {}  # of the index, by URL: the rest of the URL
-        self._page: str | None = None  # the one that pip reads now
+        self._page: str | None = None  # of the index, that pip reads now: the rest of its URL
         self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
 
@@ -66,7 +59,7 @@ class Mirrors:
         base = _directory(index) if index else ""
         if base and self._intended in (None, base):
             self._index = base
-            self._page = self._pages[url] = url[len(base) :]
+            self._page = url[len(base) :]
         elif base:
             intended, index = names.redacted(self._intended or ""), names.redacted(base)
             self._pip.say_once("mirrors of another", base, intended=intended, index=index)
@@ -84,32 +77,30 @@ class Mirrors:
         self._pip.say("mirror dropped", mirrors=shown, name=name)
 
     def sources(
-        self, send: Send, is_secure: Callable[[Any], bool], kind: str, url: str, hashes: Hashes
+        self, calls: Calls, session: Any, kwargs: Any, kind: str, url: str, hashes: Hashes
     ) -> list[Source]:
-        """Return where else something can be asked for.
+        """Return where else something can be asked for that pip asks for at `url`.
 
-        :param is_secure: whether pip trusts the host of a link.
         :param hashes: of a file, {} where none is known.
         """
         bases = [base for base in self._bases if base != self._index]
-        follow = functools.partial(self._follow, send, is_secure)
-        if kind == Kind.PAGE and url in self._pages:
-            return [self._page_of(follow, base, self._pages[url]) for base in bases]
+        ask = functools.partial(self._ask, calls, session, kwargs)
+        if kind == Kind.PAGE and self._page is not None:
+            return [self._page_of(ask, base, self._page) for base in bases]
         if hashes and _without_metadata(url) in self._listed:
-            found = (self._file_of(follow, base, url, hashes) for base in bases)
+            found = (self._file_of(ask, base, url, hashes) for base in bases)
             return [source for source in found if source is not None]
         return []
 
     # Pages.
 
-    def _page_of(self, follow: Follow, base: str, page: str) -> Source:
-        there = urljoin(base, page)
+    def _page_of(self, ask: Ask, base: str, page: str) -> Source:
+        url, there = urljoin(self._index, page), urljoin(base, page)
 
         def get(asking: Asking, outcome: Outcome) -> Any:
-            return _read_whole(follow(there, self._index, asking, outcome))
+            return _read_whole(ask(url, there, asking, outcome))
 
-        serves = functools.partial(self._serves, urljoin(self._index, page), base)
-        return Source(there, get, base, serves)
+        return Source(there, get, base, functools.partial(self._serves, url, base))
 
     def _serves(self, url: str, mirror: str, why: str, offset: int) -> None:
         """Tell that a mirror delivers what pip asks for at `url`."""
@@ -119,28 +110,21 @@ class Mirrors:
         self._pip.say_once("mirror serves", mirror, so_far=so_far, **facts)
         self._pip.record("mirror", name, names.host_of(mirror), offset=offset, outcome=why)
 
-    def _links_of(self, follow: Follow, base: str, page: str) -> dict[str, Any]:
+    def _links_of(self, ask: Ask, base: str, page: str) -> dict[str, Any]:
         """Return the files of a mirror's page by name; nothing where it cannot be read."""
         if (base, page) not in self._files:
-            found: dict[str, Any] = {}
-            source, outcome = self._page_of(follow, base, page), Outcome(urljoin(base, page))
-            try:
-                response = source.send(Asking({}), outcome)
-                if response.status_code == 200:
-                    found = compat.links_on(self._collector, response)
-            except Exception as error:
-                # A page that pip's parser fails on lists nothing.
-                logger.debug("cannot read %s: %s", names.redacted(base), errors.reason(error))
-            self._files[base, page] = found
+            source = self._page_of(ask, base, page)
+            get = functools.partial(source.send, Asking({}), Outcome(source.url))
+            self._files[base, page] = compat.links_on(self._collector, source.url, get)
         return self._files[base, page]
 
     # Files.
 
-    def _file_of(self, follow: Follow, base: str, url: str, hashes: Hashes) -> Source | None:
+    def _file_of(self, ask: Ask, base: str, url: str, hashes: Hashes) -> Source | None:
         """Return where a mirror has a file, if its page lists no other hash for it."""
-        name = posixpath.basename(unquote(urlsplit(_without_metadata(url)).path))
-        link = self._links_of(follow, base, self._listed[_without_metadata(url)]).get(name)
-        suffix = _METADATA if url.endswith(_METADATA) else ""
+        listed = _without_metadata(url)
+        link = self._links_of(ask, base, self._listed[listed]).get(names.name_of(listed))
+        suffix = url[len(listed) :]
         if link is None or not (suffix or _may_have(link, hashes)):
             return None
         there = link.url_without_fragment + suffix
@@ -149,36 +133,44 @@ class Mirrors:
         if is_own or there == url:
             return None
         serves = functools.partial(self._serves, url, base)
-        return Source(there, functools.partial(follow, there, url), base, serves)
+        return Source(there, functools.partial(ask, url, there), base, serves)
 
-    def _follow(
+    def _ask(
         self,
-        send: Send,
-        is_secure: Callable[[Any], bool],
-        url: str,
+        calls: Calls,
+        session: Any,
+        kwargs: Any,
         original: str,
+        url: str,
         asking: Asking,
         outcome: Outcome,
     ) -> Any:
-        """Return what a mirror answers, through redirects to where pip would go itself.
+        """Send a request of pip's session without anything of the index's, and with no cache.
 
         :param original: what the mirror stands in for, and is not to lead to.
         """
         may_meet = _same_host(url, original)
-        asking = replace(asking, past_caches=True)
-        for _ in range(REDIRECTS):
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise ConnectionError("it leads to what is not http or https")
-            if not may_meet and _same_host(url, original):
-                raise ConnectionError("it leads to the index")
-            if not is_secure(self._link(url)):
+
+        def check(url: str) -> None:
+            is_web = urlsplit(url).scheme in ("http", "https")
+            if not is_web or (_same_host(url, original) and not may_meet):
+                raise ConnectionError("it leads to the index, or to what is not http or https")
+            if not session.is_secure_origin(self._link(url)):
                 raise ConnectionError("pip does not trust that host (--trusted-host)")
-            response = send(url, asking, outcome)
-            if not response.is_redirect:
-                return response
-            response.close()
-            url = urljoin(url, response.headers["location"])
-        raise ConnectionError("it redirects for ever")
+
+        def get_redirect_target(response: Any) -> Any:
+            target = session.get_redirect_target(response)
+            if target is not None:
+                check(urljoin(response.url, target))
+            return target
+
+        check(url)
+        stranger = copy_of(session)
+        stranger.get_redirect_target = get_redirect_target
+        stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
+        # By calls of its own: what a mirror answers is never what pip is left with.
+        own, asking = Calls(calls.wrapped), replace(asking, past_caches=True)
+        return repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
 
 
 def _read_whole(response: Any) -> Any:

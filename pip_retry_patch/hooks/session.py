@@ -200,15 +200,8 @@ class Requests:
         collector = self._pip.module("index.collector")
         get = getattr(collector, "_get_simple_response", None) or collector._get_html_response
         compat.forget(session, [page])
-        self.pages[page] = Page(page)
-        try:
-            found = compat.links_on(collector, get(page, session=session)).get(link.filename)
-        except Exception as error:
-            # A page that cannot be read, or that pip's parser fails on, lists nothing.
-            logger.debug("cannot read %s: %s", names.redacted(page), errors.reason(error))
-            return ""
-        finally:
-            self.pages.pop(page, None)
+        links = compat.links_on(collector, page, functools.partial(get, page, session=session))
+        found = links.get(link.filename)
         if found is None or found.hash != link.hash or found.url == link.url:
             return ""
         return str(found.url_without_fragment)
@@ -228,17 +221,10 @@ class Requests:
         def source(there: str) -> Source:
             return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
 
-        def send_elsewhere(there: str, asking: Asking, outcome: Outcome) -> Any:
-            stranger, how = _copy(session), dict(kwargs, stream=True, allow_redirects=False)
-            stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
-            # By calls of its own: what a mirror answers is never what pip is left with.
-            own = Calls(calls.wrapped)
-            return repeat(own, stranger, ("GET", there), how, asking, outcome)
-
         def mirrors() -> Sequence[Source]:
             if elsewhere is None:
                 return ()
-            return elsewhere.sources(send_elsewhere, session.is_secure_origin, kind, url, hashes)
+            return elsewhere.sources(calls, session, kwargs, kind, url, hashes)
 
         link = None if artifact is None else artifact.link  # what holds the job holds no artifact
 
@@ -280,13 +266,13 @@ def repeat(
     It is sent by a twin of the session that is made for this one request: a kept one would miss
     what pip mounts later. So redirects, proxies, certificates and credentials are pip's.
     """
-    twin = _copy(session)
+    twin = copy_of(session)
     twin.adapters = type(session.adapters)()
     for prefix, adapter in session.adapters.items():
         if hasattr(getattr(adapter, "max_retries", None), "new"):
             if asking.reconnects:
                 adapter.close()  # its pools, which are made anew
-            adapter = _copy(adapter)
+            adapter = copy_of(adapter)
             adapter.max_retries = adapter.max_retries.new(total=0, status_forcelist=())
             if asking.past_caches and hasattr(adapter, "cacheable_methods"):
                 adapter.cacheable_methods = ()
@@ -318,7 +304,7 @@ def repeat(
             headers["Cache-Control"] = "no-cache"
         kwargs["headers"] = headers
     if asking.past_caches and hasattr(session.auth, "prompting"):
-        twin.auth = _copy(session.auth)
+        twin.auth = copy_of(session.auth)
         twin.auth.prompting = False
     timeout = kwargs.get("timeout", getattr(session, "timeout", None))
     if asking.slower != 1:
@@ -341,7 +327,7 @@ def _times(timeout: Any, times: float, longest: float) -> Any:
     return connect * min(times, 1), min(read * times, max(read, longest))
 
 
-def _copy(thing: Any) -> Any:
+def copy_of(thing: Any) -> Any:
     """Return a shallow copy with every attribute; `copy` would make pools anew."""
     made = object.__new__(type(thing))
     vars(made).update(vars(thing))
