@@ -9,7 +9,6 @@ For the settings `configuration.Configuration`, `commands.commands_dict` and
 from __future__ import annotations
 
 import contextlib
-import functools
 import glob
 import importlib
 import logging
@@ -18,12 +17,10 @@ import os
 import shutil
 import sys
 import textwrap
-import time
 from typing import Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch.errors import reason
-from pip_retry_patch.fetch.patience import LONG_WAIT
 from pip_retry_patch.fetch.story import Record, no_record
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
@@ -32,9 +29,6 @@ logger = logging.getLogger("pip_retry_patch")
 
 # What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
 WIDTH = 79 - len("  WARNING: ")
-
-# Erases a row of a terminal, and goes to its beginning.
-_ERASE = "\r\x1b[2K"
 
 
 # The settings.
@@ -94,34 +88,26 @@ def _bar(vendored: str) -> Any:
     return (getattr(console, "_live_stack", None) or [getattr(console, "_live", None)])[-1]
 
 
-def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "nt") -> bool:
+def _clear_progress_bar(vendored: str, stack: contextlib.ExitStack) -> None:
     """Erase a progress bar, which its owner draws again below what is written now.
-
-    Returns whether there is a terminal for such bars.
 
     It leaves the cursor at the end of its last line on stdout, and a warning would be written right
     behind it. A bar of rich's knows how many lines it has, and what its terminal can do; it is kept
     from drawing itself in another thread until `stack` is left. Before pip 22.0 a bar erases one
-    line, on whatever terminal, and so it is done here; on Windows colorama translates that.
+    line, on whatever terminal, and so it is done here.
     """
     out, err = sys.__stdout__, sys.__stderr__
-    if out is None or err is None or not logger.isEnabledFor(logging.INFO):
-        return False
-    if not (out.isatty() and err.isatty()):
-        return False
-    rich, colorama = (sys.modules.get(f"{vendored}.{name}") for name in ("rich", "colorama"))
-    if rich is not None:
-        bar = _bar(vendored)
-        if bar is not None:
-            stack.enter_context(bar._lock)
-            drawn = bar._live_render
-            bar.console.control(drawn.position_cursor())
-            drawn._shape = None  # or it would be erased again, with what is written now
-    elif colorama is not None or not windows:
-        terminal: Any = colorama.AnsiToWin32(out) if windows and colorama else out
-        terminal.write(_ERASE)
+    if out is None or err is None or not (out.isatty() and err.isatty()):
+        return
+    bar = _bar(vendored)
+    if bar is not None:
+        stack.enter_context(bar._lock)
+        drawn = bar._live_render
+        bar.console.control(drawn.position_cursor())
+        drawn._shape = None  # or it would be erased again, with what is written now
+    elif f"{vendored}.rich" not in sys.modules and logger.isEnabledFor(logging.INFO):
+        out.write("\r\x1b[2K")
         out.flush()
-    return True
 
 
 def is_for_a_person() -> bool:
@@ -181,19 +167,6 @@ class Pip:
             now, uncounted = task.get_time(), offset - task.completed
             task._progress.clear()
             task._progress.extend([sample(now, 0), sample(now, -uncounted)])
-
-    def sleep(self, seconds: float) -> None:
-        """Wait. A row of a terminal that can rewrite it tells what is left of a long wait."""
-        rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
-        with contextlib.ExitStack() as stack:
-            can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
-            if seconds > LONG_WAIT and can and _clear_progress_bar(f"{self.name}._vendor", stack):
-                stack.callback(rewrite, _ERASE)
-                while seconds > 1:
-                    rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")
-                    time.sleep(1)
-                    seconds -= 1
-            time.sleep(seconds)
 
     def complain(self) -> None:
         """Show the lines about settings, once: pip has set its logging up by now."""

@@ -28,7 +28,7 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import span_of
-from pip_retry_patch.fetch.patience import Clock, Hosts, Patience
+from pip_retry_patch.fetch.patience import Hosts, Patience
 from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
@@ -97,7 +97,7 @@ class Requests:
 
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
-        self._hosts = Hosts(Clock(pip.sleep))
+        self._hosts = Hosts()
         self._patience = Patience(
             attempts=pip.settings.attempts,
             seconds=pip.settings.patience,

@@ -1,4 +1,4 @@
-"""What is on a terminal: no stale bar, every line whole, waits that are counted down, Ctrl-C."""
+"""What is on a terminal: no stale bar, every line whole, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support import screens
 from tests.support.environments import Environment
 from tests.support.hosts import dead_index, indexes
-from tests.support.lab.faults import Away, Busy, Cut, Drop, Reset, Stall
+from tests.support.lab.faults import Away, Cut, Drop, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, old_middle_new, pairs
@@ -113,22 +113,6 @@ def test_ctrl_c_says_what_is_kept_and_the_bar_tells_the_truth_about_the_rest(
     assert not re.search(r"\d MB/s", " ".join(later))
     speeds = [float(rate) * 1000 for text in later for rate in re.findall(r"([\d.]+) kB/s", text)]
     assert speeds and all(abs(rate - SLOW) < SLOW / 5 for rate in speeds)
-
-
-@old_middle_new
-def test_a_long_wait_is_counted_down_in_one_row(armed: Environment, bare: Environment) -> None:
-    row = r"Trying again in (\d) s (?!.*Trying)"
-    for env, counts in (({}, True), ({"TERM": "dumb"}, False)):
-        with Lab([Package("demo", 3_000_000, [Cut(2_000_000), Busy(503, retry_after=5)])]) as lab:
-            watched = Watched(armed, lab, env=env)
-        assert watched.returncode == 0
-        told = r"waits at 2.0 of 3.0 MB \(HTTP 503, wants 5 s\), trying again in [5-9] s"
-        assert re.search(told, watched.text), watched.text
-        counted = {int(n) for _, text in watched.seen for n in re.findall(row, f"{text} ")}
-        assert (counted >= {5, 4, 3, 2}) == counts, counted
-        assert "Trying again in" not in watched.text, "the row is gone"
-    with Lab([Package("demo", 3_000_000, [Cut(2_000_000), Busy(503, retry_after=5)])]) as lab:
-        assert "Trying again" not in Watched(bare, lab).text
 
 
 @pairs(("20.3.4", "3.8"), (NEWEST, "3.13"))
