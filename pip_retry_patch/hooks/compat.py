@@ -14,9 +14,7 @@ import importlib
 import logging
 import optparse
 import os
-import shutil
 import sys
-import textwrap
 from typing import Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
@@ -26,9 +24,6 @@ from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
 logger = logging.getLogger("pip_retry_patch")
-
-# What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
-WIDTH = 79 - len("  WARNING: ")
 
 
 # The settings.
@@ -66,19 +61,6 @@ def _refuse(message: str) -> None:
 
 
 # What a user sees.
-
-
-def _fitted(line: str, width: int = WIDTH, between: str = "\n  ") -> str:
-    """Return a sentence in rows that fit a terminal. Elsewhere it stays a line, to be searched.
-
-    :param width: on a terminal of 80 columns; on a narrower one it is less.
-    """
-    err = sys.__stderr__
-    if err is None or not err.isatty():
-        return line
-    width += min(shutil.get_terminal_size().columns - 80, 0)
-    rows = textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
-    return between.join(rows)
 
 
 def _bar(vendored: str) -> Any:
@@ -127,7 +109,6 @@ class Pip:
         self.settings = settings_of(name)
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Record = no_record
-        self._complaints = self.settings.complaints
         self._told: set[tuple[str, str]] = set()
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
@@ -139,13 +120,12 @@ class Pip:
 
     def announce(self, line: str, level: int = logging.WARNING) -> None:
         """Show a line to the user, through pip's logging."""
-        self.complain()
         with contextlib.ExitStack() as stack:
             try:
                 _clear_progress_bar(f"{self.name}._vendor", stack)
             except Exception as why:
                 note_failure("erasing a progress bar", why)
-            logger.log(level, "%s", _fitted(line))
+            logger.log(level, "%s", line)
 
     def inform(self, line: str) -> None:
         """Show what is in order again; `-q` hides it.
@@ -168,12 +148,6 @@ class Pip:
             task._progress.clear()
             task._progress.extend([sample(now, 0), sample(now, -uncounted)])
 
-    def complain(self) -> None:
-        """Show the lines about settings, once: pip has set its logging up by now."""
-        complaints, self._complaints = self._complaints, ()
-        for line in complaints:
-            logger.warning("%s", _fitted(line))
-
     def say(self, kind: str, **facts: Any) -> None:
         """Show a line of `wording.say`."""
         self.announce(wording.say(kind, **facts))
@@ -194,10 +168,7 @@ class Pip:
         so that whatever catches pip's error catches ours. It is of no class on which pip's own
         resumption starts.
         """
-        try:
-            failure = _advised(failure, self.settings)
-        except Exception as why:
-            note_failure("saying what would help", why)
+        failure = _advised(failure, self.settings)
         exceptions = self.module("exceptions")
         diagnostic = getattr(exceptions, "DiagnosticPipError", None)  # 22.0
         kind: Any = diagnostic or exceptions.InstallationError
@@ -213,8 +184,6 @@ class Pip:
             if "Error(" in context:
                 context = failure.context
             failure = replace(failure, message=message, context=context)
-        shown = "message", "context", "note_stmt", "hint_stmt"
-        parts = failure.message, failure.context, failure.note, failure.hint
 
         class NetworkInterrupted(kind):  # type: ignore[misc]
             reference = getattr(kind, "reference", "network-interrupted")
@@ -223,20 +192,18 @@ class Pip:
                 self.failure = failure
                 if diagnostic is not None:
                     # As Text, not as str: that would be read as rich's markup.
-                    diagnostic.__init__(self, **dict(zip(shown, map(text, parts))))
+                    diagnostic.__init__(
+                        self,
+                        message=text(failure.message),
+                        context=text(failure.context),
+                        note_stmt=text(failure.note),
+                        hint_stmt=text(failure.hint),
+                    )
                     # `pip index versions` shows the first argument (21.2 to 26.1).
                     self.args = (str(failure),)
 
-            def __rich_console__(self, *console: Any) -> Any:
-                # pip lets a terminal break its rows anywhere.
-                for part in shown:
-                    setattr(self, part, text(_fitted(str(getattr(self, part)), 72, "\n")))
-                return super().__rich_console__(*console)
-
             def __str__(self) -> str:
-                # Of a diagnostic error this is what --log writes.
-                said = str(failure)
-                return said if diagnostic else "\n".join(map(_fitted, said.split("\n")))
+                return str(failure)  # of a diagnostic error this is what --log writes
 
         return NetworkInterrupted()
 
