@@ -85,7 +85,8 @@ class Clock:
     pass: where a wait takes far longer than it was to take, the excess is left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sleep: Callable[[float], None] | None = None) -> None:
+        self._sleep = sleep
         self._left_out = 0.0
         self.uniform: Callable[[float, float], float] = random.uniform
 
@@ -95,7 +96,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         began = time.monotonic()
-        time.sleep(seconds)
+        (self._sleep or time.sleep)(seconds)
         self.leave_out(time.monotonic() - began - seconds)
 
     def leave_out(self, excess: float) -> None:
@@ -240,8 +241,8 @@ class Hosts:
     that fails stands for the hosts behind it.
     """
 
-    def __init__(self) -> None:
-        self.clock = Clock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.answered: set[str] = set()
         self.helped: set[str] = set()  # with more than that they are busy
         self.busy: set[str] = set()  # until patience ended: they are not waited for again

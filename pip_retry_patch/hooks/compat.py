@@ -9,21 +9,32 @@ For the settings `configuration.Configuration`, `commands.commands_dict` and
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import importlib
 import logging
 import optparse
 import os
+import shutil
 import sys
+import textwrap
+import time
 from typing import Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch.errors import reason
+from pip_retry_patch.fetch.patience import LONG_WAIT
 from pip_retry_patch.fetch.story import Record, no_record
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
 logger = logging.getLogger("pip_retry_patch")
+
+# What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
+WIDTH = 79 - len("  WARNING: ")
+
+# Erases a row of a terminal, and goes to its beginning.
+_ERASE = "\r\x1b[2K"
 
 
 # The settings.
@@ -63,6 +74,19 @@ def _refuse(message: str) -> None:
 # What a user sees.
 
 
+def _fitted(line: str, width: int = WIDTH, between: str = "\n  ") -> str:
+    """Return a sentence in rows that fit a terminal. Elsewhere it stays a line, to be searched.
+
+    :param width: on a terminal of 80 columns; on a narrower one it is less.
+    """
+    err = sys.__stderr__
+    if err is None or not err.isatty():
+        return line
+    width += min(shutil.get_terminal_size().columns - 80, 0)
+    rows = textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return between.join(rows)
+
+
 def _bar(vendored: str) -> Any:
     """Return what draws a bar of rich's (its `Live`), None without one."""
     # Without a bar rich has not made its console yet.
@@ -70,26 +94,34 @@ def _bar(vendored: str) -> Any:
     return (getattr(console, "_live_stack", None) or [getattr(console, "_live", None)])[-1]
 
 
-def _clear_progress_bar(vendored: str, stack: contextlib.ExitStack) -> None:
+def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "nt") -> bool:
     """Erase a progress bar, which its owner draws again below what is written now.
+
+    Returns whether there is a terminal for such bars.
 
     It leaves the cursor at the end of its last line on stdout, and a warning would be written right
     behind it. A bar of rich's knows how many lines it has, and what its terminal can do; it is kept
     from drawing itself in another thread until `stack` is left. Before pip 22.0 a bar erases one
-    line, on whatever terminal, and so it is done here.
+    line, on whatever terminal, and so it is done here; on Windows colorama translates that.
     """
     out, err = sys.__stdout__, sys.__stderr__
-    if out is None or err is None or not (out.isatty() and err.isatty()):
-        return
-    bar = _bar(vendored)
-    if bar is not None:
-        stack.enter_context(bar._lock)
-        drawn = bar._live_render
-        bar.console.control(drawn.position_cursor())
-        drawn._shape = None  # or it would be erased again, with what is written now
-    elif f"{vendored}.rich" not in sys.modules and logger.isEnabledFor(logging.INFO):
-        out.write("\r\x1b[2K")
+    if out is None or err is None or not logger.isEnabledFor(logging.INFO):
+        return False
+    if not (out.isatty() and err.isatty()):
+        return False
+    rich, colorama = (sys.modules.get(f"{vendored}.{name}") for name in ("rich", "colorama"))
+    if rich is not None:
+        bar = _bar(vendored)
+        if bar is not None:
+            stack.enter_context(bar._lock)
+            drawn = bar._live_render
+            bar.console.control(drawn.position_cursor())
+            drawn._shape = None  # or it would be erased again, with what is written now
+    elif colorama is not None or not windows:
+        terminal: Any = colorama.AnsiToWin32(out) if windows and colorama else out
+        terminal.write(_ERASE)
         out.flush()
+    return True
 
 
 def is_for_a_person() -> bool:
@@ -109,6 +141,7 @@ class Pip:
         self.settings = settings_of(name)
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Record = no_record
+        self._complaints = self.settings.complaints
         self._told: set[tuple[str, str]] = set()
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
@@ -120,12 +153,13 @@ class Pip:
 
     def announce(self, line: str, level: int = logging.WARNING) -> None:
         """Show a line to the user, through pip's logging."""
+        self.complain()
         with contextlib.ExitStack() as stack:
             try:
                 _clear_progress_bar(f"{self.name}._vendor", stack)
             except Exception as why:
                 note_failure("erasing a progress bar", why)
-            logger.log(level, "%s", line)
+            logger.log(level, "%s", _fitted(line))
 
     def inform(self, line: str) -> None:
         """Show what is in order again; `-q` hides it.
@@ -148,6 +182,25 @@ class Pip:
             task._progress.clear()
             task._progress.extend([sample(now, 0), sample(now, -uncounted)])
 
+    def sleep(self, seconds: float) -> None:
+        """Wait. A row of a terminal that can rewrite it tells what is left of a long wait."""
+        rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
+        with contextlib.ExitStack() as stack:
+            can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
+            if seconds > LONG_WAIT and can and _clear_progress_bar(f"{self.name}._vendor", stack):
+                stack.callback(rewrite, _ERASE)
+                while seconds > 1:
+                    rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")
+                    time.sleep(1)
+                    seconds -= 1
+            time.sleep(seconds)
+
+    def complain(self) -> None:
+        """Show the lines about settings, once: pip has set its logging up by now."""
+        complaints, self._complaints = self._complaints, ()
+        for line in complaints:
+            logger.warning("%s", _fitted(line))
+
     def say(self, kind: str, **facts: Any) -> None:
         """Show a line of `wording.say`."""
         self.announce(wording.say(kind, **facts))
@@ -168,7 +221,10 @@ class Pip:
         so that whatever catches pip's error catches ours. It is of no class on which pip's own
         resumption starts.
         """
-        failure = _advised(failure, self.settings)
+        try:
+            failure = _advised(failure, self.settings)
+        except Exception as why:
+            note_failure("saying what would help", why)
         exceptions = self.module("exceptions")
         diagnostic = getattr(exceptions, "DiagnosticPipError", None)  # 22.0
         kind: Any = diagnostic or exceptions.InstallationError
@@ -184,6 +240,8 @@ class Pip:
             if "Error(" in context:
                 context = failure.context
             failure = replace(failure, message=message, context=context)
+        shown = "message", "context", "note_stmt", "hint_stmt"
+        parts = failure.message, failure.context, failure.note, failure.hint
 
         class NetworkInterrupted(kind):  # type: ignore[misc]
             reference = getattr(kind, "reference", "network-interrupted")
@@ -192,18 +250,20 @@ class Pip:
                 self.failure = failure
                 if diagnostic is not None:
                     # As Text, not as str: that would be read as rich's markup.
-                    diagnostic.__init__(
-                        self,
-                        message=text(failure.message),
-                        context=text(failure.context),
-                        note_stmt=text(failure.note),
-                        hint_stmt=text(failure.hint),
-                    )
+                    diagnostic.__init__(self, **dict(zip(shown, map(text, parts))))
                     # `pip index versions` shows the first argument (21.2 to 26.1).
                     self.args = (str(failure),)
 
+            def __rich_console__(self, *console: Any) -> Any:
+                # pip lets a terminal break its rows anywhere.
+                for part in shown:
+                    setattr(self, part, text(_fitted(str(getattr(self, part)), 72, "\n")))
+                return super().__rich_console__(*console)
+
             def __str__(self) -> str:
-                return str(failure)  # of a diagnostic error this is what --log writes
+                # Of a diagnostic error this is what --log writes.
+                said = str(failure)
+                return said if diagnostic else "\n".join(map(_fitted, said.split("\n")))
 
         return NetworkInterrupted()
 

@@ -28,7 +28,7 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import span_of
-from pip_retry_patch.fetch.patience import Hosts, Patience
+from pip_retry_patch.fetch.patience import Clock, Hosts, Patience
 from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
@@ -71,8 +71,6 @@ def install(session: Any) -> str:
     pip = compat.Pip(session.__name__[: -len("._internal.network.session")])
     if not pip.settings.enabled:
         return ""
-    for line in pip.settings.complaints:
-        logger.warning("%s", line)
     requests = Requests(pip)
     files, indexes = FileHooks(pip, requests), IndexHooks(pip, requests)
     # Nobody else pays for these two. And it is now, for pip 26.1 bans imports later.
@@ -99,7 +97,7 @@ class Requests:
 
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
-        self._hosts = Hosts()
+        self._hosts = Hosts(Clock(pip.sleep))
         self._patience = Patience(
             attempts=pip.settings.attempts,
             seconds=pip.settings.patience,
@@ -131,6 +129,7 @@ class Requests:
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
+        self._pip.complain()
         method, url = args if len(args) == 2 else ("", "")
         body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
         patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
