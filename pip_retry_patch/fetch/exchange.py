@@ -14,6 +14,7 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.judge import (
     GONE,
+    GONE_FOR_GOOD,
     PROXY_REFUSES,
     Answer,
     Question,
@@ -220,7 +221,7 @@ class Exchange:
             return Answer(Verdict.WHOLE)  # another pip filled the cache meanwhile
         answer = judge(body.known, body.offset, question, outcome.status, response.headers)
         self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
-        if answer.verdict == Verdict.BUSY:
+        if answer.verdict in (Verdict.BUSY, Verdict.REFUSED):
             self._trouble = wording.answered(outcome.status, outcome.retry_after)
         elif answer.verdict == Verdict.PAGE:
             is_web = is_web_page(media_of(response.headers))
@@ -387,12 +388,14 @@ class Exchange:
             if verdict == _DOUBTED:  # else another node of the host may be set right
                 self.job.forget([self.job.source.url, *outcome.urls])
             return _AT_ONCE
-        if verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING, _DOUBTED):
+        is_refused = verdict == Verdict.REFUSED and not source.mirror
+        if is_refused and self._offset - self._listed_at >= PROGRESS:
+            self._listed_at = self._offset
+            self._sources += self.job.listed_again()
+        if is_refused and self._body is not None and outcome.status != GONE_FOR_GOOD:
+            source.vain = TURN  # only a node of the host may lack what has begun to come
+        elif verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING, _DOUBTED):
             source.end = self._failure(outcome)
-            is_expired = verdict == Verdict.REFUSED and not source.mirror
-            if is_expired and self._offset - self._listed_at >= PROGRESS:
-                self._listed_at = self._offset
-                self._sources += self.job.listed_again()
             return _AT_ONCE if self._all_sources() else _OVER
         source.vain += 1
         others = self._all_sources()
@@ -421,6 +424,8 @@ class Exchange:
                 patience = replace(patience, attempts=0)
             elif outcome.status == 500 or unseen:
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
+        elif verdict == Verdict.REFUSED:
+            patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         if self._body is None and verdict == _CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, self._trouble)

@@ -29,6 +29,7 @@ BUSY_STATUSES = frozenset([408, 421, 425, 429, *range(500, 600)]) - {501, 505, 5
 WHOLE_STATUSES = (200, 203)
 # What answers a link that has expired, or leads to nothing.
 GONE = (400, 403, 404, 410)
+GONE_FOR_GOOD = 410  # RFC 9110 section 15.5.11
 # What no host answers, but a proxy that wants to know who asks (RFC 9110 section 15.5.8).
 PROXY_REFUSES = 407
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -31,7 +31,7 @@ SIGNS = {
 
 def stopped_at(offset: int) -> list[Entry]:
     """Return the faults of a file that a run gets so much of, and then an error."""
-    return [Cut(offset), Busy(404), Busy(404)]
+    return [Cut(offset), Busy(410), Busy(410)]
 
 
 def end_of(run: Outcome) -> str:

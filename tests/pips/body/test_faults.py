@@ -49,7 +49,8 @@ class Case(NamedTuple):
 
     `plain`: the ends of pip 20.3.4, 24.0 and 26.3; two, if those of the first two are the same.
     `warnings`: how many lines announce the healing. `wire`: how often the file may cross the
-    network; where ranges work that is once. `says`: what else pip says with the patch.
+    network; where ranges work that is once. `says`: what else pip says with the patch. `read`: how
+    often the page is read.
     """
 
     package: Package
@@ -60,6 +61,7 @@ class Case(NamedTuple):
     tls: bool = False
     options: Sequence[str] = ()
     env: Mapping[str, Argument] = {}
+    read: int = 1
 
 
 def demo(*faults: Entry, **how: Any) -> Package:
@@ -156,6 +158,9 @@ HEALED = {
     "503-with-retry-after-then-429": Case(
         cut_then(f.Busy(503, retry_after=1), f.Busy(429)), (HASH, REFUSED)
     ),
+    "404-and-403-of-nodes-that-lack-it": Case(
+        cut_then(*[f.Busy(404)] * 4, f.Busy(403), f.Busy(401)), (HASH, REFUSED), read=2
+    ),
     "511-of-a-network-that-wants-a-login": Case(cut_then(f.Busy(511)), (HASH, REFUSED)),
     "200-of-a-gateway-to-a-range": Case(cut_then(f.Busy(200)), WRONG, *REPLAY),
     "503-with-a-hostile-retry-after": Case(
@@ -223,7 +228,7 @@ def check(case: Case, armed: Environment) -> None:
     assert len(done.warnings) <= 12, "after three, one for each tenth"
     assert done.lab.sent("demo") <= case.wire * len(done.lab.wheel("demo"))
     pages = [request.range for request in done.lab.requests("demo", "page")]
-    assert pages == [None] * (1 + len(case.package.page_faults))
+    assert pages == [None] * (case.read + len(case.package.page_faults))
 
 
 @each_fault
@@ -279,7 +284,8 @@ ENDS = {
         [False],
     ),
     # It might have been our Range that is refused.
-    "gone": Told(demo(*stopped_at(THIRD)), OURS, ["answered 404"], [False, True, False], env={}),
+    "gone": Told(demo(*stopped_at(THIRD)), OURS, ["answered 410"], [False, True, False], env={}),
+    "gone-they-say": Told(cut_then(forever=f.Busy(404)), OURS, ["answered 404", "HTTP 404"]),
     "changes-each-time": Told(cut_then(*[(f.Changed(), CUT)] * 9), OURS, ["another version"]),
     "length-too-long": Told(demo(forever=f.Overstate(10), hashes=False), OURS, ["closed early"]),
     "another-file": Told(
