@@ -268,8 +268,8 @@ class Artifact:
         path = self.written() if hasattr(error, "failure") else None
         if path is None or not any(digest(path, n) in each for n, each in self.hashes.items()):
             return ""
-        announced, size = self.outcome.length, names.format_size(os.path.getsize(path))
-        said = "more" if announced is None else names.format_size(announced)
+        announced, size = self.outcome.length, f"{os.path.getsize(path):,} bytes"
+        said = "more" if announced is None else f"{announced:,} bytes"
         self._inform("accepted short", size=size, said=said)
         return path
 
