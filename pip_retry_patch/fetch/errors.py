@@ -254,7 +254,8 @@ def reason(error: BaseException) -> str:
         return str(error)
     for e in causes(error):
         if isinstance(e, _CERTIFICATE_ERRORS):
-            said = names.foreign(getattr(e, "verify_message", "") or str(e))
+            # SSLError shows a single argument as a tuple.
+            said = names.foreign(getattr(e, "verify_message", "") or str(*e.args[-1:]))
             return names.clean(f"the certificate was refused: {said}")
         # urllib3 2 says it so of chunks.
         if isinstance(e, http.client.IncompleteRead) or str(e) == "Response ended prematurely":

@@ -254,8 +254,10 @@ class Exchange:
             return _CUT
         if errors.is_unreadable(error):
             return Verdict.BUSY
-        lasting = errors.is_certificate_error(error) or errors.is_refused_tunnel(error)
-        return _LASTING if lasting or errors.lasting_tls(error) else _LOST
+        if errors.is_certificate_error(error) or errors.lasting_tls(error):
+            # In the middle of a body it is a stranger as who sends a web page, and may go again.
+            return _LASTING if self._body is None else Verdict.PAGE
+        return _LASTING if errors.is_refused_tunnel(error) else _LOST
 
     def _judge_first(self, source: Source, outcome: Outcome) -> str:
         """Judge an answer to pip's own request."""

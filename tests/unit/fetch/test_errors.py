@@ -105,6 +105,11 @@ IS: dict[str, Callable[[BaseException], object]] = {
             "the certificate was refused: certificate has expired",
             ["sent", "certificate"],
         ),
+        (
+            ssl.SSLCertVerificationError("another name"),
+            "the certificate was refused: another name",
+            ["sent", "certificate"],
+        ),
         # A proxy's answer to CONNECT may be final.
         *(
             (tunnel(answer), f"the proxy answers {answer} to CONNECT", ["no tunnel"])

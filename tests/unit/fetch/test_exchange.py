@@ -244,11 +244,11 @@ def test_an_outcome_names_the_url_that_failed() -> None:
 
 
 @pytest.mark.parametrize("why", LASTING)
-def test_what_time_does_not_change_ends_a_body_too(why: Exception) -> None:
-    """As where a captive portal begins to answer in the server's place."""
+def test_a_stranger_in_the_middle_of_a_body_is_waited_for_to_go(why: Exception) -> None:
+    """As where a captive portal begins to answer in the server's place. A proxy stays."""
     world = World(cut(), aborted(why))
     given_up(world)
-    assert world.moments == [0.0] * 3
+    assert (world.moments == [0.0] * 3) == ("Tunnel" in str(why))
 
 
 @pytest.mark.parametrize("first", [refused, busy, cut])
