@@ -290,9 +290,9 @@ class Exchange:
             if pages.names_files(response.content) and not pages.is_framed(response):
                 self.story.tell(wording.say("taken", name=job.name))
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
-        if odd is not None:
+        if odd is not None and (self._doubted or not job.patience.attempts):
             raise job.error(odd, errors.EarlyEnd())
-        return _USE
+        return _USE if odd is None else _DOUBTED
 
     def _is_stale(self, outcome: Outcome) -> bool:
         """Whether pip's cache, which keeps redirects, may have led to where nothing is any more."""

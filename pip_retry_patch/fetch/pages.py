@@ -21,6 +21,7 @@ _START = 1 << 16
 
 # What a status means that comes with nothing, or with anything but what was asked for.
 _STATUSES = {
+    **dict.fromkeys(range(100, 200), "which is no final answer"),
     204: "which says that there is no content",
     205: "which says that there is no content",
     300: "which offers several addresses, and names none",
@@ -149,7 +150,8 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     about["first_contact"] = True
     if status == 511:  # of a network that wants a login (RFC 6585)
         return wording.failure("web page for file", why=wording.answered(511), title="", **about)
-    redirects, without_content = 300 <= status < 400, status in (204, 205) and not whole
+    redirects = 300 <= status < 400
+    without_content = (status < 200 or status in (204, 205)) and not whole
     if redirects or without_content or status >= 600:
         if whole and names_files(response.content):
             return None

@@ -190,9 +190,9 @@ class Requests:
         artifact.mirrored = exchange.mirrored
 
     def _listed_again(self, session: Any, link: Any) -> str:
-        """Read the page again that lists a file, and return the file's URL there, if it is new.
+        """Read the page again that lists a file, and return the file's URL there; "" without one.
 
-        Some indexes sign their links for seconds.
+        Some indexes sign their links for seconds. And what is still listed may be on another node.
         """
         page = str(link.comes_from)
         if not page.startswith(("http://", "https://")):
@@ -202,7 +202,7 @@ class Requests:
         compat.forget(session, [page])
         links = compat.links_on(collector, page, functools.partial(get, page, session=session))
         found = links.get(link.filename)
-        if found is None or found.hash != link.hash or found.url == link.url:
+        if found is None or found.hash != link.hash:
             return ""
         return str(found.url_without_fragment)
 

@@ -106,7 +106,7 @@ STATUSES = {  # of which pip knows nothing
     "page-300": pages(reply(300), says=SEVERAL),
     "page-511": pages(reply(511), says="A web page came in place of the file."),
     "page-302": pages(reply(302), says=SENSELESS),
-    **{f"file-{s}": files(reply(s), says=f"answers {s}, which ") for s in (204, 304)},
+    **{f"file-{s}": files(reply(s), says=f"answers {s}, which ") for s in (102, 204, 304)},
     "metadata-205": metadata(reply(205), says="The server answers 205, which "),
 }
 UNLISTED = {  # pages without a file, where nobody has the project
@@ -134,6 +134,8 @@ NO_JSON = {  # pip reads JSON, and heeds such a charset, since 22.2
 TRANSIENT = {
     "empty-once": pages(reply(200), reply(200, PAGE)),
     "error-once": pages(ERROR, reply(200, PAGE)),
+    "204-once": files(reply(204), reply(200, WHEEL)),
+    "404-once": files(reply(404), reply(200, WHEEL)),
     "html-cut-once": pages(reply(200, PAGE[:-60]), reply(200, PAGE)),
     "json-cut-once": pages(reply(200, CUT, JSON), reply(200, PAGE)),
 }
