@@ -77,10 +77,10 @@ class _Loader:
         else:
             # zipimport before Python 3.10 has only the older half of the loader API.
             exec(self._loader.get_code(module.__name__), module.__dict__)
-        _or_leave(f"looking at {module.__name__}", lambda: self._told(module))
+        or_leave(f"looking at {module.__name__}", lambda: self._told(module))
 
 
-def _or_leave(where: str, guard: Callable[[], Any], otherwise: Any = None) -> Any:
+def or_leave(where: str, guard: Callable[[], Any], otherwise: Any = None) -> Any:
     """Return what `guard` does; a mistake of ours is counted, and `otherwise` is returned."""
     try:
         return guard()
@@ -121,7 +121,7 @@ def await_subprocess(module: Any) -> None:
 
             return runner.runner(module.__name__.partition("._internal.")[0], runnable)
 
-        return _or_leave("guarding a pip of pip's", ours, runnable)
+        return or_leave("guarding a pip of pip's", ours, runnable)
 
     module.get_runnable_pip = get_runnable_pip
 
@@ -142,7 +142,7 @@ def await_session(module: Any) -> None:
             waiting = False
             if session.__init__ is initialize:
                 session.__init__ = original
-            _or_leave("guarding pip", lambda: _install(module))
+            or_leave("guarding pip", lambda: _install(module))
         original(self, *args, **kwargs)
 
     session.__init__ = initialize

@@ -16,9 +16,9 @@ import pip_retry_patch
 from pip_retry_patch.commands.environment import UnableError, interpreter, told
 from pip_retry_patch.commands.links import link, unlink
 from pip_retry_patch.commands.selftest import selftest
-from pip_retry_patch.commands.status import history, purge, status
+from pip_retry_patch.commands.status import history, status
 
-_COMMANDS = status, selftest, history, link, unlink, purge
+_COMMANDS = status, selftest, history, link, unlink
 
 _PYTHON = {
     "metavar": "PATH",
@@ -30,7 +30,7 @@ _PYTHON = {
 # What an argument is called, the commands that have it, and what argparse is told of it. Without a
 # metavar it is a switch.
 _ARGUMENTS: list[tuple[str, str, dict[str, Any]]] = [
-    ("--python", "status selftest history purge", _PYTHON),
+    ("--python", "status selftest history", _PYTHON),
     ("--json", "status history", {"dest": "as_json", "help": "the same for programs"}),
     ("environments", "link", {"metavar": "DIR", "type": Path, "nargs": "+"}),
     ("environments", "unlink", {"metavar": "DIR", "type": Path, "nargs": "*"}),

@@ -18,6 +18,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch.commands.environment import UnableError, python_of
 from pip_retry_patch.store import writer
+from pip_retry_patch.trigger import or_leave
 
 logger = logging.getLogger("pip_retry_patch")
 
@@ -174,12 +175,12 @@ def _link_after(owner: Any, name: str, environment: Callable[..., Any]) -> None:
 
     @functools.wraps(method)
     def linking(*args: Any, **kwargs: Any) -> Any:
-        result = method(*args, **kwargs)
-        try:
+        def link_it() -> None:
             for packages in packages_of(Path(environment(*args, *kwargs.values()))):
                 write(packages)
-        except Exception:
-            logger.debug("pip-retry-patch could not link an environment", exc_info=True)
+
+        result = method(*args, **kwargs)
+        or_leave("linking an environment", link_it)
         return result
 
     setattr(owner, name, linking)

@@ -7,9 +7,7 @@ import io
 import os
 import random
 import re
-import socket
 import socketserver
-import struct
 import threading
 import time
 import zipfile
@@ -25,13 +23,11 @@ from pip_retry_patch.commands.environment import PREFIX, UnableError, describe, 
 class Fault(NamedTuple):
     """What happens to one answer, after so many bytes of its body.
 
-    `kind`: "busy" (it is 503), "cut", "reset", "stall" (silence until the client leaves) or "away"
-    (cut, and each connection is closed without an answer for some seconds).
+    `kind`: "busy" (it is 503), "cut" or "stall" (silence until the client leaves).
     """
 
     kind: str
     after: int = 0
-    seconds: float = 0.0
 
 
 class Package(NamedTuple):
@@ -73,7 +69,7 @@ class Package(NamedTuple):
 class Server(socketserver.ThreadingTCPServer):
     """Serves a package while it is entered. Raises OSError where it cannot listen.
 
-    `sent`: how many bytes of bodies were sent. `away`: until when nobody is answered.
+    `sent`: how many bytes of bodies were sent.
     """
 
     daemon_threads = True
@@ -83,7 +79,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.index = f"{self.url}/simple/"
-        self.package, self.sent, self.away = package, 0, 0.0
+        self.package, self.sent = package, 0
         link = f"<a href='{package.link}'>{package.filename}</a>"
         page = f"<!DOCTYPE html>\n<html><body>\n{link}\n</body></html>\n".encode()
         self.answers = {
@@ -98,12 +94,6 @@ class Server(socketserver.ThreadingTCPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
-
-    def verify_request(self, *_: Any) -> bool:
-        return time.monotonic() >= self.away
-
-    def shutdown_request(self, request: Any) -> None:
-        self.close_request(request)  # without the FIN that would come before a reset
 
     def handle_error(self, *_: Any) -> None:
         pass  # the client has left
@@ -124,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         package, (data, faults) = self.server.package, self.server.answers[self.path]
         fault = faults.pop(0) if faults else Fault("none", len(data))
         if fault.kind == "busy":
-            return self._begin(503, {"Retry-After": int(fault.seconds), "Content-Length": 0})
+            return self._begin(503, {"Retry-After": 1, "Content-Length": 0})
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked and package.ranges else 0
         headers: dict[str, Any] = {"Content-Length": len(data) - start}
@@ -137,9 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
         piece = data[start : start + fault.after]
         self.server.sent += len(piece)
         self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if package.chunked else piece)
-        if fault.kind != "none":
-            self._break_off(fault)
-        elif package.chunked:
+        self.close_connection = fault.kind != "none"
+        if fault.kind == "stall":
+            self.connection.recv(1)  # nothing comes until the client leaves
+        if fault.kind == "none" and package.chunked:
             self.wfile.write(b"0\r\n\r\n")
 
     def _begin(self, status: int, headers: dict[str, Any]) -> None:
@@ -148,28 +139,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, str(value))
         self.end_headers()
 
-    def _break_off(self, fault: Fault) -> None:
-        self.close_connection = True
-        if fault.kind == "stall":
-            self.connection.recv(1)  # nothing comes until the client leaves
-        if fault.kind == "away":
-            self.server.away = time.monotonic() + fault.seconds
-        if fault.kind == "reset":
-            time.sleep(0.1)  # or the client's system throws away what it has not read yet
-            now = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
-
 
 _CUT = Fault("cut", 900_000)
 PLAN = {
     "connection cut once": Package("cut-once", 2_000_000, [_CUT]),
     "connection cut 20 times": Package("cut-often", 3_000_000, [Fault("cut", 140_000)] * 20),
-    "connection reset": Package("reset", 2_000_000, [Fault("reset", 900_000)]),
     "server falls silent": Package("stall", 2_000_000, [Fault("stall", 900_000)]),
     "no range requests, cut": Package("no-ranges", 1_800_000, [_CUT], ranges=False),
     "chunked, cut": Package("chunked", 2_000_000, [_CUT], chunked=True),
-    "cut, then 503 twice": Package("busy", 2_000_000, [_CUT, *[Fault("busy", seconds=1)] * 2]),
-    "server away for 2 seconds": Package("away", 2_000_000, [Fault("away", 900_000, 2.0)]),
+    "cut, then 503 twice": Package("busy", 2_000_000, [_CUT, Fault("busy"), Fault("busy")]),
     "index page cut": Package("page", 100_000, page_faults=[Fault("cut", 100)]),
 }
 

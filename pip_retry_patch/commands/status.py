@@ -1,4 +1,4 @@
-"""The commands `status`, `history` and `purge`: what is in force, what happened, what is kept."""
+"""The commands `status` and `history`: what is in force, and what happened."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 from typing import Any, Iterator
 
 import pip_retry_patch
-from pip_retry_patch import names, settings, wording
+from pip_retry_patch import names, settings
 from pip_retry_patch.commands import links
 from pip_retry_patch.commands.environment import UnableError, describe, told
 from pip_retry_patch.commands.selftest import Fault, Package, Server, download
 from pip_retry_patch.store.journal import STDERR, summary
-from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
 SCHEMA = 1
@@ -21,7 +20,7 @@ SCHEMA = 1
 TOLD = 10
 
 # No plain pip, of any version, gets through these.
-_FATAL = (Fault("cut", 40_000), Fault("reset", 30_000))
+_FATAL = [Fault("cut", 40_000)]
 
 
 def status(python: str, as_json: bool) -> int:
@@ -67,30 +66,23 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"pip-retry-patch {version} {does} pip {pip} on Python {found['python']}"
     if not in_force["retry-patch"]["value"]:
         yield "It is switched off."
+    yield ""
+    yield from (f"  armed by  {path}" for path in found["armed_by"])
+    yield f"  pip       {found['pip_path']}"
+    yield f"  urllib3   {found['urllib3']}, {found['urllib3_path']}"
+    yield f"  wrapt     {found['wrapt'] or 'not loaded'}"
+    yield f"  tried     a download that is cut: {found['tried']}"
     kept = found["kept"]
-    stored = f"{kept['files']}, {names.format_sum(kept['size'])}, in {kept['directory']}"
-    sections = {
-        "": [
-            *(f"armed by  {path}" for path in found["armed_by"]),
-            f"pip       {found['pip_path']}",
-            f"urllib3   {found['urllib3']}, {found['urllib3_path']}",
-            f"wrapt     {found['wrapt'] or 'not loaded'}",
-            f"tried     a download that is cut: {found['tried']}",
-        ],
-        "wrapped": [f"{name:32} {state}" for name, state in found["hooks"].items()],
-        "settings": [
-            *(
-                f"{key:28} {settings.shown(key, entry['value']):12} {entry['origin']}"
-                for key, entry in in_force.items()
-            ),
-            *found["complaints"],
-        ],
-        "partial downloads": [f"none: {kept['trouble']}" if kept["trouble"] else stored],
-        "linked environments": found["links"] or ["none"],
-    }
-    for title, lines in sections.items():
-        yield from ("", title) if title else ("",)
-        yield from (f"  {line}" for line in lines)
+    where = kept["trouble"] or f"{names.format_sum(kept['size'])}, in {kept['directory']}"
+    yield f"  kept      files: {kept['files']}; {where}"
+    yield "\nwrapped"
+    yield from (f"  {name:32} {state}" for name, state in found["hooks"].items())
+    yield "\nsettings"
+    for key, entry in in_force.items():
+        yield f"  {key:28} {settings.shown(key, entry['value']):12} {entry['origin']}"
+    yield from (f"  {complaint}" for complaint in found["complaints"])
+    yield "\nlinked environments"
+    yield from (f"  {link}" for link in found["links"] or ["none"])
 
 
 def history(python: str, as_json: bool) -> int:
@@ -123,21 +115,3 @@ def _history(found: dict[str, Any]) -> Iterator[str]:
         yield f"{title}:"
         yield from (f"{count:8} {names.clean(n, 60)}" for n, count in [*counts.items()][:TOLD])
     yield f"not fetched twice: {names.format_sum(found['not_fetched_twice'])}"
-
-
-def purge(python: str) -> int:
-    """Remove partial downloads.
-
-    Removes what is kept of downloads that did not finish. So does 'pip cache purge', where pip has
-    a cache.
-
-    :raises UnableError: pip cannot be asked.
-    """
-    kept = describe(python)["kept"]
-    if kept["trouble"]:
-        print(f"Nothing is kept here: {kept['trouble']}")
-        return 0
-    count, size = Store(kept["directory"], 0).purge()
-    told = wording.say("purged", count=count, size=names.format_sum(size))
-    print(f"{told} from {kept['directory']}")
-    return 0 if count == kept["files"] else 1
