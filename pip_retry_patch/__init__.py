@@ -11,10 +11,6 @@ import sys
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-
 # The ends of the names of modules that are waited for, and the function of trigger.py that is
 # told. Another package may carry a copy of pip, so only the end of a name counts. `pip cache`
 # makes no session. The next two know how to run pip in another Python.
@@ -50,7 +46,7 @@ def _is_line(finder: object) -> bool:
     return code is not None and any("pip_retry_patch" in str(const) for const in code.co_consts)
 
 
-def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+def find_spec(name: str, path: object = None, target: object = None) -> object:
     """Lend the modules that are waited for a loader that tells us."""
     is_venv = name in VENVS and _venvs_are_wanted()
     if not is_venv and not name.endswith(_ENDS):

@@ -134,15 +134,15 @@ def await_session(module: Any) -> None:
     """
     session = module.PipSession
     original = session.__init__
-    waiting = True
+
+    @functools.lru_cache(maxsize=None)
+    def guard() -> None:
+        if session.__init__ is initialize:
+            session.__init__ = original
+        or_leave("guarding pip", lambda: _install(module))
 
     def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
-        nonlocal waiting
-        if waiting:
-            waiting = False
-            if session.__init__ is initialize:
-                session.__init__ = original
-            or_leave("guarding pip", lambda: _install(module))
+        guard()
         original(self, *args, **kwargs)
 
     session.__init__ = initialize

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,9 +33,6 @@ PREFIX = "pip-retry-patch-"  # of the directories that pip is run in
 
 # The Python of a virtual environment. On Windows that of MSYS2 is a POSIX one in this.
 PYTHONS = ("Scripts/python.exe", "bin/python.exe") if os.name == "nt" else ("bin/python",)
-
-# Those of the user's variables that would change what pip does.
-_SPOILS = re.compile(r"PIP_|(REQUESTS|CURL)_CA_BUNDLE$|\w+_PROXY$", re.IGNORECASE)
 
 
 class UnableError(Exception):
@@ -97,13 +93,13 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a directory, with both streams as one.
 
-    :param clean: keep the user's settings of pip, certificates and proxies away from it.
+    :param clean: keep the user's settings of pip away from it.
     :param env: what to add to its environment.
     :raises UnableError: it cannot be run, or had to be killed after a minute.
     """
     variables = dict(os.environ)
     if clean:
-        variables = {name: text for name, text in variables.items() if not _SPOILS.match(name)}
+        variables = {name: text for name, text in variables.items() if name[:4] != "PIP_"}
         variables["PIP_CONFIG_FILE"] = os.devnull
     elif "PIP_CONFIG_FILE" in variables:
         variables["PIP_CONFIG_FILE"] = os.path.abspath(variables["PIP_CONFIG_FILE"])
