@@ -14,7 +14,7 @@ from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict, is_web_page
-from pip_retry_patch.fetch.request import LARGE, Outcome
+from pip_retry_patch.fetch.request import LARGE, Kind, Outcome
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
 
@@ -176,7 +176,10 @@ class Body:
         if self.stop is not None:
             return wanted is not None and self.offset == wanted <= self.stop
         if wanted is None:
-            return True  # the connection or the last chunk tells the end
+            # The connection or the last chunk tells the end. But what is cut in its header comes
+            # from http.client as an answer without a length, and without a byte.
+            chunked = getattr(self._answer and self._answer.source, "chunked", False)
+            return bool(chunked or self.offset or self._exchange.job.kind == Kind.OTHER)
         ends = self.offset == wanted
         if ends and not self.known.hashed and self._answer and self._answer.read(1):
             self._error = self._exchange.changed(self)  # another version, which is longer

@@ -119,6 +119,9 @@ def test_a_body_without_a_length_ends_where_its_answer_says_so(framed: str, hash
     # A total that a part tells is known from then on.
     world = World(cut(framed=framed), part(BODY, OFFSET, OFFSET + 1000), serving(BODY))
     assert world.read() == BODY and world.body.known.total == len(BODY)
+    # No file is empty: its header was cut.
+    world = World(whole(b"", framed=framed), serving(BODY), hashed=hashed)
+    assert world.read() == (BODY if framed == "close" else b"")
 
 
 @pytest.mark.parametrize("framed", ["close", "broken chunks"])
