@@ -14,19 +14,9 @@ from pip_retry_patch import names
 from pip_retry_patch.wording import of_system
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
-_PROBE = """
-import importlib.util, json, os, sys
-names = "pip_retry_patch.pth", "pip_retry_patch_link.pth"
-lines = [os.path.join(folder, name) for folder in sys.path for name in names]
-found = {"pip": None, "armed": False, "python": sys.version.split()[0]}
-found["armed_by"] = [line for line in lines if os.path.isfile(line)]
-if importlib.util.find_spec("pip"):
-    import pip
-    found["pip"] = pip.__version__
-    if "pip_retry_patch" in sys.modules:
-        from pip_retry_patch.hooks import report
-        found.update(report.describe(), armed=True)
-print(json.dumps(found))
+_PROBE = """import json, pip
+from pip_retry_patch.hooks.report import describe
+print(json.dumps(describe()))
 """
 
 PREFIX = "pip-retry-patch-"  # of the directories that pip is run in
@@ -59,32 +49,25 @@ def interpreter(path: str) -> str:
     """
     if os.path.isdir(path):
         path = str(python_of(Path(path)))
-    return os.path.abspath(shutil.which(path) or path) if path else ""
+    return os.path.abspath(shutil.which(path) or path)
 
 
 def describe(python: str, clean: bool = False) -> dict[str, Any]:
     """Let a Python make pip's session, and tell what is in place.
 
     :param clean: keep the user's settings away from it.
-    :raises UnableError: pip is missing or not armed, or the Python cannot be run.
+    :raises UnableError: pip or this package is missing there, or the Python cannot be run.
     """
-    if not python:
-        raise UnableError("this Python does not know its own executable, so it cannot run pip")
     with TemporaryDirectory(prefix=PREFIX) as directory:
         output = run([python, "-c", _PROBE], directory, clean=clean).stdout
     last = (output.strip().splitlines() or ["it prints nothing"])[-1]
     try:
         found: dict[str, Any] = json.loads(last)
     except ValueError:
-        raise UnableError(f"{python} cannot be asked: {names.foreign(last)}") from None
-    if not found["pip"]:
-        raise UnableError(f"no pip in this environment; try: {python} -m ensurepip")
-    if not found.pop("armed"):
-        does = "does not obey" if found["armed_by"] else "has neither a link nor"
         raise UnableError(
-            f"not armed: this environment {does} a pip_retry_patch.pth, so pip runs as it always "
-            "did; install pip-retry-patch into it"
-        )
+            f"{python} cannot be asked: {names.foreign(last)} (it needs pip, and pip-retry-patch "
+            "installed or linked)"
+        ) from None
     return found
 
 

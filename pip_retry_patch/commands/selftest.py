@@ -177,8 +177,8 @@ def selftest(python: str) -> int:
         print(f"FAILED {figures}\n    {problem}" if problem else f"healed {figures}", flush=True)
         failed += bool(problem)
     if failed:
-        print(f"\n{failed} of {len(PLAN)} faults were not healed. pip-retry-patch is loaded")
-        print("here, but does not do its work with this pip. Please report this output.")
+        print(f"\n{failed} of {len(PLAN)} faults were not healed: pip-retry-patch does not do its")
+        print("work with this pip. Please report this output, and that of status.")
         return 1
     print(f"\nAll {len(PLAN)} faults were healed; every file is what the index has.")
     return 0

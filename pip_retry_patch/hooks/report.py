@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import operator
 import os
+import sys
 from typing import Any
 
 from pip_retry_patch import settings
@@ -15,6 +16,9 @@ from pip_retry_patch.store.writer import persist
 from pip_retry_patch.wrapping import import_function_wrapper, version_of_wrapt
 
 _IN_PLACE = "in place"
+
+# What arms pip. The second is a link; commands/links.py writes it.
+_PTH = "pip_retry_patch.pth", "pip_retry_patch_link.pth"
 
 
 def describe() -> dict[str, Any]:
@@ -30,7 +34,10 @@ def describe() -> dict[str, Any]:
     found = compat.settings_of("pip")
     hooks = {path: _state(module, path) for module, path, _ in WRAPPED}
     guarded = hooks["PipSession.request"] == _IN_PLACE
+    lines = [os.path.join(folder, name) for folder in sys.path for name in _PTH]
     return {
+        "python": sys.version.split()[0],
+        "armed_by": [line for line in lines if os.path.isfile(line)],
         "pip": pip.__version__,
         "pip_path": os.path.dirname(str(pip.__file__)),
         "urllib3": urllib3.__version__,

@@ -33,10 +33,10 @@ def printing(output: str) -> Any:
 
 
 def test_a_command_says_why_it_cannot_work_in_one_line(capsys: Captured) -> None:
-    with printing('{"armed": false, "pip": "24.0", "armed_by": ["x.pth"]}'):
+    with printing("Traceback\nModuleNotFoundError: No module named 'pip'"):
         assert cli.main(["selftest"]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and "does not obey" in err
+    assert out == "" and err.count("\n") == 1 and "No module named 'pip'" in err
     with mock.patch.object(environment, "run", side_effect=KeyboardInterrupt):
         assert cli.main(["selftest"]) == 130
     assert capsys.readouterr() == ("", "")
@@ -118,4 +118,3 @@ def test_a_python_is_named_by_its_place(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     for name in ("venv", f"venv/{place}", str(tmp_path / "venv"), str(python)):
         assert environment.interpreter(name) == str(python)
-    assert environment.interpreter("") == ""
