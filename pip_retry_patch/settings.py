@@ -49,7 +49,12 @@ def _indexes(text: str) -> str | None:
 
 
 def _mirrors(text: str) -> tuple[str, ...] | None:
-    return tuple(dict.fromkeys(text.split())) if all(map(_is_web_address, text.split())) else None
+    try:
+        parts = [urlsplit(url) for url in text.split()]
+    except ValueError:
+        return None
+    are_urls = all(each.hostname and each.scheme in ("http", "https") for each in parts)
+    return tuple(dict.fromkeys(text.split())) if are_urls else None
 
 
 def _path(text: str) -> str | None:
@@ -68,14 +73,6 @@ def _size(text: str) -> int | None:
         return None
     power = " kmgt".index(match[2].lower() or " ")
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname or parts.port)
-    except ValueError:
-        return False
 
 
 _MIRRORS = f"{PREFIX}-mirrors"

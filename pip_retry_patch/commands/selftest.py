@@ -11,7 +11,6 @@ import socketserver
 import threading
 import time
 import zipfile
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Sequence
@@ -99,45 +98,34 @@ class Server(socketserver.ThreadingTCPServer):
         pass  # the client has left
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """One connection of a client."""
+class _Handler(socketserver.StreamRequestHandler):
+    """One request of a client."""
 
-    protocol_version = "HTTP/1.1"
     server: Any
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.path not in self.server.answers:
-            return self.send_error(404)
-        package, (data, faults) = self.server.package, self.server.answers[self.path]
+    def handle(self) -> None:
+        lines = [*iter(lambda: self.rfile.readline().decode().strip(), "")]
+        package, path = self.server.package, lines[0].split()[1]
+        data, faults = self.server.answers[path]
         fault = faults.pop(0) if faults else Fault("none", len(data))
-        if fault.kind == "busy":
-            return self._begin(503, {"Retry-After": 1, "Content-Length": 0})
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked = re.search(r"^range: bytes=(\d+)-", "\n".join(lines), re.IGNORECASE | re.MULTILINE)
         start = int(asked[1]) if asked and package.ranges else 0
-        headers: dict[str, Any] = {"Content-Length": len(data) - start}
-        if package.chunked:
-            headers = {"Transfer-Encoding": "chunked"}
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        headers["Content-Type"] = "text/html" if self.path[-1] == "/" else "application/zip"
-        self._begin(206 if start else 200, headers)
         piece = data[start : start + fault.after]
         self.server.sent += len(piece)
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if package.chunked else piece)
-        self.close_connection = fault.kind != "none"
+        status, length = "200 OK", f"Content-Length: {len(data) - start}"
+        if start:
+            status = f"206 Partial\r\nContent-Range: bytes {start}-{len(data) - 1}/{len(data)}"
+        if fault.kind == "busy":
+            status, length = "503 Busy", "Retry-After: 1\r\nContent-Length: 0"
+        elif package.chunked:
+            length = "Transfer-Encoding: chunked"
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+            piece += b"0\r\n\r\n" if fault.kind == "none" else b""
+        media = "text/html" if path.endswith("/") else "application/zip"
+        head = f"HTTP/1.1 {status}", length, f"Content-Type: {media}", "Connection: close", "", ""
+        self.wfile.write("\r\n".join(head).encode() + piece)
         if fault.kind == "stall":
             self.connection.recv(1)  # nothing comes until the client leaves
-        if fault.kind == "none" and package.chunked:
-            self.wfile.write(b"0\r\n\r\n")
-
-    def _begin(self, status: int, headers: dict[str, Any]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, str(value))
-        self.end_headers()
 
 
 _CUT = Fault("cut", 900_000)
