@@ -8,7 +8,6 @@ sign that the network will be used.
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
@@ -64,8 +63,7 @@ class _Loader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> Any:
-        create = getattr(self._loader, "create_module", None)
-        return create and create(spec)
+        return None  # all that are waited for are written in Python
 
     def exec_module(self, module: ModuleType) -> None:
         # Leave nothing behind: importlib.resources and inspect will ask the module for its loader.
@@ -149,17 +147,9 @@ def await_session(module: Any) -> None:
 
 
 def _install(module: Any) -> None:
-    # What is imported stays. To look for garbage in it costs more than to import it, where pip has
-    # made a large heap before (Python 3.13: half of all).
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        from pip_retry_patch import __version__
-        from pip_retry_patch.hooks import session
+    from pip_retry_patch import __version__
+    from pip_retry_patch.hooks import session
 
-        guarded = session.install(module)
-    finally:
-        if collects:
-            gc.enable()
+    guarded = session.install(module)
     if guarded:
         logger.log(_VERBOSE, "pip-retry-patch %s guards %s", __version__, guarded)

@@ -25,7 +25,6 @@ logger = logging.getLogger("pip_retry_patch")
 STRICT = os.environ.get("PIP_RETRY_PATCH_STRICT") == "1"
 
 failures: list[str] = []  # what failed open in this process
-_guards_nothing = ""  # and why: what is wrong with wrapt
 
 
 class WraptError(ImportError):
@@ -38,24 +37,22 @@ class WraptError(ImportError):
 
 def note_failure(where: str, error: BaseException) -> None:
     """Count a mistake of ours; in strict mode raise it."""
-    global _guards_nothing
     if STRICT:
         raise error
     logger.debug("pip-retry-patch failed in %s", where, exc_info=error)
     if not failures:
         atexit.register(_tell)
-    failures.append(foreign(f"{where}: {error!a}"))
-    if isinstance(error, WraptError):
-        _guards_nothing = f"guards nothing: {error}"
+    is_told = isinstance(error, WraptError)
+    failures.append(str(error) if is_told else foreign(f"{where}: {error!a}")[:120])
 
 
 def _tell() -> None:
     if sys.stderr is not None and not {"-q", "-qq", "--quiet"} & set(sys.argv):
-        what = _guards_nothing or (
-            f"failed {len(failures)} times in this run, and left pip to itself: "
-            f"{failures[0][:120]}. Please report it; PIP_RETRY_PATCH=0 switches it off."
+        print(
+            f"WARNING: pip-retry-patch failed {len(failures)} times in this run, and left pip to "
+            f"itself: {failures[0]}. Please report it; PIP_RETRY_PATCH=0 switches it off.",
+            file=sys.stderr,
         )
-        print(f"WARNING: pip-retry-patch {what}", file=sys.stderr)
 
 
 class Calls:

@@ -52,14 +52,13 @@ def interpreter(path: str) -> str:
     return os.path.abspath(shutil.which(path) or path)
 
 
-def describe(python: str, clean: bool = False) -> dict[str, Any]:
+def describe(python: str) -> dict[str, Any]:
     """Let a Python make pip's session, and tell what is in place.
 
-    :param clean: keep the user's settings away from it.
     :raises UnableError: pip or this package is missing there, or the Python cannot be run.
     """
     with TemporaryDirectory(prefix=PREFIX) as directory:
-        output = run([python, "-c", _PROBE], directory, clean=clean).stdout
+        output = run([python, "-c", _PROBE], directory).stdout
     last = (output.strip().splitlines() or ["it prints nothing"])[-1]
     try:
         found: dict[str, Any] = json.loads(last)
@@ -72,21 +71,17 @@ def describe(python: str, clean: bool = False) -> dict[str, Any]:
 
 
 def run(
-    command: list[str], directory: str, clean: bool = True, env: Mapping[str, str] | None = None
+    command: list[str], directory: str, env: Mapping[str, str] = {}
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a directory, with both streams as one.
 
-    :param clean: keep the user's settings of pip away from it.
     :param env: what to add to its environment.
     :raises UnableError: it cannot be run, or had to be killed after a minute.
     """
     variables = dict(os.environ)
-    if clean:
-        variables = {name: text for name, text in variables.items() if name[:4] != "PIP_"}
-        variables["PIP_CONFIG_FILE"] = os.devnull
-    elif "PIP_CONFIG_FILE" in variables:
+    if "PIP_CONFIG_FILE" in variables:
         variables["PIP_CONFIG_FILE"] = os.path.abspath(variables["PIP_CONFIG_FILE"])
-    variables.update(env or {}, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+    variables.update(env, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     variables["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     try:
         return subprocess.run(

@@ -150,7 +150,7 @@ def selftest(python: str) -> int:
 
     :raises UnableError: the test cannot be made.
     """
-    found, failed = describe(python, clean=True), 0
+    found, failed = describe(python), 0
     print(f"pip {found['pip']} on Python {found['python']}", end=", ")
     print("against an unreliable index on 127.0.0.1")
     print(f"\n{'':29}result    time   bytes fetched / size")
@@ -158,8 +158,8 @@ def selftest(python: str) -> int:
         print(f"{title:29}", end="", flush=True)
         began = time.monotonic()
         with Server(package) as index:
-            what = "--timeout=2", "--index-url", index.index, package.name
-            problem = download(python, package, what)
+            what = "--isolated", "--timeout=2", "--index-url", index.index, package.name
+            problem = download(python, package, what, {"PIP_CONFIG_FILE": os.devnull})
         ratio = index.sent / len(package.wheel())
         figures = f"{time.monotonic() - began:6.1f} s   {ratio:5.2f} x"
         print(f"FAILED {figures}\n    {problem}" if problem else f"healed {figures}", flush=True)
@@ -172,17 +172,17 @@ def selftest(python: str) -> int:
     return 0
 
 
-def download(python: str, package: Package, arguments: Sequence[str], **how: Any) -> str:
+def download(python: str, package: Package, arguments: Sequence[str], env: Any) -> str:
     """Let pip download a package, and compare the file with the original.
 
-    :param arguments: of `pip download`, to add. `how`: what `run` takes.
+    :param arguments: of `pip download`, to add. `env`: as `run` takes it.
     :return: what went wrong, in a line; "" where the right file came.
     """
     command = [python, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--dest=.", *arguments]
     try:
         with TemporaryDirectory(prefix=PREFIX) as directory:
-            pip = run(command, directory, **how)
+            pip = run(command, directory, env)
             if pip.returncode:
                 return last_words(pip.stdout) or f"exit {pip.returncode}"
             right = Path(directory, package.filename).read_bytes() == package.wheel()

@@ -57,7 +57,7 @@ def try_pip(python: str) -> str:
     env["PIP_RETRY_PATCH_LOG"] = STDERR  # whatever the user's own journal is
     with Server(package) as index:
         what = "--no-index", "--proxy=", index.url + package.link
-        return download(python, package, what, clean=False, env=env) or "healed"
+        return download(python, package, what, env) or "healed"
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

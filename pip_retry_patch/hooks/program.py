@@ -9,7 +9,7 @@ from typing import Any, Callable
 from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.judge import media_of, span_of
+from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Hosts, Patience
 from pip_retry_patch.fetch.request import Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story, no_record
@@ -50,7 +50,10 @@ class Program:
         body = given.get("data") or given.get("json") or given.get("files")
         is_plain = given["method"].upper() == "GET" and isinstance(body, (bytes, type(None)))
         span = span_of(outcome.status, response.headers)
-        if is_plain and span and outcome.length != 0 and not _is_endless(response.headers):
+        # Else it may be a stream, with no end that could be asked for again.
+        marks = "content-length", "etag", "last-modified"
+        is_file = any(name in response.headers for name in marks)
+        if is_plain and is_file and span and outcome.length != 0:
             send = functools.partial(repeat, calls, session, (), given)
             job = Job(
                 kind=Kind.OTHER,
@@ -64,9 +67,3 @@ class Program:
             story = Story(job.name, host, logger.info, logger.info, no_record)
             Body(Exchange(job, self._hosts, story), outcome, span)
         return response
-
-
-def _is_endless(headers: Any) -> bool:
-    """Whether a body is no file with an end that could be asked for again, but a stream."""
-    is_file = any(name in headers for name in ("content-length", "etag", "last-modified"))
-    return media_of(headers) == "text/event-stream" or not is_file

@@ -60,15 +60,13 @@ def _kept(found: settings.Settings, cache: str | None) -> dict[str, Any]:
         place.finish()
         if is_new:  # an image would keep an empty directory
             persist(os.rmdir, directory)
-    trouble = ""
-    if not found.partials:
-        trouble = "retry-patch-partials is off"
-    elif not directory:
-        trouble = "pip has no cache directory that it may use here"
-    elif store.trouble:
-        directory, trouble = "", f"{directory} cannot be used: {store.trouble}"
+    trouble = store.trouble and f"{directory} cannot be used: {store.trouble}"
+    if not directory:
+        no_cache = "pip has no cache directory that it may use here"
+        trouble = no_cache if found.partials else "retry-patch-partials is off"
     count, size = store.left_over()
-    return {"directory": directory or None, "trouble": trouble, "files": count, "size": size}
+    where = None if trouble else directory
+    return {"directory": where, "trouble": trouble, "files": count, "size": size}
 
 
 def _make_session() -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -53,15 +52,6 @@ def test_the_first_session_undoes_what_is_ours(
         monkeypatch.setattr(PipSession, "__init__", then)
     assert not installed and PipSession(1).given == (1,)
     assert PipSession().given == () and PipSession.__init__ is then and installed == [module]
-
-
-def test_garbage_waits_for_the_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    during: list[bool] = []
-    install = "pip_retry_patch.hooks.session.install"
-    monkeypatch.setattr(install, lambda module: during.append(gc.isenabled()))
-    assert gc.isenabled()
-    trigger._install(object())
-    assert gc.isenabled() and during == [False]
 
 
 def test_a_mistake_leaves_pips_runner(monkeypatch: pytest.MonkeyPatch, failures: list[str]) -> None:

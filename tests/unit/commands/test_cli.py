@@ -85,13 +85,13 @@ def test_a_download_is_compared_with_the_original() -> None:
     package = selftest.Package("p", 1000)
     for content, problem in ((None, "no such file"), (b"other", "differs"), (package.wheel(), "")):
 
-        def run(_: Any, directory: str, content: bytes | None = content) -> Any:
+        def run(_: Any, directory: str, env: Any, content: bytes | None = content) -> Any:
             if content is not None:
                 Path(directory, package.filename).write_bytes(content)
             return subprocess.CompletedProcess([], 0, "")
 
         with mock.patch.object(selftest, "run", run):
-            found = selftest.download("python", package, ["p"])
+            found = selftest.download("python", package, ["p"], {})
         assert problem in found and bool(found) == bool(problem)
 
 
