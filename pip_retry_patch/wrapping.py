@@ -48,11 +48,9 @@ def note_failure(where: str, error: BaseException) -> None:
 
 def _tell() -> None:
     if sys.stderr is not None and not {"-q", "-qq", "--quiet"} & set(sys.argv):
-        print(
-            f"WARNING: pip-retry-patch failed {len(failures)} times in this run, and left pip to "
-            f"itself: {failures[0]}. Please report it; PIP_RETRY_PATCH=0 switches it off.",
-            file=sys.stderr,
-        )
+        what = f"failed {len(failures)} times in this run, and left pip to itself: {failures[0]}"
+        advice = "Please report it; PIP_RETRY_PATCH=0 switches it off."
+        print(f"WARNING: pip-retry-patch {what}. {advice}", file=sys.stderr)
 
 
 class Calls:

@@ -55,7 +55,8 @@ def interpreter(path: str) -> str:
 def describe(python: str) -> dict[str, Any]:
     """Let a Python make pip's session, and tell what is in place.
 
-    :raises UnableError: pip or this package is missing there, or the Python cannot be run.
+    :raises UnableError: pip or this package is missing there.
+    :raises OSError: the Python cannot be run.
     """
     with TemporaryDirectory(prefix=PREFIX) as directory:
         output = run([python, "-c", _PROBE], directory).stdout
@@ -76,7 +77,8 @@ def run(
     """Run Python in a directory, with both streams as one.
 
     :param env: what to add to its environment.
-    :raises UnableError: it cannot be run, or had to be killed after a minute.
+    :raises UnableError: it had to be killed after a minute.
+    :raises OSError: it cannot be run.
     """
     variables = dict(os.environ)
     if "PIP_CONFIG_FILE" in variables:
@@ -97,5 +99,3 @@ def run(
         )
     except subprocess.TimeoutExpired:
         raise UnableError(f"{command[0]} had not ended after a minute") from None
-    except OSError as error:
-        raise UnableError(f"{command[0]} cannot be run: {of_system(error)}") from None

@@ -263,7 +263,7 @@ class Place:
         self._own.hold(new=True)
         self.folder, self.kept_size = self._own.path, 0
         self.kept: BinaryIO | None = None
-        self._older: _Folder | None = None  # where `kept` is, as long as it is held
+        self._older: _Folder | None = None  # where `kept` is, as long as that is open
         self._is_moved = False
         for folder in self._leftovers:
             if self.kept is None and folder.size >= SMALLEST and folder.hold():
