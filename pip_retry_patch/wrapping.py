@@ -24,15 +24,13 @@ logger = logging.getLogger("pip_retry_patch")
 
 STRICT = os.environ.get("PIP_RETRY_PATCH_STRICT") == "1"
 
+_REMEDY = f"; try: {sys.executable} -m pip install --force-reinstall wrapt"
+
 failures: list[str] = []  # what failed open in this process
 
 
 class WraptError(ImportError):
     """wrapt is missing or broken, and what to do about it."""
-
-    def __init__(self, state: str) -> None:
-        remedy = f"{sys.executable} -m pip install --force-reinstall wrapt"
-        super().__init__(f"wrapt {state}; try: {remedy}")
 
 
 def note_failure(where: str, error: BaseException) -> None:
@@ -150,7 +148,7 @@ def import_function_wrapper() -> Any:
         return importlib.import_module("wrapt.wrappers").FunctionWrapper
     except Exception as error:
         # Not what a pip raises that lacks what is to be wrapped.
-        raise WraptError(f"{version_of_wrapt()} is broken: {error!r}") from None
+        raise WraptError(f"wrapt {version_of_wrapt()} is broken: {error!r}{_REMEDY}") from None
     finally:
         if sys.modules.get("wrapt") is shell:
             del sys.modules["wrapt"]
@@ -164,7 +162,7 @@ def spec_of_wrapt() -> Any:
     beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     spec = importlib.util.find_spec("wrapt") or PathFinder.find_spec("wrapt", [beside])
     if spec is None:
-        raise WraptError("is missing")
+        raise WraptError(f"wrapt is missing{_REMEDY}")
     return spec
 
 

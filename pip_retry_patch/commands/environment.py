@@ -62,13 +62,12 @@ def describe(python: str) -> dict[str, Any]:
         output = run([python, "-c", _PROBE], directory).stdout
     last = (output.strip().splitlines() or ["it prints nothing"])[-1]
     try:
-        found: dict[str, Any] = json.loads(last)
+        return dict(json.loads(last))
     except ValueError:
         raise UnableError(
             f"{python} cannot be asked: {names.foreign(last)} (it needs pip, and pip-retry-patch "
             "installed or linked)"
         ) from None
-    return found
 
 
 def run(

@@ -35,12 +35,10 @@ class Journal:
     :param complain: takes the reason why a line cannot be written.
     """
 
-    def __init__(
-        self, path: str, pip: str, complain: Callable[[str], None], largest: int = LARGEST
-    ) -> None:
+    def __init__(self, path: str, pip: str, complain: Callable[[str], None]) -> None:
         folder, name = os.path.split(path)
         self._path = os.path.join(os.path.realpath(folder), name)
-        self._pip, self._complain, self._largest = pip, complain, largest
+        self._pip, self._complain = pip, complain
         self._run = f"{os.getpid():x}-{time.time_ns():x}"
         self._patience = 5.0  # seconds to wait for others; none, once that was in vain
 
@@ -73,7 +71,7 @@ class Journal:
                 writer.check(self._path)
                 # Windows renames no file that somebody reads: then it grows until the next line.
                 with contextlib.suppress(OSError):
-                    if os.path.getsize(self._path) > self._largest:
+                    if os.path.getsize(self._path) > LARGEST:
                         os.replace(self._path, f"{self._path}.1")
             else:
                 self._patience = 0.0

@@ -18,8 +18,7 @@ from tests.support.needs import needs_links
 # then writes there.
 PIP = """
 import io, os, sys
-from pip_retry_patch.store import writer
-from pip_retry_patch.store.journal import Journal
+from pip_retry_patch.store import journal, writer
 
 class Two(io.FileIO):
     def __init__(self, path):
@@ -30,10 +29,11 @@ class Two(io.FileIO):
         super().write(data)
 
 writer._append_to = Two
-journal = Journal(sys.argv[1], "24.0", sys.exit, int(sys.argv[2]))
-journal._patience = 60.0  # on a busy machine one may have to wait for long
+journal.LARGEST = int(sys.argv[2])
+shared = journal.Journal(sys.argv[1], "24.0", sys.exit)
+shared._patience = 60.0  # on a busy machine one may have to wait for long
 for number in range(300):
-    journal.note("interruption", "demo-1.0.whl", "files.example", total=number)
+    shared.note("interruption", "demo-1.0.whl", "files.example", total=number)
 """
 
 
@@ -55,9 +55,12 @@ def test_four_pips_share_a_file_and_none_loses_a_line(largest: int, tmp_path: Pa
     assert sorted(totals) == sorted([*range(300)] * 4)
 
 
-def test_a_large_journal_is_renamed_or_if_somebody_reads_it_later(tmp_path: Path) -> None:
+def test_a_large_journal_is_renamed_or_if_somebody_reads_it_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pip_retry_patch.store.journal.LARGEST", 1000)
     path = tmp_path / "log"
-    journal = Journal(str(path), "24.0", pytest.fail, largest=1000)
+    journal = Journal(str(path), "24.0", pytest.fail)
     with mock.patch("os.replace", side_effect=PermissionError("in use")):  # Windows
         note(journal, 20)
     assert path.read_text().count("\n") == 20
@@ -68,7 +71,7 @@ def test_a_large_journal_is_renamed_or_if_somebody_reads_it_later(tmp_path: Path
 
 def test_a_lock_that_somebody_keeps_costs_one_wait_and_no_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    journal = Journal(str(path), "24.0", pytest.fail, largest=100)
+    journal = Journal(str(path), "24.0", pytest.fail)
     journal._patience = 0.2
     with writer.locked(str(path)) as held:
         assert held
@@ -84,14 +87,17 @@ def test_a_lock_that_somebody_keeps_costs_one_wait_and_no_line(tmp_path: Path) -
         ("nowhere/log", "no such file or directory"),
     ],
 )
-def test_what_cannot_be_written_is_said(name: str, why: str, tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_said(
+    name: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pip_retry_patch.store.journal.LARGEST", 1000)
     (tmp_path / "folder").mkdir()
     (tmp_path / "large").write_bytes(b"x" * 5000)
     if name == "link":
         (tmp_path / "link").symlink_to(tmp_path / "large")
     before = sorted(tmp_path.iterdir())
     complaints: list[str] = []
-    note(Journal(str(tmp_path / name), "24.0", complaints.append, largest=1000), 3)
+    note(Journal(str(tmp_path / name), "24.0", complaints.append), 3)
     assert complaints == [why] * 3 and (tmp_path / "large").stat().st_size == 5000
     assert [path for path in sorted(tmp_path.iterdir()) if path.suffix != ".lock"] == before
 
