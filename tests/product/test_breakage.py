@@ -253,7 +253,7 @@ def test_any_function_of_ours_may_raise(half: int, pip: str, broken: Breakage) -
     """Each function, in one of the pips."""
     environment = broken.environment
     with Forked(environment, IMPATIENT) as forked, Lab(
-        [Package("demo", SIZE, [CUT, *[Busy(410)] * 2])]
+        [Package("demo", SIZE, [CUT, *[Busy(410)] * 4])]
     ) as lab:
         template = environment.fresh_dir()
         got = get(forked, lab, cache=template)

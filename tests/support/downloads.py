@@ -30,8 +30,11 @@ SIGNS = {
 
 
 def stopped_at(offset: int) -> list[Entry]:
-    """Return the faults of a file that a run gets so much of, and then an error."""
-    return [Cut(offset), Busy(410), Busy(410)]
+    """Return the faults of a file that a run gets so much of, and then an error.
+
+    It asks with and without a range; and again, since the index page still lists the file.
+    """
+    return [Cut(offset), *[Busy(410)] * 4]
 
 
 def end_of(run: Outcome) -> str:

@@ -88,7 +88,7 @@ def test_a_continued_download_is_interrupted_and_heals(armed: Environment) -> No
         at_three, at_four = done.warnings
         assert " at 3.0 of 6.0 MB" in at_three and " at 4.0 of 6.0 MB" in at_four
         ranges = [request.range for request in lab.requests("demo", "artifact")]
-        starts = ["", "2000000", "", "", "2000000", "2000000", "3000000", "4000000"]
+        starts = ["", *["2000000", ""] * 2, "", "2000000", "2000000", "3000000", "4000000"]
         assert ranges == [(start and f"bytes={start}-") or None for start in starts]
         assert not stored(cache)
 
@@ -185,7 +185,7 @@ def test_a_spoiled_file_never_makes_a_wrong_file(how: str, armed: Environment) -
         shown = bool(continuing(done)) or how in ("filled-up", "whole")
         assert shown == (end is not NOT_USED)
         assert len(done.run.warnings()) == (end is AGAIN), done.run.output
-        ranges = [request.range for request in lab.requests("demo", "artifact")[3:]]
+        ranges = [request.range for request in lab.requests("demo", "artifact")[5:]]
         if end is AGAIN:
             assert done.run.warnings("What an earlier run had kept of demo-1.0 was removed.")
             assert ranges[-1] is None and len(ranges) in (2, 3)
