@@ -74,17 +74,13 @@ def flaw_of(path: str, media: str = "", to_its_end: bool = True) -> str:
     return WEB_PAGE if flaw == OTHER_KIND and is_web_page(media) else flaw
 
 
-class _BudgetExceeded(Exception):
-    """To look further would take too long."""
-
-
 def _flaw_of_tar(path: str, opener: str, to_its_end: bool) -> str:
     """Return why tarfile, and so pip, cannot read an archive, or its beginning."""
     until = time.monotonic() + LOOK_SECONDS
 
     def read(size: int) -> Any:
         if content.tell() > LOOK_BYTES or time.monotonic() > until:
-            raise _BudgetExceeded
+            raise TimeoutError("enough was read")
         return content.read(size)
 
     try:
@@ -95,7 +91,7 @@ def _flaw_of_tar(path: str, opener: str, to_its_end: bool) -> str:
                 while to_its_end and archive.next():
                     pass
         return ""
-    except (ImportError, MemoryError, _BudgetExceeded):
+    except (ImportError, MemoryError, TimeoutError):
         return ""
     except EOFError:
         return CUT

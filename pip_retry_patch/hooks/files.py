@@ -94,15 +94,11 @@ class FileHooks:
         return ((link.url if by_url else link, fetch(link, location)) for link in links)
 
     def hashes_of(self, link: Any) -> dict[str, list[str]]:
-        """Return the digests one of which an artifact must have, by algorithm, in lower case.
-
-        A requirement may allow several files; the link then says which one this is.
-        """
-        expected = self._expected.get(link.url_without_fragment, {})
-        allowed = {name: [d.lower() for d in each] for name, each in expected.items() if each}
-        if link.hash and (not allowed or link.hash.lower() in allowed.get(link.hash_name, ())):
+        """Return the digests one of which an artifact must have, by algorithm, in lower case."""
+        if link.hash:
             return {link.hash_name: [link.hash.lower()]}
-        return allowed
+        expected = self._expected.get(link.url_without_fragment, {})
+        return {name: [d.lower() for d in each] for name, each in expected.items() if each}
 
     def check(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
         """`Hashes.check_against_path(path)`, after single and batch downloads alike.

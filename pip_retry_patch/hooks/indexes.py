@@ -114,7 +114,7 @@ class IndexHooks:
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
             self._search.unread[index], self._unread[index] = error, failure
-            self._pip.say_once("index unread", index, index=_shown(index), why=failure.why)
+            self._pip.say_once("index unread", index, index=names.redacted(index), why=failure.why)
         return None
 
     def _refusal(self, page: Page, is_index: bool) -> wording.Failure | None:
@@ -137,7 +137,8 @@ class IndexHooks:
 
     def _refused(self, index: str, status: int) -> wording.Failure:
         why = wording.answered(status) if status not in (0, 200) else "no page of links came"
-        failure = wording.failure("index refused", index=_shown(index), why=why, first_contact=True)
+        facts: Any = {"index": names.redacted(index), "why": why}
+        failure = wording.failure("index refused", first_contact=True, **facts)
         return replace(failure, note=_STRICT) if self._strict else failure
 
     def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
@@ -172,7 +173,7 @@ class IndexHooks:
         hosts = {names.host_of(str(each.link.comes_from or each.link.url)) for each in found}
         places = sorted(hosts - {""})  # of local files
         if places and indexes[0] in unread:
-            facts = {"index": _shown(indexes[0]), "project": project}
+            facts = {"index": names.redacted(indexes[0]), "project": project}
             self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
 
@@ -197,7 +198,7 @@ class IndexHooks:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
         more = [
-            wording.say("may be unread", index=_shown(index), why=failure.why)
+            wording.say("may be unread", index=names.redacted(index), why=failure.why)
             for index, failure in self._unread.items()
         ]
         plain = _plain(text)
@@ -221,8 +222,3 @@ def _index_of(collector: Any, url: str) -> str:
 def _plain(text: str) -> str:
     """Return `text` with the names of projects in it in one spelling, more or less (PEP 503)."""
     return text.lower().replace("_", "-").replace(".", "-")
-
-
-def _shown(index: str) -> str:
-    """Return the URL of an index without its credentials."""
-    return names.clean(names.redacted(index))

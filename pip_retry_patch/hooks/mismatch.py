@@ -78,10 +78,9 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
                 shutil.move(artifact.fetch(folder, fresh=True)[0], path)
         except Exception as error:
             failure = getattr(error, "failure", None)
-            if failure is not None and mirrors:
+            is_ours = type(error).__module__ == "builtins" and not isinstance(error, OSError)
+            if is_ours or (failure is not None and mirrors):
                 raise
-            if type(error).__module__ == "builtins" and not isinstance(error, OSError):
-                note_failure("another fetch of a file", error)
             fetches[-1].then = reason(error) if failure is None else str(failure.message)
             return
         came = fetches[0].came.format(name=short(artifact.name))

@@ -21,7 +21,7 @@ import functools
 import importlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
@@ -189,61 +189,60 @@ class Requests:
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.mirrored = exchange.mirrored
 
-    def _listed_again(self, session: Any, link: Any) -> str:
-        """Read the page again that lists a file, and return the file's URL there; "" without one.
+    def _listed_again(
+        self, session: Any, link: Any, source: Callable[[str], Source]
+    ) -> Sequence[Source]:
+        """Read the page again that lists a file, and return where the file is now, if it has it.
 
         Some indexes sign their links for seconds. And what is still listed may be on another node.
         """
         page = str(link.comes_from)
         if not page.startswith(("http://", "https://")):
-            return ""
+            return ()
         collector = self._pip.module("index.collector")
         get = getattr(collector, "_get_simple_response", None) or collector._get_html_response
         compat.forget(session, [page])
         links = compat.links_on(collector, page, functools.partial(get, page, session=session))
         found = links.get(link.filename)
         if found is None or found.hash != link.hash:
-            return ""
-        return str(found.url_without_fragment)
+            return ()
+        return [source(found.url_without_fragment)]
 
     def _exchange(
         self, calls: Calls, session: Any, args: tuple[str, str], kwargs: Any, patience: Patience
     ) -> Exchange:
-        (method, url), elsewhere = args, self.mirrors
+        method, url = args
         artifact = self.files.get(url)
         whole = method == "GET" and not kwargs.get("stream")
         headers = kwargs.get("headers") or {}
-        kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
-        hashes: Mapping[str, Sequence[str]] = {}
-        if artifact is not None:
-            kind, hashes = artifact.kind, artifact.hashes
 
         def source(there: str) -> Source:
             return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
 
-        def mirrors() -> Sequence[Source]:
-            if elsewhere is None:
-                return ()
-            return elsewhere.sources(calls, session, kwargs, kind, url, hashes)
-
-        link = None if artifact is None else artifact.link  # what holds the job holds no artifact
-
-        def listed_again() -> Sequence[Source]:
-            there = self._listed_again(session, link) if link is not None else ""
-            return [source(there)] if there else ()
-
+        kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
+        hashes: dict[str, list[str]] = {}
+        fresh = False
+        mirrors: Callable[[], Sequence[Source]] = tuple
+        listed_again = mirrors
+        if artifact is not None:  # what holds the job holds no artifact
+            kind, hashes, fresh = artifact.kind, artifact.hashes, artifact.fresh
+            listed_again = functools.partial(self._listed_again, session, artifact.link, source)
+        if self.mirrors is not None:
+            mirrors = functools.partial(
+                self.mirrors.sources, calls, session, kwargs, kind, url, hashes
+            )
         job = Job(
             kind=kind,
             source=source(url),
             whole=whole,
             ranged=any(name.lower() == "range" for name in headers),
             hashed=bool(hashes),
-            fresh=artifact is not None and artifact.fresh,
+            fresh=fresh,
             patience=patience,
             error=self._pip.error,
             mirrors=mirrors,
             listed_again=listed_again,
-            forget=lambda urls: compat.forget(session, urls),
+            forget=functools.partial(compat.forget, session),
         )
         pip = self._pip
         # Where only pages are read, standard output is for the result.
@@ -290,41 +289,28 @@ def repeat(
 
     twin.get_redirect_target = get_redirect_target
     kwargs = dict(kwargs)
-    if asking.fields or asking.fresh:
-        ours = {*map(str.lower, asking.fields), "if-range", "if-none-match", "cache-control"}
+    if asking.fresh:
+        ours = ["if-range", "if-none-match", "cache-control"]
         if asking.past_caches:
-            ours.add("range")
+            ours.append("range")
         headers = {
             name: value
             for name, value in (kwargs.get("headers") or {}).items()
             if name.lower() not in ours
         }
-        headers.update(asking.fields)
-        if asking.fresh:
-            headers["Cache-Control"] = "no-cache"
-        kwargs["headers"] = headers
+        kwargs["headers"] = {**headers, **asking.fields, "Cache-Control": "no-cache"}
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = copy_of(session.auth)
         twin.auth.prompting = False
     timeout = kwargs.get("timeout", getattr(session, "timeout", None))
-    if asking.slower != 1:
-        kwargs["timeout"] = _times(timeout, asking.slower, asking.longest)
-    read = timeout[-1] if isinstance(timeout, tuple) else timeout
-    outcome.timeout = read if isinstance(read, (int, float)) else 0.0
-    return calls.on(twin, *args, **kwargs)
-
-
-def _times(timeout: Any, times: float, longest: float) -> Any:
-    """Return a timeout of requests, for connecting and for reading, that is so many times as long.
-
-    A longer one is for an answer that takes its time, not for a connection.
-
-    :param longest: seconds to which it is made longer at most.
-    """
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    if not isinstance(read, (int, float)) or not isinstance(connect, (int, float)):
-        return timeout
-    return connect * min(times, 1), min(read * times, max(read, longest))
+    if isinstance(read, (int, float)):
+        outcome.timeout = read
+        if asking.slower != 1 and isinstance(connect, (int, float)):
+            # A longer one is for an answer that takes its time, not for a connection.
+            longer = min(read * asking.slower, max(read, asking.longest))
+            kwargs["timeout"] = connect * min(asking.slower, 1), longer
+    return calls.on(twin, *args, **kwargs)
 
 
 def copy_of(thing: Any) -> Any:
