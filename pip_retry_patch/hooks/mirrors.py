@@ -29,8 +29,8 @@ from pip_retry_patch.wrapping import Calls
 
 _METADATA = ".metadata"  # PEP 658
 
-# Asks a mirror: for what of the index it stands in, its URL, how, and the outcome to fill.
-Ask = Callable[[str, str, Asking, Outcome], Any]
+# Asks a mirror: its URL, how, and the outcome to fill.
+Ask = Callable[[str, Asking, Outcome], Any]
 Hashes = Mapping[str, Sequence[str]]
 
 
@@ -95,12 +95,13 @@ class Mirrors:
     # Pages.
 
     def _page_of(self, ask: Ask, base: str, page: str) -> Source:
-        url, there = urljoin(self._index, page), urljoin(base, page)
+        there = urljoin(base, page)
 
         def get(asking: Asking, outcome: Outcome) -> Any:
-            return _read_whole(ask(url, there, asking, outcome))
+            return _read_whole(ask(there, asking, outcome))
 
-        return Source(there, get, base, functools.partial(self._serves, url, base))
+        serves = functools.partial(self._serves, urljoin(self._index, page), base)
+        return Source(there, get, base, serves)
 
     def _serves(self, url: str, mirror: str, why: str, offset: int) -> None:
         """Tell that a mirror delivers what pip asks for at `url`."""
@@ -124,37 +125,30 @@ class Mirrors:
         """Return where a mirror has a file, if its page lists no other hash for it."""
         listed = _without_metadata(url)
         link = self._links_of(ask, base, self._listed[listed]).get(names.name_of(listed))
-        suffix = url[len(listed) :]
-        if link is None or not (suffix or _may_have(link, hashes)):
+        if link is None:
             return None
+        suffix, digest = url[len(listed) :], str(link.hash).lower()
         there = link.url_without_fragment + suffix
-        # A mirror may list the index's own files. Then it serves pages only.
-        is_own = _same_host(there, url) and not _same_host(base, self._index)
-        if is_own or there == url:
+        is_other = not suffix and digest not in hashes.get(link.hash_name, [digest])
+        if is_other or there == url:  # a mirror may list the index's own files
             return None
         serves = functools.partial(self._serves, url, base)
-        return Source(there, functools.partial(ask, url, there), base, serves)
+        return Source(there, functools.partial(ask, there), base, serves)
 
     def _ask(
         self,
         calls: Calls,
         session: Any,
         kwargs: Any,
-        original: str,
         url: str,
         asking: Asking,
         outcome: Outcome,
     ) -> Any:
-        """Send a request of pip's session without anything of the index's, and with no cache.
-
-        :param original: what the mirror stands in for, and is not to lead to.
-        """
-        may_meet = _same_host(url, original)
+        """Send a request of pip's session without anything of the index's, and with no cache."""
 
         def check(url: str) -> None:
-            is_web = urlsplit(url).scheme in ("http", "https")
-            if not is_web or (_same_host(url, original) and not may_meet):
-                raise ConnectionError("it leads to the index, or to what is not http or https")
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise ConnectionError("it leads to what is not http or https")
             if not session.is_secure_origin(self._link(url)):
                 raise ConnectionError("pip does not trust that host (--trusted-host)")
 
@@ -190,17 +184,5 @@ def _directory(url: str) -> str:
     return url.rstrip("/") + "/"
 
 
-def _same_host(one: str, other: str) -> bool:
-    return names.host_of(one) == names.host_of(other)
-
-
 def _without_metadata(url: str) -> str:
     return url[: -len(_METADATA)] if url.endswith(_METADATA) else url
-
-
-def _may_have(link: Any, hashes: Hashes) -> bool:
-    """Whether a link lists no other digest than one of these."""
-    listed = getattr(link, "_hashes", None) or {link.hash_name: link.hash}
-    return all(
-        str(digest).lower() in hashes[name] for name, digest in listed.items() if name in hashes
-    )
