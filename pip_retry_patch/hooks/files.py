@@ -213,8 +213,8 @@ class Artifact:
                     broke = wording.with_kept(broke, bool(kept))
                     raise self._hooks.pip.error(broke, error) from error
                 if kept and not isinstance(error, Exception):  # Ctrl-C
-                    host, announced = self.outcome.peer.host, self.outcome.length
-                    self._inform("kept", place=wording.Place(self.name, host, kept, announced))
+                    place = wording.Place(self.name, "", kept, self.outcome.length)
+                    self._inform("kept", place=place)
                 raise
             content_type = mimetypes.guess_type(path)[0] or ""
         finally:

@@ -23,16 +23,11 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import PROXY_REFUSES, media_of
 from pip_retry_patch.fetch.pages import is_login, oddity
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.records import record, replace
+from pip_retry_patch.records import record
 from pip_retry_patch.wrapping import Calls, fail_open
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
-
-_STRICT = (
-    "pip is set to read every index (retry-patch-indexes = all), so that no index is silently "
-    "replaced by another one."
-)
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
@@ -138,8 +133,7 @@ class IndexHooks:
     def _refused(self, index: str, status: int) -> wording.Failure:
         why = wording.answered(status) if status not in (0, 200) else "no page of links came"
         facts: Any = {"index": names.redacted(index), "why": why}
-        failure = wording.failure("index refused", first_contact=True, **facts)
-        return replace(failure, note=_STRICT) if self._strict else failure
+        return wording.failure("index refused", first_contact=True, **facts)
 
     def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""

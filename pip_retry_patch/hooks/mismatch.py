@@ -83,8 +83,8 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
                 raise
             fetches[-1].then = reason(error) if failure is None else str(failure.message)
             return
-        came = fetches[0].came.format(name=short(artifact.name))
-        yield "" if mirrors else f"{came} Fetched anew, its hash fits."
+        line = wording.say("fetched anew", name=artifact.name, came=fetches[0].shown)
+        yield "" if mirrors else line
 
 
 def _decode(path: str, fetch: _Fetch) -> bool:
@@ -115,8 +115,7 @@ def _decode(path: str, fetch: _Fetch) -> bool:
 class _Fetch:
     """What is known of a file that did not fit.
 
-    `flaw` is what `contents.flaw_of` finds. `came` is how it came, for whatever comes next. `then`
-    is why nothing came next.
+    `flaw` is what `contents.flaw_of` finds. `then` is why nothing came next.
     """
 
     def __init__(self, artifact: Any, path: str) -> None:
@@ -128,8 +127,6 @@ class _Fetch:
         self.digest, self.size = contents.digest(path, "sha256"), os.path.getsize(path)
         self.flaw = contents.flaw_of(path, media)
         self.is_cut = self.flaw == contents.CUT and announced is None and not cached
-        how = "kept" if kept is not None else "cached" if cached else self.flaw
-        self.came = _CAME.get(how, _DAMAGED)
 
         place, of, whole = "pip's cache" if cached else self.host, "", ""
         if kept is not None:
@@ -164,13 +161,6 @@ def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
     return "\n  ".join(["pip-retry-patch looked into it:", *shown])
 
 
-# How the first file came: what is told if the next one fits.
-_CAME = {
-    "kept": "What an earlier run had kept of {name} was removed.",
-    "cached": "The copy of {name} in pip's cache was not what the index lists, and was removed.",
-    contents.WEB_PAGE: "A web page came in place of {name}.",
-}
-_DAMAGED = "{name} was damaged on its way."
 _LATER = (
     "Run the same command again later, or in another network. If it stays so, tell those who run "
     "the server, or the proxy before it. Nothing is wrong with the package itself."

@@ -98,11 +98,9 @@ class Requests:
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
         self._hosts = Hosts(Clock(pip.sleep))
+        found, person = pip.settings, compat.is_for_a_person()
         self._patience = Patience(
-            attempts=pip.settings.attempts,
-            seconds=pip.settings.patience,
-            first_contact=pip.settings.first_contact,
-            person=compat.is_for_a_person(),
+            found.attempts, found.patience, found.first_contact, person=person
         )
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on

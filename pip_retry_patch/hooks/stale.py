@@ -16,7 +16,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Mapping
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch.judge import length_of
 from pip_retry_patch.fetch.pages import has_no_end
 from pip_retry_patch.hooks.compat import Pip
 
@@ -44,11 +43,8 @@ def find(pip: Pip, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
     response = adapter.build_response(request, found, from_cache=True)
     control = (response.headers.get("cache-control") or "").lower()
     is_forbidden = any(word in control for word in _FORBID)
-    if response.status_code != 200 or is_forbidden or has_no_end(response):
-        return None
-    length = length_of(response.headers)
-    is_coded = bool(response.headers.get("content-encoding"))
-    return response if length in (None, len(response.content)) or is_coded else None
+    is_whole = response.status_code == 200 and not has_no_end(response)
+    return response if is_whole and not is_forbidden else None
 
 
 def tell(pip: Pip, index: str, page: Any, failure: wording.Failure) -> None:
