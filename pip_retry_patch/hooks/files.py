@@ -338,12 +338,12 @@ def install_purge(commands: Any) -> None:
         return
 
     def purge_cache(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-        # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
-        options, rest = args if len(args) == 2 else (None, args)
         try:
             return wrapped(*args, **kwargs)
         finally:
-            path = directory(found, options.cache_dir) if options and not rest else ""
+            # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
+            is_right = len(args) == 2 and not args[1]
+            path = directory(found, args[0].cache_dir) if is_right else ""
             count, size = Store(path, found.partials_size).purge()
             if count:
                 logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))

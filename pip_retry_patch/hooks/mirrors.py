@@ -136,13 +136,7 @@ class Mirrors:
         return Source(there, functools.partial(ask, there), base, serves)
 
     def _ask(
-        self,
-        calls: Calls,
-        session: Any,
-        kwargs: Any,
-        url: str,
-        asking: Asking,
-        outcome: Outcome,
+        self, calls: Calls, session: Any, kwargs: Any, url: str, asking: Asking, outcome: Outcome
     ) -> Any:
         """Send a request of pip's session without anything of the index's, and with no cache."""
 

@@ -21,7 +21,7 @@ import functools
 import importlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
@@ -187,9 +187,7 @@ class Requests:
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
         artifact.mirrored = exchange.mirrored
 
-    def _listed_again(
-        self, session: Any, link: Any, source: Callable[[str], Source]
-    ) -> Sequence[Source]:
+    def _listed_again(self, session: Any, link: Any, source: Any) -> Sequence[Source]:
         """Read the page again that lists a file, and return where the file is now, if it has it.
 
         Some indexes sign their links for seconds. And what is still listed may be on another node.
@@ -251,12 +249,7 @@ class Requests:
 
 
 def repeat(
-    calls: Calls,
-    session: Any,
-    args: tuple[str, ...],
-    kwargs: Mapping[str, Any],
-    asking: Asking,
-    outcome: Outcome,
+    calls: Calls, session: Any, args: Any, kwargs: Any, asking: Asking, outcome: Outcome
 ) -> Any:
     """Send pip's own request once more, from its first URL on.
 
