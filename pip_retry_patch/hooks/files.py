@@ -18,8 +18,7 @@ from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.request import Kind, Outcome
 from pip_retry_patch.hooks import compat
-from pip_retry_patch.hooks.contents import digest, not_the_file
-from pip_retry_patch.hooks.mismatch import look_into
+from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
 from pip_retry_patch.store.kept import SMALLEST, Place, Plain, Store, key_of
 from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
 

@@ -1,28 +1,141 @@
-"""What is done about a file that does not fit its hash.
+"""Whether a file is the one that was asked for, and what is done about one that is not.
 
-Before anyone is accused, the file is decoded, and fetched once more past every cache, without what
-mirrors brought. If it never fits, pip's own error stands, with evidence: what came, from where, and
-the one remedy that follows.
+Before anyone is accused, a file that does not fit its hash is decoded, and fetched once more past
+every cache, without what mirrors brought. If it never fits, pip's own error stands, with evidence:
+what came, from where, and the one remedy that follows.
 
 This check fails closed. Only pip's verification of the very file in place can accept a file.
+
+To look into a file has a budget. If the budget is exceeded, or a module of Python is missing, the
+answer is "not known", and nothing is called broken for that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib
 import os
 import shutil
+import tarfile
 import tempfile
 import textwrap
+import time
+import zipfile
+from types import SimpleNamespace
 from typing import Any, Iterator
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.errors import EarlyEnd, reason
-from pip_retry_patch.fetch.judge import coding_of, media_of
-from pip_retry_patch.fetch.patience import DECODED, DECODED_MORE
-from pip_retry_patch.hooks import contents
+from pip_retry_patch.fetch.judge import coding_of, is_web_page, media_of
+from pip_retry_patch.fetch.pages import title_of
+from pip_retry_patch.fetch.patience import DECODED, DECODED_MORE, LOOK_BYTES, LOOK_SECONDS
+from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.names import clean, format_size, short
 from pip_retry_patch.wrapping import note_failure
+
+# By the end of a name: how such an archive begins, and what opens one of tar, as pip does.
+_KINDS = {
+    **dict.fromkeys((".whl", ".zip"), (b"PK", "")),
+    **dict.fromkeys((".tar.gz", ".tgz"), (b"\x1f\x8b", "gzip")),
+    ".tar.bz2": (b"BZh", "bz2"),
+    ".tar.xz": (b"\xfd7zXZ", "lzma"),
+    ".tar": (b"", "io"),
+}
+
+# What may be wrong with a file, in words.
+EMPTY, OTHER_KIND, DAMAGED = "empty", "no file of that kind", "damaged"
+CUT, WEB_PAGE = "the beginning of such a file, without its end", "a web page"
+
+
+def digest(path: str, algorithm: str) -> str:
+    """Return the hexadecimal digest of a file."""
+    made = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            made.update(piece)
+    return made.hexdigest()
+
+
+def start_of(path: str) -> bytes:
+    """Return the first bytes of a file, in which metadata has its name."""
+    with open(path, "rb") as file:
+        return file.read(1 << 16)
+
+
+def flaw_of(path: str, media: str = "", to_its_end: bool = True) -> str:
+    """Return what is wrong with a file of that name, as far as is known; "" if nothing is.
+
+    :param media: its media type, which says what it is if its bytes do not.
+    :param to_its_end: an archive is read to its end.
+    """
+    start = start_of(path)
+    if not start or zipfile.is_zipfile(path):  # pip looks into a file whose name does not help
+        return "" if start else EMPTY
+    if is_web_page("", start):
+        return WEB_PAGE
+    flaw = ""
+    begins, opener = next((kind for end, kind in _KINDS.items() if path.endswith(end)), (b"", ""))
+    if path.endswith(".metadata"):
+        flaw = "" if b"\nname:" in b"\n" + start.lower() else OTHER_KIND
+    elif opener:
+        flaw = _flaw_of_tar(path, opener, to_its_end)
+    elif begins:
+        flaw = CUT  # its index stands at its end
+    if flaw and not start.startswith(begins):
+        flaw = OTHER_KIND
+    return WEB_PAGE if flaw == OTHER_KIND and is_web_page(media) else flaw
+
+
+def _flaw_of_tar(path: str, opener: str, to_its_end: bool) -> str:
+    """Return why tarfile, and so pip, cannot read an archive, or its beginning."""
+    until = time.monotonic() + LOOK_SECONDS
+
+    def read(size: int) -> Any:
+        if content.tell() > LOOK_BYTES or time.monotonic() > until:
+            raise TimeoutError("enough was read")
+        return content.read(size)
+
+    try:
+        with importlib.import_module(opener).open(path, "rb") as content:
+            # Block by block: tarfile does not read what stands behind the last one, nor does pip.
+            blocks: Any = SimpleNamespace(read=read)
+            with tarfile.open(fileobj=blocks, mode="r|", bufsize=512) as archive:
+                while to_its_end and archive.next():
+                    pass
+        return ""
+    except (ImportError, MemoryError, TimeoutError):
+        return ""
+    except EOFError:
+        return CUT
+    except Exception:  # of tarfile, zlib or lzma
+        return DAMAGED
+
+
+def not_the_file(name: str, path: str, outcome: Outcome) -> wording.Failure | None:
+    """Return what is said of a file that no hash is known of and that pip cannot use in any way.
+
+    If no Content-Length has told how long it is, it may have been cut, and pip would end in a
+    traceback as it unpacks it.
+
+    :param outcome: the answer that brought it.
+    """
+    flaw = flaw_of(path, to_its_end=outcome.length is None)
+    if not flaw:
+        return None
+    facts: dict[str, Any] = {"name": name, "host": outcome.peer.host}
+    headers = outcome.response.headers
+    if flaw == WEB_PAGE:
+        title = wording.titled(title_of(start_of(path)))
+        return wording.failure("web page for file", title=title, **facts)
+    media, coding = media_of(headers), coding_of(headers)
+    shown = format_size(os.path.getsize(path))
+    shown += f" of {clean(media, 40)}" if media else ""
+    shown += f", encoded as {clean(coding, 20)}" if coding else ""
+    return wording.failure("not the file", flaw=flaw, shown=shown, **facts)
+
+
+# A file that does not fit its hash.
 
 
 def look_into(mismatch: Any, artifact: Any, verify: Any, path: str, pip: Any) -> Any:
@@ -92,7 +205,7 @@ def _decode(path: str, fetch: _Fetch) -> bool:
 
     It may be compressed though nobody said so. To decode it has a budget.
     """
-    if not fetch.coding and fetch.flaw != contents.OTHER_KIND:
+    if not fetch.coding and fetch.flaw != OTHER_KIND:
         return False
     import gzip
 
@@ -115,7 +228,7 @@ def _decode(path: str, fetch: _Fetch) -> bool:
 class _Fetch:
     """What is known of a file that did not fit.
 
-    `flaw` is what `contents.flaw_of` finds. `then` is why nothing came next.
+    `flaw` is what `flaw_of` finds. `then` is why nothing came next.
     """
 
     def __init__(self, artifact: Any, path: str) -> None:
@@ -124,14 +237,14 @@ class _Fetch:
         cached = outcome.is_cached
         media, self.coding = media_of(headers), coding_of(headers)
         self.host = outcome.peer.host
-        self.digest, self.size = contents.digest(path, "sha256"), os.path.getsize(path)
-        self.flaw = contents.flaw_of(path, media)
-        self.is_cut = self.flaw == contents.CUT and announced is None and not cached
+        self.digest, self.size = digest(path, "sha256"), os.path.getsize(path)
+        self.flaw = flaw_of(path, media)
+        self.is_cut = self.flaw == CUT and announced is None and not cached
 
         place, of, whole = "pip's cache" if cached else self.host, "", ""
         if kept is not None:
             place += f" (the first {format_size(kept)} in an earlier run)"
-        if media and self.flaw in (contents.WEB_PAGE, contents.OTHER_KIND):
+        if media and self.flaw in (WEB_PAGE, OTHER_KIND):
             of = f" of {clean(media, 40)}"
         elif announced is not None:
             of = f" of {format_size(announced)}"
@@ -142,12 +255,12 @@ class _Fetch:
 
 def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
     """Return what to add to pip's mismatch: what came, and the one remedy that follows."""
-    is_same, is_empty = first.digest == last.digest, last.flaw == contents.EMPTY
+    is_same, is_empty = first.digest == last.digest, last.flaw == EMPTY
     remedies = {
-        "web page": last.flaw == contents.WEB_PAGE,
+        "web page": last.flaw == WEB_PAGE,
         "failed": last.then and not is_empty,
         "compressed": last.coding and not is_empty,
-        "not the file": last.flaw not in ("", contents.DAMAGED),
+        "not the file": last.flaw not in ("", DAMAGED),
         "same metadata": is_same and name.endswith(".metadata"),
         "same": is_same,
         "different": True,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pip_retry_patch.fetch.request import Outcome
-from pip_retry_patch.hooks import contents
+from pip_retry_patch.hooks import mismatch
 from tests.support.exchanges import response
 
 FORMATS = {
@@ -40,15 +40,15 @@ def at(folder: Path, ending: str, content: bytes) -> str:
 @pytest.mark.parametrize("ending", FORMATS)
 def test_an_archive_has_no_flaw_and_half_of_one_has(ending: str, tmp_path: Path) -> None:
     whole = archive(ending)
-    assert contents.flaw_of(at(tmp_path, ending, whole)) == ""
-    assert contents.flaw_of(at(tmp_path, ending, b"")) == contents.EMPTY
+    assert mismatch.flaw_of(at(tmp_path, ending, whole)) == ""
+    assert mismatch.flaw_of(at(tmp_path, ending, b"")) == mismatch.EMPTY
     for share in (0.1, 0.5, 0.7):
         cut = at(tmp_path, ending, whole[: int(len(whole) * share)])
-        assert contents.flaw_of(cut) == (contents.DAMAGED if ending == ".tar" else contents.CUT)
+        assert mismatch.flaw_of(cut) == (mismatch.DAMAGED if ending == ".tar" else mismatch.CUT)
     if ending != ".tar":
-        assert contents.flaw_of(at(tmp_path, ending, b"denied" * 99)) == contents.OTHER_KIND
-        assert contents.flaw_of(at(tmp_path, ending, b"denied"), "text/html") == contents.WEB_PAGE
-    assert contents.flaw_of(at(tmp_path, ending, b"<!doctype HTML>")) == contents.WEB_PAGE
+        assert mismatch.flaw_of(at(tmp_path, ending, b"denied" * 99)) == mismatch.OTHER_KIND
+        assert mismatch.flaw_of(at(tmp_path, ending, b"denied"), "text/html") == mismatch.WEB_PAGE
+    assert mismatch.flaw_of(at(tmp_path, ending, b"<!doctype HTML>")) == mismatch.WEB_PAGE
 
 
 def test_what_pip_can_unpack_has_no_flaw(tmp_path: Path) -> None:
@@ -61,10 +61,10 @@ def test_what_pip_can_unpack_has_no_flaw(tmp_path: Path) -> None:
         (".tar.gz", archive(".zip"), "text/html", ""),
         (".tar.xz", lzma.compress(archive(".tar"), format=lzma.FORMAT_ALONE), "", ""),
         *((".txt", b"anything", "", ""), (".whl.metadata", b"Name: demo", "", "")),
-        (".whl.metadata", b"{}", "", contents.OTHER_KIND),
-        (".tar.gz", whole[:60] + bytes(30) + whole[90:], "", contents.DAMAGED),
+        (".whl.metadata", b"{}", "", mismatch.OTHER_KIND),
+        (".tar.gz", whole[:60] + bytes(30) + whole[90:], "", mismatch.DAMAGED),
     ):
-        assert contents.flaw_of(at(tmp_path, ending, content), media) == flaw
+        assert mismatch.flaw_of(at(tmp_path, ending, content), media) == flaw
 
 
 def test_a_file_with_a_length_is_not_unpacked_to_its_end(tmp_path: Path) -> None:
@@ -72,19 +72,19 @@ def test_a_file_with_a_length_is_not_unpacked_to_its_end(tmp_path: Path) -> None
     path, outcome = at(tmp_path, ".tar.gz", archive(".tar.gz")[:-90]), Outcome("")
     for framed, is_told in (("close", True), ("length", False)):
         outcome.response = response(b"x", framed=framed)
-        assert bool(contents.not_the_file("demo-1.0.tar.gz", path, outcome)) == is_told
+        assert bool(mismatch.not_the_file("demo-1.0.tar.gz", path, outcome)) == is_told
 
 
 @pytest.mark.parametrize(("ending", "module"), [(".tar.gz", "gzip"), (".tar.bz2", "bz2")])
 def test_a_look_has_a_budget_and_a_python_need_not_have_each_compression(
     ending: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(mismatch, "LOOK_SECONDS", 60.0)
     path = at(tmp_path, ending, archive(ending)[:-500])
-    assert contents.flaw_of(path)
+    assert mismatch.flaw_of(path)
     for budget, least in (("LOOK_BYTES", -1), ("LOOK_SECONDS", -1.0)):
         with monkeypatch.context() as patched:
-            patched.setattr(contents, budget, least)
-            assert contents.flaw_of(path) == ""
+            patched.setattr(mismatch, budget, least)
+            assert mismatch.flaw_of(path) == ""
     monkeypatch.setitem(sys.modules, module, None)
-    assert contents.flaw_of(path) == ""
+    assert mismatch.flaw_of(path) == ""

@@ -92,7 +92,7 @@ class World:
         return found.value.body()
 
 
-@pytest.mark.parametrize("what", ["forget", "drop_mirrors", "fetch", "inform", "short", "contents"])
+@pytest.mark.parametrize("what", ["forget", "drop_mirrors", "fetch", "inform", "flaw_of"])
 def test_a_mistake_of_ours_leaves_the_first_mismatch(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
