@@ -62,7 +62,6 @@ class Exchange:
     def __init__(self, job: Job, hosts: Hosts, story: Story) -> None:
         self.job = job
         self.story = story
-        self.failure: wording.Failure | None = None  # why the first answer is of no help
         self.mirrored: list[tuple[int, str]] = []  # the offsets at which mirrors went on
         self.host = names.host_of(job.source.url)  # that brought the last answer
         self._hosts = hosts
@@ -90,8 +89,8 @@ class Exchange:
 
         :param body: what pip has already; None for a first answer.
         :param why: what interrupted it; None for a first answer, and where an earlier run ended.
-        :raises Exception: the first answer never came (as pip's own code raised it; `failure` says
-            why); patience ended (made by `job.error`); or Restart.
+        :raises Exception: no answer is of help, and patience ended (made by `job.error`); or
+            Restart.
         """
         self._begin(body, why)
         self._last = Outcome(self.job.source.url)
@@ -457,7 +456,7 @@ class Exchange:
         self.story.tell(wording.say(kind, left=left, **facts))
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
-        """Return the answer that was of no help, or raise what the search ends with."""
+        """Return an answer that pip knows how to tell, or raise what the search ends with."""
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]
         failure = ends[0] if ends else self._failure(last)
@@ -471,16 +470,15 @@ class Exchange:
             raise error from self._why
         is_refused = last.status >= 400 and not is_busy(last.status, last.response.headers)
         if is_refused and last.status != PROXY_REFUSES:
-            return last, Answer(_USE)  # pip knows how to tell it
-        self.failure = failure
+            return last, Answer(_USE)
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
         if last.error is not None:
             self._note_lost(last)
-            raise last.error
-        if self._verdict == Verdict.BUSY and last.status != 500:
+        elif self._verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
-        return last, Answer(_USE)
+        cause = last.error or LookupError(last.url)
+        raise self.job.error(failure, cause) from cause
 
     def changed(self, body: Body) -> Exception:
         """Return what tells that another version came, which is longer."""

@@ -54,8 +54,7 @@ class FileHooks:
     @fail_open
     def expect(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
-        hashes = args[3] if len(args) > 3 else kwargs.get("hashes")
-        link = args[0] if args else kwargs["link"]
+        link, hashes = args[0], kwargs.get("hashes")
         self._expected[link.url_without_fragment] = getattr(hashes, "_allowed", None) or {}
         try:
             return calls(*args, **kwargs)

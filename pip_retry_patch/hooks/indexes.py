@@ -91,10 +91,10 @@ class IndexHooks:
         self._search.session = collector.session
         try:
             content = calls(*args, **kwargs)
-        except Exception as raised:
-            if not hasattr(raised, "failure"):
+        except Exception:
+            if page.error is None:
                 raise
-            content, page.error = None, raised
+            content = None
         finally:
             self._requests.pages.pop(url, None)
         if quiet or location.scheme not in ("http", "https"):

@@ -138,26 +138,18 @@ class Requests:
         if stale is not None and (patience.person or self._hosts.rests(url)):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, (method, url), kwargs, patience)
-        error: Exception
         try:
             outcome, _ = exchange.obtain()
-        except Exception as raised:
-            if exchange.failure is None:
-                raise
-            error = raised
-        else:
-            error = LookupError(url)  # the answer, if it is of no help
-            if page is not None:
-                page.status = outcome.status
-        failure = exchange.failure
-        if failure is not None:
-            ours = error if hasattr(error, "failure") else self._pip.error(failure, error)
-            if page is not None:
+        except Exception as error:
+            failure = getattr(error, "failure", None)
+            if page is not None and failure is not None:
                 if stale is not None and not errors.is_certificate_error(error):
                     self.stale.tell(self._pip, page.index, stale, failure)
                     return stale
-                page.error = ours
-            raise ours from error
+                page.error = error
+            raise
+        if page is not None:
+            page.status = outcome.status
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.answered(outcome)
