@@ -70,7 +70,7 @@ def _bar(vendored: str) -> Any:
     return (getattr(console, "_live_stack", None) or [getattr(console, "_live", None)])[-1]
 
 
-def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "nt") -> bool:
+def _clear_progress_bar(vendored: str, stack: Any) -> bool:
     """Erase a progress bar, which its owner draws again below what is written now.
 
     Returns whether there is a terminal for such bars.
@@ -78,24 +78,21 @@ def _clear_progress_bar(vendored: str, stack: Any, windows: bool = os.name == "n
     It leaves the cursor at the end of its last line on stdout, and a warning would be written right
     behind it. A bar of rich's knows how many lines it has, and what its terminal can do; it is kept
     from drawing itself in another thread until `stack` is left. Before pip 22.0 a bar erases one
-    line, on whatever terminal, and so it is done here; on Windows colorama translates that.
+    line, on whatever terminal, and so it is done here; but not on Windows.
     """
     out, err = sys.__stdout__, sys.__stderr__
     if out is None or err is None or not logger.isEnabledFor(logging.INFO):
         return False
     if not (out.isatty() and err.isatty()):
         return False
-    rich, colorama = (sys.modules.get(f"{vendored}.{name}") for name in ("rich", "colorama"))
-    if rich is not None:
-        bar = _bar(vendored)
-        if bar is not None:
-            stack.enter_context(bar._lock)
-            drawn = bar._live_render
-            bar.console.control(drawn.position_cursor())
-            drawn._shape = None  # or it would be erased again, with what is written now
-    elif colorama is not None or not windows:
-        terminal: Any = colorama.AnsiToWin32(out) if windows and colorama else out
-        terminal.write(_ERASE)
+    bar = _bar(vendored)
+    if bar is not None:
+        stack.enter_context(bar._lock)
+        drawn = bar._live_render
+        bar.console.control(drawn.position_cursor())
+        drawn._shape = None  # or it would be erased again, with what is written now
+    elif f"{vendored}.rich" not in sys.modules and os.name != "nt":
+        out.write(_ERASE)
         out.flush()
     return True
 
@@ -117,7 +114,6 @@ class Pip:
         self.settings = settings_of(name)
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Record = no_record
-        self._complaints = self.settings.complaints
         self._told: set[tuple[str, str]] = set()
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
@@ -129,7 +125,6 @@ class Pip:
 
     def announce(self, line: str, level: int = logging.WARNING) -> None:
         """Show a line to the user, through pip's logging."""
-        self.complain()
         with contextlib.ExitStack() as stack:
             try:
                 _clear_progress_bar(f"{self.name}._vendor", stack)
@@ -171,12 +166,6 @@ class Pip:
                     seconds -= 1
             time.sleep(seconds)
 
-    def complain(self) -> None:
-        """Show the lines about settings, once: pip has set its logging up by now."""
-        complaints, self._complaints = self._complaints, ()
-        for line in complaints:
-            logger.warning("%s", _fitted(line))
-
     def say(self, kind: str, **facts: Any) -> None:
         """Show a line of `wording.say`."""
         self.announce(wording.say(kind, **facts))
@@ -197,10 +186,7 @@ class Pip:
         so that whatever catches pip's error catches ours. It is of no class on which pip's own
         resumption starts.
         """
-        try:
-            failure = _advised(failure, self.settings)
-        except Exception as why:
-            note_failure("saying what would help", why)
+        failure = _advised(failure, self.settings)
         exceptions = self.module("exceptions")
         diagnostic = getattr(exceptions, "DiagnosticPipError", None)  # 22.0
         kind: Any = diagnostic or exceptions.InstallationError
@@ -225,16 +211,12 @@ class Pip:
             def __init__(self) -> None:
                 self.failure = failure
                 if diagnostic is not None:
-                    # As Text, not as str: that would be read as rich's markup.
-                    diagnostic.__init__(self, **dict(zip(shown, map(text, parts))))
+                    # As Text, not as str: that would be read as rich's markup. And in rows, for
+                    # pip lets a terminal break them anywhere.
+                    fitted = (text(_fitted(part, 72, "\n")) for part in parts)
+                    diagnostic.__init__(self, **dict(zip(shown, fitted)))
                     # `pip index versions` shows the first argument (21.2 to 26.1).
                     self.args = (str(failure),)
-
-            def __rich_console__(self, *console: Any) -> Any:
-                # pip lets a terminal break its rows anywhere.
-                for part in shown:
-                    setattr(self, part, text(_fitted(str(getattr(self, part)), 72, "\n")))
-                return super().__rich_console__(*console)
 
             def __str__(self) -> str:
                 # Of a diagnostic error this is what --log writes.

@@ -71,6 +71,8 @@ def install(session: Any) -> str:
     pip = compat.Pip(session.__name__[: -len("._internal.network.session")])
     if not pip.settings.enabled:
         return ""
+    for line in pip.settings.complaints:  # pip has set its logging up by now
+        pip.announce(line)
     requests = Requests(pip)
     files, indexes = FileHooks(pip, requests), IndexHooks(pip, requests)
     # Nobody else pays for these two. And it is now, for pip 26.1 bans imports later.
@@ -127,7 +129,6 @@ class Requests:
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
-        self._pip.complain()
         method, url = args if len(args) == 2 else ("", "")
         body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
         patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
