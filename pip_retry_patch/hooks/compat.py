@@ -40,9 +40,8 @@ _ERASE = "\r\x1b[2K"
 
 def settings_of(pip: str) -> settings.Settings:
     """Return the settings that are in force."""
-    configuration = importlib.import_module(f"{pip}._internal.configuration").Configuration(
-        isolated="--isolated" in sys.argv[1:]
-    )
+    module = importlib.import_module(f"{pip}._internal.configuration")
+    configuration = module.Configuration(isolated="--isolated" in sys.argv[1:])
     configuration.load()
     return settings.read(configuration.items())
 

@@ -12,7 +12,7 @@ import mimetypes
 import os
 import tempfile
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
@@ -47,19 +47,20 @@ class FileHooks:
         self.pip = pip
         self.requests = requests
         self._mismatch: type[Exception] = pip.module("exceptions").HashMismatch
-        self._stores: dict[str | None, Store] = {}  # by pip's cache directory
-        self._expected: dict[str, Mapping[str, Sequence[str]]] = {}  # by URL
+        self.expected: dict[str, dict[str, list[str]]] = {}  # digests by algorithm, by URL
         self._came: dict[str, Artifact] = {}  # what the hash will be checked of, by path
 
     @fail_open
     def expect(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
-        link, hashes = args[0], kwargs.get("hashes")
-        self._expected[link.url_without_fragment] = getattr(hashes, "_allowed", None) or {}
+        url, allowed = args[0].url_without_fragment, getattr(kwargs.get("hashes"), "_allowed", {})
+        self.expected[url] = {
+            name: [digest.lower() for digest in each] for name, each in allowed.items() if each
+        }
         try:
             return calls(*args, **kwargs)
         finally:
-            self._expected.pop(link.url_without_fragment, None)
+            self.expected.pop(url, None)
 
     @fail_open
     def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
@@ -85,18 +86,10 @@ class FileHooks:
         if not hasattr(downloader, "_session"):
             return calls(*args, **kwargs)  # type: ignore[no-any-return]
         links, location = args
-        fetch = self.pip.module("network.download").Downloader(
-            downloader._session, downloader._progress_bar
-        )
+        downloads = self.pip.module("network.download")
+        fetch = downloads.Downloader(downloader._session, downloader._progress_bar)
         by_url = self.pip.version.startswith(("20.", "21.0"))  # how pip names what it yields
         return ((link.url if by_url else link, fetch(link, location)) for link in links)
-
-    def hashes_of(self, link: Any) -> dict[str, list[str]]:
-        """Return the digests one of which an artifact must have, by algorithm, in lower case."""
-        if link.hash:
-            return {link.hash_name: [link.hash.lower()]}
-        expected = self._expected.get(link.url_without_fragment, {})
-        return {name: [d.lower() for d in each] for name, each in expected.items() if each}
 
     def check(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
         """`Hashes.check_against_path(path)`, after single and batch downloads alike.
@@ -118,12 +111,6 @@ class FileHooks:
             note_failure("removing what was kept", error)
         return checked
 
-    def store(self, session: Any) -> Store:
-        """Return where unfinished downloads of a session are kept, if anywhere."""
-        cache, found = compat.cache_of(session), self.pip.settings
-        store = Store(directory(found, cache), found.partials_size)
-        return self._stores.setdefault(cache, store)
-
 
 class Artifact:
     """One of pip's links, and how pip fetches it: where it is written, and when it begins again.
@@ -142,10 +129,14 @@ class Artifact:
         self._session = session
         self._call = call
         self.link = link
-        self._store = hooks.store(session)
+        found = hooks.pip.settings
+        self._store = _store(directory(found, compat.cache_of(session)), found.partials_size)
         self.url: str = link.url_without_fragment
         self.name = names.name_of(self.url)
-        self.hashes = hooks.hashes_of(link)
+        # One of these digests the file must have, by algorithm, in lower case.
+        self.hashes = hooks.expected.get(self.url, {})
+        if link.hash:
+            self.hashes = {link.hash_name: [link.hash.lower()]}
         self.kind = Kind.METADATA if self.name.endswith(".metadata") else Kind.FILE
         # In the store, "" where nothing of it is kept.
         self._key = key_of(self.hashes) or "" if self.kind == Kind.FILE else ""
@@ -174,27 +165,27 @@ class Artifact:
 
         :param fresh: past every cache.
         """
+        self.fresh = fresh
         for left in reversed(range(RESTARTS + 1)):
             try:
-                return self._fetch(location, fresh)
+                return self._fetch(location)
             except errors.Restart as restart:
                 self.forget()
                 changed = restart.failure.changed
-                if not left or (fresh and not changed):
+                if not left or (self.fresh and not changed):
                     raise restart.error from None
                 if changed or self.outcome.length is None:
                     self._inform("restarted" if self.hashes else "unsafe")
-                fresh = True
+                self.fresh = True
             except Exception as error:
                 if not left or not self._makes_room(error):
                     raise
         raise AssertionError("the last one returns or raises")
 
-    def _fetch(self, location: str, fresh: bool) -> tuple[str, str]:
-        if fresh:
+    def _fetch(self, location: str) -> tuple[str, str]:
+        if self.fresh:
             self._hooks.pip.record("fresh", self.name, names.host_of(self.outcome.last_url))
-        self.fresh, self.body = fresh, None
-        self.place, self._location = Plain(""), location
+        self.body, self.place, self._location = None, Plain(""), location
         files = self._hooks.requests.files
         files[self.url] = self
         try:
@@ -316,7 +307,10 @@ class Artifact:
         return bool(brought)
 
 
-# The store's directory.
+# The store.
+
+
+_store = functools.lru_cache(maxsize=None)(Store)  # it remembers in a run what it met
 
 
 def directory(found: settings.Settings, cache: str | None) -> str:

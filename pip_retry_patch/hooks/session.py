@@ -277,11 +277,8 @@ def repeat(
         ours = ["if-range", "if-none-match", "cache-control"]
         if asking.past_caches:
             ours.append("range")
-        headers = {
-            name: value
-            for name, value in (kwargs.get("headers") or {}).items()
-            if name.lower() not in ours
-        }
+        given = (kwargs.get("headers") or {}).items()
+        headers = {name: value for name, value in given if name.lower() not in ours}
         kwargs["headers"] = {**headers, **asking.fields, "Cache-Control": "no-cache"}
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = copy_of(session.auth)

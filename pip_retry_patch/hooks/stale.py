@@ -11,11 +11,11 @@ Of pip, the adapter of CacheControl is used: its `controller.cache_url(url)` and
 from __future__ import annotations
 
 import importlib
-import time
-from email.utils import parsedate_to_datetime
+from email.utils import formatdate
 from typing import Any, Mapping
 
 from pip_retry_patch import names, wording
+from pip_retry_patch.fetch.judge import seconds_between
 from pip_retry_patch.fetch.pages import has_no_end
 from pip_retry_patch.hooks.compat import Pip
 
@@ -31,9 +31,7 @@ def find(pip: Pip, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
         return None  # pip caches what comes from a secure origin only
     # As pip's session would send it: `Vary` is compared with that.
     requests: Any = importlib.import_module(f"{pip.name}._vendor.requests")
-    request = session.prepare_request(
-        requests.Request("GET", url, headers=dict(kwargs.get("headers") or {}))
-    )
+    request = session.prepare_request(requests.Request("GET", url, kwargs.get("headers")))
     key = controller.cache_url(request.url)
     data = adapter.cache.get(key)
     bodies = [adapter.cache.get_body(key)] if hasattr(adapter.cache, "get_body") else []
@@ -49,9 +47,6 @@ def find(pip: Pip, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
 
 def tell(pip: Pip, index: str, page: Any, failure: wording.Failure) -> None:
     """Say once that pages come from pip's cache, and how old the first one is."""
-    try:
-        made = parsedate_to_datetime(page.headers.get("date") or "").timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        made = time.time()
-    age = wording.format_age(time.time() - made)
-    pip.say_once("stale", "", index=names.redacted(index), why=failure.briefly, age=age)
+    age = seconds_between(page.headers.get("date") or "", formatdate(usegmt=True)) or 0.0
+    facts = {"index": names.redacted(index), "age": wording.format_age(age)}
+    pip.say_once("stale", "", why=failure.briefly, **facts)

@@ -164,7 +164,7 @@ def test_three_at_once_and_a_damaged_file_leave_nothing(windows: Windows) -> Non
     with Lab([Package("other", SIZE), Package("demo", SIZE, [Flip(SIZE // 2)])]) as lab:
         done = Download(windows, lab, cache=cache)
         done.assert_right()
-        assert done.run.warnings("Fetched anew, it does.")
+        assert done.run.warnings("Fetched anew, its hash fits.")
     assert not stored(cache)
 
 

@@ -175,7 +175,7 @@ HEALED = {
         cut_then((f.Changed(), CUT), hashes=LATER), MIX, 0, 2.7, "starting anew"
     ),
     # What comes is not the file.
-    "byte-damaged": Case(demo(f.Flip(THIRD)), WRONG, 0, 2.05, "Fetched anew, it does."),
+    "byte-damaged": Case(demo(f.Flip(THIRD)), WRONG, 0, 2.05, "Fetched anew, its hash fits."),
     "login-page-once": Case(demo(f.WebPage()), WRONG, 0, says="A web page came in place of demo"),
     "login-page-in-the-middle": Case(cut_then(*[f.WebPage()] * 2), WRONG, says=LOGIN),
     "compressed": Case(demo(forever=f.Compressed()), WRONG, 0, says=DECODED),

@@ -54,7 +54,7 @@ def spoil(cache: Path, original: bytes) -> int:
 def test_a_cache_entry_that_is_spoilt_is_removed_and_the_file_fetched(
     armed: Environment, bare: Environment
 ) -> None:
-    cache, told = armed.fresh_dir(), "from pip's cache, complete. Fetched anew, it does."
+    cache, told = armed.fresh_dir(), "from pip's cache, complete. Fetched anew, its hash fits."
     package = Package("demo", SIZE, max_age=3600)
     with Lab([package], tls=certificates().server) as lab:
         Download(armed, lab, cache=cache).assert_right()
@@ -196,7 +196,7 @@ def test_hashes_of_a_requirements_file_are_treated_the_same(
         run = armed.run(*command, *index, "-r", requirements)
         assert len(lab.requests("demo", "artifact")) == 2, run.output
         assert end_of(run) == (OK if right else HASH), run.output
-        assert bool(run.warnings("Fetched anew, it does.")) == right
+        assert bool(run.warnings("Fetched anew, its hash fits.")) == right
         assert ("looked into it" in run.output) != right
         assert (target / "demo" / "payload.bin").exists() == right
         assert end_of(bare.run(*command, *index, "-r", requirements)) == HASH
@@ -214,7 +214,7 @@ def test_sdists_are_healed_as_wheels_are(command: str, armed: Environment) -> No
         assert len(run.interruptions) == 2
         assert list(target.glob("demo*"))
         whole = [r for r in lab.requests("demo", "artifact") if r.range is None]
-        damaged = run.warnings("Fetched anew, it does.")
+        damaged = run.warnings("Fetched anew, its hash fits.")
         assert (len(whole), len(damaged)) == (2, 1), run.output
 
 
