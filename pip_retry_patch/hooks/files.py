@@ -55,7 +55,7 @@ class FileHooks:
         """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
         url, allowed = args[0].url_without_fragment, getattr(kwargs.get("hashes"), "_allowed", {})
         self.expected[url] = {
-            name: [digest.lower() for digest in each] for name, each in allowed.items() if each
+            name: [each.lower() for each in digests] for name, digests in allowed.items() if digests
         }
         try:
             return calls(*args, **kwargs)
