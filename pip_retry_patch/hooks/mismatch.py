@@ -196,7 +196,7 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
                 raise
             fetches[-1].then = reason(error) if failure is None else str(failure.message)
             return
-        line = wording.say("fetched anew", name=artifact.name, came=fetches[0].shown)
+        line = wording.say("fetched anew", name=artifact.name, shown=fetches[0].shown)
         yield "" if mirrors else line
 
 
