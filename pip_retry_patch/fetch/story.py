@@ -46,7 +46,7 @@ class Story:
         tell: Tell,
         inform: Tell,
         record: Record,
-        restart_bar: Callable[[int], None] = lambda offset: None,
+        restart_bar: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
         self._host = host
@@ -104,7 +104,7 @@ class Story:
         """The rest of a body comes; `replayed`: after all that came before has come again."""
         if self._wait:
             self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
-        self._restart_bar(self._place.offset)
+        self._restart_bar()
         if self._waits or not self._said:
             self._said, self._waits = True, False
             kind = "replayed" if replayed else "continuing" if self._is_earlier else "resumed"

@@ -139,18 +139,13 @@ class Pip:
         """
         self.announce(line, logging.INFO)
 
-    def restart_bar(self, offset: int) -> None:
-        """Let pip's bar tell the speed of what comes from `offset` on; needs rich (pip 22.0).
-
-        pip was given `offset` bytes, of which its bar has not counted the last ones yet. rich
-        leaves out the first of the samples that it makes a speed of.
-        """
+    def restart_bar(self) -> None:
+        """Let pip's bar tell the speed of what comes from now on; needs rich (pip 22.0)."""
         bar = _bar(f"{self.name}._vendor")
-        for task in bar._get_renderable.__self__.tasks if bar is not None else ():
-            sample = sys.modules[f"{self.name}._vendor.rich.progress"].ProgressSample
-            now, uncounted = task.get_time(), offset - task.completed
-            task._progress.clear()
-            task._progress.extend([sample(now, 0), sample(now, -uncounted)])
+        if bar is not None:
+            progress = bar._get_renderable.__self__
+            for task in progress.tasks:
+                progress.reset(task.id, completed=task.completed)
 
     def sleep(self, seconds: float) -> None:
         """Wait. A row of a terminal that can rewrite it tells what is left of a long wait."""

@@ -3,9 +3,8 @@
 `retry-patch-stale = on` allows it (RFC 9111 section 4.2.4, RFC 5861 section 4). A page is taken
 only whole, only if its `Vary` fits, and not past `no-cache` or `must-revalidate`.
 
-Of pip, the adapter of CacheControl is used: its `controller.cache_url(url)` and
-`controller.serializer.loads(request, data, body_file)` (without `body_file` up to pip 23.0), its
-`build_response(request, response, from_cache)`, and its `cache`.
+Of pip, the adapter of CacheControl is used: its `controller.cached_request(request)` and its
+`build_response(request, response, from_cache)`.
 """
 
 from __future__ import annotations
@@ -26,16 +25,13 @@ _FORBID = ("no-cache", "no-store", "must-revalidate")
 def find(pip: Pip, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
     """Return the page that pip's cache has, as a response of requests; None if none may be used."""
     adapter = session.get_adapter(url)
-    controller = getattr(adapter, "controller", None)
-    if controller is None:
+    if not hasattr(adapter, "controller"):
         return None  # pip caches what comes from a secure origin only
-    # As pip's session would send it: `Vary` is compared with that.
+    # What a request says of its age outranks what the answer says.
+    headers = {**(kwargs.get("headers") or {}), "Cache-Control": f"max-age={10**10}"}
     requests: Any = importlib.import_module(f"{pip.name}._vendor.requests")
-    request = session.prepare_request(requests.Request("GET", url, kwargs.get("headers")))
-    key = controller.cache_url(request.url)
-    data = adapter.cache.get(key)
-    bodies = [adapter.cache.get_body(key)] if hasattr(adapter.cache, "get_body") else []
-    found = data and controller.serializer.loads(request, data, *bodies)
+    request = session.prepare_request(requests.Request("GET", url, headers))
+    found = adapter.controller.cached_request(request)
     if not found:
         return None
     response = adapter.build_response(request, found, from_cache=True)
