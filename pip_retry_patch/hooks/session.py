@@ -130,8 +130,7 @@ class Requests:
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
         method, url = args if len(args) == 2 else ("", "")
-        body = kwargs.get("data") or kwargs.get("json") or kwargs.get("files")
-        patience = self.patience(session, url) if method in ("GET", "HEAD") and not body else None
+        patience = self.patience(session, url) if method in ("GET", "HEAD") else None
         if patience is None:
             return calls(*args, **kwargs)
         page = self.pages.get(url)
@@ -217,9 +216,8 @@ class Requests:
             kind, hashes, fresh = artifact.kind, artifact.hashes, artifact.fresh
             listed_again = functools.partial(self._listed_again, session, artifact.link, source)
         if self.mirrors is not None:
-            mirrors = functools.partial(
-                self.mirrors.sources, calls, session, kwargs, kind, url, hashes
-            )
+            sources = self.mirrors.sources
+            mirrors = functools.partial(sources, calls, session, kwargs, kind, url, hashes)
         job = Job(
             kind=kind,
             source=source(url),
