@@ -176,7 +176,7 @@ class IndexHooks:
         """`parse_links(page)`: where it fails on a page, pip ends in a traceback."""
         (page,) = args
         try:
-            links = list(calls(page))
+            links = list(calls.wrapped(page))  # so the error is pip's
         except Exception as error:
             name, host = names.name_of(page.url), names.host_of(page.url)
             why = names.clean(names.foreign(str(error)), 120)

@@ -176,7 +176,7 @@ HEALED = {
     ),
     # What comes is not the file.
     "byte-damaged": Case(demo(f.Flip(THIRD)), WRONG, 0, 2.05, "Fetched anew, its hash fits."),
-    "login-page-once": Case(demo(f.WebPage()), WRONG, 0, says="A web page came in place of demo"),
+    "login-page-once": Case(demo(f.WebPage()), WRONG, 0, says="kB of text/html"),
     "login-page-in-the-middle": Case(cut_then(*[f.WebPage()] * 2), WRONG, says=LOGIN),
     "compressed": Case(demo(forever=f.Compressed()), WRONG, 0, says=DECODED),
     "compressed-and-cut": Case(
