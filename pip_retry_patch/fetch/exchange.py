@@ -79,6 +79,7 @@ class Exchange:
         self._silences = 0  # requests that the read timeout ended
         self._is_silent = False  # the last one
         self._short = b""  # a page that came shorter than announced
+        self._usable: Outcome | None = None  # a page in doubt that names files
         self._fruitless = 0  # requests with our Range that brought nothing
         self._doubted = self._whole = self._withheld = self._announced = False
 
@@ -267,6 +268,8 @@ class Exchange:
             return Verdict.BUSY
         if source.mirror and status != 200:
             return Verdict.REFUSED
+        if self._usable and (status >= 400 or not pages.names_files(response.content)):
+            return Verdict.REFUSED  # the one before it is better
         if status == PROXY_REFUSES and outcome.peer.proxy:
             return _LASTING
         may_be_elsewhere = others and job.kind in (Kind.FILE, Kind.METADATA)
@@ -285,6 +288,7 @@ class Exchange:
             self.story.tell(wording.say("taken", name=job.name))
         if job.patience.attempts and self._is_doubtful(outcome):
             if not self._doubted:
+                self._usable = outcome if pages.names_files(response.content) else None
                 return _DOUBTED
             if pages.names_files(response.content) and not pages.is_framed(response):
                 self.story.tell(wording.say("taken", name=job.name))
@@ -383,6 +387,8 @@ class Exchange:
             self._whole, self._withheld = True, verdict == Verdict.WITHHELD
             return _AT_ONCE
         self._whole = self._withheld = False
+        if self._usable and self._doubted:
+            return _OVER
         may_differ = verdict in (_DOUBTED, _LASTING) and not self._doubted
         if may_differ and self.job.patience.attempts:
             self._doubted = True
@@ -457,6 +463,8 @@ class Exchange:
 
     def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
         """Return an answer that pip knows how to tell, or raise what the search ends with."""
+        if self._usable:
+            return self._usable, Answer(_USE)
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]
         failure = ends[0] if ends else self._failure(last)

@@ -47,7 +47,7 @@ def is_doubtful(response: Any) -> bool:
     It names no file, or ends in a way that its framing does not show. An error of a gateway may
     come as one, or as nothing at all. But a page without a word is no error.
     """
-    if response.status_code not in (200, 206):
+    if response.status_code >= 300:
         return False
     content = response.content
     return has_no_end(response) or not (names_files(content) or _lists_nothing(content))

@@ -172,7 +172,7 @@ def test_an_antivirus_program_costs_nothing_but_time(windows: Windows) -> None:
     cache = windows.fresh_dir()
     scanner = windows.start("-c", ANTIVIRUS, cache)
     try:
-        faults = [Cut(SIZE // 2), *[Busy(404)] * 2]
+        faults = [Cut(SIZE // 2), *[Busy(410)] * 4]
         with Lab([Package("demo", SIZE, faults)], rate=RATE) as lab:
             Download(windows, lab, cache=cache).assert_clear_error()
             done = Download(windows, lab, cache=cache)

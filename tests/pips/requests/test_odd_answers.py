@@ -136,6 +136,7 @@ TRANSIENT = {
     "error-once": pages(ERROR, reply(200, PAGE)),
     "204-once": files(reply(204), reply(200, WHEEL)),
     "404-once": files(reply(404), reply(200, WHEEL)),
+    "page-204-once": pages(reply(204), reply(200, PAGE)),
     "html-cut-once": pages(reply(200, PAGE[:-60]), reply(200, PAGE)),
     "json-cut-once": pages(reply(200, CUT, JSON), reply(200, PAGE)),
 }

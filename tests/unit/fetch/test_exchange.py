@@ -272,6 +272,11 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
         # What comes twice without its end is taken as it is.
         ([always(read, WITHOUT_END, framed="close")], WITHOUT_END, 2, TAKEN),
         ([always(read, WITHOUT_END, framed="close"), always(read, PAGE)], PAGE, 2, ""),
+        # It is not lost if what comes next is of less use, or nothing.
+        *(
+            ([always(read, WITHOUT_END), then], WITHOUT_END, 2, "")
+            for then in (always(read, b""), always(read, b"", status=404), busy(503), refused())
+        ),
         # So is what is always shorter than announced, if it shows its end,
         ([always(read, PAGE, len(PAGE) + 5)], PAGE, 2, TAKEN),
         ([always(read, WITHOUT_END, len(PAGE))], None, 9, "waits at "),
