@@ -284,7 +284,13 @@ ENDS = {
         [False],
     ),
     # It might have been our Range that is refused.
-    "gone": Told(demo(*stopped_at(THIRD)), OURS, ["answered 410"], [False, True, False], env={}),
+    "gone": Told(
+        demo(*stopped_at(THIRD)),
+        OURS,
+        ["answered 410"],
+        [False, True, False, True, False],
+        env={},
+    ),
     "gone-they-say": Told(cut_then(forever=f.Busy(404)), OURS, ["answered 404", "HTTP 404"]),
     "changes-each-time": Told(cut_then(*[(f.Changed(), CUT)] * 9), OURS, ["another version"]),
     "length-too-long": Told(demo(forever=f.Overstate(10), hashes=False), OURS, ["closed early"]),
