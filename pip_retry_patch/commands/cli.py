@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Sequence
@@ -16,9 +17,20 @@ import pip_retry_patch
 from pip_retry_patch.commands.environment import UnableError, interpreter, told
 from pip_retry_patch.commands.links import link, unlink
 from pip_retry_patch.commands.selftest import selftest
-from pip_retry_patch.commands.status import history, status
+from pip_retry_patch.commands.status import history, purge, status
 
-_COMMANDS = status, selftest, history, link, unlink
+_COMMANDS = status, selftest, history, link, unlink, purge
+
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def age(text: str) -> float:
+    """Return the seconds that an age as 7d has. Raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    if not re.fullmatch(r"\d{1,6}", number, re.ASCII) or unit not in _UNITS:
+        raise ValueError(text)
+    return int(number) * _UNITS[unit]
+
 
 _PYTHON = {
     "metavar": "PATH",
@@ -30,8 +42,10 @@ _PYTHON = {
 # What an argument is called, the commands that have it, and what argparse is told of it. Without a
 # metavar it is a switch.
 _ARGUMENTS: list[tuple[str, str, dict[str, Any]]] = [
-    ("--python", "status selftest history", _PYTHON),
+    ("--python", "status selftest history purge", _PYTHON),
     ("--json", "status history", {"dest": "as_json", "help": "the same for programs"}),
+    ("--compare", "selftest", {"help": "show also what pip does without us (takes longer)"}),
+    ("--since", "history", {"metavar": "AGE", "type": age, "help": "how far back: 12h, 7d or 4w"}),
     ("environments", "link", {"metavar": "DIR", "type": Path, "nargs": "+"}),
     ("environments", "unlink", {"metavar": "DIR", "type": Path, "nargs": "*"}),
     ("--all", "unlink", {"dest": "everything", "help": "every link that you made from here"}),

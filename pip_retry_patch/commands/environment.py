@@ -59,7 +59,7 @@ def describe(python: str) -> dict[str, Any]:
     :raises OSError: the Python cannot be run.
     """
     with TemporaryDirectory(prefix=PREFIX) as directory:
-        output = run([python, "-c", _PROBE], directory).stdout
+        output = run([python, "-c", _PROBE], directory, os.environ).stdout
     last = (output.strip().splitlines() or ["it prints nothing"])[-1]
     try:
         return dict(json.loads(last))
@@ -71,19 +71,18 @@ def describe(python: str) -> dict[str, Any]:
 
 
 def run(
-    command: list[str], directory: str, env: Mapping[str, str] = {}
+    command: list[str], directory: str, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a directory, with both streams as one.
 
-    :param env: what to add to its environment.
+    :param env: its environment.
     :raises UnableError: it had to be killed after a minute.
     :raises OSError: it cannot be run.
     """
-    variables = dict(os.environ)
-    if "PIP_CONFIG_FILE" in variables:
-        variables["PIP_CONFIG_FILE"] = os.path.abspath(variables["PIP_CONFIG_FILE"])
-    variables.update(env, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+    variables = {**env, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     variables["PYTHONIOENCODING"] = "utf-8:backslashreplace"
+    if "PIP_CONFIG_FILE" in env:
+        variables["PIP_CONFIG_FILE"] = os.path.abspath(env["PIP_CONFIG_FILE"])
     try:
         return subprocess.run(
             command,

@@ -13,7 +13,7 @@ import time
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from pip_retry_patch import names
 from pip_retry_patch.commands.environment import PREFIX, UnableError, describe, run, told
@@ -128,7 +128,12 @@ class _Handler(socketserver.StreamRequestHandler):
             self.connection.recv(1)  # nothing comes until the client leaves
 
 
+# Those of the user's variables that would change what pip does.
+_SPOILS = re.compile(r"PIP_|(REQUESTS|CURL)_CA_BUNDLE$|\w+_PROXY$", re.IGNORECASE)
+
 _CUT = Fault("cut", 900_000)
+# The one that is never served again: a mirror has the rest of the file.
+_LOST = Package("mirror", 2_000_000, [_CUT, *[Fault("busy")] * 99])
 PLAN = {
     "connection cut once": Package("cut-once", 2_000_000, [_CUT]),
     "connection cut 20 times": Package("cut-often", 3_000_000, [Fault("cut", 140_000)] * 20),
@@ -137,10 +142,19 @@ PLAN = {
     "chunked, cut": Package("chunked", 2_000_000, [_CUT], chunked=True),
     "cut, then 503 twice": Package("busy", 2_000_000, [_CUT, Fault("busy"), Fault("busy")]),
     "index page cut": Package("page", 100_000, page_faults=[Fault("cut", 100)]),
+    "host dies, a mirror goes on": _LOST,
+}
+# By what pip says when it gives up without us: the same in two words.
+_ENDS = {
+    "Error: ": "traceback",
+    "DO NOT MATCH THE HASHES": "blames hash",
+    "No matching distribution": "not found",
+    "incomplete-download": "gives up",
+    "": "error",
 }
 
 
-def selftest(python: str) -> int:
+def selftest(python: str, compare: bool) -> int:
     """Break downloads on purpose and see this pip finish them.
 
     Starts an unreliable package index on this machine (127.0.0.1, no other traffic), lets this
@@ -148,19 +162,22 @@ def selftest(python: str) -> int:
     originals. Takes about 15 seconds; writes only to a temporary directory. Exit code 0: every
     fault was healed; 1: not.
 
+    :param compare: whether to lead pip through each fault without us first.
     :raises UnableError: the test cannot be made.
     """
     found, failed = describe(python), 0
     print(f"pip {found['pip']} on Python {found['python']}", end=", ")
     print("against an unreliable index on 127.0.0.1")
-    print(f"\n{'':29}result    time   bytes fetched / size")
+    column = f"{'plain pip':15}" if compare else ""
+    print(f"\n{'':29}{column}result    time   bytes fetched / size")
     for title, package in PLAN.items():
         print(f"{title:29}", end="", flush=True)
+        if compare:
+            problem, _ = attempt(python, package, PIP_RETRY_PATCH="0")
+            end = next(end for words, end in _ENDS.items() if words in problem)
+            print(f"{end if problem else 'ok':15}", end="", flush=True)
         began = time.monotonic()
-        with Server(package) as index:
-            what = "--isolated", "--timeout=2", "--index-url", index.index, package.name
-            problem = download(python, package, what, {"PIP_CONFIG_FILE": os.devnull})
-        ratio = index.sent / len(package.wheel())
+        problem, ratio = attempt(python, package)
         figures = f"{time.monotonic() - began:6.1f} s   {ratio:5.2f} x"
         print(f"FAILED {figures}\n    {problem}" if problem else f"healed {figures}", flush=True)
         failed += bool(problem)
@@ -172,7 +189,24 @@ def selftest(python: str) -> int:
     return 0
 
 
-def download(python: str, package: Package, arguments: Sequence[str], env: Any) -> str:
+def attempt(python: str, package: Package, **settings: str) -> tuple[str, float]:
+    """Let pip download a package from an index of its own, without the user's settings.
+
+    :return: what went wrong, "" where nothing did; and the bytes sent divided by the file's size.
+    """
+    env = {name: text for name, text in os.environ.items() if not _SPOILS.match(name)}
+    with Server(package) as index, Server(package._replace(faults=())) as mirror:
+        if package is _LOST:
+            settings["PIP_RETRY_PATCH_MIRRORS"] = mirror.index
+        what = "--timeout=2", "--index-url", index.index, package.name
+        env.update(settings, PIP_CONFIG_FILE=os.devnull)
+        problem = download(python, package, what, env)
+    return problem, (index.sent + mirror.sent) / len(package.wheel())
+
+
+def download(
+    python: str, package: Package, arguments: Sequence[str], env: Mapping[str, str]
+) -> str:
     """Let pip download a package, and compare the file with the original.
 
     :param arguments: of `pip download`, to add. `env`: as `run` takes it.

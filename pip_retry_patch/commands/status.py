@@ -1,17 +1,19 @@
-"""The commands `status` and `history`: what is in force, and what happened."""
+"""The commands `status`, `history` and `purge`: what is in force, what happened, what is kept."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any, Iterator
 
 import pip_retry_patch
-from pip_retry_patch import names, settings
+from pip_retry_patch import names, settings, wording
 from pip_retry_patch.commands import links
 from pip_retry_patch.commands.environment import UnableError, describe, told
 from pip_retry_patch.commands.selftest import Fault, Package, Server, download
 from pip_retry_patch.store.journal import STDERR, summary
+from pip_retry_patch.store.kept import Store
 
 # Of what `status --json` prints; docs/status.md says when it changes.
 SCHEMA = 1
@@ -53,7 +55,7 @@ def try_pip(python: str) -> str:
     Wrappers that are in place need not work. "healed" if the right file came.
     """
     package = Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
-    env = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
+    env = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
     env["PIP_RETRY_PATCH_LOG"] = STDERR  # whatever the user's own journal is
     with Server(package) as index:
         what = "--no-index", "--proxy=", index.url + package.link
@@ -85,12 +87,13 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {link}" for link in found["links"] or ["none"])
 
 
-def history(python: str, as_json: bool) -> int:
+def history(python: str, since: float | None, as_json: bool) -> int:
     """Sum up what was interrupted, and what became of it.
 
     Reads the file that the setting retry-patch-log names, to which each interruption, wait and end
     of a download is written. Without that setting nothing is written.
 
+    :param since: seconds before now; None for all that is there.
     :raises UnableError: there is no journal.
     """
     path = describe(python)["settings"]["retry-patch-log"]["value"]
@@ -100,7 +103,7 @@ def history(python: str, as_json: bool) -> int:
         )
     if os.path.exists(path) and not os.path.isfile(path):
         raise UnableError(f"{path} is no file, so what is written there is not kept")
-    found = summary(path)
+    found = summary(path, time.time() - since if since else 0.0)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_history(found)))
     return 0
 
@@ -114,4 +117,23 @@ def _history(found: dict[str, Any]) -> Iterator[str]:
     for title, counts in (("by reason", found["by"]), ("by host", found["hosts"])):
         yield f"{title}:"
         yield from (f"{count:8} {names.clean(n, 60)}" for n, count in [*counts.items()][:TOLD])
+    yield f"waited: {found['waited']:.0f} s"
     yield f"not fetched twice: {names.format_sum(found['not_fetched_twice'])}"
+
+
+def purge(python: str) -> int:
+    """Remove partial downloads.
+
+    Removes what is kept of downloads that did not finish. So does 'pip cache purge', where pip has
+    a cache.
+
+    :raises UnableError: pip cannot be asked.
+    """
+    kept = describe(python)["kept"]
+    if kept["trouble"]:
+        print(f"Nothing is kept here: {kept['trouble']}")
+        return 0
+    count, size = Store(kept["directory"], 0).purge()
+    told = wording.say("purged", count=count, size=names.format_sum(size))
+    print(f"{told} from {kept['directory']}")
+    return 0 if count == kept["files"] else 1

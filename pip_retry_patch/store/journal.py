@@ -91,13 +91,19 @@ def entries(path: str) -> Iterator[dict[str, Any]]:
                             yield entry
 
 
-def summary(path: str) -> dict[str, Any]:
-    """Return what a journal says, as `history --json` prints it. Raises OSError."""
+def summary(path: str, after: float = 0.0) -> dict[str, Any]:
+    """Return what a journal says, as `history --json` prints it. Raises OSError.
+
+    :param after: seconds since 1970, before which nothing counts.
+    """
+    earliest = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(max(after, 0.0)))
     reasons: collections.Counter[str] = collections.Counter()
     hosts: collections.Counter[str] = collections.Counter()
     ends: dict[tuple[str, str], str] = {}
-    kept = 0
+    kept, waited = 0, 0.0
     for entry in entries(path):
+        if entry["time"] < earliest:
+            continue
         kind, download = entry["kind"], (entry["run"], entry["file"])
         ends.setdefault(download, "")
         if kind == "interruption":
@@ -105,6 +111,8 @@ def summary(path: str) -> dict[str, Any]:
             reasons[entry["outcome"]] += 1
             hosts[entry["host"]] += 1
             kept += entry["offset"]
+        elif kind == "wait":
+            waited += entry["seconds"]
         elif kind == "end":
             ends[download] = entry["outcome"]
             kept -= entry["again"]
@@ -117,5 +125,6 @@ def summary(path: str) -> dict[str, Any]:
         "interruptions": sum(hosts.values()),
         "by": dict(reasons.most_common()),
         "hosts": dict(hosts.most_common()),
+        "waited": round(waited, 1),
         "not_fetched_twice": max(kept, 0),
     }

@@ -175,8 +175,8 @@ HEALED = {
         cut_then((f.Changed(), CUT), hashes=LATER), MIX, 0, 2.7, "starting anew"
     ),
     # What comes is not the file.
-    "byte-damaged": Case(demo(f.Flip(THIRD)), WRONG, 0, 2.05, "Fetched anew, its hash fits."),
-    "login-page-once": Case(demo(f.WebPage()), WRONG, 0, says="kB of text/html"),
+    "byte-damaged": Case(demo(f.Flip(THIRD)), WRONG, 0, 2.05, "damaged on its way"),
+    "login-page-once": Case(demo(f.WebPage()), WRONG, 0, says="A web page came in place of demo"),
     "login-page-in-the-middle": Case(cut_then(*[f.WebPage()] * 2), WRONG, says=LOGIN),
     "compressed": Case(demo(forever=f.Compressed()), WRONG, 0, says=DECODED),
     "compressed-and-cut": Case(
@@ -285,11 +285,7 @@ ENDS = {
     ),
     # It might have been our Range that is refused.
     "gone": Told(
-        demo(*stopped_at(THIRD)),
-        OURS,
-        ["answered 410"],
-        [False, True, False, True, False],
-        env={},
+        demo(*stopped_at(THIRD)), OURS, ["answered 410"], [False, *[True, False] * 2], env={}
     ),
     "gone-they-say": Told(cut_then(forever=f.Busy(404)), OURS, ["answered 404", "HTTP 404"]),
     "changes-each-time": Told(cut_then(*[(f.Changed(), CUT)] * 9), OURS, ["another version"]),

@@ -1,4 +1,4 @@
-"""`status`, `selftest`, `history` and every help, with real pips."""
+"""`status`, `purge`, `selftest`, `history` and every help, with real pips."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -
 
 
 @old_middle_new
-def test_status_tells_what_is_kept_and_where(armed: Environment) -> None:
+def test_purge_removes_what_is_kept_and_says_where(armed: Environment) -> None:
     store = armed.fresh_dir() / "store"
     env: dict[str, Argument] = {"PIP_NO_CACHE_DIR": "1", "PIP_RETRY_PATCH_PARTIALS": store}
     downloaded(armed, Package("demo", SIZE, stopped_at(THIRD * 2)), env=env).assert_clear_error()
@@ -126,17 +126,23 @@ def test_status_tells_what_is_kept_and_where(armed: Environment) -> None:
     assert status(armed, **env)["kept"] == kept
     text = command(armed, "status", **env).stdout
     assert f"  kept      files: 1; 2.0 MB, in {store}\n" in text
+    said = command(armed, "purge", **env)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == f"Partial downloads removed: 1 (2.0 MB) from {store}\n"
+    assert not list(store.iterdir())
     for why, more in (
         ("pip has no cache directory that it may use here", {"PIP_RETRY_PATCH_PARTIALS": ""}),
         ("retry-patch-partials is off", {"PIP_RETRY_PATCH_PARTIALS": "off"}),
         (f"{__file__} cannot be used: {NO_STORE}", {"PIP_RETRY_PATCH_PARTIALS": __file__}),
     ):
         assert status(armed, **{**env, **more})["kept"]["trouble"] == why
+        said = command(armed, "purge", **{**env, **more})
+        assert (said.returncode, said.stdout) == (0, f"Nothing is kept here: {why}\n")
 
 
 @newest
 def test_every_help_reads_well(armed: Environment) -> None:
-    for name in ("status", "selftest", "history", "link", "unlink"):
+    for name in ("status", "selftest", "history", "link", "unlink", "purge"):
         said = command(armed, name, "--help")
         assert (said.returncode, said.stderr) == (0, "")
         assert said.stdout.startswith(f"usage: pip-retry-patch {name} ")
@@ -148,7 +154,7 @@ def test_every_help_reads_well(armed: Environment) -> None:
 @newest
 def test_an_environment_without_pip_is_named_as_such(armed: Environment) -> None:
     without = child(armed, "--without-pip")
-    for name in ("status", "history"):
+    for name in ("status", "purge", "history"):
         said = command(armed, name, "--python", without.prefix)
         assert said.returncode == 1
         assert "No module named 'pip'" in said.stderr and said.stderr.count("\n") == 1
@@ -157,18 +163,21 @@ def test_an_environment_without_pip_is_named_as_such(armed: Environment) -> None
 # selftest
 
 
-@pytest.mark.parametrize("how", ["alone", "linked"])
+@pytest.mark.parametrize("how", ["alone", "compare", "linked"])
 @old_middle_new
 def test_selftest_passes_and_tells_what_it_saw(how: str, armed: Environment) -> None:
-    options: list[Argument] = []
+    options: dict[str, list[Argument]] = {"alone": [], "compare": ["--compare"]}
     if how == "linked":
-        options = ["--python", child(armed, PIP_RETRY_PATCH_VENVS="1").python]
-    said = command(armed, "selftest", *options)
+        options[how] = ["--python", child(armed, PIP_RETRY_PATCH_VENVS="1").python]
+    said = command(armed, "selftest", *options[how], PIP_EXTRA_INDEX_URL="http://nobody.example/")
     assert (said.returncode, said.stderr) == (0, ""), said.output
     rows = [line for line in said.stdout.splitlines() if "healed " in line]
-    assert len(rows) == 7
-    end = "All 7 faults were healed; every file is what the index has."
+    assert len(rows) == 8 and all(" 1.00 x" in row or "no range" in row for row in rows)
+    end = "All 8 faults were healed; every file is what the index has."
     assert said.stdout.rstrip().endswith(end)
+    if how == "compare":
+        assert "plain pip" in said.stdout
+        assert sum(word in said.stdout for word in ("traceback", "blames hash", "gives up"))
 
 
 # `retry-patch-log` and `history`
@@ -194,7 +203,7 @@ def test_what_was_interrupted_is_written_down_and_summed_up(
     downloaded(armed, Package("demo", page_faults=[Cut(40)] * 2), env=env).assert_right()
     lost = downloaded(armed, Package("demo", page_forever=Cut(40)), env={**env, **HASTY})
     assert lost.run.returncode == 1
-    said = command(armed, "history", "--json", **env)
+    said = command(armed, "history", "--json", "--since", "7d", **env)
     assert (said.returncode, said.stderr) == (0, "")
     found: dict[str, Any] = json.loads(said.stdout)
     assert (found["downloads"], found["finished"], found["failed"]) == (4, 2, 2)

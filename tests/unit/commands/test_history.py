@@ -14,6 +14,7 @@ from pip_retry_patch.store.journal import Journal
 
 Captured = pytest.CaptureFixture[str]
 FOREIGN = '{"kind": "interruption"}\n"\xff\n'
+OLD = '{"v": 1, "time": "2020-01-01T00:00:00Z", "run": "1", "file": "a", "kind": "fresh"}\n'
 # What happened to a file, at a host, and how it was.
 HAPPENED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("interruption", "a.whl", "one", {"offset": 1000, "outcome": "closed"}),
@@ -49,14 +50,16 @@ def test_it_sums_up_what_became_of_downloads(tmp_path: Path, capsys: Captured) -
             log.rename(f"{log}.1")
     with log.open("a") as file:
         file.write(FOREIGN + '{"v": 1, "kind": "interr')
-    assert json.loads(told(log, capsys, "--json")) == {
+    with Path(f"{log}.1").open("a") as file:
+        file.write(OLD)
+    assert json.loads(told(log, capsys, "--json", "--since", "4w")) == {
         **{"schema": 1, "downloads": 4, "finished": 2, "failed": 1, "interruptions": 4},
         **{"by": {"closed": 2, "reset": 1, "refused": 1}, "hosts": {"one": 2, "two": 2}},
-        "not_fetched_twice": 4500,
+        **{"waited": 7.0, "not_fetched_twice": 4500},
     }
     out = told(log, capsys)
-    assert "  2 finished, 1 failed, 1 stopped before their end\n" in out
-    assert out.endswith(" 4.5 kB\n")
+    assert "  2 finished, 1 failed, 2 stopped before their end\n" in out
+    assert out.endswith("waited: 7 s\nnot fetched twice: 4.5 kB\n")
 
 
 def test_of_many_hosts_those_are_told_that_failed_most(tmp_path: Path, capsys: Captured) -> None:
@@ -66,6 +69,13 @@ def test_of_many_hosts_those_are_told_that_failed_most(tmp_path: Path, capsys: C
         for _ in range(host):
             journal.note("interruption", "a.whl", f"h{host}", outcome="closed")
     rows = [line.split() for line in told(log, capsys).splitlines()]
-    hosts = rows[rows.index(["by", "host:"]) + 1 : -1]
+    hosts = rows[rows.index(["by", "host:"]) + 1 : -2]
     assert len(hosts) == 10 and hosts[0] == ["12", "h12"] and hosts[-1] == ["3", "h3"]
     assert len(json.loads(told(log, capsys, "--json"))["hosts"]) == 12
+
+
+@pytest.mark.parametrize("since", ["yesterday", "7", "-1d", "9" * 400 + "d", ""])
+def test_an_odd_age_is_misuse(since: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["history", f"--since={since}"])
+    assert "argument --since: invalid age value" in capsys.readouterr().err
