@@ -127,9 +127,9 @@ class Settings:
     mirrored: str | None = ""
 
 
-def read(items: Items) -> Settings:
-    """Return the settings in the items of pip's Configuration."""
-    in_force = _in_force(items)
+def read(items: Items, command: str | None = None) -> Settings:
+    """Return the settings in the items of pip's Configuration, for the command that pip runs."""
+    in_force = _in_force(items, command)
     values: dict[str, Any] = {}
     complaints: list[str] = []
     for key, (text, _) in in_force.items():
@@ -149,7 +149,7 @@ def read(items: Items) -> Settings:
     if _MIRRORS in in_force:
         by_environment = origins[_MIRRORS].startswith("PIP_")
         beside = [item for item in items if item[0].startswith(":env:") == by_environment]
-        index = _in_force(beside).get("index-url", ("",))[0]
+        index = _in_force(beside, command).get("index-url", ("",))[0]
         values["mirrored"] = index or (None if by_environment else "")
     return Settings(**values, complaints=tuple(complaints), origins=origins)
 
@@ -183,13 +183,13 @@ def table(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def _in_force(items: Items) -> dict[str, tuple[str, str]]:
+def _in_force(items: Items, command: str | None) -> dict[str, tuple[str, str]]:
     """Return each key with the value that is in force, and its origin.
 
-    The section of a command outranks `global`, and counts for every command; the environment
-    (`:env:`) outranks both. An empty value is no value.
+    As in pip, a later section outranks an earlier one: `global`, then the command's own, then
+    the environment (`:env:`). An empty value is no value.
     """
-    sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, "": {}, ":env:": {}}
+    sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, command or "": {}, ":env:": {}}
     for file, values in items:
         # pip before 25.3 does not tell the files apart.
         texts, place = {file: values}, "pip's configuration"
@@ -197,8 +197,8 @@ def _in_force(items: Items) -> dict[str, tuple[str, str]]:
             texts, place = values, file
         for name, text in texts.items():
             section, _, key = name.partition(".")
-            if text.strip():
+            if section in sections and text.strip():
                 variable = "PIP_" + key.upper().replace("-", "_")
                 origin = variable if section == ":env:" else f"[{section}] in {place}"
-                sections[section if section in sections else ""][key] = text.strip(), origin
+                sections[section][key] = text.strip(), origin
     return {key: found for values in sections.values() for key, found in values.items()}

@@ -2,7 +2,8 @@
 
 `pip` is the name of the package everywhere, for another package may carry a copy of it.
 
-For the settings `configuration.Configuration` is used.
+For the settings `configuration.Configuration`, `commands.commands_dict` and
+`cli.main_parser.create_main_parser` are used.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import glob
 import importlib
 import logging
+import optparse
 import os
 import shutil
 import sys
@@ -39,11 +41,33 @@ _ERASE = "\r\x1b[2K"
 
 
 def settings_of(pip: str) -> settings.Settings:
-    """Return the settings that are in force."""
+    """Return the settings that are in force for the command that pip runs."""
     module = importlib.import_module(f"{pip}._internal.configuration")
     configuration = module.Configuration(isolated="--isolated" in sys.argv[1:])
     configuration.load()
-    return settings.read(configuration.items())
+    return settings.read(configuration.items(), _command(pip))
+
+
+def _command(pip: str) -> str | None:
+    """Return the command that pip runs; None if that is not known.
+
+    pip's own parser knows which words are values of options. Its `parse_command` must not be
+    called: it prints the version, and runs another pip for `--python`.
+    """
+    try:
+        # Without this module no command line was parsed, and sys.argv is another program's.
+        parser = sys.modules[f"{pip}._internal.cli.main_parser"].create_main_parser()
+        parser.error = _refuse  # pip's ends the process
+        words: list[str] = parser.parse_args(sys.argv[1:], optparse.Values())[1]
+    except Exception as why:
+        logger.debug("pip-retry-patch cannot tell which command pip runs: %r", why)
+        return None
+    commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
+    return words[0] if words and words[0] in commands else None
+
+
+def _refuse(message: str) -> None:
+    raise ValueError(message)
 
 
 # What a user sees.
