@@ -140,7 +140,7 @@ _LINES = {
     "index lists fits, so it is complete.",
     "decoded": "{short} came compressed (Content-Encoding: {coding}), which nobody had asked "
     "{host} for. Decoded, its hash fits.",
-    "fetched anew": "{short} did not fit its hash: {shown}. Fetched anew, its hash fits.",
+    "fetched anew": "{came} ({shown}). Fetched anew, its hash fits.",
     "taken": "{short} looks cut, but came twice the same. It is taken as it is.",
     # Of a host.
     "lost": "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}",

@@ -196,7 +196,8 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
                 raise
             fetches[-1].then = reason(error) if failure is None else str(failure.message)
             return
-        line = wording.say("fetched anew", name=artifact.name, shown=fetches[0].shown)
+        came = fetches[0].came.format(name=short(artifact.name))
+        line = wording.say("fetched anew", came=came, shown=fetches[0].shown)
         yield "" if mirrors else line
 
 
@@ -228,7 +229,8 @@ def _decode(path: str, fetch: _Fetch) -> bool:
 class _Fetch:
     """What is known of a file that did not fit.
 
-    `flaw` is what `flaw_of` finds. `then` is why nothing came next.
+    `flaw` is what `flaw_of` finds. `came` is how it came, for whatever comes next. `then` is why
+    nothing came next.
     """
 
     def __init__(self, artifact: Any, path: str) -> None:
@@ -240,6 +242,8 @@ class _Fetch:
         self.digest, self.size = digest(path, "sha256"), os.path.getsize(path)
         self.flaw = flaw_of(path, media)
         self.is_cut = self.flaw == CUT and announced is None and not cached
+        how = "kept" if kept is not None else "cached" if cached else self.flaw
+        self.came = _CAME.get(how, _DAMAGED)
 
         place, of, whole = "pip's cache" if cached else self.host, "", ""
         if kept is not None:
@@ -274,6 +278,13 @@ def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
     return "\n  ".join(["pip-retry-patch looked into it:", *shown])
 
 
+# How the first file came: what is told if the next one fits.
+_CAME = {
+    "kept": "What an earlier run had kept of {name} was removed",
+    "cached": "The copy of {name} in pip's cache was not what the index lists, and was removed",
+    WEB_PAGE: "A web page came in place of {name}",
+}
+_DAMAGED = "{name} was damaged on its way"
 _LATER = (
     "Run the same command again later, or in another network. If it stays so, tell those who run "
     "the server, or the proxy before it. Nothing is wrong with the package itself."

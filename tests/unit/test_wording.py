@@ -37,7 +37,7 @@ FACTS: dict[str, Any] = {
     **{"often": ", 4 times so far", "any_more": " any more", "now": "2026-01-02 03:04"},
     **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
     **{"flaw": "damaged", "shown": "1.8 kB of text/plain", "tried": Tried(3, 41.3)},
-    **{"intended": "https://j.example/"},
+    **{"intended": "https://j.example/", "came": "demo-1.0 was damaged on its way"},
 }
 WORDS = Path(__file__).parent / "words.txt"
 

@@ -54,7 +54,7 @@ def spoil(cache: Path, original: bytes) -> int:
 def test_a_cache_entry_that_is_spoilt_is_removed_and_the_file_fetched(
     armed: Environment, bare: Environment
 ) -> None:
-    cache, told = armed.fresh_dir(), "from pip's cache, complete. Fetched anew, its hash fits."
+    cache, told = armed.fresh_dir(), "from pip's cache, complete). Fetched anew, its hash fits."
     package = Package("demo", SIZE, max_age=3600)
     with Lab([package], tls=certificates().server) as lab:
         Download(armed, lab, cache=cache).assert_right()

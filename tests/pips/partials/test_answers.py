@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 REST, ALL = [None, HALF], [None, HALF, None]
 AGAIN = "demo-1.0 fetches 3.0 of 6.0 MB again"
-REMOVED = "(the first 3.0 MB in an earlier run), complete. Fetched anew, its hash fits."
+REMOVED = "(the first 3.0 MB in an earlier run), complete). Fetched anew, its hash fits."
 ANEW = "demo-1.0 has changed on the server; starting anew"
 CASES = {
     "as-it-was": Case([], REST),
