@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 PIECE = 65536  # the most that goes into one send, and the size of a chunk
 
 
+def piece_at(rate: float | None) -> int:
+    """Return what goes into one send at so many bytes a second."""
+    return min(PIECE, max(round(rate / 20), 1)) if rate else PIECE
+
+
 class Connection:
     """One connection, in its own thread."""
 
@@ -186,17 +191,15 @@ class Connection:
     def _pour(self, body: memoryview, at: int, upto: int, chunked: bool) -> int:
         """Send the body from `at` to `upto`, or to its end; where that is.
 
-        A chunk's header announces the whole chunk, even where only a part of it will be sent. In
-        chunks, the rate must not change.
+        A chunk's header announces the whole chunk, even where only a part of it will be sent.
         """
-        upto = min(upto, len(body))
+        upto, chunk = min(upto, len(body)), piece_at(self.host.rate)
         while at < upto:
             is_slow = time.monotonic() < self._slow_until
             rate = self._slow_rate if is_slow else self.host.rate
-            piece = min(PIECE, max(round(rate / 20), 1)) if rate else PIECE
-            border = min(at - at % piece + piece, len(body))
-            stop = min(border, upto)
-            if chunked and at % piece == 0:
+            border = min(at - at % chunk + chunk, len(body))
+            stop = min(border, upto, at + piece_at(rate))
+            if chunked and at % chunk == 0:
                 self.socket.sendall(b"%x\r\n" % (border - at))
             self._send_counted(body[at:stop])
             if chunked and stop == border:
