@@ -174,9 +174,9 @@ class IndexHooks:
     @fail_open
     def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`parse_links(page)`: where it fails on a page, pip ends in a traceback."""
-        (page,) = args
+        page = args[0]
         try:
-            links = list(calls.wrapped(page))  # so the error is pip's
+            links = list(calls.wrapped(*args, **kwargs))  # so the error is pip's
         except Exception as error:
             name, host = names.name_of(page.url), names.host_of(page.url)
             why = names.clean(names.foreign(str(error)), 120)
