@@ -194,8 +194,11 @@ class Exchange:
         began = clock.now()
         try:
             outcome.response = source.send(asking, outcome)
+            if self.job.whole and not outcome.is_cached:
+                outcome.read_whole()
         except Exception as error:
-            outcome.error, broken = error, outcome.answer if outcome.is_answered else None
+            outcome.response, outcome.error = None, error
+            broken = outcome.answer if outcome.is_answered else None
             if broken is not None and broken.status_code >= 400 and errors.is_network_error(error):
                 # Its status came, and nobody needs its page: pip would not get to know of a 404.
                 broken._content, outcome.response, outcome.error = b"", broken, None

@@ -207,6 +207,21 @@ class Outcome:
             raise broken
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def read_whole(self, most: float = math.inf, seconds: float = math.inf) -> None:
+        """Read all of the content, of which no trickle lasts for ever.
+
+        :param most: bytes that it may have; `seconds`: that it may take.
+        :raises Exception: of the network, as requests raises it.
+        """
+        raw = self.response.raw
+        if self.response._content_consumed:
+            return
+        self.source = getattr(raw._fp, _BELOW_TEE, raw._fp)
+        # (Only urllib3 takes apart what is in chunks of another coding.)
+        if hasattr(self.source, "read1") and raw.chunked == getattr(self.source, "chunked", None):
+            self.put_below(_Whole(self, most, time.monotonic() + seconds))
+        self.response.content  # noqa: B018 - it is read here
+
     def _note_pace(self, count: int, took: float) -> None:
         """Only the time of waiting for the network counts: a slow disk is not its fault.
 
@@ -254,6 +269,33 @@ class Outcome:
         """Give the connection back to its pool."""
         with contextlib.suppress(Exception):
             self.response.raw.release_conn()
+
+
+class _Whole:
+    """What a response reads from whose content is read at once. It hides `fp`, as a Body does."""
+
+    def __init__(self, outcome: Outcome, left: float, until: float) -> None:
+        self._outcome, self._left, self._until = outcome, left, until
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "fp" or name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._outcome.source, name)
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.isclosed())
+
+    def read(self, amt: int | None = None) -> bytes:
+        if amt is None or amt < 0:
+            return b"".join(iter(lambda: self.read(LARGE), b""))
+        piece = self._outcome.read(amt)
+        self._left -= len(piece)
+        if self._left < 0 or time.monotonic() > self._until:
+            raise ConnectionError("the page is too large, or too slow")
+        if not piece and amt:
+            self._outcome.source.close()
+        return piece
 
 
 class _Copy:

@@ -15,7 +15,6 @@ Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_m
 from __future__ import annotations
 
 import functools
-import time
 from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
@@ -98,7 +97,9 @@ class Mirrors:
         there = urljoin(base, page)
 
         def get(asking: Asking, outcome: Outcome) -> Any:
-            return _read_whole(ask(there, asking, outcome))
+            outcome.response = ask(there, asking, outcome)
+            outcome.read_whole(LARGEST_PAGE, LONGEST_PAGE)
+            return outcome.response
 
         serves = functools.partial(self._serves, urljoin(self._index, page), base)
         return Source(there, get, base, serves)
@@ -159,19 +160,6 @@ class Mirrors:
         # By calls of its own: what a mirror answers is never what pip is left with.
         own, asking = Calls(calls.wrapped), replace(asking, past_caches=True)
         return repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
-
-
-def _read_whole(response: Any) -> Any:
-    """Read a page within its budgets of bytes and seconds."""
-    until, pieces, size = time.monotonic() + LONGEST_PAGE, [], 0
-    for piece in response.iter_content(64 * 1024):
-        size += len(piece)
-        if size > LARGEST_PAGE or time.monotonic() > until:
-            response.close()
-            raise ConnectionError("the page is too large, or too slow")
-        pieces.append(piece)
-    response._content, response._content_consumed = b"".join(pieces), True
-    return response
 
 
 def _directory(url: str) -> str:

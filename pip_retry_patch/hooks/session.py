@@ -202,6 +202,7 @@ class Requests:
         method, url = args
         artifact = self.files.get(url)
         whole = method == "GET" and not kwargs.get("stream")
+        kwargs = dict(kwargs, stream=whole or kwargs.get("stream"))  # then the loop reads it
         headers = kwargs.get("headers") or {}
 
         def source(there: str) -> Source:

@@ -207,6 +207,7 @@ HEALED = {
     "page-without-length-and-validator": Case(
         page(f.Cut(50), f.Reset(60), f.Stall(70), chunked=True, validator="none"),
         STOP,
+        2,
         options=("--timeout", "1"),
     ),
 }

@@ -17,7 +17,7 @@ from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 from pip_retry_patch.fetch import body as body_module
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import OVERLAP
-from pip_retry_patch.fetch.patience import FLOOR, MOVED, SLOW
+from pip_retry_patch.fetch.patience import FLOOR, LARGEST_PAGE, LONGEST_PAGE, MOVED, SLOW
 from pip_retry_patch.fetch.request import Outcome
 from tests.support.exchanges import (
     ETAG,
@@ -285,3 +285,36 @@ def test_a_connection_has_a_minute_or_if_slow_five(steps: list[Any], stops: floa
             outcome._note_pace(count, seconds)
             now += seconds
     assert (outcome._broken is None and now > 1000) if stops == math.inf else 0 < now - stops < 3
+
+
+@pytest.mark.parametrize(
+    ("pieces", "limits", "words"),
+    [
+        ([bytes(1 << 20)] * 70, (LARGEST_PAGE, LONGEST_PAGE), "too large"),
+        ([bytes(1000)] * 100, (LARGEST_PAGE, LONGEST_PAGE), "too slow"),
+        ([b"x"] * 1000, (), "no progress, 1 B/s"),
+    ],
+)
+@pytest.mark.parametrize("framed", ["length", "chunks", "close"])
+def test_what_is_read_at_once_has_budgets(
+    pieces: list[bytes], limits: Any, words: str, framed: str
+) -> None:
+    outcome = Outcome(URL)
+    outcome.response = response(*pieces, framed=framed)
+    seconds = itertools.count() if len(pieces) > 70 else itertools.repeat(0)
+    with mock.patch("time.monotonic", lambda: float(next(seconds))), pytest.raises(
+        requests.RequestException, match=words
+    ):
+        outcome.read_whole(*limits)
+
+
+@pytest.mark.parametrize("framed", ["length", "chunks", "close"])
+def test_what_is_read_at_once_is_cached(framed: str) -> None:
+    outcome = Outcome(URL)
+    cached: list[Any] = []
+    answer: Any = response(BODY, framed=framed)
+    outcome.response = answer
+    answer.raw._fp = CallbackFileWrapper(answer.raw._fp, cached.append)
+    outcome.read_whole()
+    assert answer.content == BODY and list(map(bytes, cached)) == [BODY]
+    assert answer.raw._original_response.isclosed()
