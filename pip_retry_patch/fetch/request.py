@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import time
+import weakref
 from typing import Any, Callable, Sequence
 
 from pip_retry_patch import names, wording
@@ -275,26 +276,29 @@ class _Whole:
     """What a response reads from whose content is read at once. It hides `fp`, as a Body does."""
 
     def __init__(self, outcome: Outcome, left: float, until: float) -> None:
-        self._outcome, self._left, self._until = outcome, left, until
+        self._source, self._left, self._until = outcome.source, left, until
+        self._receive: Any = outcome.read  # until the end, for it holds what holds this
 
     def __getattr__(self, name: str) -> Any:
         if name == "fp" or name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._outcome.source, name)
+        return getattr(self._source, name)
 
     @property
     def closed(self) -> bool:
-        return bool(self.isclosed())
+        return bool(self._source.isclosed())
 
     def read(self, amt: int | None = None) -> bytes:
         if amt is None or amt < 0:
             return b"".join(iter(lambda: self.read(LARGE), b""))
-        piece = self._outcome.read(amt)
+        piece: bytes = b"" if self.closed else self._receive(amt)
         self._left -= len(piece)
         if self._left < 0 or time.monotonic() > self._until:
             raise ConnectionError("the page is too large, or too slow")
         if not piece and amt:
-            self._outcome.source.close()
+            self._source.close()
+        if self.closed:
+            self._receive = None
         return piece
 
 
@@ -305,7 +309,7 @@ class _Copy:
     """
 
     def __init__(self, outcome: Outcome, file: Any) -> None:
-        self._outcome, self._file = outcome, file
+        self._outcome, self._file = weakref.ref(outcome), file  # it holds what holds this
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -314,4 +318,6 @@ class _Copy:
         try:
             self._file.write(data)
         except OSError:
-            self._outcome.cache_nothing()
+            outcome = self._outcome()
+            if outcome is not None:
+                outcome.cache_nothing()
