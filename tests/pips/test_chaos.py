@@ -141,8 +141,7 @@ def play(chance: random.Random, pip: Environment) -> Counter[str]:
     if kills:
         # Who is killed while it makes a folder leaves a lock; a later run takes it away.
         left = [path for path in left if path.is_dir() or path.with_suffix("").exists()]
-        # And nobody looks in the store for a small file, whose kept part goes with its age.
-        left = left if size > SMALLEST else []
+        left = left if size > SMALLEST else []  # (what is small is not looked for in the store)
     assert not left, f"left in the store: {left}"
     return ends
 

@@ -62,18 +62,6 @@ def test_it_sums_up_what_became_of_downloads(tmp_path: Path, capsys: Captured) -
     assert out.endswith("waited: 7 s\nnot fetched twice: 4.5 kB\n")
 
 
-def test_of_many_hosts_those_are_told_that_failed_most(tmp_path: Path, capsys: Captured) -> None:
-    log = tmp_path / "log"
-    journal = Journal(str(log), "24.0", pytest.fail)
-    for host in range(1, 13):
-        for _ in range(host):
-            journal.note("interruption", "a.whl", f"h{host}", outcome="closed")
-    rows = [line.split() for line in told(log, capsys).splitlines()]
-    hosts = rows[rows.index(["by", "host:"]) + 1 : -2]
-    assert len(hosts) == 10 and hosts[0] == ["12", "h12"] and hosts[-1] == ["3", "h3"]
-    assert len(json.loads(told(log, capsys, "--json"))["hosts"]) == 12
-
-
 @pytest.mark.parametrize("since", ["yesterday", "7", "-1d", "9" * 400 + "d", ""])
 def test_an_odd_age_is_misuse(since: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit, match="2"):

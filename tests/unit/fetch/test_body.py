@@ -317,4 +317,3 @@ def test_what_is_read_at_once_is_cached(framed: str) -> None:
     answer.raw._fp = CallbackFileWrapper(answer.raw._fp, cached.append)
     outcome.read_whole()
     assert answer.content == BODY and list(map(bytes, cached)) == [BODY]
-    assert answer.raw._original_response.isclosed()
