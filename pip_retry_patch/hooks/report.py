@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import operator
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from pip_retry_patch import settings
 from pip_retry_patch.hooks import compat, files
 from pip_retry_patch.hooks.session import WRAPPED
 from pip_retry_patch.store.kept import Store
-from pip_retry_patch.store.writer import persist
 from pip_retry_patch.wrapping import import_function_wrapper, version_of_wrapt
 
 _IN_PLACE = "in place"
@@ -54,12 +55,14 @@ def describe() -> dict[str, Any]:
 def _kept(found: settings.Settings, cache: str | None) -> dict[str, Any]:
     """Try the store, and tell of what is in it."""
     directory = files.directory(found, cache)
-    store, is_new = Store(directory, found.partials_size), not os.path.lexists(directory)
+    store, path = Store(directory, found.partials_size), Path(directory)
+    missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
     place = store.place(f"md5-{'0' * 32}")  # no file has it
     if place is not None:
         place.finish()
-        if is_new:  # an image would keep an empty directory
-            persist(os.rmdir, directory)
+    for made in missing:  # an image would keep an empty directory
+        with contextlib.suppress(OSError):
+            made.rmdir()
     trouble = store.trouble and f"{directory} cannot be used: {store.trouble}"
     if not directory:
         no_cache = "pip has no cache directory that it may use here"
