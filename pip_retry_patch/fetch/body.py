@@ -14,7 +14,7 @@ from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict, is_web_page
-from pip_retry_patch.fetch.request import LARGE, Kind, Outcome
+from pip_retry_patch.fetch.request import LARGE, Below, Kind, Outcome
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
 from pip_retry_patch.wrapping import note_failure
 
@@ -23,11 +23,8 @@ from pip_retry_patch.wrapping import note_failure
 HELD = 1 << 20
 
 
-class Body:
+class Body(Below):
     """A readable that hands on exactly the bytes of one representation.
-
-    It shows all of the response that it replaces but `fp`: without that attribute urllib3 leaves
-    the chunked coding to http.client, below this class.
 
     :param span: which bytes the first answer brings.
     :param kept: what an earlier run received of the same file (as `store.kept.Place` has it); it
@@ -75,11 +72,6 @@ class Body:
             first.drop()
 
     # What urllib3 and CacheControl call.
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "fp" or name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._source, name)
 
     @property
     def closed(self) -> bool:

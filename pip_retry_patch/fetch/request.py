@@ -174,6 +174,12 @@ class Outcome:
 
     # Its content.
 
+    @property
+    def is_for_urllib3(self) -> bool:
+        """Whether it is in chunks of another coding, which only urllib3 takes apart."""
+        raw = self.response.raw
+        return bool(raw.chunked) and not getattr(raw._fp, "chunked", True)
+
     def open(self) -> None:
         """Get ready to read the content."""
         raw = self.response.raw
@@ -214,12 +220,11 @@ class Outcome:
         :param most: bytes that it may have; `seconds`: that it may take.
         :raises Exception: of the network, as requests raises it.
         """
-        raw = self.response.raw
         if self.response._content_consumed:
             return
+        raw = self.response.raw
         self.source = getattr(raw._fp, _BELOW_TEE, raw._fp)
-        # (Only urllib3 takes apart what is in chunks of another coding.)
-        if hasattr(self.source, "read1") and raw.chunked == getattr(self.source, "chunked", None):
+        if hasattr(self.source, "isclosed") and not self.is_for_urllib3:
             self.put_below(_Whole(self, most, time.monotonic() + seconds))
         self.response.content  # noqa: B018 - it is read here
 
@@ -272,17 +277,27 @@ class Outcome:
             self.response.raw.release_conn()
 
 
-class _Whole:
-    """What a response reads from whose content is read at once. It hides `fp`, as a Body does."""
+class Below:
+    """What a response of urllib3 reads from in the place of `_source`, http.client's response.
 
-    def __init__(self, outcome: Outcome, left: float, until: float) -> None:
-        self._source, self._left, self._until = outcome.source, left, until
-        self._receive: Any = outcome.read  # until the end, for it holds what holds this
+    It shows all of that but `fp`: without that attribute urllib3 leaves the chunked coding to
+    http.client, below this.
+    """
+
+    _source: Any
 
     def __getattr__(self, name: str) -> Any:
         if name == "fp" or name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._source, name)
+
+
+class _Whole(Below):
+    """What a response reads from whose content is read at once."""
+
+    def __init__(self, outcome: Outcome, left: float, until: float) -> None:
+        self._source, self._left, self._until = outcome.source, left, until
+        self._receive: Any = outcome.read  # until the end, for it holds what holds this
 
     @property
     def closed(self) -> bool:

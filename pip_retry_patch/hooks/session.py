@@ -160,11 +160,8 @@ class Requests:
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
         span = span_of(outcome.status, outcome.response.headers)
-        if span is None or outcome.length == 0:
+        if span is None or outcome.length == 0 or outcome.is_for_urllib3:
             return
-        raw = outcome.response.raw
-        if raw.chunked and not getattr(raw._fp, "chunked", True):
-            return  # in chunks of another coding, which only urllib3 takes apart
         # Since 25.1 pip resumes downloads by itself, also with `--retries 0`. (This module is not
         # imported before pip does it: that would enter an import cycle of 25.3 at the wrong end.)
         downloads = sys.modules.get(f"{self._pip.name}._internal.network.download")
