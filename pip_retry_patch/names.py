@@ -41,7 +41,7 @@ def _without_secrets(word: str) -> str:
 
 def _without_userinfo(url: str) -> str:
     # All of them: who pastes a URL behind `https://` has two.
-    return re.sub(r"//[^/]*@", "//", url)
+    return re.sub(r"//[^/]*@", "//", url) if "@" in url else url
 
 
 def format_size(count: int) -> str:
@@ -91,6 +91,11 @@ def name_of(url: str) -> str:
     if last and not path.endswith("/") and "." in last:
         return clean(last)
     return clean(f"the page {parts.scheme}://{host_of(url)}{path}")
+
+
+def plain(text: str) -> str:
+    """Return `text` with the names of projects in it in one spelling, more or less (PEP 503)."""
+    return text.lower().replace("_", "-").replace(".", "-")
 
 
 # The ends of the names of sdists, as pip knows them.

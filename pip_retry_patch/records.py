@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 else:
 
     def record(cls: Any) -> Any:
-        """Give a class whose body annotates its fields a constructor and `==`."""
+        """Give a class whose body annotates its fields a constructor and `==`.
+
+        That it is called with the right fields, mypy checks.
+        """
         fields = tuple(cls.__annotations__)
-        known, needed = set(fields), {field for field in fields if not hasattr(cls, field)}
 
         def __init__(self: Any, *values: Any, **named: Any) -> None:
-            vars(self).update(zip(fields, values))
-            vars(self).update(named)
-            if not needed <= vars(self).keys() <= known or len(values) > len(fields):
-                raise TypeError(f"{cls.__name__} takes {', '.join(fields)}")
+            vars(self).update(zip(fields, values), **named)
 
         def __repr__(self: Any) -> str:
             shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in fields)

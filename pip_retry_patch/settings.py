@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Collection, Mapping, Tuple
 from urllib.parse import urlsplit
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.records import record
+
+if TYPE_CHECKING:
+    Items = Collection[Tuple[str, Any]]
 
 PREFIX = "retry-patch"
 
@@ -25,8 +28,6 @@ _SWITCH = {
 # Nobody means a number of more digits, or one with an exponent.
 _NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
 _SIZE = rf"({_NUMBER})\s*([kMGT]?)(i?)B"
-
-Items = Collection["tuple[str, Any]"]
 
 
 # The parsers return None for what makes no sense.
@@ -127,8 +128,11 @@ class Settings:
     mirrored: str | None = ""
 
 
-def read(items: Items, command: str | None = None) -> Settings:
-    """Return the settings in the items of pip's Configuration, for the command that pip runs."""
+def read(items: Items, command: Callable[[], str | None] = lambda: None) -> Settings:
+    """Return the settings in the items of pip's Configuration.
+
+    :param command: tells which command pip runs, None if that is not known.
+    """
     in_force = _in_force(items, command)
     values: dict[str, Any] = {}
     complaints: list[str] = []
@@ -183,13 +187,13 @@ def table(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def _in_force(items: Items, command: str | None) -> dict[str, tuple[str, str]]:
+def _in_force(items: Items, command: Callable[[], str | None]) -> dict[str, tuple[str, str]]:
     """Return each key with the value that is in force, and its origin.
 
     As in pip, a later section outranks an earlier one: `global`, then the command's own, then
     the environment (`:env:`). An empty value is no value.
     """
-    sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, command or "": {}, ":env:": {}}
+    sections: dict[str, dict[str, tuple[str, str]]] = {"global": {}, ":env:": {}}
     for file, values in items:
         # pip before 25.3 does not tell the files apart.
         texts, place = {file: values}, "pip's configuration"
@@ -197,8 +201,10 @@ def _in_force(items: Items, command: str | None) -> dict[str, tuple[str, str]]:
             texts, place = values, file
         for name, text in texts.items():
             section, _, key = name.partition(".")
-            if section in sections and text.strip():
+            if text.strip():
                 variable = "PIP_" + key.upper().replace("-", "_")
                 origin = variable if section == ":env:" else f"[{section}] in {place}"
-                sections[section][key] = text.strip(), origin
-    return {key: found for values in sections.values() for key, found in values.items()}
+                sections.setdefault(section, {})[key] = text.strip(), origin
+    # Most configurations have no more sections, and to find the command out takes its time.
+    own = sections.get(command() or "", {}) if len(sections) > 2 else {}
+    return {**sections["global"], **own, **sections[":env:"]}

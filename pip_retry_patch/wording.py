@@ -7,10 +7,13 @@ passes through `names.clean` first, for it may have come from the network.
 from __future__ import annotations
 
 import errno
-from typing import Any, Tuple
+from typing import TYPE_CHECKING, Any, Tuple
 
 from pip_retry_patch.names import clean, foreign, format_seconds, format_size, short
 from pip_retry_patch.records import record, replace
+
+if TYPE_CHECKING:
+    _Parts = Tuple[str, str, str, str]  # the message, context, note and hint of a Failure
 
 # What an error of the network means (fetch/errors.py says which is which).
 NO_ANSWER = "closed without an answer"
@@ -228,9 +231,6 @@ class Failure:
         """All of it as plain text, for a pip without diagnostic errors and for log files."""
         return f"{self.message}\n  {self.context}\nnote: {self.note}\nhint: {self.hint}"
 
-
-# The message, context, note and hint of a Failure.
-_Parts = Tuple[str, str, str, str]
 
 _FINE = "The network failed. Nothing is wrong with the package itself."
 _AGAIN = "Run the same command again when the connection is better."

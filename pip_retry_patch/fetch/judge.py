@@ -55,7 +55,7 @@ class Representation:
     """What is known of the thing that is downloaded.
 
     :param validator: a strong validator, as If-Range takes it (section 13.1.5); "" if none is
-        strong.
+        strong, or needed.
     :param total: its size in bytes, None if no answer has told it.
     :param coding: its Content-Encoding, "" for none. Ranges count the encoded bytes.
     :param media: its media type, "" if it is not known.
@@ -73,7 +73,8 @@ class Representation:
 
     @classmethod
     def of(cls, headers: Headers, total: int | None, hashed: bool) -> Representation:
-        return cls(strong_validator(headers), total, coding_of(headers), media_of(headers), hashed)
+        validator = "" if hashed else strong_validator(headers)
+        return cls(validator, total, coding_of(headers), media_of(headers), hashed)
 
 
 def strong_validator(headers: Headers) -> str:

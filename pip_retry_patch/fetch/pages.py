@@ -111,7 +111,7 @@ def is_login(content: bytes, url: str, asked: str, project: str) -> bool:
 
 def _lists(content: bytes, project: str) -> bool:
     """Whether a page may list a file of a project, by what stands anywhere in it."""
-    name = re.split("[-_.]", project.lower())[0].encode()
+    name = names.plain(project).partition("-")[0].encode()
     return names_files(content) and (name in content or name in content.lower())
 
 

@@ -13,11 +13,6 @@ from pip_retry_patch.wrapping import note_failure
 # Each of so many interruptions of a body has a line; then each tenth of it has one.
 EACH = 3
 
-# Shows one line to the user.
-Tell = Callable[[str], None]
-# Writes to the journal (store/journal.py): kind, file, host, and facts.
-Record = Callable[..., None]
-
 
 def no_record(*_: Any, **__: Any) -> None:
     """Stand in for the journal where there is none."""
@@ -43,9 +38,9 @@ class Story:
         self,
         name: str,
         host: str,
-        tell: Tell,
-        inform: Tell,
-        record: Record,
+        tell: Callable[[str], None],
+        inform: Callable[[str], None],
+        record: Callable[..., None],
         restart_bar: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name

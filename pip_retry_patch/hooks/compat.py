@@ -24,7 +24,7 @@ from typing import Any, Callable, Iterable
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch.errors import reason
 from pip_retry_patch.fetch.patience import LONG_WAIT
-from pip_retry_patch.fetch.story import Record, no_record
+from pip_retry_patch.fetch.story import no_record
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import note_failure
 
@@ -45,7 +45,7 @@ def settings_of(pip: str) -> settings.Settings:
     module = importlib.import_module(f"{pip}._internal.configuration")
     configuration = module.Configuration(isolated="--isolated" in sys.argv[1:])
     configuration.load()
-    return settings.read(configuration.items(), _command(pip))
+    return settings.read(configuration.items(), functools.partial(_command, pip))
 
 
 def _command(pip: str) -> str | None:
@@ -136,7 +136,7 @@ class Pip:
         self.name = name
         self.settings = settings_of(name)
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
-        self.record: Record = no_record
+        self.record: Callable[..., None] = no_record
         self._told: set[tuple[str, str]] = set()
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")

@@ -35,11 +35,6 @@ RESTARTS = 2
 COPIES = 3
 
 
-# Lets pip download a link into a directory, whose path may be an os.PathLike; returns the path of
-# the file and the content type.
-Download = Callable[[Any], "tuple[str, str]"]
-
-
 class FileHooks:
     """What stands around pip's downloader and its hash check."""
 
@@ -118,13 +113,15 @@ class Artifact:
     It is also the path of the directory that pip is to write it into. pip uses that path when it
     has the answer, which tells whether the file is large enough to be kept.
 
+    :param call: lets pip download it into a directory, whose path may be an os.PathLike; returns
+        the path of the file and the content type.
     :ivar place: where pip writes it. It is `continued` where an earlier run had a part of it.
     :ivar outcome: what came of pip's request for it. `body` is what pip reads from.
     :ivar mirrored: see Exchange.
     :ivar fresh: this fetch is past every cache.
     """
 
-    def __init__(self, hooks: FileHooks, session: Any, link: Any, call: Download) -> None:
+    def __init__(self, hooks: FileHooks, session: Any, link: Any, call: Any) -> None:
         self._hooks = hooks
         self._session = session
         self._call = call

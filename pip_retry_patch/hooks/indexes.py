@@ -143,7 +143,7 @@ class IndexHooks:
         odd = oddity(page.content, media, page.url, url, search.project)
         if not odd:
             return
-        self._odd.setdefault(_plain(search.project), {})[names.name_of(url)] = odd
+        self._odd.setdefault(names.plain(search.project), {})[names.name_of(url)] = odd
         # So that the next run asks for it again.
         compat.forget(collector.session, (url, page.url))
         is_other = is_login(page.content, page.url, url, search.project)
@@ -195,7 +195,7 @@ class IndexHooks:
             wording.say("may be unread", index=names.redacted(index), why=failure.why)
             for index, failure in self._unread.items()
         ]
-        plain = _plain(text)
+        plain = names.plain(text)
         for project, pages in self._odd.items():
             if project in plain:
                 more += [f"But {page} {what}." for page, what in pages.items()]
@@ -211,8 +211,3 @@ def _index_of(collector: Any, url: str) -> str:
     """Return the index, as it is configured, that the page of a project at `url` is of."""
     fitting = [s for s in _sources(collector) if f"{url}/".startswith(s.rstrip("/") + "/")]
     return max(fitting, key=len, default=url)
-
-
-def _plain(text: str) -> str:
-    """Return `text` with the names of projects in it in one spelling, more or less (PEP 503)."""
-    return text.lower().replace("_", "-").replace(".", "-")

@@ -123,8 +123,9 @@ class Requests:
         total = int(retries.total or 0)
         if not total:
             return replace(self._patience, attempts=0, seconds=0.0)
-        asked = total if total > PIPS_OWN else 0
-        return replace(self._patience, attempts=max(self._patience.attempts, asked))
+        if total <= max(PIPS_OWN, self._patience.attempts):
+            return self._patience
+        return replace(self._patience, attempts=total)
 
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
@@ -246,8 +247,9 @@ def repeat(
     what pip mounts later. So redirects, proxies, certificates and credentials are pip's.
     """
     twin = copy_of(session)
-    twin.adapters = type(session.adapters)()
-    for prefix, adapter in session.adapters.items():
+
+    def get_adapter(url: str) -> Any:
+        adapter = session.get_adapter(url)
         if hasattr(getattr(adapter, "max_retries", None), "new"):
             if asking.reconnects:
                 adapter.close()  # its pools, which are made anew
@@ -255,7 +257,8 @@ def repeat(
             adapter.max_retries = adapter.max_retries.new(total=0, status_forcelist=())
             if asking.past_caches and hasattr(adapter, "cacheable_methods"):
                 adapter.cacheable_methods = ()
-        twin.adapters[prefix] = adapter
+        return adapter
+
     original = session.get_redirect_target
 
     def get_redirect_target(response: Any) -> Any:
@@ -267,7 +270,7 @@ def repeat(
         outcome.came_from_cache = outcome.came_from_cache or outcome.is_cached
         return original(response)
 
-    twin.get_redirect_target = get_redirect_target
+    twin.get_adapter, twin.get_redirect_target = get_adapter, get_redirect_target
     kwargs = dict(kwargs)
     if asking.fresh:
         ours = ["if-range", "if-none-match", "cache-control"]

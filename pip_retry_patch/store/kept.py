@@ -38,6 +38,7 @@ PART = 32
 
 # Digits of the hexadecimal digests, the best algorithm first. pip is content with any of them.
 DIGITS = {"sha512": 128, "sha384": 96, "sha256": 64, "sha224": 56, "sha1": 40, "md5": 32}
+_HEXADECIMAL = frozenset("0123456789abcdef")
 # Only such names are ours to remove: the user may have named a directory with other files in it.
 NAME = r"(sha512|sha384|sha256|sha224|sha1|md5)-[0-9a-f]{32,128}-[0-9a-f]{8}"
 
@@ -54,7 +55,7 @@ def key_of(hashes: Mapping[str, Sequence[str]]) -> str | None:
     """
     for algorithm, digits in DIGITS.items():
         found = sorted({str(digest) for digest in hashes.get(algorithm) or ()})
-        if found and all(re.fullmatch(f"[0-9a-f]{{{digits}}}", digest) for digest in found):
+        if found and all(len(each) == digits and not set(each) - _HEXADECIMAL for each in found):
             # Always SHA-256: a FIPS system has no MD5.
             several = hashlib.sha256(" ".join(found).encode()).hexdigest()
             return f"{algorithm}-{(found[0] if len(found) == 1 else several)[:PART]}"
@@ -238,7 +239,8 @@ class Plain:
         return moved
 
     def finish(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def leave(self) -> int:
         self.finish()

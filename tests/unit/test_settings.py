@@ -32,8 +32,8 @@ def test_environment_outranks_the_commands_section_outranks_global() -> None:
         *(("global.retry-patch-patience", "10"), ("download.retry-patch-patience", "20.5")),
         *(("install.retry-patch-patience", "30"), ("global.timeout", "5")),
     ]
-    assert same(read(items, "download"), patience=20.5, first_contact=20.5, attempts=3)
-    assert same(read(items, "install"), patience=30.0, attempts=3)
+    assert same(read(items, lambda: "download"), patience=20.5, first_contact=20.5, attempts=3)
+    assert same(read(items, lambda: "install"), patience=30.0, attempts=3)
     assert same(read(items), patience=10.0, first_contact=10.0, attempts=3)
 
 
@@ -146,7 +146,7 @@ def test_where_each_setting_was_made_is_told_as_a_user_would_change_it() -> None
         (merged, ["[global] in pip's configuration", "[install] in pip's configuration"]),
         (newer, ["[global] in /etc/pip.conf", "default"]),
     ):
-        shown = table(read(items, "install"))
+        shown = table(read(items, lambda: "install"))
         names = "retry-patch-attempts", "retry-patch-patience"
         assert [shown[name]["origin"] for name in names] == origins
         by_environment = {"value": False, "origin": "PIP_RETRY_PATCH_PARTIALS"}

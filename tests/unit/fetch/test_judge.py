@@ -250,6 +250,7 @@ def test_a_200_is_judged_by_its_size(total: int | None, length: int | None, expe
 # What else an answer may be.
 
 NOTHING_LEFT: dict[str, Any] = {"content_range": "bytes */400"}
+CONDITIONAL: dict[str, Any] = {"question": Question(OFFSET, None, STRONG), "hashed": False}
 
 
 @pytest.mark.parametrize(
@@ -278,9 +279,8 @@ NOTHING_LEFT: dict[str, Any] = {"content_range": "bytes */400"}
         (200, {"content_type": "Text/HTML", "media": "text/html"}, Verdict.REPLAY),
         (200, {"content_type": "text/plain", "length": TOTAL}, Verdict.REPLAY),
         # A 200 to a condition that holds is asked again without it.
-        (200, {"question": Question(OFFSET, None, STRONG)}, Verdict.UNCONDITIONAL),
-        (200, {"question": Question(OFFSET, None, STRONG), "etag": OTHER}, Verdict.REPLAY),
-        (200, {"question": Question(OFFSET, None, STRONG), "etag": None}, Verdict.REPLAY),
+        (200, CONDITIONAL, Verdict.UNCONDITIONAL),
+        *((200, {**CONDITIONAL, "etag": etag}, Verdict.REPLAY) for etag in (OTHER, None)),
         # A 416 means complete where a hash covers that,
         (416, {**NOTHING_LEFT, "total": None}, Verdict.COMPLETE),
         (416, {**NOTHING_LEFT, "total": OFFSET}, Verdict.COMPLETE),
