@@ -234,7 +234,8 @@ WAY = frozenset(
         *("Body._has_ended", "Body._end", "Outcome.read", "Outcome._note_pace"),
         "Outcome.release",  # of an answer that brought the end
         *("_Whole.closed", "_Whole.read"),
-        *("_Copy.__getattr__", "_Copy.write", "repeat.get_redirect_target", "Artifact.__fspath__"),
+        *("_Copy.__getattr__", "_Copy.write", "Artifact.__fspath__"),
+        *("repeat.get_adapter", "repeat.get_redirect_target"),
     ]
 )
 # Modules that have nothing to do with what an earlier run kept.
