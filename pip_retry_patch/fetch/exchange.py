@@ -193,7 +193,10 @@ class Exchange:
         clock = self._hosts.clock
         began = clock.now()
         try:
-            outcome.response = source.send(asking, outcome)
+            try:
+                outcome.response = source.send(asking, outcome)
+            finally:
+                clock.leave_out(clock.now() - began - LONGEST_REQUEST)
             if self.job.whole and not outcome.is_cached:
                 outcome.read_whole()
         except Exception as error:
@@ -202,7 +205,6 @@ class Exchange:
             if broken is not None and broken.status_code >= 400 and errors.is_network_error(error):
                 # Its status came, and nobody needs its page: pip would not get to know of a 404.
                 broken._content, outcome.response, outcome.error = b"", broken, None
-        clock.leave_out(clock.now() - began - LONGEST_REQUEST)
         for url in outcome.urls:
             is_last = url == outcome.urls[-1] and outcome.response is not None
             self._hosts.note(url, outcome.status if is_last else 0)
