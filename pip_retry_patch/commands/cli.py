@@ -69,10 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # nobody reads it, and Python would complain when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+    except BrokenPipeError:
+        pass  # nobody reads it; Windows says "invalid argument" then
     except (OSError, UnableError) as why:
         print(f"pip-retry-patch: {told(why)}", file=sys.stderr)
+    try:
+        stdout.flush()
+    except OSError:  # Python would complain when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
     return 1
 
 
