@@ -63,10 +63,6 @@ def format_sum(count: int) -> str:
     return f"{count / 10**9:.4g} GB" if count >= 10**9 else format_size(count)
 
 
-def format_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
-
-
 @lru_cache(maxsize=16)  # of each URL, many parts of a download ask for it
 def host_of(url: str) -> str:
     """Return the host of `url`, with its port but without credentials."""

@@ -142,7 +142,7 @@ def read(items: Items, command: Callable[[], str | None] = lambda: None) -> Sett
             values[field] = parse(text)
             if values[field] is None:
                 values[field] = default = getattr(Settings, field)
-                value = names.clean(names.foreign(text), 60)
+                value = names.clean(" ".join(map(names.redacted, text.split())), 60)
                 facts = {"key": key, "wanted": wanted, "default": shown(key, default)}
                 complaints.append(wording.say("bad setting", value=value, **facts))
         elif key.startswith(PREFIX) and key not in _NOT_HERE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, Tuple
 
-from pip_retry_patch.names import clean, foreign, format_seconds, format_size, short
+from pip_retry_patch.names import clean, foreign, format_size, short
 from pip_retry_patch.records import record, replace
 
 if TYPE_CHECKING:
@@ -117,16 +117,10 @@ class Peer:
         return f" {way}"
 
 
-@record
-class Tried:
-    """What was done: a request was sent so many times in so many seconds, the first included."""
-
-    attempts: int = 1
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        times = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{times} in {format_seconds(self.seconds)}"
+def tried(attempts: int, seconds: float) -> str:
+    """A request was sent so many times in so many seconds, the first included."""
+    took = f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
+    return f"{attempts} attempt{'s' if attempts != 1 else ''} in {took}"
 
 
 _LINES = {
@@ -221,11 +215,6 @@ class Failure:
     setting: tuple[str, str] | None = None
     changed: bool = False
     first_contact: bool = False
-
-    @property
-    def briefly(self) -> str:
-        """What the network did, for a line that says more by itself."""
-        return self.why or self.message
 
     def __str__(self) -> str:
         """All of it as plain text, for a pip without diagnostic errors and for log files."""
@@ -381,7 +370,7 @@ def failure(
 
     :param setting: and `first_contact`: see Failure.
     :param retries: pip was not told to do without any.
-    :param facts: as for `say`; `peer` (a Peer), `tried` (a Tried).
+    :param facts: as for `say`; `peer` (a Peer), `tried` (see there).
     """
     why = str(facts.get("why", ""))
     message, context, note, hint = (text.format(**_shown(facts)) for text in _FAILURES[kind])
@@ -397,11 +386,6 @@ def with_kept(failure: Failure, is_kept: bool = True) -> Failure:
     if not is_kept:
         note = "Without a hash it cannot be continued safely: add #sha256=... to the URL."
     return replace(failure, note=f"{failure.note} {note}")
-
-
-def titled(title: str) -> str:
-    """Return the title of a web page as lines and errors have it."""
-    return f' ("{clean(title, 60)}")' if title else ""
 
 
 def format_age(seconds: float) -> str:

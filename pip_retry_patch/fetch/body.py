@@ -8,6 +8,7 @@ uninterrupted body, or one error.
 from __future__ import annotations
 
 import collections
+import math
 from typing import Any, BinaryIO, Callable
 
 from pip_retry_patch import wording
@@ -60,13 +61,10 @@ class Body(Below):
         self.continued: int | None = None  # bytes that an earlier run had received
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
-        total = self.known.total
         # What pip itself continues begins elsewhere. A web page may be larger than what was kept.
-        size = 0 if kept is None else kept.kept_size
-        is_larger = total is None or (size <= total and not is_web_page(self.known.media))
-        fits = not span.first and is_larger
+        is_other = span.first or is_web_page(self.known.media)
         first.put_below(self)
-        if kept is not None and kept.kept and fits:
+        if kept and kept.kept and not is_other and kept.kept_size <= (self.known.total or math.inf):
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded, self._answer = kept.superseded, None
             first.drop()
@@ -190,12 +188,10 @@ class Body(Below):
     def _end(self) -> None:
         self._ended = True
         answer, self._answer = self._answer, None
-        if answer is not None and answer is not self._first and self.offset != self.stop:
-            answer.drop()  # more may come
+        if answer is not None and answer is not self._first:
+            answer.drop()  # more may come, and urllib3 knows only of the first
         elif answer is not None:
             answer.source.close()
-            if answer is not self._first:  # the only one that urllib3 knows of
-                answer.release()
         self._first = self._written = None  # which hold what holds this
         self._exchange.story.ended("finished", self.offset)
 
@@ -231,11 +227,6 @@ class Body(Below):
 
     # What there is, to be compared with what comes again.
 
-    def overlap(self, first: int) -> bytes:
-        """Return the bytes from `first` up to the offset, as far as they are in memory."""
-        held = b"".join(self._held)
-        return held[max(len(held) - (self.offset - first), 0) :]
-
     def is_same(self, position: int, piece: bytes) -> bool:
         """Whether these bytes are at this position of what pip has; True where a hash will tell."""
         if self.known.hashed:
@@ -248,8 +239,8 @@ class Body(Below):
             with open(path, "rb") as file:
                 file.seek(position - self.start)
                 before = file.read(min(len(piece), held_from - position))
-        after = self.overlap(position + len(before))[: len(piece) - len(before)]
-        return before + after == piece
+        at = max(position + len(before) - held_from, 0)
+        return before + b"".join(self._held)[at : at + len(piece) - len(before)] == piece
 
     def place(self) -> wording.Place:
         """Return where it stands, for what a user reads."""

@@ -250,8 +250,6 @@ def reason(error: BaseException) -> str:
     answer = tunnel_answer(error)
     if answer:
         return names.clean(f"the proxy answers {names.foreign(answer)} to CONNECT")
-    if isinstance(error, StoppedError):
-        return str(error)
     for e in causes(error):
         if isinstance(e, _CERTIFICATE_ERRORS):
             # SSLError shows a single argument as a tuple.

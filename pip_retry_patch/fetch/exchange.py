@@ -69,19 +69,11 @@ class Exchange:
         self._has_all_sources = not job.patience.attempts
         self._attempts = Attempts(job.patience, hosts.clock)
         self._mark = 0  # the offset from which progress counts
-        self._read_again = 0  # bytes
         self._listed_at = -PROGRESS  # the offset at which the page was read again
-        self._body: Body | None = None
-        self._why: Exception | None = None
         self._trouble = ""  # what ended the last request, in words
-        self._verdict = ""  # on the last answer
-        self._last = Outcome(job.source.url)  # of pip's own source
         self._silences = 0  # requests that the read timeout ended
-        self._is_silent = False  # the last one
         self._short = b""  # a page that came shorter than announced
         self._usable: Outcome | None = None  # a page in doubt that names files
-        self._fruitless = 0  # requests with our Range that brought nothing
-        self._doubted = self._whole = self._withheld = self._announced = False
 
     def obtain(
         self, body: Body | None = None, why: Exception | None = None
@@ -94,7 +86,6 @@ class Exchange:
             Restart.
         """
         self._begin(body, why)
-        self._last = Outcome(self.job.source.url)
         step = _LATER if why is not None else _AT_ONCE
         while step == _AT_ONCE or (step == _LATER and self._attempts.wait(self._announce)):
             source, why_elsewhere = self._turn(), self._trouble
@@ -113,17 +104,22 @@ class Exchange:
             if outcome.response is not None:
                 outcome.response.close()
             if not source.mirror:
-                self._last = outcome
+                self._last = outcome, answer.verdict, self._trouble
             self._verdict = answer.verdict
             step = self._next(source, outcome, question)
-        return self._give_up(self._last)
+        return self._give_up()
 
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
-        self._is_silent = why is not None and errors.is_silence(why)
+        self._offset = 0 if body is None else body.offset  # that pip has; no byte comes meanwhile
+        # The last outcome of pip's own source, its verdict and trouble.
+        self._last = Outcome(self.job.source.url), "", ""
+        self._verdict = ""  # on the last answer
+        self._is_silent = why is not None and errors.is_silence(why)  # it was the read timeout
         self._silences += self._is_silent
+        self._fruitless = 0  # requests that brought no answer, for which our Range may be to blame
         self._doubted = self._whole = self._withheld = self._announced = False
-        self._fruitless, self._verdict = 0, ""
+        self._is_first_contact = False  # what the last request was lost on had not answered
         if body is None:
             return
         if body.offset - self._mark >= PROGRESS:
@@ -139,11 +135,6 @@ class Exchange:
             self._trouble = errors.reason(why)
             self._attempts.was_unhelpful(at_once=True)
             self.story.interrupted(body.place(), self._trouble)
-
-    @property
-    def _offset(self) -> int:
-        """How many bytes pip has."""
-        return 0 if self._body is None else self._body.offset
 
     @property
     def _slower(self) -> float:
@@ -164,8 +155,7 @@ class Exchange:
         sources = [source for source in self._sources if source.end is None]
         if any(source.vain >= TURN or rests(source.url) for source in sources):
             sources = self._all_sources()
-        sources.sort(key=lambda source: (source.vain >= TURN, rests(source.url)))
-        return sources[0]
+        return min(sources, key=lambda source: (source.vain >= TURN, rests(source.url)))
 
     def _question(self, source: Source) -> Question:
         body, host = self._body, names.host_of(source.url)
@@ -173,8 +163,9 @@ class Exchange:
             return Question()
         if host not in self._hosts.sends_parts:
             # Our own Range may be what brings each answer down.
-            self._withheld = self._fruitless % 3 == 2
-            if self._withheld or (self._verdict and self._attempts.is_last):
+            self._withheld, attempts = self._fruitless % 3 == 2, self._attempts
+            is_last = attempts.unhelpful >= attempts.patience.attempts
+            if self._withheld or (self._verdict and is_last):
                 return Question()
         conditional = host not in self._hosts.ignores_if_range
         return question_for(body.known, body.start, body.offset, body.last, conditional)
@@ -232,21 +223,6 @@ class Exchange:
             is_web = is_web_page(media_of(response.headers))
             self._trouble = wording.WEB_PAGE if is_web else wording.TEXT
         return answer
-
-    def _cut(self, error: Exception) -> Answer:
-        """Judge an answer whose content broke."""
-        if not errors.is_network_error(error):
-            raise error
-        self._trouble = errors.reason(error)
-        return Answer(_CUT)
-
-    def _is_web_page(self, first_bytes: bytes) -> bool:
-        """Whether a body that begins so is a web page in place of something else."""
-        assert self._body is not None
-        if is_web_page(self._body.known.media) or not is_web_page("", first_bytes):
-            return False
-        self._trouble = wording.WEB_PAGE
-        return True
 
     def _judge_error(self, outcome: Outcome, error: Exception) -> str:
         self._trouble = errors.reason(error)
@@ -329,23 +305,26 @@ class Exchange:
         try:
             while position < body.offset:
                 piece = outcome.read(min(LARGE, body.offset - position))
-                if not position and self._is_web_page(piece):
+                if not (position or is_web_page(body.known.media)) and is_web_page("", piece):
+                    self._trouble = wording.WEB_PAGE
                     return Answer(Verdict.PAGE)
                 if answer.verdict == Verdict.CHANGED:
                     return answer
                 if not piece:
                     raise errors.EarlyEnd()
-                if self._read_again >= limit:
+                if self.story.again >= limit:
                     self._trouble, self._doubted = wording.NO_HELP, True
                     return Answer(_LASTING)
                 skipped = max(body.start - position, 0)
                 if not body.is_same(position + skipped, piece[skipped:]):
                     return Answer(Verdict.CHANGED)
                 position += len(piece)
-                self._read_again += len(piece)
                 self.story.again += len(piece)
         except Exception as error:
-            return self._cut(error)
+            if not errors.is_network_error(error):
+                raise
+            self._trouble = errors.reason(error)
+            return Answer(_CUT)
         return answer
 
     def _use(self, source: Source, outcome: Outcome, answer: Answer, why_elsewhere: str) -> None:
@@ -361,10 +340,12 @@ class Exchange:
                 self.mirrored.append((self._offset, source.mirror))
                 source.serves(why_elsewhere, self._offset)
                 self.story.went_on_elsewhere()
-                self._hosts.busy.add(names.host_of(self.job.source.url))
+                if self._verdict != Verdict.REFUSED:  # one file that is missing is only that
+                    self._hosts.busy.add(names.host_of(self.job.source.url))
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
-            self._hosts.spend(self._attempts.seconds if self._verdict == _LOST else 0.0)
+            if self._verdict == _LOST and self._is_first_contact:
+                self._hosts.first_contact += self._attempts.seconds
             if self._verdict == _CUT:
                 self.story.resumed(replayed=True)
             if self.job.whole and self.story.count:
@@ -416,15 +397,16 @@ class Exchange:
                 return _AT_ONCE
             for other in others:
                 other.vain = 0
-        self._count(outcome, question)
+        self._count(outcome)
         return _LATER
 
-    def _count(self, outcome: Outcome, question: Question) -> None:
+    def _count(self, outcome: Outcome) -> None:
         attempts, verdict, patience = self._attempts, self._verdict, self.job.patience
         error = outcome.error
         if verdict == _LOST and error is not None:
-            self._fruitless += question.first is not None and errors.was_sent(error)
+            self._fruitless += errors.was_sent(error)
             if self._body is None:
+                self._is_first_contact = outcome.peer.key not in self._hosts.answered
                 patience = self._hosts.patience(patience, outcome.peer, error)
             attempts.patience = patience
             attempts.was_unreachable(errors.is_local(error))
@@ -456,7 +438,7 @@ class Exchange:
         if self._announced and not attempts.is_asked_for(seconds):
             return
         self._announced = True
-        peer, error = self._last.peer, self._last.error
+        peer, error = self._last[0].peer, self._last[0].error
         kind, any_more = "busy", " any more" if peer.key in self._hosts.answered else ""
         if len(self._sources) > 1:
             kind = "all failed"
@@ -466,8 +448,9 @@ class Exchange:
         facts = {"name": self.job.name, "any_more": any_more, "why": why, "peer": peer}
         self.story.tell(wording.say(kind, left=left, **facts))
 
-    def _give_up(self, last: Outcome) -> tuple[Outcome, Answer]:
+    def _give_up(self) -> tuple[Outcome, Answer]:
         """Return an answer that pip knows how to tell, or raise what the search ends with."""
+        last, self._verdict, self._trouble = self._last
         if self._usable:
             return self._usable, Answer(_USE)
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
@@ -486,10 +469,13 @@ class Exchange:
             return last, Answer(_USE)
         if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
-        if last.error is not None:
-            self._note_lost(last)
-        elif self._verdict == Verdict.BUSY and last.status != 500:
+        # A host that is waited for in vain is waited for only once in a run.
+        key = last.peer.key
+        if self._verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
+        elif last.error and key not in self._hosts.answered and self.job.patience.attempts:
+            self._hosts.first_contact += self._attempts.seconds
+            self._hosts.lost.add(key)
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
 
@@ -502,13 +488,6 @@ class Exchange:
         """Return what begins a file anew; where nobody would, what its user sees."""
         return error if self.job.kind == Kind.OTHER else errors.Restart(failure, error)
 
-    def _note_lost(self, last: Outcome) -> None:
-        """Wait only once in a run for a host that never answers."""
-        key = last.peer.key
-        if key not in self._hosts.answered and self.job.patience.attempts:
-            self._hosts.spend(self._attempts.seconds)
-            self._hosts.lost.add(key)
-
     # Why it was all in vain.
 
     def _failure(self, outcome: Outcome) -> wording.Failure:
@@ -519,7 +498,7 @@ class Exchange:
             "name": self.job.name,
             "host": peer.host,
             "peer": peer,
-            "tried": wording.Tried(attempts.count, attempts.seconds),
+            "tried": wording.tried(attempts.count, attempts.seconds),
             "why": self._trouble,
             "retries": self.job.patience.attempts > 0,
             "first_contact": peer.key not in self._hosts.answered,
@@ -544,14 +523,13 @@ class Exchange:
             return wording.failure(kind, **facts)
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after
-            facts["first_contact"] = peer.host not in self._hosts.helped
+            is_of_url = outcome.status == 500  # and not of its host
+            facts["first_contact"] = is_of_url or peer.host not in self._hosts.helped
             if wanted is not None and wanted > LONG_WAIT and facts["retries"]:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
-            if outcome.status == 500:  # of one URL, and not of its host
-                facts["first_contact"] = True
-                return wording.failure("busy", **facts)
-            return wording.failure("busy", self._longer(outcome, peer), **facts)
+            longer = None if is_of_url else self._longer(outcome, peer)
+            return wording.failure("busy", longer, **facts)
         kind = "unreachable" if facts["first_contact"] else "lost"
         if errors.is_offline(error):
             kind = "offline"

@@ -86,11 +86,11 @@ def _lists_nothing(content: bytes) -> bool:
 
 
 def title_of(content: bytes) -> str:
-    """Return what a web page calls itself, "" if that cannot be shown."""
+    """Return what a web page calls itself, as lines have it; "" if that cannot be shown."""
     found = re.search(rb"<title[^>]*>([^<]*)", content[:_START], re.IGNORECASE)
     title = " ".join(found[1].decode("utf-8", "replace").split()) if found else ""
-    title = names.foreign(title)
-    return title if title.isascii() else ""
+    title = names.clean(names.foreign(title), 60) if title.isascii() else ""
+    return f' ("{title}")' if title else ""
 
 
 def _is_for_people(content: bytes) -> bool:
@@ -124,11 +124,11 @@ def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> st
     if not _lists(content, project) and _is_for_people(content):
         host = names.host_of(url)
         whence = f" from {host}" if host != names.host_of(asked) else ""
-        title = wording.titled(title_of(content))
+        title = title_of(content)
         return wording.say("for people", title=title, whence=whence, project=project)
     if not names_files(content):
         kind = "names no file" if content.strip() else "came empty"
-        return wording.say(kind, title=wording.titled(title_of(content)))
+        return wording.say(kind, title=title_of(content))
     if media.endswith("html"):
         if content[:64].lstrip().startswith(b"{"):
             return wording.say("is JSON")
@@ -155,7 +155,7 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     if redirects or without_content or status >= 600:
         if whole and names_files(response.content):
             return None
-        where = response.headers.get("Location")
+        where = names.redacted(response.headers.get("Location") or "")
         if where or status in REDIRECTS:
             where = where or "it names none"
             return wording.failure("bad redirect", why=BAD_REDIRECT, where=where, **about)
@@ -170,7 +170,7 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     start = response.content[:4096]
     is_other = kind == "other" and not names_files(response.content)
     if status == 200 and is_other and is_web_page("", start):
-        title = wording.titled(title_of(start))
+        title = title_of(start)
         return wording.failure("web page for file", why=wording.WEB_PAGE, title=title, **about)
     return None
 

@@ -72,11 +72,6 @@ class Patience:
     person_limit: float = 1.0
     person: bool = False
 
-    @property
-    def total(self) -> float:
-        """The seconds that all waits together may take, but for the end of the last one."""
-        return max(self.seconds, self.attempts * self.last_limit / 2)
-
 
 class Clock:
     """What a retry needs of the world: the time, a way to wait, and chance.
@@ -143,11 +138,6 @@ class Attempts:
         return self.patience.seconds + self._lost_at - self._clock.now()
 
     @property
-    def is_last(self) -> bool:
-        """Whether one more attempt that does not help is the last."""
-        return self.unhelpful >= self.patience.attempts
-
-    @property
     def seconds(self) -> float:
         """The seconds since the search began."""
         return self._clock.now() - self._began
@@ -159,7 +149,9 @@ class Attempts:
         by more than a third of the seconds.
         """
         patience, asked = self.patience, max(self.retry_after or 0.0, 0.0)
-        left, longest = min(patience.total - self._waited, self.left), patience.last_limit
+        # The seconds that all waits together may take, but for the end of the last one.
+        in_all = max(patience.seconds, patience.attempts * patience.last_limit / 2)
+        left, longest = min(in_all - self._waited, self.left), patience.last_limit
         if self._lost_at is not None:
             longest = patience.person_limit if patience.person else patience.lost_limit
             longest = min(longest, patience.seconds / 3)
@@ -252,7 +244,7 @@ class Hosts:
         self.may_refuse_parts: set[str] = set()
         self.ignores_if_range: set[str] = set()
         self.doubts = DOUBTS  # pages that may still be asked for once more, as they are of no use
-        self._first_contact = 0.0  # seconds that were spent on it
+        self.first_contact = 0.0  # seconds that were spent on it
 
     def note(self, url: str, status: int) -> None:
         """`url` was answered."""
@@ -271,10 +263,6 @@ class Hosts:
         """Whether a host never answered, and was waited for in vain."""
         return names.host_of(url) in self.lost
 
-    def spend(self, seconds: float) -> None:
-        """So many seconds were spent in waiting for a host that did not answer in this run."""
-        self._first_contact += seconds
-
     def patience(self, patience: Patience, peer: wording.Peer, error: Exception) -> Patience:
         """Return how much patience there is for a peer that a request was lost on."""
         if peer.key in self.lost:
@@ -283,7 +271,9 @@ class Hosts:
             return patience
         if patience.person and errors.is_offline(error):
             return patience
-        left = max(patience.first_contact - self._first_contact, 0.0)
+        # Where nothing is left of them, the first retry still comes at once.
+        least = min(1.0, patience.first_contact)
+        left = max(patience.first_contact - self.first_contact, least)
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)
         return replace(patience, seconds=left)

@@ -264,15 +264,11 @@ class Outcome:
                 copy.close()
 
     def drop(self) -> None:
-        """Close the connection, whose end nobody reads."""
+        """Close the connection, whose end nobody reads, and give it back to its pool."""
         with contextlib.suppress(Exception):
             self.source.close()
             if self.response.raw._connection is not None:
                 self.response.raw._connection.close()
-        self.release()
-
-    def release(self) -> None:
-        """Give the connection back to its pool."""
         with contextlib.suppress(Exception):
             self.response.raw.release_conn()
 

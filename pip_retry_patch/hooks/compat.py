@@ -149,11 +149,15 @@ class Pip:
     def announce(self, line: str, level: int = logging.WARNING) -> None:
         """Show a line to the user, through pip's logging."""
         with contextlib.ExitStack() as stack:
-            try:
-                _clear_progress_bar(f"{self.name}._vendor", stack)
-            except Exception as why:
-                note_failure("erasing a progress bar", why)
+            self._clear_progress_bar(stack)
             logger.log(level, "%s", _fitted(line))
+
+    def _clear_progress_bar(self, stack: Any) -> bool:
+        try:
+            return _clear_progress_bar(f"{self.name}._vendor", stack)
+        except Exception as why:
+            note_failure("erasing a progress bar", why)
+            return False
 
     def inform(self, line: str) -> None:
         """Show what is in order again; `-q` hides it.
@@ -176,7 +180,7 @@ class Pip:
         rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
         with contextlib.ExitStack() as stack:
             can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
-            if seconds > LONG_WAIT and can and _clear_progress_bar(f"{self.name}._vendor", stack):
+            if seconds > LONG_WAIT and can and self._clear_progress_bar(stack):
                 stack.callback(rewrite, _ERASE)
                 while seconds > 1:
                     rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")

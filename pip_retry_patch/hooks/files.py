@@ -183,13 +183,12 @@ class Artifact:
         if self.fresh:
             self._hooks.pip.record("fresh", self.name, names.host_of(self.outcome.last_url))
         self.body, self.place, self._location = None, Plain(""), location
-        files = self._hooks.requests.files
-        files[self.url] = self
+        files, as_is = self._hooks.requests.files, self.link.url.split("#", 1)[0]
+        files[self.url] = files[as_is] = self  # up to 25.0 pip asks for the latter
         try:
             path, content_type = self._call(self)
         except errors.Restart:
-            self.place.leave()
-            raise
+            raise  # whoever begins anew ends the place as well
         except BaseException as error:
             path = self._accepted(error)
             if not path:
@@ -205,6 +204,7 @@ class Artifact:
             content_type = mimetypes.guess_type(path)[0] or ""
         finally:
             files.pop(self.url, None)
+            files.pop(as_is, None)
         size = os.path.getsize(path)  # whoever cleans up caches may have removed it
         if isinstance(self.place, Place) and self.outcome.length is None:
             self._store.make_room(size)
@@ -277,23 +277,22 @@ class Artifact:
         if errors.is_full(error):
             self.disk_was_full = True  # so pip's cache gets no copy
             helps = self._store.purge()[1] > 0 or helps
-            compat.forget(self._session, self._urls)
+            self._forget_cached()
         if helps:
             traceback.clear_frames(error.__traceback__)  # so pip's progress bar ends
             if self.outcome.response is not None:
                 self.outcome.cache_nothing()  # the copy that it has begun takes room
         return helps
 
-    @property
-    def _urls(self) -> set[str]:
-        return {self.url, *self.outcome.urls}
+    def _forget_cached(self) -> None:
+        compat.forget(self._session, {self.url, *self.outcome.urls})
 
     def forget(self) -> None:
         """Remove what pip's HTTP cache has of it, and what is kept of it."""
         # Where something else came in its place, what is kept is as good as before.
         end = self.place.leave if self.continued is None else self.place.finish
         end()
-        compat.forget(self._session, self._urls)
+        self._forget_cached()
 
     def drop_mirrors(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""

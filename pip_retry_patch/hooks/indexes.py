@@ -67,8 +67,8 @@ class IndexHooks:
         self._requests = requests
         self._strict = pip.settings.indexes == "all"  # no index may be missing
         self._search = _Search()
-        self._unread: dict[str, wording.Failure] = {}  # what to tell of a project that is not found
-        self._odd: dict[str, dict[str, str]] = {}  # of each project, pages that may be none
+        # What to tell of a project that is not found, by what could not be read.
+        self._lines: dict[str, dict[str, str]] = {}
 
     @fail_open
     def create(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
@@ -108,7 +108,8 @@ class IndexHooks:
             error = page.error or self._pip.error(failure, LookupError(url))
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
-            self._search.unread[index], self._unread[index] = error, failure
+            self._search.unread[index] = error
+            self._note_unread(index, failure)
             self._pip.say_once("index unread", index, index=names.redacted(index), why=failure.why)
         return None
 
@@ -127,13 +128,20 @@ class IndexHooks:
         if self._strict or page.status >= 500 or page.status == PROXY_REFUSES:
             return failure
         if page.status and (page.status != 200 or is_index):
-            self._unread.setdefault(page.index, failure)
+            self._note_unread(page.index, failure)
         return None
 
     def _refused(self, index: str, status: int) -> wording.Failure:
         why = wording.answered(status) if status not in (0, 200) else "no page of links came"
         facts: Any = {"index": names.redacted(index), "why": why}
         return wording.failure("index refused", first_contact=True, **facts)
+
+    def _note_unread(self, index: str, failure: wording.Failure) -> None:
+        line = wording.say("may be unread", index=names.redacted(index), why=failure.why)
+        self._note(index, line)
+
+    def _note(self, what: str, line: str) -> None:
+        self._lines.setdefault(names.plain(self._search.project), {})[what] = line
 
     def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
@@ -143,7 +151,7 @@ class IndexHooks:
         odd = oddity(page.content, media, page.url, url, search.project)
         if not odd:
             return
-        self._odd.setdefault(names.plain(search.project), {})[names.name_of(url)] = odd
+        self._note(url, f"But {names.name_of(url)} {odd}.")
         # So that the next run asks for it again.
         compat.forget(collector.session, (url, page.url))
         is_other = is_login(page.content, page.url, url, search.project)
@@ -191,15 +199,11 @@ class IndexHooks:
     def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
-        more = [
-            wording.say("may be unread", index=names.redacted(index), why=failure.why)
-            for index, failure in self._unread.items()
-        ]
-        plain = names.plain(text)
-        for project, pages in self._odd.items():
+        plain, more = names.plain(text), [text]
+        for project, lines in self._lines.items():
             if project in plain:
-                more += [f"But {page} {what}." for page, what in pages.items()]
-        return "\n".join([text, *more])
+                more += lines.values()
+        return "\n".join(more)
 
 
 def _sources(collector: Any) -> list[str]:

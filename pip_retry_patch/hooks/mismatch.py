@@ -126,7 +126,7 @@ def not_the_file(name: str, path: str, outcome: Outcome) -> wording.Failure | No
     facts: dict[str, Any] = {"name": name, "host": outcome.peer.host}
     headers = outcome.response.headers
     if flaw == WEB_PAGE:
-        title = wording.titled(title_of(start_of(path)))
+        title = title_of(start_of(path))
         return wording.failure("web page for file", title=title, **facts)
     media, coding = media_of(headers), coding_of(headers)
     shown = format_size(os.path.getsize(path))
@@ -176,11 +176,11 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
     :param fetches: gets what is known of each file that did not fit.
     """
     while True:
-        fetches.append(_Fetch(artifact, path))
-        if _decode(path, fetches[-1]):
-            coding = fetches[-1].coding or "gzip"
-            host = fetches[-1].host
-            yield wording.say("decoded", name=artifact.name, coding=coding, host=host)
+        came = _Fetch(artifact, path)
+        fetches.append(came)
+        if _decode(path, came):
+            facts = {"coding": came.coding or "gzip", "host": came.host}
+            yield wording.say("decoded", name=artifact.name, **facts)
         mirrors = artifact.drop_mirrors()  # each of them once: there may be another one
         artifact.forget()
         if len(fetches) > 1 and not mirrors:
@@ -194,10 +194,10 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
             is_ours = type(error).__module__ == "builtins" and not isinstance(error, OSError)
             if is_ours or (failure is not None and mirrors):
                 raise
-            fetches[-1].then = reason(error) if failure is None else str(failure.message)
+            came.then = reason(error) if failure is None else str(failure.message)
             return
-        came = fetches[0].came.format(name=short(artifact.name))
-        line = wording.say("fetched anew", came=came, shown=fetches[0].shown)
+        how = fetches[0].came.format(name=short(artifact.name))
+        line = wording.say("fetched anew", came=how, shown=fetches[0].shown)
         yield "" if mirrors else line
 
 
@@ -243,7 +243,7 @@ class _Fetch:
         self.flaw = flaw_of(path, media)
         self.is_cut = self.flaw == CUT and announced is None and not cached
         how = "kept" if kept is not None else "cached" if cached else self.flaw
-        self.came = _CAME.get(how, _DAMAGED)
+        self.came = _CAME.get(how, _CAME[""])
 
         place, of, whole = "pip's cache" if cached else self.host, "", ""
         if kept is not None:
@@ -283,8 +283,8 @@ _CAME = {
     "kept": "What an earlier run had kept of {name} was removed",
     "cached": "The copy of {name} in pip's cache was not what the index lists, and was removed",
     WEB_PAGE: "A web page came in place of {name}",
+    "": "{name} was damaged on its way",
 }
-_DAMAGED = "{name} was damaged on its way"
 _LATER = (
     "Run the same command again later, or in another network. If it stays so, tell those who run "
     "the server, or the proxy before it. Nothing is wrong with the package itself."

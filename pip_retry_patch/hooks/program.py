@@ -23,7 +23,8 @@ def protect() -> None:
     """See `pip_retry_patch.protect`. Safe to call again."""
     import requests
 
-    if not hasattr(requests.Session.request, "_self_wrapper"):
+    wrapper = getattr(requests.Session.request, "_self_wrapper", None)  # maybe somebody else's
+    if not isinstance(getattr(wrapper, "__self__", None), Program):
         wrap(requests, "Session.request", Program().request)
 
 
@@ -45,8 +46,9 @@ class Program:
 
     @fail_open
     def _answer(self, calls: Calls, session: Any, _: Any, given: Any) -> Any:
-        outcome = Outcome(given.get("url"))
-        outcome.response = response = calls(**given)
+        response = calls(**given)
+        outcome = Outcome(response.url)  # what was given may be bytes
+        outcome.response = response
         body = given.get("data") or given.get("json") or given.get("files")
         is_plain = given["method"].upper() == "GET" and isinstance(body, (bytes, type(None)))
         span = span_of(outcome.status, response.headers)

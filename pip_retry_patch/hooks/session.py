@@ -115,8 +115,9 @@ class Requests:
         `--retries 0` means no patience at all.
         """
         try:
+            names.host_of(url)
             retries: Any = getattr(session.get_adapter(url), "max_retries", None)
-        except ValueError:  # a scheme that pip does not know, as its own request says
+        except ValueError:  # no URL, or a scheme that pip does not know: its own request says so
             return None
         if not hasattr(retries, "new"):
             return None

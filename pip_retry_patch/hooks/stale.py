@@ -45,4 +45,4 @@ def tell(pip: Pip, index: str, page: Any, failure: wording.Failure) -> None:
     """Say once that pages come from pip's cache, and how old the first one is."""
     age = seconds_between(page.headers.get("date") or "", formatdate(usegmt=True)) or 0.0
     facts = {"index": names.redacted(index), "age": wording.format_age(age)}
-    pip.say_once("stale", "", why=failure.briefly, **facts)
+    pip.say_once("stale", "", why=failure.why or failure.message, **facts)

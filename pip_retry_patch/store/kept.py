@@ -225,7 +225,6 @@ class Plain:
     """
 
     kept: BinaryIO | None = None
-    kept_size = 0
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -250,7 +249,7 @@ class Plain:
 class Place:
     """Where pip writes one file, and what an earlier run kept of it.
 
-    `folder` is an empty directory for pip, in `store`. `kept` is the longest leftover, open for
+    `folder` is an empty directory for pip, in the store. `kept` is the longest leftover, open for
     reading, and has `kept_size` bytes.
 
     `finish` or `leave` ends it. No method raises OSError.
@@ -258,7 +257,6 @@ class Place:
 
     def __init__(self, store: Store, key: str) -> None:
         """Raise OSError where the store cannot be used."""
-        self.store = store
         # Later, too, it goes by this list: what another run leaves meanwhile is not looked for.
         self._leftovers = store.folders(f"{key}-")
         self._own = _Folder(store.path, f"{key}-{os.urandom(4).hex()}")

@@ -70,7 +70,7 @@ def check_directory(path: str) -> None:
     """The same of a directory, or of the nearest one above it that is there."""
     if os.path.islink(path):
         raise OSError(errno.EPERM, "it is a symbolic link", path)
-    while not os.path.exists(path):
+    while not os.path.exists(path) and path != os.path.dirname(path):  # a drive may be away
         path = os.path.dirname(path)
     _check_owner(path, os.stat(path))
 

@@ -75,13 +75,14 @@ def test_a_value_may_be_spelt_in_several_ways(key: str, words: str, wanted: dict
         *(("partials", value, "absolute path") for value in ("relative/path", "2")),
         ("log", "relative/path", "absolute path"),
         ("stale", "maybe\x1b[31m", "on or off"),
+        ("mirrors", "https://m.example user:SECRET@n.example/simple", "http or https"),
     ],
 )
 def test_nonsense_is_one_clear_line_and_the_default(key: str, value: str, must_be: str) -> None:
     found = read([(f"global.retry-patch-{key}", value)])
     (line,) = found.complaints
     assert f"retry-patch-{key} must be" in line and must_be.partition(".")[0] in line
-    assert value[:5] in line and "\n" not in line and "\x1b" not in line
+    assert value[:5] in line and not {"\n", "\x1b"} & {*line} and "SECRET" not in line
     assert same(found, complaints=(line,))
 
 

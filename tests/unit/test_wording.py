@@ -15,7 +15,7 @@ import pytest
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.records import replace
-from pip_retry_patch.wording import Peer, Place, Tried, failure, say
+from pip_retry_patch.wording import Peer, Place, failure, say, tried
 
 NAME = "demo-1.0-py3-none-any.whl"
 PLACE = Place(NAME, "files.example", 22_800_000, 44_700_000)
@@ -33,10 +33,10 @@ FACTS: dict[str, Any] = {
     **{"so_far": " after 22.8 MB", "mirrors": "https://m.example/", "size": "1.2 kB"},
     **{"key": "retry-patch-patience", "wanted": "a number of seconds", "value": "soon"},
     **{"default": "120", "meant": " Did you mean retry-patch-patience?", "path": "/mnt/x"},
-    **{"title": wording.titled("Sign in"), "whence": " from login.example"},
+    **{"title": ' ("Sign in")', "whence": " from login.example"},
     **{"often": ", 4 times so far", "any_more": " any more", "now": "2026-01-02 03:04"},
     **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
-    **{"flaw": "damaged", "shown": "1.8 kB of text/plain", "tried": Tried(3, 41.3)},
+    **{"flaw": "damaged", "shown": "1.8 kB of text/plain", "tried": tried(3, 41.3)},
     **{"intended": "https://j.example/", "came": "demo-1.0 was damaged on its way"},
 }
 WORDS = Path(__file__).parent / "words.txt"

@@ -80,22 +80,27 @@ def test_the_project_of_another_index_is_not_taken_in_silence(
 
 @pytest.mark.parametrize(
     ("status", "requirement"),
-    [(0, "missing"), (0, "demo==2.0"), (400, "missing"), (403, "missing"), (404, "missing")],
+    [
+        *((0, what) for what in ("missing", "demo==2.0")),
+        *((status, "missing") for status in (400, 403, 404)),
+        (403, "demo elsewhere"),
+    ],
 )
 @old_middle_new
 def test_what_is_not_found_may_be_in_the_index_that_was_not_read(
     armed: Environment, bare: Environment, public: Lab, status: int, requirement: str
 ) -> None:
     """Not so where it answered 404, which says that it is not there."""
-    with Lab([Package("missing", page_forever=Busy(status))]) as lab:
+    with Lab([Package(name, page_forever=Busy(status)) for name in ("missing", "demo")]) as lab:
         first = lab.index_url if status else dead_index()
-        words = *indexes(first, public.index_url), requirement
+        words = *indexes(first, public.index_url), *requirement.split()
         run, plain = download(armed, *words), download(bare, *words)
         assert end_of(run) == end_of(plain) == NO_MATCH, run.output
         told = said(run).partition("No matching distribution found for")[2]
         why = f"HTTP {status}" if status else "connection refused"
-        assert (f"But the index {first} could not be read ({why})" in told) == (status != 404)
-        assert (UNREAD in told) == (status != 404) and UNREAD not in plain.output
+        is_unread = status != 404 and "elsewhere" not in requirement
+        assert (f"But the index {first} could not be read ({why})" in told) == is_unread
+        assert (UNREAD in told) == is_unread and UNREAD not in plain.output
 
 
 @old_middle_new

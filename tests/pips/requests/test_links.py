@@ -14,7 +14,7 @@ from tests.support.lab.faults import Busy, Cut, Redirect, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
-from tests.support.odd import Odd, half, odd_index, page, reply
+from tests.support.odd import WHEEL, Answer, Odd, half, odd_index, page, reply
 
 
 @old_middle_new
@@ -88,6 +88,18 @@ def test_a_link_of_the_page_that_has_expired_is_looked_up_again(
             run = download(environment, "--index-url", index.index_url, "demo")
             assert (end_of(run) == OK) == environment.armed, run.output
             assert index.asked.count("page") == 1 + environment.armed
+
+
+@old_middle_new
+def test_a_link_with_an_empty_query_is_known_to_be_the_files(
+    armed: Environment, bare: Environment
+) -> None:
+    for environment in (armed, bare):
+        answers: list[Answer] = [reply(200, WHEEL[:-1] + b"?"), half]
+        with odd_index(file=answers) as index:
+            link = page(query="?").decode().partition('"')[2].partition('"')[0]
+            run = download(environment, index.url + link)
+            assert (end_of(run) == OK) == environment.armed, run.output
 
 
 @old_middle_new

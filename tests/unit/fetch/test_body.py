@@ -210,6 +210,7 @@ def test_a_replay_is_compared_throughout(tmp_path: Path, monkeypatch: pytest.Mon
         ({}, [serving(BODY)], OFFSET, [None, REST], "Continuing demo-1.0 from 100"),
         ({"framed": "chunks"}, [serving(BODY)], OFFSET, [None, REST], "Continuing "),
         ({}, [], len(LONGER), [None], ""),  # of another size
+        ({"framed": "chunks", "content_type": "text/html"}, [], OFFSET, [None], ""),  # a web page
         # A server that refuses ranges costs one replay.
         ({}, [lambda _: busy(403), serving(BODY)], OFFSET, [None, REST, None], "demo-1.0 f"),
     ],

@@ -170,12 +170,15 @@ def test_a_first_answer_is_waited_for(
     assert failure is None or (failure.first_contact and message in str(failure))
 
 
-def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps() -> None:
-    world = World(lambda _: busy())
+@pytest.mark.parametrize(
+    ("bad", "why"), [(busy, "HTTP 503"), (lambda: aborted(UNREADABLE[0]), wording.NOT_HTTP)]
+)
+def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps(bad: Any, why: str) -> None:
+    world = World(lambda _: bad())
     assert lost(world.exchange).setting == ("retry-patch-attempts", "50")
     (line,) = world.lines
-    assert line.startswith("files.example is busy (HTTP 503). Trying up to 7 more times.")
-    lost(world.another(lambda _: busy()))
+    assert line.startswith(f"files.example is busy ({why}). Trying up to 7 more times.")
+    lost(world.another(lambda _: bad()))
     assert len(world.asked) == 10
     world.another(whole(BODY)).obtain()
     world.another(busy(), whole(BODY)).obtain()
@@ -186,9 +189,11 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     world = World(refused())
     lost(world.exchange)
     spent, asked = world.clock.seconds, len(world.asked)
-    # Another host: the seconds are spent.
+    # Another host: the seconds are spent, but for a moment.
     there = "https://away.example/x-1.0.tar.gz"
     lost(world.another(refused(there), url=there))
+    assert world.clock.seconds - spent < 2
+    spent, asked = world.clock.seconds, len(world.asked) - 1
     # The same host: it is asked once more, briefly, for each request.
     assert "other-1.0" in lost(world.another(refused(), url=OTHER)).context
     assert world.clock.seconds == spent and len(world.asked) == asked + 2
@@ -199,6 +204,10 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     assert slowness(world)[-1] == 1.0
     assert not lost(world.another(refused(), url=OTHER)).first_contact
     assert 120 <= world.clock.seconds - spent <= 150, "it has all patience"
+    world = World(whole(BODY))
+    world.obtain()
+    world.another(*[refused()] * 7, whole(BODY)).obtain()
+    assert not world.hosts.first_contact, "only hosts that have not answered yet spend it"
 
 
 def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
@@ -391,6 +400,10 @@ def test_only_the_first_retry_and_one_without_a_range_come_at_once() -> None:
         asked = [(asking.fields, moment) for _, asking, moment in world.asked[1:]]
         for (before, then), (fields, now) in zip(asked[1:], asked[2:]):
             assert now > then or (before and not fields), asked
+    world = World(cut(), lambda _: silent())
+    given_up(world)
+    ranges = [bool(asking.fields) for _, asking, _ in world.asked[1:]]
+    assert ranges[:6] == [True, True, False] * 2
 
 
 def test_bytes_are_read_again_three_times_the_size_at_most() -> None:
@@ -452,7 +465,7 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
     assert world.read() == BODY
     assert world.urls == [URL, MIRROR] and world.exchange.host == "mirror.example"
     assert world.exchange.mirrored == [(0, MIRROR)]
-    assert world.lines == [f"{MIRROR} serves from 0 on: HTTP 404"]
+    assert world.lines == [f"{MIRROR} serves from 0 on: HTTP 404"] and not world.hosts.busy
     # While pip's own source rests, the mirror is asked first.
     world = World(serving(BODY), mirrors={MIRROR: [serving(BODY)]})
     world.hosts.busy.add("files.example")
@@ -462,7 +475,7 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
 
 def test_where_no_source_helps_all_are_waited_for_together() -> None:
     world = World(refused(), mirrors={MIRROR: [lambda _: busy()]})
-    lost(world.exchange)
+    assert lost(world.exchange).message == UNREACHABLE  # which the mirror is not
     assert world.urls.count(MIRROR) >= 4 and len(world.asked) < 60
     assert any("Neither the index nor a mirror" in line for line in world.lines)
     for url in (URL, MIRROR):

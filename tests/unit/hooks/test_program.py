@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+import wrapt
 
 import pip_retry_patch
 from tests.support.hosts import answering
@@ -22,6 +23,7 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> None:
     """All requests of this process, which wait as short as chance has it."""
     monkeypatch.setattr("random.uniform", lambda low, high: low)
     monkeypatch.setattr(requests.Session, "request", vars(requests.Session)["request"])
+    wrapt.wrap_function_wrapper(requests, "Session.request", lambda call, _, a, k: call(*a, **k))
     pip_retry_patch.protect()
     wrapped = vars(requests.Session)["request"]
     pip_retry_patch.protect()
@@ -30,7 +32,7 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def get(lab: Lab, method: str = "GET", **options: Any) -> requests.Response:
     url = f"{lab.url}/files/demo/{lab.filename('demo')}"
-    return requests.request(method, url, timeout=2, **options)
+    return requests.request(method, url.encode(), timeout=2, **options)
 
 
 @pytest.mark.parametrize("faults", [[], [Cut(100_000), Cut(70_000)], [Cut(100_000), Busy()]])

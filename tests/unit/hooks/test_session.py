@@ -136,7 +136,7 @@ def test_only_a_read_timeout_grows(slower: float, longest: float, timeout: Any, 
         *((retries, URL, (8, 120.0)) for retries in (1, 5, 6)),
         (9, URL, (9, 120.0)),
         # What is no request to the network.
-        *((5, url, None) for url in ("file:///demo.whl", "ftp://files.example/demo.whl")),
+        *((5, url, None) for url in ("file:///demo.whl", "ftp://files.example/d", "http://[::1/")),
     ],
 )
 def test_retries_of_pips_are_part_of_our_patience(retries: int, url: str, patience: Any) -> None:

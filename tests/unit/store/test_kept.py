@@ -171,12 +171,13 @@ def test_leftovers_that_cannot_be_opened_are_passed_over(path: Path) -> None:
 def test_room_is_made_or_too_little_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: mock.Mock(free=1000))
     folder = left(path, 2 * SMALLEST)
-    place = place_of(path, OTHER)
-    assert place.store.make_room(1000, 1000) and folder.exists()
-    assert not place.store.make_room(10**17, 10**17) and folder.exists()  # a server may lie
-    assert not place.store.make_room(1001, 1001) and not folder.exists()
+    store = Store(str(path), LIMIT)
+    given(store.place(OTHER))
+    assert store.make_room(1000, 1000) and folder.exists()
+    assert not store.make_room(10**17, 10**17) and folder.exists()  # a server may lie
+    assert not store.make_room(1001, 1001) and not folder.exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: mock.Mock(free=0))
-    assert place.store.make_room(1001, 1001)  # nothing is known of such a disk
+    assert store.make_room(1001, 1001)  # nothing is known of such a disk
 
 
 def test_lock_files_without_a_folder_go_after_a_minute(path: Path) -> None:

@@ -31,6 +31,11 @@ def test_only_a_plain_file_is_written(make: Any, tmp_path: Path) -> None:
     assert victim.read_text() == "precious" and sorted(tmp_path.iterdir()) == [path, victim]
 
 
+def test_a_path_of_which_no_part_is_there_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        writer.check_directory("not-there/at-all")
+
+
 def test_root_writes_only_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = mock.Mock(st_mode=stat.S_IFREG, st_nlink=1)
     monkeypatch.setattr(os, "lstat", lambda *_, **__: found)
