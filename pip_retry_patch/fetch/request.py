@@ -194,21 +194,21 @@ class Outcome:
         :raises Exception: of the network. StoppedError: the connection brings next to nothing.
         """
         # http.client's `read` loses what it has when it breaks; `read1` is one read of the socket.
-        read1, pieces, took = self.source.read1, [], 0.0
+        read1, pieces, left, took = self.source.read1, [], most, 0.0
         began = time.monotonic()
-        while most > 0 and took < SOON and self._broken is None:
+        while left > 0 and took < SOON and self._broken is None:
             try:
-                piece = read1(most)
+                piece = read1(left)
             except Exception as error:
                 self._broken = error
                 break
-            ended = time.monotonic()
-            took, began = ended - began, ended
-            self._note_pace(len(piece), took)
+            took = time.monotonic() - began
             if not piece:
                 break
             pieces.append(piece)
-            most -= len(piece)
+            left -= len(piece)
+        if self._broken is None:
+            self._note_pace(most - left, took)
         if not pieces and self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
