@@ -76,9 +76,6 @@ class Body(Below):
         """CacheControl's tee takes this for the end of a whole body."""
         return self._ended and not self._ahead
 
-    def isclosed(self) -> bool:
-        return self.closed
-
     def close(self) -> None:
         self._ended, self._ahead, self._at = True, b"", 0
         if self._answer is not None:

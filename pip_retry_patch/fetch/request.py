@@ -281,6 +281,10 @@ class Below:
     """
 
     _source: Any
+    closed: Any
+
+    def isclosed(self) -> bool:
+        return bool(self.closed)
 
     def __getattr__(self, name: str) -> Any:
         if name == "fp" or name.startswith("_"):
@@ -293,23 +297,24 @@ class _Whole(Below):
 
     def __init__(self, outcome: Outcome, left: float, until: float) -> None:
         self._source, self._left, self._until = outcome.source, left, until
-        self._receive: Any = outcome.read  # until the end, for it holds what holds this
+        self._outcome: Outcome | None = outcome  # until the end, for it holds what holds this
 
     @property
     def closed(self) -> bool:
-        return bool(self._source.isclosed())
+        return self._outcome is None
 
     def read(self, amt: int | None = None) -> bytes:
         if amt is None or amt < 0:
             return b"".join(iter(lambda: self.read(LARGE), b""))
-        piece: bytes = b"" if self.closed else self._receive(amt)
+        piece = b"" if self._outcome is None else self._outcome.read(amt)
         self._left -= len(piece)
         if self._left < 0 or time.monotonic() > self._until:
             raise ConnectionError("the page is too large, or too slow")
         if not piece and amt:
             self._source.close()
-        if self.closed:
-            self._receive = None
+        # http.client closes after the last byte, but also where it breaks.
+        if self._source.isclosed() and self._outcome and self._outcome._broken is None:
+            self._outcome = None
         return piece
 
 

@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -309,12 +310,15 @@ def test_what_is_read_at_once_has_budgets(
         outcome.read_whole(*limits)
 
 
-@pytest.mark.parametrize("framed", ["length", "chunks", "close"])
-def test_what_is_read_at_once_is_cached(framed: str) -> None:
+@pytest.mark.parametrize("framed", ["length", "chunks", "close", "broken chunks"])
+def test_what_is_read_at_once_is_cached_if_it_is_whole(framed: str) -> None:
     outcome = Outcome(URL)
     cached: list[Any] = []
     answer: Any = response(BODY, framed=framed)
     outcome.response = answer
     answer.raw._fp = CallbackFileWrapper(answer.raw._fp, cached.append)
-    outcome.read_whole()
-    assert answer.content == BODY and list(map(bytes, cached)) == [BODY]
+    is_broken = framed == "broken chunks"
+    with pytest.raises(requests.RequestException) if is_broken else nullcontext():
+        outcome.read_whole()
+        assert answer.content == BODY
+    assert list(map(bytes, cached)) == [BODY] * (not is_broken)
