@@ -173,10 +173,12 @@ class Exchange:
     def _ask(self, source: Source, question: Question) -> Outcome:
         outcome = Outcome(source.url)
         again = self._body is not None
+        # A cache whose origin is away refuses this, and has the file.
+        is_refused = self._verdict in (Verdict.BUSY, Verdict.REFUSED)
         asking = Asking(
             fields=question.fields(),
             past_caches=again,
-            fresh=again or self._doubted or self.job.fresh,
+            fresh=self.job.fresh or ((again or self._doubted) and not is_refused),
             reconnects=self._verdict == Verdict.BUSY,
             slower=IN_VAIN if self._hosts.is_lost(source.url) else self._slower,
             longest=self._attempts.left,

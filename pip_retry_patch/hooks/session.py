@@ -273,13 +273,15 @@ def repeat(
 
     twin.get_adapter, twin.get_redirect_target = get_adapter, get_redirect_target
     kwargs = dict(kwargs)
-    if asking.fresh:
-        ours = ["if-range", "if-none-match", "cache-control"]
-        if asking.past_caches:
-            ours.append("range")
+    if asking.fresh or asking.past_caches:
+        ours = {"if-range", "if-none-match"}
+        ours |= {"cache-control"} if asking.fresh else set()
+        ours |= {"range"} if asking.past_caches else set()
         given = (kwargs.get("headers") or {}).items()
         headers = {name: value for name, value in given if name.lower() not in ours}
-        kwargs["headers"] = {**headers, **asking.fields, "Cache-Control": "no-cache"}
+        kwargs["headers"] = {**headers, **asking.fields}
+        if asking.fresh:
+            kwargs["headers"]["Cache-Control"] = "no-cache"
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = copy_of(session.auth)
         twin.auth.prompting = False

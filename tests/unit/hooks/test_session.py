@@ -97,12 +97,15 @@ def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> N
     }
     before = dict(pips)
     kept = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+    loose = {"Accept-Encoding": "identity", "cache-control": "max-age=0"}
     fields = {"Range": "bytes=9-", "If-Range": '"v1"'}
     for asking, sent in (
         (AGAIN, {**kept, "Range": "bytes=100-"}),
         (replace(AGAIN, fields=fields), {**kept, **fields}),
         # A question without a range asks for all, whatever pip asked for.
         (replace(AGAIN, fields={}), kept),
+        # A cache whose origin is away is asked without a condition of ours.
+        (replace(AGAIN, fresh=False), {**loose, **AGAIN.fields}),
         # What is pip's own request, only fresh, has pip's range.
         (Asking({}, fresh=True), {**kept, "range": "bytes=0-5"}),
     ):
