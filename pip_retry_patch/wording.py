@@ -138,7 +138,7 @@ _LINES = {
     "decoded": "{short} came compressed (Content-Encoding: {coding}), which nobody had asked "
     "{host} for. Decoded, its hash fits.",
     "fetched anew": "{came} ({shown}). Fetched anew, its hash fits.",
-    "taken": "{short} looks cut, but came twice the same. It is taken as it is.",
+    "taken": "{short} looks cut, but came like that twice. It is taken as it is.",
     # Of a host.
     "lost": "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}",
     "offline": "This machine has no network ({why}). Trying {left}",

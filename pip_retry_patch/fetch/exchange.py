@@ -73,7 +73,7 @@ class Exchange:
         self._trouble = ""  # what ended the last request, in words
         self._silences = 0  # requests that the read timeout ended
         self._short = b""  # a page that came shorter than announced
-        self._usable: Outcome | None = None  # a page in doubt that names files
+        self._usable: Outcome | None = None  # a page in doubt, as long as none is better
 
     def obtain(
         self, body: Body | None = None, why: Exception | None = None
@@ -263,19 +263,21 @@ class Exchange:
             if part is not None and (part.first != 0 or job.whole):
                 self._trouble = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
                 return Verdict.WHOLE
+        odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if job.whole and status < 400 and pages.is_short(response):
             comes_again = response.content == self._short and pages.has_end(response)
             self._short, self._trouble = response.content, wording.CLOSED_EARLY
             if not comes_again:
                 return _CUT
             self.story.tell(wording.say("taken", name=job.name))
-        if job.patience.attempts and self._is_doubtful(outcome):
+        elif job.patience.attempts and self._is_doubtful(outcome):
+            names_files = pages.names_files(response.content)
             if not self._doubted:
-                self._usable = outcome if pages.names_files(response.content) else None
+                is_usable = odd is None and (names_files or not pages.has_no_end(response))
+                self._usable = outcome if is_usable else None
                 return _DOUBTED
-            if pages.names_files(response.content) and not pages.is_framed(response):
+            if names_files and not pages.is_framed(response):
                 self.story.tell(wording.say("taken", name=job.name))
-        odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if odd is not None and (self._doubted or not job.patience.attempts):
             raise job.error(odd, errors.EarlyEnd())
         return _USE if odd is None else _DOUBTED

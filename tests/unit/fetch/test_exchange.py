@@ -40,13 +40,14 @@ BODY = bytes(range(256)) * 1200  # 307,200 bytes
 OFFSET, REST = 100_000, "bytes=100000-"
 PAGE = b'<!DOCTYPE html><html><body><a href="demo-1.0-py3-none-any.whl">x</a></body></html>'
 WITHOUT_END = PAGE.replace(b"</html>", b"")
+NOTHING = b"<!DOCTYPE html><html><body>Links for demo</body></html>"
 LOGIN = b"<!DOCTYPE html><html><form></form></html>"
 JSON, FILES = "application/vnd.pypi.simple.v1+json", b'{"files": ["demo-1.0.tar.gz"]}'
 INDEX = "https://index.example/simple/demo/"
 OTHER = "https://files.example/other-1.0-py3-none-any.whl"
 CUT_PAGE = Cut(requests.exceptions.ChunkedEncodingError(RESET))
 NO_PATIENCE = Patience(attempts=0, seconds=0.0)
-TAKEN = "came twice the same. It is taken as it is."
+TAKEN = "came like that twice. It is taken as it is."
 
 
 def silent() -> Exception:
@@ -286,10 +287,11 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
             ([always(read, WITHOUT_END), then], WITHOUT_END, 2, "")
             for then in (always(read, b""), always(read, b"", status=404), busy(503), refused())
         ),
+        *(([always(read, NOTHING), then], NOTHING, 2, "") for then in (busy(429), CUT_PAGE)),
         # So is what is always shorter than announced, if it shows its end,
         ([always(read, PAGE, len(PAGE) + 5)], PAGE, 2, TAKEN),
         ([always(read, WITHOUT_END, len(PAGE))], None, 9, "waits at "),
-        ([always(read, LOGIN, len(PAGE))], None, 9, "waits at "),
+        ([always(read, LOGIN, len(PAGE))], LOGIN, 2, TAKEN),
         ([always(read, FILES[:-1], len(PAGE), content_type=JSON)], None, 9, "waits at "),
         # or is no page.
         ([always(read, b"not here", 900, status=404)], b"not here", 1, ""),
