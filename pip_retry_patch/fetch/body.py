@@ -67,7 +67,7 @@ class Body(Below):
         if kept and kept.kept and not is_other and kept.kept_size <= (self.known.total or math.inf):
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded, self._answer = kept.superseded, None
-            first.drop()
+            exchange.spare = first
 
     # What urllib3 and CacheControl call.
 

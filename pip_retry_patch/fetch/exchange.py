@@ -24,6 +24,7 @@ from pip_retry_patch.fetch.judge import (
     judge,
     media_of,
     question_for,
+    strong_validator,
     unasked_part,
 )
 from pip_retry_patch.fetch.patience import (
@@ -74,6 +75,8 @@ class Exchange:
         self._silences = 0  # requests that the read timeout ended
         self._short = b""  # a page that came shorter than announced
         self._usable: Outcome | None = None  # a page in doubt, as long as none is better
+        # An answer that pip has already, of use if the rest of what was kept does not come.
+        self.spare: Outcome | None = None
 
     def obtain(
         self, body: Body | None = None, why: Exception | None = None
@@ -151,6 +154,8 @@ class Exchange:
 
     def _turn(self) -> Source:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
+        if self.spare is not None:
+            return self._sources[0]
         rests = self._hosts.rests
         sources = [source for source in self._sources if source.end is None]
         if any(source.vain >= TURN or rests(source.url) for source in sources):
@@ -159,7 +164,8 @@ class Exchange:
 
     def _question(self, source: Source) -> Question:
         body, host = self._body, names.host_of(source.url)
-        if body is None or self._whole or host in self._hosts.refuses_parts:
+        is_spare = self.spare and self._verdict
+        if body is None or self._whole or is_spare or host in self._hosts.refuses_parts:
             return Question()
         if host not in self._hosts.sends_parts:
             # Our own Range may be what brings each answer down.
@@ -171,6 +177,9 @@ class Exchange:
         return question_for(body.known, body.start, body.offset, body.last, conditional)
 
     def _ask(self, source: Source, question: Question) -> Outcome:
+        if self.spare is not None and question.first is None:
+            outcome, self.spare = self.spare, None
+            return outcome
         outcome = Outcome(source.url)
         again = self._body is not None
         # A cache whose origin is away refuses this, and has the file.
@@ -303,7 +312,8 @@ class Exchange:
         """
         body = self._body
         assert body is not None
-        outcome.open()
+        if outcome.source is None:
+            outcome.open()
         position = (question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
         limit = READ_AGAIN * (body.known.total or body.offset)
         try:
@@ -355,6 +365,9 @@ class Exchange:
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
             return
+        if self.spare is not None:
+            self.spare.drop()
+            self.spare = None
         if answer.verdict == Verdict.CONTINUE:
             self._hosts.sends_parts.add(host)
         elif self._withheld and host not in self._hosts.sends_parts:
@@ -370,11 +383,15 @@ class Exchange:
     def _next(self, source: Source, outcome: Outcome, question: Question) -> str:
         """Count an answer that is of no use, and say when to ask again."""
         verdict = self._verdict
+        if self.spare is not None:
+            return _AT_ONCE
         if question.first is not None and verdict == Verdict.UNCONDITIONAL:
             self._hosts.ignores_if_range.add(names.host_of(source.url))
             return _AT_ONCE
         if question.first is not None and verdict in (Verdict.WITHHELD, Verdict.WHOLE):
             self._whole, self._withheld = True, verdict == Verdict.WITHHELD
+            if self._body and not (self._withheld or strong_validator(outcome.response.headers)):
+                self._body.known.validator = ""  # so that the next part overlaps by more
             return _AT_ONCE
         self._whole = self._withheld = False
         if self._usable and self._doubted:

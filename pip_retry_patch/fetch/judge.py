@@ -226,7 +226,8 @@ def judge(
     ranged = question.first is not None
     if is_busy(status, headers) and not (ranged and status == 500):
         return Answer(Verdict.BUSY)
-    if status == 206:
+    # A gateway may make a 200 of it.
+    if status == 206 or (ranged and status in WHOLE_STATUSES and "content-range" in headers):
         return _judge_part(known, offset, question, headers)
     if status in WHOLE_STATUSES:
         return _judge_whole(known, offset, question, headers)
@@ -251,12 +252,12 @@ def _judge_part(known: Representation, offset: int, question: Question, headers:
     said = parse_content_range(value)
     if said is None:
         # A part without a label is taken only for exactly what is missing, and only on proof. So is
-        # one whose label makes no sense but for its start.
+        # one whose label makes no sense but for its start; with a hash that may be missing, too.
         stop = known.total if question.last is None else question.last + 1
         fits = stop is not None and length == stop - first
         if value:
             claimed = re.match(_CLAIMED_START, value, re.ASCII)
-            fits = fits and claimed is not None and int(claimed[1]) == first
+            fits = fits and (int(claimed[1]) == first if claimed else known.hashed)
         return Answer(Verdict.CONTINUE, stop) if fits and proven else other
     if said.first != first or said.last is None:
         return other
@@ -264,7 +265,7 @@ def _judge_part(known: Representation, offset: int, question: Question, headers:
         return other
     if known.total is not None and said.last >= known.total:
         return other
-    if length is not None and length != said.last - first + 1:
+    if length not in (None, said.last - first + 1) and not known.hashed:
         return other
     same_size = known.total is not None and said.total == known.total
     compared = same_size and (offset - first >= LONG_OVERLAP or first == 0)

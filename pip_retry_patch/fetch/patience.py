@@ -56,6 +56,7 @@ class Patience:
     :param attempts: retries where a server answers but does not help; 0 with `--retries 0`.
     :param seconds: for a server that cannot be reached. `first_contact`: for the hosts that have
         not answered in this run, together.
+    :param least: requests that a server is asked that cannot be reached, however long each takes.
     :param first_limit: of the first wait; it doubles up to `last_limit`, or up to `lost_limit`
         where the server cannot be reached.
     :param local_limit: the longest wait while requests do not leave this machine.
@@ -65,6 +66,7 @@ class Patience:
     attempts: int = 8
     seconds: float = 120.0
     first_contact: float = 30.0
+    least: int = 3
     first_limit: float = 1.0
     last_limit: float = 30.0
     lost_limit: float = 10.0
@@ -155,7 +157,7 @@ class Attempts:
         if self._lost_at is not None:
             longest = patience.person_limit if patience.person else patience.lost_limit
             longest = min(longest, patience.seconds / 3)
-            if self._lost == 1 and patience.seconds:
+            if self.count < patience.least and patience.seconds:
                 left = max(left, 1.0)  # a silence may take longer than all patience
         if self.unhelpful > patience.attempts or left <= 0 or asked > left:
             return None

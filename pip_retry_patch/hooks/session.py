@@ -126,7 +126,7 @@ class Requests:
             return replace(self._patience, attempts=0, seconds=0.0)
         if total <= max(PIPS_OWN, self._patience.attempts):
             return self._patience
-        return replace(self._patience, attempts=total)
+        return replace(self._patience, attempts=total, least=total)
 
     @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:

@@ -232,7 +232,7 @@ WAY = frozenset(
         *("Body.read", "Body._fill", "Body._receive", "Body._take", "Body._wanted_stop"),
         *("_harmless.told", "FileHooks.check", "check"),  # the hash check fails closed
         *("Body._has_ended", "Body._end", "Outcome.read", "Outcome._note_pace"),
-        "Outcome.release",  # of an answer that brought the end
+        "Outcome.drop",  # of an answer that brought the end
         *("_Whole.closed", "_Whole.read"),
         *("_Copy.__getattr__", "_Copy.write", "Artifact.__fspath__"),
         *("repeat.get_adapter", "repeat.get_redirect_target"),

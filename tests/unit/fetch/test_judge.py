@@ -180,13 +180,13 @@ UNFIT = (
         # The validator has changed, or is none.
         *((FITS, etag, 600, True, False) for etag in (OTHER, WEAK, None)),
         *((f"bytes {span}", STRONG, None, False, False) for span in UNFIT),
-        (FITS, STRONG, 599, False, False),  # which contradicts the label
+        (FITS, STRONG, 599, True, False),  # which contradicts the label
         # Without a label: only exactly what is missing, and proven.
         (None, STRONG, 600, True, True),
         *((None, STRONG, length, False, False) for length in (599, TOTAL, None)),
         *((None, etag, 600, True, False) for etag in (OTHER, WEAK, None)),
-        # A label that makes no sense is not a missing one,
-        *((label, STRONG, 600, False, False) for label in ("items 4/x", "bytes x-999/1000", "-")),
+        # A label that makes no sense is not a missing one but where a hash will tell,
+        *((label, STRONG, 600, True, False) for label in ("items 4/x", "bytes x-999/1000", "-")),
         # but like one where its start is right.
         *((label, STRONG, 600, True, True) for label in SENSELESS),
         *((label, etag, 600, True, False) for label in SENSELESS for etag in (OTHER, None)),

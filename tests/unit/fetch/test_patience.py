@@ -29,9 +29,9 @@ def test_each_number_is_the_one_of_the_design() -> None:
     """So that none changes unseen."""
     assert {name: value for name, value in vars(numbers).items() if name.isupper()} == NUMBERS
     assert {name: getattr(DEFAULT, name) for name in Patience.__annotations__} == {
-        **{"attempts": 8, "seconds": 120.0, "first_contact": 30.0, "person": False},
+        **{"attempts": 8, "seconds": 120.0, "first_contact": 30.0, "least": 3},
         **{"first_limit": 1.0, "last_limit": 30.0, "lost_limit": 10.0},
-        **{"local_limit": 2.0, "person_limit": 1.0},
+        **{"local_limit": 2.0, "person_limit": 1.0, "person": False},
     }
 
 
@@ -91,10 +91,10 @@ def test_a_server_that_does_not_help_is_tried_again(outcome: str, expected: list
         (["lost", *["local"] * 20, "lost", "busy"], None, 2.0),
         # The seconds of a server begin when this machine has a network again,
         (["local", 118.0, "lost", "lost", 119.0], None, 1.0),
-        (["local", 118.0, "lost", "lost", 120.0], None, None),
+        (["local", 118.0, "lost", "lost", 60.0, 60.0], None, None),
         # and once more with each answer, however unhelpful.
         (["lost", "busy", 500.0, "lost", 119.0], None, 2.0),
-        (["lost", "busy", 500.0, "lost", 120.0], None, None),
+        (["lost", "busy", 500.0, "lost", 60.0, 60.0], None, None),
         # Lost attempts do not use up those of a server that answers.
         ([*["lost"] * 20, *["busy"] * 8], None, 30.0),
         ([*["lost"] * 20, *["busy"] * 9], None, None),
@@ -113,9 +113,9 @@ def test_attempts_and_seconds_are_counted_apart(steps: Steps, asked: Any, wait: 
     assert attempts.next_wait() == wait
 
 
-def test_the_first_retry_comes_also_after_a_silence_that_took_all_seconds() -> None:
+def test_the_first_retries_come_also_after_silences_that_took_all_seconds() -> None:
     attempts = after([])
-    for waits, left in ((0.0, -10.0), (None, -140.0)):
+    for waits, left in ((0.0, -10.0), (10.0, -140.0), (None, -270.0)):
         attempts.begin()
         attempts._clock.sleep(130.0)
         take(attempts, "lost")
