@@ -59,6 +59,7 @@ class Body(Below):
         # The last byte that is wanted, where that need not be the file's.
         self.last = span.last if exchange.job.ranged and first.status == 206 else None
         self.continued: int | None = None  # bytes that an earlier run had received
+        self.joined = False  # parts were joined on
         self._kept: BinaryIO | None = None
         self._superseded: Callable[[], None] | None = None
         # What pip itself continues begins elsewhere. A web page may be larger than what was kept.
@@ -213,6 +214,7 @@ class Body(Below):
             self._error = why
             raise why from None
         self.stop = answer.stop
+        self.joined |= answer.verdict == Verdict.CONTINUE
         self._replayed = self.offset if answer.verdict == Verdict.REPLAY else None
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total

@@ -294,8 +294,13 @@ class Artifact:
         end()
         self._forget_cached()
 
-    def drop_mirrors(self) -> bool:
-        """Ask mirrors that brought bytes of it no more; return whether there were any."""
+    def distrust(self) -> bool:
+        """Ask mirrors that brought bytes of it no more; return whether there were any.
+
+        Its host is asked for no more parts, if there were any.
+        """
+        if self.body is not None and self.body.joined:
+            self._hooks.requests.hosts.refuses_parts.add(names.host_of(self.url))
         mirrors, brought = self._hooks.requests.mirrors, [mirror for _, mirror in self.mirrored]
         if mirrors is not None and brought:
             mirrors.drop(self.name, brought)

@@ -181,7 +181,7 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
         if _decode(path, came):
             facts = {"coding": came.coding or "gzip", "host": came.host}
             yield wording.say("decoded", name=artifact.name, **facts)
-        mirrors = artifact.drop_mirrors()  # each of them once: there may be another one
+        mirrors = artifact.distrust()  # each of them once: there may be another one
         artifact.forget()
         if len(fetches) > 1 and not mirrors:
             return
@@ -253,6 +253,8 @@ class _Fetch:
         elif announced is not None:
             of = f" of {format_size(announced)}"
             whole = ", complete" if self.size == announced else ", NOT complete"
+        if artifact.body is not None and artifact.body.joined:
+            whole += ", joined of parts"
         coded = f", compressed ({clean(self.coding, 20)})" if self.coding else ""
         self.shown = f"{format_size(self.size)}{of} from {place}{whole}{coded}"
 

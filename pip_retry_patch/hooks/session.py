@@ -99,7 +99,7 @@ class Requests:
 
     def __init__(self, pip: compat.Pip) -> None:
         self._pip = pip
-        self._hosts = Hosts(Clock(pip.sleep))
+        self.hosts = Hosts(Clock(pip.sleep))
         found, person = pip.settings, compat.is_for_a_person()
         self._patience = Patience(
             found.attempts, found.patience, found.first_contact, person=person
@@ -137,7 +137,7 @@ class Requests:
             return calls(*args, **kwargs)
         page = self.pages.get(url)
         stale = self.stale and page and self.stale.find(self._pip, session, url, kwargs)
-        if stale is not None and (patience.person or self._hosts.rests(url)):
+        if stale is not None and (patience.person or self.hosts.rests(url)):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, (method, url), kwargs, patience)
         try:
@@ -236,7 +236,7 @@ class Requests:
         inform = pip.inform if kind == Kind.FILE else pip.announce
         host = names.host_of(url)
         story = Story(job.name, host, pip.announce, inform, pip.record, pip.restart_bar)
-        return Exchange(job, self._hosts, story)
+        return Exchange(job, self.hosts, story)
 
 
 def repeat(

@@ -25,6 +25,7 @@ from tests.support.odd import (
     WHEEL,
     Answer,
     Odd,
+    asked_from,
     half,
     odd_index,
     page,
@@ -349,3 +350,19 @@ def test_what_is_no_requirements_file_is_told(armed: Environment, bare: Environm
         run = download(armed, *words)
         assert end_of(run) == OURS and LOGIN in said(run), run.output
         assert end_of(download(bare, *words)) in LIES
+
+
+@old_middle_new
+def test_a_server_whose_parts_are_others_is_asked_for_all_of_it(
+    armed: Environment, bare: Environment
+) -> None:
+    def lying(fields: Mapping[str, str]) -> bytes:
+        if "range" in fields:
+            return part(asked_from(fields), len(WHEEL) - 1, b"?" + WHEEL[:-1], "")
+        return half(fields) if index.asked.count("file") < 4 else reply(200, WHEEL, "")
+
+    for environment in (armed, bare):
+        with odd_index(file=[lying]) as index:
+            run = download(environment, "--index-url", index.index_url, "demo")
+            assert (end_of(run) == OK) == environment.armed, run.output
+        assert (", complete, joined of parts)" in run.output) == environment.armed

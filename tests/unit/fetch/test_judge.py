@@ -180,7 +180,8 @@ UNFIT = (
         # The validator has changed, or is none.
         *((FITS, etag, 600, True, False) for etag in (OTHER, WEAK, None)),
         *((f"bytes {span}", STRONG, None, False, False) for span in UNFIT),
-        (FITS, STRONG, 599, True, False),  # which contradicts the label
+        # A length that contradicts the label counts where nothing else proves it.
+        *((FITS, etag, 599, True, etag == STRONG) for etag in (STRONG, OTHER)),
         # Without a label: only exactly what is missing, and proven.
         (None, STRONG, 600, True, True),
         *((None, STRONG, length, False, False) for length in (599, TOTAL, None)),

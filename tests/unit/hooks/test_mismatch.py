@@ -43,7 +43,7 @@ class HashMismatch(Exception):
 class World:
     """An artifact that brings one file after another, and pip's check of its hash."""
 
-    continued = None
+    continued = body = None
 
     def __init__(self, folder: Path, *fetches: bytes, name: str = WHEEL, **facts: Any) -> None:
         self.folder, self.fetches, self.name = folder, list(fetches), name
@@ -70,7 +70,7 @@ class World:
     def forget(self) -> None:
         self.did.append("forget")
 
-    def drop_mirrors(self) -> bool:
+    def distrust(self) -> bool:
         return False
 
     def verify(self, path: str) -> str:
@@ -92,7 +92,7 @@ class World:
         return found.value.body()
 
 
-@pytest.mark.parametrize("what", ["forget", "drop_mirrors", "fetch", "inform", "flaw_of"])
+@pytest.mark.parametrize("what", ["forget", "distrust", "fetch", "inform", "flaw_of"])
 def test_a_mistake_of_ours_leaves_the_first_mismatch(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
