@@ -71,8 +71,8 @@ def host_of(url: str) -> str:
 
 def redacted(text: str) -> str:
     """Return what may be a URL without its credentials and its query."""
-    is_url = "://" in text
-    return _without_secrets(_without_userinfo(text) if is_url else text.rpartition("@")[2])
+    text = text.partition("?")[0]
+    return _without_userinfo(text) if "://" in text else text.rpartition("@")[2]
 
 
 @lru_cache(maxsize=16)

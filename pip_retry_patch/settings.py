@@ -52,9 +52,11 @@ def _indexes(text: str) -> str | None:
 def _mirrors(text: str) -> tuple[str, ...] | None:
     try:
         parts = [urlsplit(url) for url in text.split()]
-    except ValueError:
+        are_urls = all(
+            each.hostname and each.port != 0 and each.scheme in ("http", "https") for each in parts
+        )
+    except ValueError:  # of a port, too
         return None
-    are_urls = all(each.hostname and each.scheme in ("http", "https") for each in parts)
     return tuple(dict.fromkeys(text.split())) if are_urls else None
 
 

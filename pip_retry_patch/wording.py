@@ -333,7 +333,7 @@ _FAILURES: dict[str, _Parts] = {
         "Run the same command again after that time.",
     ),
     "bad redirect": _asking(
-        "The answer leads to an address that makes no sense: {where}.",
+        "{Why}: {where}.",
         _AT_FAULT,
         "Check the address that you asked for. If it is right, tell those who run the server.",
     ),

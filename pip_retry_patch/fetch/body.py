@@ -68,7 +68,10 @@ class Body(Below):
         if kept and kept.kept and not is_other and kept.kept_size <= (self.known.total or math.inf):
             self._kept, self.stop, self.continued = kept.kept, None, kept.kept_size
             self._superseded, self._answer = kept.superseded, None
-            exchange.spare = first
+            if kept.kept_size == self.known.total:
+                first.drop()  # nothing is missing
+            else:
+                exchange.spare = first
 
     # What urllib3 and CacheControl call.
 
@@ -80,7 +83,7 @@ class Body(Below):
     def close(self) -> None:
         self._ended, self._ahead, self._at = True, b"", 0
         if self._answer is not None:
-            self._answer.source.close()
+            self._answer.drop()  # urllib3 knows only of the first
 
     def read1(self, amt: int = -1) -> bytes:
         return self.read(amt if amt >= 0 else LARGE)
@@ -169,7 +172,8 @@ class Body(Below):
             chunked = getattr(self._answer and self._answer.source, "chunked", False)
             return bool(chunked or self.offset or self._exchange.job.kind == Kind.OTHER)
         ends = self.offset == wanted
-        if ends and not self.known.hashed and self._answer and self._answer.read(1):
+        is_proven = self.known.hashed or self.last is not None  # behind a range more may come
+        if ends and not is_proven and self._answer and self._answer.read(1):
             self._error = self._exchange.changed(self)  # another version, which is longer
             raise self._error
         return ends
@@ -216,6 +220,9 @@ class Body(Below):
         self.stop = answer.stop
         self.joined |= answer.verdict == Verdict.CONTINUE
         self._replayed = self.offset if answer.verdict == Verdict.REPLAY else None
+        if answer.verdict == Verdict.REPLAY:  # the next part is to be of this version
+            headers = outcome.response.headers
+            self.known.validator = Representation.of(headers, None, self.known.hashed).validator
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total
         if answer.verdict == Verdict.COMPLETE:

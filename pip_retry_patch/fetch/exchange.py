@@ -72,7 +72,7 @@ class Exchange:
         self._mark = 0  # the offset from which progress counts
         self._listed_at = -PROGRESS  # the offset at which the page was read again
         self._trouble = ""  # what ended the last request, in words
-        self._silences = 0  # requests that the read timeout ended
+        self._silences = 0  # requests and bodies that the read timeout ended, since progress
         self._short = b""  # a page that came shorter than announced
         self._usable: Outcome | None = None  # a page in doubt, as long as none is better
         # An answer that pip has already, of use if the rest of what was kept does not come.
@@ -126,11 +126,12 @@ class Exchange:
         if body is None:
             return
         if body.offset - self._mark >= PROGRESS:
-            self._mark = body.offset
+            self._mark, self._silences = body.offset, int(self._is_silent)
             self._attempts = Attempts(self.job.patience, self._hosts.clock)
             for source in self._sources:
                 source.vain = 0
         else:
+            self._attempts.patience = self.job.patience  # not what a first answer had
             self._sources[0].vain += why is not None
         if why is None:
             self.story.continues(body.place())
@@ -199,7 +200,7 @@ class Exchange:
                 outcome.response = source.send(asking, outcome)
             finally:
                 clock.leave_out(clock.now() - began - LONGEST_REQUEST)
-            if self.job.whole and not outcome.is_cached:
+            if self.job.whole:
                 outcome.read_whole()
         except Exception as error:
             outcome.response, outcome.error = None, error
@@ -210,6 +211,8 @@ class Exchange:
         for url in outcome.urls:
             is_last = url == outcome.urls[-1] and outcome.response is not None
             self._hosts.note(url, outcome.status if is_last else 0)
+        if outcome.response is not None and outcome.peer.proxy:
+            self._hosts.note(f"//{outcome.peer.proxy}", 0)  # it answers, too
         return outcome
 
     # What an answer is worth.
@@ -224,8 +227,6 @@ class Exchange:
         if self._body is None:
             return Answer(self._judge_first(source, outcome))
         body, response = self._body, outcome.response
-        if outcome.is_cached:
-            return Answer(Verdict.WHOLE)  # another pip filled the cache meanwhile
         answer = judge(body.known, body.offset, question, outcome.status, response.headers)
         self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
         if answer.verdict in (Verdict.BUSY, Verdict.REFUSED):
@@ -241,7 +242,7 @@ class Exchange:
             is_redirect = bool(outcome.urls) and not outcome.is_answered
             if not is_redirect or not errors.is_bad_redirect(error):
                 raise error  # what the user set wrong, or a mistake of ours
-            return Verdict.BUSY if type(error).__name__ == "TooManyRedirects" else _DOUBTED
+            return _DOUBTED if self._body is None else Verdict.PAGE  # as below
         if outcome.is_answered:
             return _CUT
         if errors.is_unreadable(error):
@@ -285,6 +286,8 @@ class Exchange:
                 is_usable = odd is None and (names_files or not pages.has_no_end(response))
                 self._usable = outcome if is_usable else None
                 return _DOUBTED
+            if self._usable and len(response.content) < len(self._usable.response.content):
+                return Verdict.REFUSED  # it was cut earlier
             if names_files and not pages.is_framed(response):
                 self.story.tell(wording.say("taken", name=job.name))
         if odd is not None and (self._doubted or not job.patience.attempts):
@@ -494,8 +497,9 @@ class Exchange:
         key = last.peer.key
         if self._verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
-        elif last.error and key not in self._hosts.answered and self.job.patience.attempts:
-            self._hosts.first_contact += self._attempts.seconds
+        elif last.error and self.job.patience.attempts:
+            if key not in self._hosts.answered:
+                self._hosts.first_contact += self._attempts.seconds
             self._hosts.lost.add(key)
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
@@ -529,9 +533,11 @@ class Exchange:
         if verdict == _CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
             return wording.failure("cut page", self._longer(outcome, peer), **facts)
-        if error is not None and verdict != Verdict.BUSY and not errors.is_network_error(error):
-            where = names.redacted(outcome.answer.headers.get("location", ""))
-            facts.update(why=pages.BAD_REDIRECT, where=where, retries=True)
+        if error is not None and not errors.is_network_error(error):
+            where = outcome.last_url
+            if isinstance(error, ValueError):
+                facts["why"], where = pages.BAD_REDIRECT, outcome.answer.headers.get("location", "")
+            facts.update(where=names.redacted(where), retries=True)
             return wording.failure("bad redirect", **facts)
         if verdict == _LASTING:
             facts["retries"] = True
@@ -543,10 +549,10 @@ class Exchange:
                 facts["now"] = time.strftime("%Y-%m-%d %H:%M")
             return wording.failure(kind, **facts)
         if error is None or verdict == Verdict.BUSY:
-            wanted = outcome.retry_after
+            wanted = outcome.retry_after or 0.0
             is_of_url = outcome.status == 500  # and not of its host
             facts["first_contact"] = is_of_url or peer.host not in self._hosts.helped
-            if wanted is not None and wanted > LONG_WAIT and facts["retries"]:
+            if wanted > LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
             longer = None if is_of_url else self._longer(outcome, peer)
@@ -561,7 +567,7 @@ class Exchange:
     def _longer(self, outcome: Outcome, peer: wording.Peer) -> tuple[str, str] | None:
         """Return the setting that ended the wait for a server that was lost, and a longer value."""
         patience, error = self.job.patience, outcome.error
-        if self._is_silent and outcome.timeout:
+        if error is not None and errors.is_silence(error) and outcome.timeout:
             return "--timeout", f"{self._slower * outcome.timeout:.0f}"
         if self._verdict != _LOST and self._attempts.unhelpful > self._attempts.patience.attempts:
             return "retry-patch-attempts", "50"
@@ -576,9 +582,9 @@ class Exchange:
         self, body: Body, outcome: Outcome, facts: dict[str, Any]
     ) -> wording.Failure:
         trouble, verdict = self._trouble, self._verdict
-        why = wording.EARLIER_RUN if self._why is None else errors.reason(self._why)
+        why = errors.reason(self._why) if self._why else trouble or wording.EARLIER_RUN
         of_proxy = f"{outcome.peer}: " if outcome.peer.is_proxy else ""
-        last = f" (last: {of_proxy}{trouble})" if verdict and trouble else ""
+        last = f" (last: {of_proxy}{trouble})" if self._why and verdict and trouble else ""
         facts.update(place=body.place(), why=why, last=last, trouble=trouble, status=outcome.status)
         facts["first_contact"] = False
         if not facts["retries"]:

@@ -232,7 +232,7 @@ class Hosts:
 
     A host is *lost* where a request brought no answer, however it ended, and *busy* where its
     answer asks for time. *First contact* is a request to a host that has not answered yet. A proxy
-    that fails stands for the hosts behind it.
+    is a host of its own.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -240,7 +240,7 @@ class Hosts:
         self.answered: set[str] = set()
         self.helped: set[str] = set()  # with more than that they are busy
         self.busy: set[str] = set()  # until patience ended: they are not waited for again
-        self.lost: set[str] = set()  # the same for hosts that never answered
+        self.lost: set[str] = set()  # waited for in vain; an answer takes them out
         self.sends_parts: set[str] = set()
         self.refuses_parts: set[str] = set()
         self.may_refuse_parts: set[str] = set()
@@ -262,7 +262,7 @@ class Hosts:
         return names.host_of(url) in self.busy or self.is_lost(url)
 
     def is_lost(self, url: str) -> bool:
-        """Whether a host never answered, and was waited for in vain."""
+        """Whether a host was waited for in vain, and has not answered since."""
         return names.host_of(url) in self.lost
 
     def patience(self, patience: Patience, peer: wording.Peer, error: Exception) -> Patience:

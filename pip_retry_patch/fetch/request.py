@@ -124,7 +124,7 @@ class Outcome:
         self.is_cached = self.came_from_cache = False
         self.response: Any = None
         self.error: Exception | None = None
-        self.answer: Any = None  # the response whose content broke
+        self.answer: Any = None  # the last response whose header came; its content may break
         self.timeout = 0.0  # seconds that pip waits for each of its bytes
         self.source: Any = None  # http.client's response, once `open` was called
         self._broken: Exception | None = None  # what broke the connection behind what was read

@@ -55,7 +55,9 @@ class Program:
         # Else it may be a stream, with no end that could be asked for again.
         marks = "content-length", "etag", "last-modified"
         is_file = any(name in response.headers for name in marks)
-        if is_plain and is_file and span and outcome.length != 0:
+        # Of an adapter that reads a file, say, it comes from elsewhere.
+        is_ours = hasattr(response.raw, "_fp") and not outcome.is_for_urllib3
+        if is_ours and is_plain and is_file and span and outcome.length != 0:
             send = functools.partial(repeat, calls, session, (), given)
             job = Job(
                 kind=Kind.OTHER,

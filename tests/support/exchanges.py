@@ -212,6 +212,7 @@ class World:
     def _source(self, url: str, mirror: str, does: list[Any]) -> Source:
         def send(asking: Asking, outcome: Outcome) -> Any:
             self.asked.append((url, asking, self.clock.seconds))
+            outcome.timeout = 15.0
             is_endless = len(does) == 1 and not isinstance(does[0], requests.Response)
             assert does, "it was asked more often than the test has answers"
             done = does[0] if is_endless else does.pop(0)
@@ -226,6 +227,7 @@ class World:
             done.url = url
             outcome.urls.append(url)
             outcome.is_answered, outcome.answer = True, done
+            outcome.is_cached = outcome.came_from_cache = getattr(done, "from_cache", False)
             return done
 
         def serves(why: str, offset: int) -> None:

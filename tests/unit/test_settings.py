@@ -116,6 +116,7 @@ def test_mirrors_are_listed_as_pip_writes_lists_and_shown_without_credentials() 
         "//b.example",
         "file:///c",
         "https://[",
+        "https://a.example:80a/",
     ):
         found = read([("global.retry-patch-mirrors", f"{one} {nonsense}")])
         (line,) = found.complaints

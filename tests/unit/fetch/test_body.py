@@ -72,6 +72,13 @@ def test_it_ends_as_a_response_of_the_standard_library_does() -> None:
     world = World(whole(BODY))
     world.start().close()
     assert world.body.closed and world.body.read(5) == b""
+    world = World(cut(10), serving(BODY))
+    raw = world.start().raw
+    assert raw.read(10) + raw.read(1) == BODY[:11]
+    answer: Any = world.body._answer
+    later = answer.response.raw._connection = mock.Mock()
+    raw.close()
+    assert later.close.called
 
 
 @pytest.mark.parametrize("hashed", [True, False])
@@ -103,7 +110,9 @@ def test_no_byte_is_taken_that_an_answer_did_not_announce() -> None:
     assert world.read() == BODY and world.ranges == [None, REST, f"bytes={stop}-"]
 
 
-@pytest.mark.parametrize("then", [serving(BODY), lambda _: whole(BODY)])
+@pytest.mark.parametrize(
+    "then", [serving(BODY), lambda _: whole(BODY), lambda _: whole(BODY, framed="chunks")]
+)
 def test_a_range_that_pip_asks_for_itself_ends_where_pip_wants(then: Any) -> None:
     """What comes before the part is neither compared nor handed on."""
     label = f"bytes 1000-9999/{len(BODY)}"
@@ -137,6 +146,16 @@ def test_an_end_without_close_notify_is_taken_if_it_comes_twice(framed: str, has
     else:
         with pytest.raises(GaveUpError):
             world.read()
+
+
+def test_what_is_continued_is_the_version_that_was_replayed_last() -> None:
+    """Each of two nodes has one of two versions, which are the same before each offset."""
+    other = bytearray(BODY)
+    other[150_000] = other[250_000] = 255
+    second = response(bytes(other)[:200_000], RESET, length=len(BODY), etag='"v2"')
+    world = World(cut(), second, part(BODY, 200_000 - OVERLAP), whole(BODY), hashed=False)
+    with pytest.raises(errors.Restart):
+        world.read()
 
 
 def test_a_416_at_the_end_ends_it() -> None:
@@ -231,6 +250,11 @@ def test_a_first_answer_that_has_waited_may_break_as_well() -> None:
     world = World(cut(2 * OFFSET), busy(429, "300"), serving(BODY))
     assert world.read(kept=kept_by_an_earlier_run(BODY[:OFFSET])) == BODY
     assert world.ranges == [None, REST, f"bytes={2 * OFFSET}-"]
+
+
+def test_a_first_answer_does_not_wait_where_all_was_kept() -> None:
+    world = World(whole(BODY))
+    assert world.read(kept=kept_by_an_earlier_run(BODY)) == BODY and world.exchange.spare is None
 
 
 def test_kept_bytes_go_when_pips_file_has_them(monkeypatch: pytest.MonkeyPatch) -> None:

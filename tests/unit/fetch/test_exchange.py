@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import math
+import socket
 import ssl
 from types import SimpleNamespace
 from typing import Any, Callable
@@ -205,10 +206,24 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     assert slowness(world)[-1] == 1.0
     assert not lost(world.another(refused(), url=OTHER)).first_contact
     assert 120 <= world.clock.seconds - spent <= 150, "it has all patience"
+    # It is waited for once, too, for `stale` lets pip go on.
+    spent = world.clock.seconds
+    lost(world.another(refused(), url=OTHER))
+    assert world.clock.seconds == spent
     world = World(whole(BODY))
     world.obtain()
     world.another(*[refused()] * 7, whole(BODY)).obtain()
     assert not world.hosts.first_contact, "only hosts that have not answered yet spend it"
+
+
+def test_a_proxy_that_has_answered_is_lost_like_a_host_that_has() -> None:
+    answer, away = busy_by_proxy(), refused()
+    away.args[0].pool = answer.raw._pool
+    world = World(answer, whole(BODY))
+    world.obtain()
+    failure = lost(world.another(away))
+    assert failure.message.startswith("The proxy") and not failure.first_contact
+    assert world.clock.seconds >= 120 and " any more" in world.lines[-1]
 
 
 def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
@@ -217,6 +232,12 @@ def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
     assert slowness(world) == [1, 2, 4, 4, 4]
     assert world.lines  # at once, for it has already taken a while
     assert world.asked[0][1].longest == math.inf and world.asked[-1][1].longest <= 30
+    # What has made progress is not slow to answer.
+    ends = (100_000, 200_000, 300_000)
+    stall = socket.timeout("timed out")
+    stalls = [response(BODY[:at], stall, length=len(BODY)) for at in ends]
+    world = World(*stalls, whole(BODY))
+    assert world.read() == BODY and slowness(world) == [1, 2, 2, 2]
     slow = requests.ConnectTimeout(ConnectTimeoutError("timed out"))
     world = World(slow, slow, whole(BODY))
     world.obtain()
@@ -282,6 +303,7 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
         # What comes twice without its end is taken as it is.
         ([always(read, WITHOUT_END, framed="close")], WITHOUT_END, 2, TAKEN),
         ([always(read, WITHOUT_END, framed="close"), always(read, PAGE)], PAGE, 2, ""),
+        ([always(read, WITHOUT_END), always(read, WITHOUT_END[:-7])], WITHOUT_END, 2, ""),
         # It is not lost if what comes next is of less use, or nothing.
         *(
             ([always(read, WITHOUT_END), then], WITHOUT_END, 2, "")
@@ -308,6 +330,13 @@ def test_a_broken_page_is_asked_for_again(
         assert not world.clock.seconds
     assert len(world.asked) == asked
     assert line in "".join(world.lines) and bool(world.lines) == bool(line)
+
+
+def test_a_page_that_is_damaged_in_pips_cache_is_removed_there() -> None:
+    damaged: Any = response(b"no gzip", content_encoding="gzip")
+    damaged.from_cache = True
+    world = page(damaged, always(read, PAGE))
+    assert world.obtain()[0].response.content == PAGE and INDEX in world.forgotten
 
 
 def test_a_page_that_names_no_file_is_doubted_once_and_then_taken() -> None:
@@ -360,6 +389,12 @@ def test_how_long_a_server_is_tried(answer: Any, moments: list[float]) -> None:
     failure = given_up(world)
     assert failure.message.endswith(f"demo-1.0-py3-none-any.whl stopped at {world.body.place()}.")
     assert world.moments == moments and f"{len(moments) - 1} attempts in" in failure.context
+
+
+def test_a_body_has_all_attempts_whatever_its_first_answer_had() -> None:
+    broken = response(BODY[:100], RESET, length=len(BODY))
+    world = World(*[busy(500)] * BROKEN_URL, broken, serving(BODY))
+    assert world.read() == BODY
 
 
 def test_another_version_whose_answer_breaks_is_asked_for_again() -> None:
@@ -477,6 +512,12 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
     assert world.lines == [f"{MIRROR} serves from 0 on: {wording.RESTS}"]
 
 
+def test_the_timeout_is_named_only_for_pips_own_source() -> None:
+    for one, other, named in ((silent, refused, "--timeout"), (refused, silent, "retry-patch-")):
+        world = World(one(), mirrors={MIRROR: [other()]})
+        assert str(lost(world.exchange).setting).startswith(f"('{named}")
+
+
 def test_where_no_source_helps_all_are_waited_for_together() -> None:
     world = World(refused(), mirrors={MIRROR: [lambda _: busy()]})
     assert lost(world.exchange).message == UNREACHABLE  # which the mirror is not
@@ -526,6 +567,7 @@ def told(patience: Patience, bad: Callable[[], Any], lasts: float, what: str = "
         ("retry-patch-patience", Patience(seconds=40, person=True), refused, 100, "first"),
         ("retry-patch-attempts", Patience(attempts=2), busy, 60, "body"),
         ("retry-patch-attempts", Patience(attempts=2), busy, 60, "first"),
+        ("retry-patch-attempts", Patience(), lambda: busy(503, "5"), 150, "first"),
         ("retry-patch-attempts", Patience(attempts=2), lambda: CUT_PAGE, 60, "first"),
     ],
 )

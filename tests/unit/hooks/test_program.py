@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -89,3 +91,15 @@ def test_a_stream_of_events_is_not_read_again_from_its_start() -> None:
         with pytest.raises(requests.RequestException):
             received.extend(response.iter_content(7))
         assert received == [b"data: 1"] * 3
+
+
+def test_what_only_urllib3_reads_or_another_adapter_is_left_alone(failures: list[str]) -> None:
+    head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: gzip, chunked\r\n\r\n'
+    with answering(head + b"3\r\nabc\r\n0\r\n\r\n") as port:
+        assert requests.get(f"http://127.0.0.1:{port}/", timeout=2).content == b"abc"
+    answer = requests.Response()
+    answer.status_code, answer.url, answer.raw = 200, "file:///x", io.BytesIO(b"abc")
+    answer.headers["Content-Length"] = "3"
+    with requests.Session() as session:
+        session.mount("file://", mock.Mock(send=mock.Mock(return_value=answer)))
+        assert session.get("file:///x").content == b"abc" and not failures
