@@ -14,9 +14,9 @@ from pip_retry_patch import names
 from pip_retry_patch.wording import of_system
 
 # Run by the environment's own Python as it starts for pip, with the .pth files that it finds.
-_PROBE = """import json, pip
+_PROBE = """import json, pip, pip_retry_patch
 from pip_retry_patch.hooks.report import describe
-print(json.dumps(describe()))
+print(json.dumps({**describe(), "version": pip_retry_patch.__version__}))
 """
 
 PREFIX = "pip-retry-patch-"  # of the directories that pip is run in

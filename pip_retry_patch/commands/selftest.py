@@ -107,7 +107,8 @@ class _Handler(socketserver.StreamRequestHandler):
         lines = [*iter(lambda: self.rfile.readline().decode().strip(), "")]
         package, path = self.server.package, lines[0].split()[1]
         data, faults = self.server.answers[path]
-        fault = faults.pop(0) if faults else Fault("none", len(data))
+        gets = lines[0].startswith("GET")  # `--use-feature=fast-deps` asks for the size first
+        fault = faults.pop(0) if faults and gets else Fault("none", len(data))
         asked = re.search(r"^range: bytes=(\d+)-", "\n".join(lines), re.IGNORECASE | re.MULTILINE)
         start = int(asked[1]) if asked and package.ranges else 0
         piece = data[start : start + fault.after]
@@ -117,7 +118,7 @@ class _Handler(socketserver.StreamRequestHandler):
             status = f"206 Partial\r\nContent-Range: bytes {start}-{len(data) - 1}/{len(data)}"
         if fault.kind == "busy":
             status, length = "503 Busy", "Retry-After: 1\r\nContent-Length: 0"
-        elif package.chunked:
+        elif package.chunked and gets:
             length = "Transfer-Encoding: chunked"
             piece = b"%x\r\n%b\r\n" % (len(piece), piece)
             piece += b"0\r\n\r\n" if fault.kind == "none" else b""
@@ -166,11 +167,14 @@ def selftest(python: str, compare: bool) -> int:
     :raises UnableError: the test cannot be made.
     """
     found, failed = describe(python), 0
+    plan = dict(PLAN)
+    if found["pip"] < "20.3":  # in these no file continues from a mirror
+        plan.popitem()
     print(f"pip {found['pip']} on Python {found['python']}", end=", ")
     print("against an unreliable index on 127.0.0.1")
     column = f"{'plain pip':15}" if compare else ""
     print(f"\n{'':29}{column}result    time   bytes fetched / size")
-    for title, package in PLAN.items():
+    for title, package in plan.items():
         print(f"{title:29}", end="", flush=True)
         if compare:
             problem, _ = attempt(python, package, PIP_RETRY_PATCH="0")
@@ -182,10 +186,10 @@ def selftest(python: str, compare: bool) -> int:
         print(f"FAILED {figures}\n    {problem}" if problem else f"healed {figures}", flush=True)
         failed += bool(problem)
     if failed:
-        print(f"\n{failed} of {len(PLAN)} faults were not healed: pip-retry-patch does not do its")
+        print(f"\n{failed} of {len(plan)} faults were not healed: pip-retry-patch does not do its")
         print("work with this pip. Please report this output, and that of status.")
         return 1
-    print(f"\nAll {len(PLAN)} faults were healed; every file is what the index has.")
+    print(f"\nAll {len(plan)} faults were healed; every file is what the index has.")
     return 0
 
 

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import glob
 import importlib
+import inspect
 import logging
 import optparse
 import os
@@ -58,6 +59,7 @@ def _command(pip: str) -> str | None:
         # Without this module no command line was parsed, and sys.argv is another program's.
         parser = sys.modules[f"{pip}._internal.cli.main_parser"].create_main_parser()
         parser.error = _refuse  # pip's ends the process
+        parser.remove_option("--help")  # so does this
         words: list[str] = parser.parse_args(sys.argv[1:], optparse.Values())[1]
     except Exception as why:
         logger.debug("pip-retry-patch cannot tell which command pip runs: %r", why)
@@ -278,7 +280,9 @@ def links_on(collector: Any, page: str, get: Callable[[], Any]) -> dict[str, Any
     try:
         response = get()
         response.raise_for_status()
-        links = list(collector.parse_links(make(response, cache_link_parsing=False)))
+        # In pip 22.0 and 22.1, whether to parse with html5lib.
+        more = [False] * (len(inspect.signature(collector.parse_links).parameters) - 1)
+        links = list(collector.parse_links(make(response, cache_link_parsing=False), *more))
     except Exception as error:  # of the network, or of pip's parser
         logger.debug("cannot read %s: %s", names.redacted(page), reason(error))
         return {}

@@ -17,6 +17,7 @@ skip or to fail |
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
@@ -59,6 +60,12 @@ class _Search:
         self.unread: dict[str, Exception | None] = {}
 
 
+class _Now(threading.local):
+    """What a thread does: those of `pip list --outdated` (pip 20.2 to 21.3) search at once."""
+
+    search = _Search()
+
+
 class IndexHooks:
     """What stands around pip's search in its indexes."""
 
@@ -66,7 +73,7 @@ class IndexHooks:
         self._pip = pip
         self._requests = requests
         self._strict = pip.settings.indexes == "all"  # no index may be missing
-        self._search = _Search()
+        self._now = _Now()
         # What to tell of a project that is not found, by what could not be read.
         self._lines: dict[str, dict[str, str]] = {}
 
@@ -88,7 +95,7 @@ class IndexHooks:
             first = indexes[:1] == [index] and not quiet
             self._requests.mirrors.begin_page(index if first else "", url)
         page = self._requests.pages[url] = Page(index)
-        self._search.session = collector.session
+        self._now.search.session = collector.session
         try:
             content = calls(*args, **kwargs)
         except Exception:
@@ -108,7 +115,7 @@ class IndexHooks:
             error = page.error or self._pip.error(failure, LookupError(url))
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
-            self._search.unread[index] = error
+            self._now.search.unread[index] = error
             self._note_unread(index, failure)
             self._pip.say_once("index unread", index, index=names.redacted(index), why=failure.why)
         return None
@@ -141,11 +148,11 @@ class IndexHooks:
         self._note(index, line)
 
     def _note(self, what: str, line: str) -> None:
-        self._lines.setdefault(names.plain(self._search.project), {})[what] = line
+        self._lines.setdefault(names.plain(self._now.search.project), {})[what] = line
 
     def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
-        search = self._search
+        search = self._now.search
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
         odd = oddity(page.content, media, page.url, url, search.project)
@@ -164,7 +171,7 @@ class IndexHooks:
     def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         project = args[0] if args else kwargs["project_name"]
-        search = self._search = _Search(project)
+        search = self._now.search = _Search(project)
         found, unread = calls(*args, **kwargs), search.unread
         if not unread:
             return found
@@ -188,7 +195,7 @@ class IndexHooks:
         except Exception as error:
             name, host = names.name_of(page.url), names.host_of(page.url)
             why = names.clean(names.foreign(str(error)), 120)
-            compat.forget(self._search.session, [page.url])
+            compat.forget(self._now.search.session, [page.url])
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
         if self._requests.mirrors is not None:

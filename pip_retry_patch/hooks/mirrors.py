@@ -15,6 +15,7 @@ Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_m
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
@@ -33,6 +34,15 @@ Ask = Callable[[str, Asking, Outcome], Any]
 Hashes = Mapping[str, Sequence[str]]
 
 
+class _Now(threading.local):
+    """What a thread does: those of `pip list --outdated` (pip 20.2 to 21.3) read pages at once.
+
+    `page`: of the index, that pip reads now: the rest of its URL.
+    """
+
+    page: str | None = None
+
+
 class Mirrors:
     """The mirrors of one index, and what belongs to it."""
 
@@ -48,25 +58,25 @@ class Mirrors:
             intended = pip.module("models.index").PyPI.simple_url
         self._intended = intended and _directory(intended)
         self._index = ""
-        self._page: str | None = None  # of the index, that pip reads now: the rest of its URL
+        self._now = _Now()
         self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
 
     def begin_page(self, index: str, url: str) -> None:
         """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
-        self._page = None
+        self._now.page = None
         base = _directory(index) if index else ""
         if base and self._intended in (None, base):
             self._index = base
-            self._page = url[len(base) :]
+            self._now.page = url[len(base) :]
         elif base:
             intended, index = names.redacted(self._intended or ""), names.redacted(base)
             self._pip.say_once("mirrors of another", base, intended=intended, index=index)
 
     def note_links(self, links: Iterable[Any]) -> None:
         """The page that pip asked for lists these files."""
-        if self._page is not None:
-            self._listed.update((link.url_without_fragment, self._page) for link in links)
+        if self._now.page is not None:
+            self._listed.update((link.url_without_fragment, self._now.page) for link in links)
 
     def drop(self, name: str, mirrors: Iterable[str]) -> None:
         """Ask mirrors no more that sent other bytes than a hash is of."""
@@ -84,8 +94,8 @@ class Mirrors:
         """
         bases = [base for base in self._bases if base != self._index]
         ask = functools.partial(self._ask, calls, session, kwargs)
-        if kind == Kind.PAGE and self._page is not None:
-            return [self._page_of(ask, base, self._page) for base in bases]
+        if kind == Kind.PAGE and self._now.page is not None:
+            return [self._page_of(ask, base, self._now.page) for base in bases]
         if hashes and _without_metadata(url) in self._listed:
             found = (self._file_of(ask, base, url, hashes) for base in bases)
             return [source for source in found if source is not None]

@@ -47,6 +47,8 @@ class Program:
     @fail_open
     def _answer(self, calls: Calls, session: Any, _: Any, given: Any) -> Any:
         response = calls(**given)
+        if not hasattr(response.raw, "_fp"):  # it is not of urllib3: of a `file:` URL, say
+            return response
         outcome = Outcome(response.url)  # what was given may be bytes
         outcome.response = response
         body = given.get("data") or given.get("json") or given.get("files")
@@ -55,9 +57,8 @@ class Program:
         # Else it may be a stream, with no end that could be asked for again.
         marks = "content-length", "etag", "last-modified"
         is_file = any(name in response.headers for name in marks)
-        # Of an adapter that reads a file, say, it comes from elsewhere.
-        is_ours = hasattr(response.raw, "_fp") and not outcome.is_for_urllib3
-        if is_ours and is_plain and is_file and span and outcome.length != 0:
+        is_ours = is_file and not outcome.is_for_urllib3
+        if is_ours and is_plain and span and outcome.length != 0:
             send = functools.partial(repeat, calls, session, (), given)
             job = Job(
                 kind=Kind.OTHER,

@@ -15,7 +15,7 @@ from tests.support.hosts import HURRIED, dead_index, download
 from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Redirect, Replaced, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
-from tests.support.matrix import old_middle_new
+from tests.support.matrix import old_middle_new, pairs
 from tests.support.partials import stored
 from tests.support.programs import Argument
 
@@ -166,6 +166,15 @@ def test_a_dead_index_is_asked_once_and_all_of_a_run_comes_from_the_mirror(
         # After that its host rests. The build's pip is a run of its own.
         assert asked == [2, 0, 2]
         assert end_of(bare.run(*arguments, env=HURRIED)) != OK
+
+
+@pairs(("21.3.1", "3.9"))
+def test_each_thread_of_a_pip_gets_the_page_that_it_asks_for(armed: Environment) -> None:
+    names = "pip", "pip-retry-patch", "wrapt"
+    silent = [Package(name, page_forever=Stall(0)) for name in names]
+    with Lab(silent) as lab, Lab([Package(name) for name in names]) as mirror:
+        run = armed.run("list", "-o", "-i", lab.index_url, env={**HURRIED, **mirrors(mirror)})
+        assert all(mirror.requests(name, "page") for name in names), run.output
 
 
 # Of an index at `lab` that answers 404 and 403, and of one that is dead.

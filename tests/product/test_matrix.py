@@ -15,7 +15,7 @@ from tests.support import supplies
 from tests.support.directories import CHECKOUT
 from tests.support.downloads import HASH, SIZE, THIRD, command, end_of
 from tests.support.environments import Environment
-from tests.support.lab.faults import Cut, Reset
+from tests.support.lab.faults import Busy, Cut, Reset
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import NEWEST, parametrized
@@ -32,12 +32,16 @@ HEALED = [
     Package("cut-json", page_faults=[Cut(100)], page_format="json"),
 ]
 MISMATCH = Package("mismatch", hashes="00" * 32)
+DYING = Package("dying", SIZE, [Cut(THIRD)], forever=Busy(410))
 
 
-def download(environment: Environment, lab: Lab, *packages: Package) -> tuple[Outcome, Path]:
+def download(
+    environment: Environment, lab: Lab, *packages: Package, mirror: str = ""
+) -> tuple[Outcome, Path]:
     folder = environment.fresh_dir()
     names = (package.name for package in packages)
-    run = environment.run(*command(lab, folder), *names, alone=True)
+    env = {"PIP_RETRY_PATCH_MIRRORS": mirror}
+    run = environment.run(*command(lab, folder), *names, alone=True, env=env)
     assert lab.wait_idle()
     assert "Traceback" not in run.output
     return run, folder
@@ -66,6 +70,9 @@ def test_a_minor_release_heals_and_reports(armed: Environment) -> None:
         looks = Version(armed.pip_version) >= Version("20.3")
         assert len(lab.requests("mismatch", "artifact")) == 1 + looks
         assert ("Both brought the same bytes" in run.output) is looks
+    with Lab([DYING]) as lab, Lab([Package("dying", SIZE)]) as mirror:
+        run, folder = download(armed, lab, DYING, mirror=mirror.index_url)
+        assert (run.returncode == 0) is looks, run.output
 
 
 def test_no_minor_release_that_the_index_has_is_forgotten() -> None:

@@ -68,7 +68,7 @@ def test_status_tries_no_network_but_its_own(armed: Environment) -> None:
         f"[global]\nindex-url = {dead}/simple\nextra-index-url = {dead}/more\n"
         f"find-links = {dead}/links\nproxy = {dead}\nrequire-virtualenv = true\n"
         f"constraint = {folder}/constraints.txt\nretry-patch-log = {folder}/log\n"
-        f"[download]\nno-binary = :all:\ndest = {folder}/dest\n"
+        f"[download]\nno-binary = :all:\ndest = {folder}/dest\nuse-feature = fast-deps\n"
     )
     assert status(armed, PIP_CONFIG_FILE=folder / "pip.conf")["guarded"]
     assert sorted(path.name for path in folder.iterdir()) == ["constraints.txt", "pip.conf"]
@@ -94,12 +94,19 @@ def test_status_says_when_pip_is_not_guarded(armed: Environment) -> None:
 @newest
 def test_status_sees_what_is_missing_and_what_is_broken(pip: str, python: str) -> None:
     environment = environments.fresh_environment(pip, python, armed=True)
+    package = environment.site_packages / "pip_retry_patch"
+    version = (package / "__init__.py").read_text().replace('"0.1.0"', '"0.0.10"')
+    (package / "__init__.py").write_text(version)
+    found = status(
+        environments.environment(pip, python, armed=True), "--python", environment.prefix
+    )
+    assert found["version"] == "0.0.10"
     for path in (environment.site_packages / "pip" / "_internal").rglob("*.py"):
         path.write_text(path.read_text().replace("check_against_path(", "check_file("))
     found = status(environment)
     assert found["guarded"]
     assert found["hooks"]["Hashes.check_against_path"] == "this pip has none"
-    guard = environment.site_packages / "pip_retry_patch" / "fetch" / "exchange.py"
+    guard = package / "fetch" / "exchange.py"
     whole = guard.read_text()
     guard.write_text("raise RuntimeError('broken')\n")
     assert "RuntimeError: broken" in status(environment)["reason"]

@@ -20,6 +20,7 @@ from pip_retry_patch.hooks.runner import RUNNER
         ("pip --cache-dir cache download x", "download"),
         ("pip --log check -vv --trusted-host list --retries 3 install x", "install"),
         ("pip --python=x --version download", "download"),
+        ("deploy.py -h download", None),  # another program's: it asks for no help of pip's
         *(("pip --retries many download x", None), ("pip --no-such-option download x", None)),
         *(("pip freeze-all", None), ("download", None)),  # pip's own name is no command
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -54,6 +55,15 @@ def test_what_breaks_for_good_is_the_programs_error(rest: Any, failures: list[st
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             get(lab)
         assert not failures
+
+
+def test_what_is_not_of_urllib3_is_left_alone(failures: list[str]) -> None:
+    response = requests.Response()
+    response.status_code, response.url, response.raw = 200, "file:///x", io.BytesIO(b"x")
+    response.headers["Content-Length"] = "1"  # as requests-file sends it
+    session = requests.Session()
+    session.mount("file:", SimpleNamespace(send=lambda *_, **__: response))  # type: ignore[arg-type]
+    assert session.get("file:///x").content == b"x" and not failures
 
 
 def test_a_range_of_the_programs_own_is_healed_to_its_end() -> None:
