@@ -75,7 +75,7 @@ class Exchange:
         self._silences = 0  # requests and bodies that the read timeout ended, since progress
         self._short = b""  # a page that came shorter than announced
         self._usable: Outcome | None = None  # a page in doubt, as long as none is better
-        # An answer that pip has already, of use if the rest of what was kept does not come.
+        # An answer that pip has already, which is read if the rest of what was kept does not come.
         self.spare: Outcome | None = None
 
     def obtain(
@@ -89,8 +89,12 @@ class Exchange:
             Restart.
         """
         self._begin(body, why)
-        step = _LATER if why is not None else _AT_ONCE
-        while step == _AT_ONCE or (step == _LATER and self._attempts.wait(self._announce)):
+        step, spare = (_LATER if why is not None else _AT_ONCE), self.spare
+        while (
+            step == _AT_ONCE
+            or (step == _LATER and self._attempts.wait(self._announce))
+            or self._falls_back()
+        ):
             source, why_elsewhere = self._turn(), self._trouble
             question = self._question(source)
             self._attempts.begin()
@@ -106,11 +110,16 @@ class Exchange:
                 return outcome, answer
             if outcome.response is not None:
                 outcome.response.close()
-            if not source.mirror:
+            if not source.mirror and outcome is not spare:
                 self._last = outcome, answer.verdict, self._trouble
             self._verdict = answer.verdict
             step = self._next(source, outcome, question)
         return self._give_up()
+
+    def _falls_back(self) -> bool:
+        """Whether there is still the answer that pip has already."""
+        self._whole = self.spare is not None
+        return self._whole
 
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
@@ -155,7 +164,7 @@ class Exchange:
 
     def _turn(self) -> Source:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
-        if self.spare is not None:
+        if self._whole and self.spare is not None:
             return self._sources[0]
         rests = self._hosts.rests
         sources = [source for source in self._sources if source.end is None]
@@ -165,8 +174,7 @@ class Exchange:
 
     def _question(self, source: Source) -> Question:
         body, host = self._body, names.host_of(source.url)
-        is_spare = self.spare and self._verdict
-        if body is None or self._whole or is_spare or host in self._hosts.refuses_parts:
+        if body is None or self._whole or host in self._hosts.refuses_parts:
             return Question()
         if host not in self._hosts.sends_parts:
             # Our own Range may be what brings each answer down.
@@ -386,8 +394,6 @@ class Exchange:
     def _next(self, source: Source, outcome: Outcome, question: Question) -> str:
         """Count an answer that is of no use, and say when to ask again."""
         verdict = self._verdict
-        if self.spare is not None:
-            return _AT_ONCE
         if question.first is not None and verdict == Verdict.UNCONDITIONAL:
             self._hosts.ignores_if_range.add(names.host_of(source.url))
             return _AT_ONCE
@@ -442,7 +448,7 @@ class Exchange:
                 patience = replace(patience, attempts=0)
             elif outcome.status == 500 or unseen:
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
-        elif verdict == Verdict.REFUSED:
+        elif verdict == Verdict.REFUSED or self.spare is not None:  # which does not wait for ever
             patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         if self._body is None and verdict == _CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)

@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 import requests
 import urllib3
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutError
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.body import Body
@@ -138,6 +138,11 @@ def refused(url: str = URL, why: Exception | None = None) -> Exception:
 
 def unknown_name() -> Exception:
     return refused(why=socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+
+
+def silent() -> Exception:
+    nobody: Any = None
+    return requests.ReadTimeout(ReadTimeoutError(nobody, "/", "Read timed out."))
 
 
 class Cut:

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 import requests
-from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, ProtocolError
 
 from pip_retry_patch import settings, wording, wrapping
 from pip_retry_patch.fetch import errors
@@ -33,6 +33,7 @@ from tests.support.exchanges import (
     refused,
     response,
     serving,
+    silent,
     unknown_name,
     whole,
 )
@@ -49,11 +50,6 @@ OTHER = "https://files.example/other-1.0-py3-none-any.whl"
 CUT_PAGE = Cut(requests.exceptions.ChunkedEncodingError(RESET))
 NO_PATIENCE = Patience(attempts=0, seconds=0.0)
 TAKEN = "came like that twice. It is taken as it is."
-
-
-def silent() -> Exception:
-    nobody: Any = None
-    return requests.ReadTimeout(ReadTimeoutError(nobody, "/", "Read timed out."))
 
 
 def cut() -> requests.Response:
