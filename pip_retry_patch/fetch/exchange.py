@@ -108,9 +108,11 @@ class Exchange:
             if answer.verdict in _USED:
                 self._use(source, outcome, answer, why_elsewhere or wording.RESTS)
                 return outcome, answer
-            if outcome.response is not None:
+            if outcome is spare:
+                outcome.drop()  # to close it would end the body, from which it reads
+            elif outcome.response is not None:
                 outcome.response.close()
-            if not source.mirror and outcome is not spare:
+            if not (source.mirror or outcome is spare):
                 self._last = outcome, answer.verdict, self._trouble
             self._verdict = answer.verdict
             step = self._next(source, outcome, question)
@@ -186,8 +188,8 @@ class Exchange:
         return question_for(body.known, body.start, body.offset, body.last, conditional)
 
     def _ask(self, source: Source, question: Question) -> Outcome:
-        if self.spare is not None and question.first is None:
-            outcome, self.spare = self.spare, None
+        if self.spare is not None and question.first is None and source is self._sources[0]:
+            outcome, self.spare, self._withheld = self.spare, None, False
             return outcome
         outcome = Outcome(source.url)
         again = self._body is not None

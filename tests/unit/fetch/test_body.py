@@ -247,10 +247,12 @@ def test_kept_bytes_are_continued(
     assert all(kind == "wait" for kind, *_ in world.records)  # no interruption of this run
 
 
-def test_a_first_answer_that_has_waited_may_break_as_well() -> None:
-    world = World(cut(2 * OFFSET), busy(429, "300"), serving(BODY))
+@pytest.mark.parametrize("at", [OFFSET // 2, 2 * OFFSET])
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_first_answer_that_has_waited_may_break_as_well(at: int, status: int) -> None:
+    world = World(cut(at), busy(status, "300"), serving(BODY))
     assert world.read(kept=kept_by_an_earlier_run(BODY[:OFFSET])) == BODY
-    assert world.ranges == [None, REST, f"bytes={2 * OFFSET}-"]
+    assert world.ranges == [None, REST, f"bytes={max(at, OFFSET)}-"]
 
 
 def test_a_first_answer_does_not_wait_where_all_was_kept() -> None:
