@@ -219,9 +219,9 @@ class Body(Below):
             raise why from None
         self.stop = answer.stop
         self.joined |= answer.verdict == Verdict.CONTINUE
-        self._replayed = self.offset if answer.verdict == Verdict.REPLAY else None
+        self._replayed = None
         if answer.verdict == Verdict.REPLAY:  # the next part is to be of this version
-            headers = outcome.response.headers
+            self._replayed, headers = self.offset, outcome.response.headers
             self.known.validator = Representation.of(headers, None, self.known.hashed).validator
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total

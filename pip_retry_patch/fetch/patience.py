@@ -274,8 +274,7 @@ class Hosts:
         if patience.person and errors.is_offline(error):
             return patience
         # Where nothing is left of them, the first retry still comes at once.
-        least = min(1.0, patience.first_contact)
-        left = max(patience.first_contact - self.first_contact, least)
+        left = max(patience.first_contact - self.first_contact, min(1.0, patience.first_contact))
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)
         return replace(patience, seconds=left)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -57,15 +56,6 @@ def test_what_breaks_for_good_is_the_programs_error(rest: Any, failures: list[st
         assert not failures
 
 
-def test_what_is_not_of_urllib3_is_left_alone(failures: list[str]) -> None:
-    response = requests.Response()
-    response.status_code, response.url, response.raw = 200, "file:///x", io.BytesIO(b"x")
-    response.headers["Content-Length"] = "1"  # as requests-file sends it
-    session = requests.Session()
-    session.mount("file:", SimpleNamespace(send=lambda *_, **__: response))  # type: ignore[arg-type]
-    assert session.get("file:///x").content == b"x" and not failures
-
-
 def test_a_range_of_the_programs_own_is_healed_to_its_end() -> None:
     with Lab([Package("demo", SIZE, [Cut(50_000)])]) as lab:
         response = get(lab, headers={"Range": "bytes=1000-199999"})
@@ -109,7 +99,7 @@ def test_what_only_urllib3_reads_or_another_adapter_is_left_alone(failures: list
         assert requests.get(f"http://127.0.0.1:{port}/", timeout=2).content == b"abc"
     answer = requests.Response()
     answer.status_code, answer.url, answer.raw = 200, "file:///x", io.BytesIO(b"abc")
-    answer.headers["Content-Length"] = "3"
+    answer.headers["Content-Length"] = "3"  # as requests-file sends it
     with requests.Session() as session:
         session.mount("file://", mock.Mock(send=mock.Mock(return_value=answer)))
         assert session.get("file:///x").content == b"abc" and not failures
