@@ -43,9 +43,6 @@ BUILDS = recipe("Settings for builds")
 SELFTEST = "faults were healed; every file is what the index has."
 
 
-# --- what comes of a build, with us and with plain pip --------------------------------------
-
-
 def payload(lab: Lab) -> bytes:
     with zipfile.ZipFile(BytesIO(lab.wheel("demo"))) as wheel:
         return wheel.read("demo/payload.bin")
@@ -102,9 +99,6 @@ def test_every_recipe_of_the_page_is_run() -> None:
     assert {each.text for each in RECIPES} == {base, *(each.text for each in taken)}
 
 
-# --- base images ----------------------------------------------------------------------------
-
-
 def test_base_image(first_build: Outcome, base: str, engine: Engine) -> None:
     assert SELFTEST in first_build.output
     assert '"PIP_RETRY_PATCH_VENVS=1"' in engine.ask("inspect", base)
@@ -157,9 +151,6 @@ def test_a_canary_is_guarded_and_the_others_have_plain_pip(base: str, engine: En
         assert engine.run(*options, "canary", "pip-retry-patch", "status").returncode == code
 
 
-# --- several stages -------------------------------------------------------------------------
-
-
 def test_several_stages(base: str, engine: Engine) -> None:
     done, lab = build_broken(engine, STAGES, base)
     assert_healed(done, lab)
@@ -191,9 +182,6 @@ def assert_guards(engine: Engine, image: str, guards: bool) -> None:
         pip: list[Argument] = ["/venv/bin/pip", "download", "--index-url", lab.index_url, "demo"]
         done = engine.run(image, *pip)
         (assert_healed if guards else assert_plain)(done, lab)
-
-
-# --- build caches ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("guarded", [True, False])
@@ -240,9 +228,6 @@ LOOK = (
     "RUN --mount=type=cache,target=/root/.cache/pip cd /root/.cache/pip &&"
     " find retry-patch -name '*.whl' | grep . && ! grep -r pass-word ."
 )
-
-
-# --- when it runs ---------------------------------------------------------------------------
 
 
 def test_not_root(base: str, engine: Engine) -> None:

@@ -57,9 +57,6 @@ def reload(scene: Scene, server: Server) -> None:
     server.send(signal.SIGHUP)
 
 
-# The network
-
-
 def reset(scene: Scene, server: Server) -> None:
     scene.reset()
 
@@ -110,9 +107,6 @@ def another_address(scene: Scene, names: Server) -> None:
     (scene.folder / "names").write_text(f"{SECOND} index.example\n")
     names.send(signal.SIGHUP)
     blocked(60, "-d", SERVER, *RESETS)(scene, names)
-
-
-# The machine of pip
 
 
 def stopped_while_waiting(scene: Scene, server: Server) -> None:

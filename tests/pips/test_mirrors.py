@@ -106,9 +106,6 @@ def test_what_an_earlier_run_kept_goes_on_from_a_mirror(armed: Environment) -> N
         assert mirror.sent("demo") <= len(mirror.wheel("demo")) - HALF + SLACK
 
 
-# To everything above, the bytes are those of the original.
-
-
 @old_middle_new
 def test_the_cache_has_it_under_its_first_url_and_nothing_of_the_mirror(armed: Environment) -> None:
     cache, tls = armed.fresh_dir() / "cache", certificates().server
@@ -120,8 +117,6 @@ def test_the_cache_has_it_under_its_first_url_and_nothing_of_the_mirror(armed: E
     kept = b"".join(path.read_bytes() for path in cache.rglob("*") if path.is_file())
     assert mirror.url.encode() not in kept
 
-
-# Pages, and only what belongs to the index
 
 FAILURES: dict[str, Entry] = {
     "reset": (Drop(), Reset(0)),

@@ -36,9 +36,6 @@ from tests.support.proxies import CuttingConnectProxy
 TRUSTED = "--trusted-host", "127.0.0.1"
 
 
-# pip's cache
-
-
 def spoil(cache: Path, original: bytes) -> int:
     """Alter what pip's HTTP cache holds of a file; return how many entries held it."""
     middle, spoilt = original[THIRD : THIRD + 64], 0
@@ -87,9 +84,6 @@ def test_a_file_replaced_under_the_same_validator_is_never_mixed_nor_cached(
     assert not right or (pip, validator) == (NEWEST, "weak")
 
 
-# Ranges and metadata
-
-
 @pairs(("22.3.1", "3.10"), ("24.0", "3.12"), ("25.3", "3.9"), (NEWEST, "3.13"))
 def test_the_ranges_of_a_lazy_wheel_are_healed(armed: Environment) -> None:
     """With fast-deps pip reads a wheel's metadata by requests that are ranges themselves."""
@@ -127,9 +121,6 @@ def test_metadata_is_healed(what: str, pip: str, armed: Environment, bare: Envir
     assert len(told) == lines, done.run.output
     plain = end_of(downloaded(bare, package).run)
     assert plain != OK or (what == "cut" and pip == NEWEST)
-
-
-# Other commands
 
 
 @each_pair
@@ -226,9 +217,6 @@ def test_an_sdist_whose_own_gz_was_labelled_as_a_coding_is_right_as_it_is(
     for environment in (armed, bare):
         done = downloaded(environment, package, "--no-build-isolation")
         assert done.is_right and not done.run.warnings("compressed"), done.run.output
-
-
-# Who sits there
 
 
 @old_middle_new

@@ -167,9 +167,6 @@ def test_an_environment_without_pip_is_named_as_such(armed: Environment) -> None
         assert "No module named 'pip'" in said.stderr and said.stderr.count("\n") == 1
 
 
-# selftest
-
-
 @pytest.mark.parametrize("how", ["alone", "compare", "linked"])
 @old_middle_new
 def test_selftest_passes_and_tells_what_it_saw(how: str, armed: Environment) -> None:
@@ -185,9 +182,6 @@ def test_selftest_passes_and_tells_what_it_saw(how: str, armed: Environment) -> 
     if how == "compare":
         assert "plain pip" in said.stdout
         assert sum(word in said.stdout for word in ("traceback", "blames hash", "gives up"))
-
-
-# `retry-patch-log` and `history`
 
 
 @old_middle_new

@@ -117,9 +117,6 @@ def test_two_at_once_keep_their_own_and_the_longest_is_continued(armed: Environm
         assert not stored(cache)
 
 
-# What became of a kept file between two runs never makes a wrong file
-
-
 def outside(path: Path) -> Path:
     """Return a path that is not in the store."""
     return path.parents[2] / "outside"

@@ -147,8 +147,6 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(pip: str, armed: Enviro
     assert "Partial downloads" not in again.output
 
 
-# Disks
-
 # pip writes a file in pieces of 10 KiB, later 256 KiB, or what is left of a chunk of 64 KiB.
 # With this size the last piece is larger than the buffer that it goes through. Else it would be an
 # accident whether it still fits when pip's cache has filled the disk in vain.

@@ -180,9 +180,6 @@ def test_a_host_that_answers_after_a_while_is_waited_for(
         assert end_of(plain) in LIES, plain.output
 
 
-# As plain pip has it
-
-
 @old_middle_new
 def test_a_refusal_whose_header_is_cut_is_the_one_that_plain_pip_sees(
     armed: Environment, bare: Environment
@@ -228,8 +225,6 @@ def test_hints_name_what_would_help(armed: Environment) -> None:
         told = said(run).partition("hint: ")[2]
         assert hint in told and ("pip config" in told) == bool(section)
 
-
-# Who is to blame, and what helps
 
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now()

@@ -250,9 +250,6 @@ def test_an_index_may_have_a_page_that_lists_nothing_but_no_login_page(
         assert end_of(plain) == OK and not plain.warnings()
 
 
-# pip's cache
-
-
 def lasting(status: int, body: bytes = b"", media: str = "text/html", **fields: str) -> bytes:
     """Return an answer that pip may keep for ten minutes; a permanent redirect for ever."""
     date, cached = formatdate(usegmt=True), "max-age=600"

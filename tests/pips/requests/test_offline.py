@@ -131,8 +131,6 @@ def test_an_answer_of_the_index_stands_and_a_busy_one_does_not(
         assert len(run.warnings("from pip's cache")) == (end == OK)
 
 
-# Every command that talks to a server: no traceback of a network error, from any pip
-
 # The words of a pip whose network fails at `dead`; the rest it finds at `index`.
 COMMANDS = {
     "install": "install --target {target} -i {dead}/simple/ demo",

@@ -162,9 +162,6 @@ def test_build_requirements(way: list[str], armed: Environment, bare: Environmen
     assert list(target.glob("project-1.0*"))
 
 
-# Installations that replace pip, or the patch, while it is active
-
-
 @pytest.mark.parametrize(
     ("name", "pip", "python"),
     [

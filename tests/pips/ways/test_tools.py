@@ -56,9 +56,6 @@ def test_a_debundled_pip(urllib3: str, pip: str, python: str) -> None:
         assert run.returncode != 0
 
 
-# Tools
-
-
 @newest
 def test_beside_pip_system_certs(pip: str, python: str) -> None:
     """It imports pip, and wraps it, from a .pth file of its own at every start."""
