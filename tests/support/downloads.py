@@ -120,7 +120,4 @@ def downloaded(
     return done
 
 
-HASTY: dict[str, Argument] = {
-    "PIP_RETRY_PATCH_ATTEMPTS": "2",
-    "PIP_RETRY_PATCH_PATIENCE": "2",
-}
+HASTY: dict[str, Argument] = {"PIP_RETRY_PATCH_ATTEMPTS": "2", "PIP_RETRY_PATCH_PATIENCE": "2"}

@@ -34,13 +34,7 @@ from tests.support.environments import Environment
 from tests.support.lab import faults as f
 from tests.support.lab.faults import Entry
 from tests.support.lab.packages import Package
-from tests.support.matrix import (
-    NEWEST,
-    THIS_PYTHON,
-    old_middle_new,
-    pairs,
-    parametrized,
-)
+from tests.support.matrix import NEWEST, THIS_PYTHON, old_middle_new, pairs, parametrized
 from tests.support.programs import Argument
 
 

@@ -16,16 +16,7 @@ import pytest
 
 from tests.support import programs
 from tests.support.certificates import certificates
-from tests.support.downloads import (
-    HASH,
-    OK,
-    SIZE,
-    THIRD,
-    Download,
-    command,
-    downloaded,
-    end_of,
-)
+from tests.support.downloads import HASH, OK, SIZE, THIRD, Download, command, downloaded, end_of
 from tests.support.environments import Environment, copy_of
 from tests.support.lab.faults import Away, Compressed, Cut, Flip, Replaced, Reset, Slow, replaced
 from tests.support.lab.packages import Package

@@ -17,25 +17,9 @@ import pytest
 import trustme
 
 from tests.support.certificates import certificates
-from tests.support.downloads import (
-    LIES,
-    NO_MATCH,
-    OK,
-    OURS,
-    SIZE,
-    downloaded,
-    end_of,
-    said,
-)
+from tests.support.downloads import LIES, NO_MATCH, OK, OURS, SIZE, downloaded, end_of, said
 from tests.support.environments import Environment
-from tests.support.hosts import (
-    answering,
-    closed_port,
-    dead_index,
-    download,
-    indexes,
-    listening,
-)
+from tests.support.hosts import answering, closed_port, dead_index, download, indexes, listening
 from tests.support.lab.faults import Busy, Cut, Drop, Entry, Redirect, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab

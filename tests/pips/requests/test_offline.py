@@ -66,11 +66,7 @@ def test_the_wifi_comes_back_for_who_sits_there_and_a_build_fails_soon(
 
 # Pages that pip's cache has serve again where the user allows that
 
-SHORT = {
-    "PIP_RETRY_PATCH_PATIENCE": "2",
-    "PIP_RETRY_PATCH_FIRST_CONTACT": "1",
-    "PIP_RETRIES": "1",
-}
+SHORT = {"PIP_RETRY_PATCH_PATIENCE": "2", "PIP_RETRY_PATCH_FIRST_CONTACT": "1", "PIP_RETRIES": "1"}
 AGED = 10**6
 
 
