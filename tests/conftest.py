@@ -30,6 +30,12 @@ def bare(pip: str, python: str) -> Environment:
     return environment(pip, python, armed=False)
 
 
+@pytest.fixture(params=[True, False], ids=["armed", "bare"])
+def either(request: pytest.FixtureRequest, pip: str, python: str) -> Environment:
+    """Each of the two, in a test of its own."""
+    return environment(pip, python, armed=request.param)
+
+
 @pytest.fixture(autouse=True)
 def swept() -> Iterator[None]:
     """Remove the directories that a test took from an environment."""

@@ -104,17 +104,16 @@ def test_what_is_not_found_may_be_in_the_index_that_was_not_read(
 
 
 @old_middle_new
-def test_local_wheels_do_without_an_index_as_ever(armed: Environment, bare: Environment) -> None:
-    for environment in (armed, bare):
-        links = environment.fresh_dir()
-        package = Package("demo", 1000)
-        (links / package.filename).write_bytes(package.wheel())
-        options: list[Argument] = [*indexes(dead_index()), "--find-links", links]
-        run = download(environment, *options, "demo")
-        assert end_of(run) == OK, run.output
-        assert len(run.warnings(UNREAD)) == environment.armed
-        missing = download(environment, *options, "missing")
-        assert end_of(missing) == (OURS if environment.armed else NO_MATCH), missing.output
+def test_local_wheels_do_without_an_index_as_ever(either: Environment) -> None:
+    links = either.fresh_dir()
+    package = Package("demo", 1000)
+    (links / package.filename).write_bytes(package.wheel())
+    options: list[Argument] = [*indexes(dead_index()), "--find-links", links]
+    run = download(either, *options, "demo")
+    assert end_of(run) == OK, run.output
+    assert len(run.warnings(UNREAD)) == either.armed
+    missing = download(either, *options, "missing")
+    assert end_of(missing) == (OURS if either.armed else NO_MATCH), missing.output
 
 
 @pytest.mark.parametrize("fault", ["reset", "silence", "busy", "cut"])

@@ -19,26 +19,25 @@ from tests.support.odd import WHEEL, Answer, Odd, half, odd_index, page, reply
 
 @old_middle_new
 def test_a_redirect_is_followed_anew_for_each_request_and_without_credentials(
-    armed: Environment, bare: Environment
+    either: Environment,
 ) -> None:
     """An index whose links lead, with another signature each time, to a store of files."""
     faults = [Cut(THIRD), Busy(403), Cut(2 * THIRD), Reset(THIRD)]
-    for environment in (armed, bare):
-        with Lab([Package("demo", SIZE, faults)], host="localhost") as store:
-            path = f"{store.url}/files/demo/{store.filename('demo')}"
-            links = [Redirect(f"{path}?signature={n}") for n in range(5)]
-            with Lab([Package("demo", SIZE, links)]) as lab:
-                secret = lab.index_url.replace("http://", "http://user:S3CRET@")
-                done = Download(environment, lab, "--index-url", secret, "--no-input")
-        assert done.is_right == environment.armed
-        asked, stored = lab.requests("demo", "artifact"), store.requests("demo")
-        assert {request.headers.get("authorization") for request in asked} != {None}
-        assert not any("authorization" in request.headers for request in stored)
-        if environment.armed:
-            assert "S3CRET" not in done.run.output
-            queries = [request.path.partition("?")[2] for request in stored]
-            assert queries == [f"signature={n}" for n in range(5)] and len(asked) == 5
-            assert [request.range for request in stored[:3]] == [None, f"bytes={THIRD}-", None]
+    with Lab([Package("demo", SIZE, faults)], host="localhost") as store:
+        path = f"{store.url}/files/demo/{store.filename('demo')}"
+        links = [Redirect(f"{path}?signature={n}") for n in range(5)]
+        with Lab([Package("demo", SIZE, links)]) as lab:
+            secret = lab.index_url.replace("http://", "http://user:S3CRET@")
+            done = Download(either, lab, "--index-url", secret, "--no-input")
+    assert done.is_right == either.armed
+    asked, stored = lab.requests("demo", "artifact"), store.requests("demo")
+    assert {request.headers.get("authorization") for request in asked} != {None}
+    assert not any("authorization" in request.headers for request in stored)
+    if either.armed:
+        assert "S3CRET" not in done.run.output
+        queries = [request.path.partition("?")[2] for request in stored]
+        assert queries == [f"signature={n}" for n in range(5)] and len(asked) == 5
+        assert [request.range for request in stored[:3]] == [None, f"bytes={THIRD}-", None]
 
 
 class Gone(NamedTuple):
@@ -81,25 +80,21 @@ def signing(answer: bytes, lifetime: int, hashed: bool) -> Iterator[Odd]:
 @pytest.mark.parametrize("gone", GONE.values(), ids=GONE)
 @old_middle_new
 def test_a_link_of_the_page_that_has_expired_is_looked_up_again(
-    gone: Gone, armed: Environment, bare: Environment
+    gone: Gone, either: Environment
 ) -> None:
-    for environment in (armed, bare):
-        with signing(*gone) as index:
-            run = download(environment, "--index-url", index.index_url, "demo")
-            assert (end_of(run) == OK) == environment.armed, run.output
-            assert index.asked.count("page") == 1 + environment.armed
+    with signing(*gone) as index:
+        run = download(either, "--index-url", index.index_url, "demo")
+        assert (end_of(run) == OK) == either.armed, run.output
+        assert index.asked.count("page") == 1 + either.armed
 
 
 @old_middle_new
-def test_a_link_with_an_empty_query_is_known_to_be_the_files(
-    armed: Environment, bare: Environment
-) -> None:
-    for environment in (armed, bare):
-        answers: list[Answer] = [reply(200, WHEEL[:-1] + b"?"), half]
-        with odd_index(file=answers) as index:
-            link = page(query="?").decode().partition('"')[2].partition('"')[0]
-            run = download(environment, index.url + link)
-            assert (end_of(run) == OK) == environment.armed, run.output
+def test_a_link_with_an_empty_query_is_known_to_be_the_files(either: Environment) -> None:
+    answers: list[Answer] = [reply(200, WHEEL[:-1] + b"?"), half]
+    with odd_index(file=answers) as index:
+        link = page(query="?").decode().partition('"')[2].partition('"')[0]
+        run = download(either, index.url + link)
+        assert (end_of(run) == OK) == either.armed, run.output
 
 
 @old_middle_new

@@ -279,17 +279,16 @@ UNUSABLE = {
 @pytest.mark.parametrize("what", UNUSABLE)
 @old_middle_new
 def test_a_page_of_no_use_does_not_stay_in_pips_cache(
-    what: str, pip: str, armed: Environment, bare: Environment
+    what: str, pip: str, either: Environment
 ) -> None:
     """pip 26.3 does not ask again for a page that may be cached."""
-    for environment in (armed, bare):
-        # A page without a file or an end is asked for twice.
-        answers = [UNUSABLE[what]] * (2 if environment.armed and what != "unreadable" else 1)
-        with odd_index(page=[*answers, reply(200, PAGE)]) as index:
-            home = str(environment.fresh_dir())
-            ends = [cached(environment, index, PIP_CACHE_DIR=home) for _ in range(2)]
-        assert ends[0] != OK
-        assert (ends[1] == OK) is (environment.armed or pip != NEWEST)
+    # A page without a file or an end is asked for twice.
+    answers = [UNUSABLE[what]] * (2 if either.armed and what != "unreadable" else 1)
+    with odd_index(page=[*answers, reply(200, PAGE)]) as index:
+        home = str(either.fresh_dir())
+        ends = [cached(either, index, PIP_CACHE_DIR=home) for _ in range(2)]
+    assert ends[0] != OK
+    assert (ends[1] == OK) is (either.armed or pip != NEWEST)
 
 
 KEPT: dict[str, dict[str, Sequence[Answer]]] = {
@@ -326,18 +325,15 @@ def test_what_plain_pip_keeps_in_vain_is_asked_for_again(
 
 
 @old_middle_new
-def test_a_file_that_a_redirect_of_pips_cache_leads_to_is_guarded(
-    armed: Environment, bare: Environment
-) -> None:
+def test_a_file_that_a_redirect_of_pips_cache_leads_to_is_guarded(either: Environment) -> None:
     """Plain pip 26.3 resumes by itself."""
-    for environment in (armed, bare):
-        home, moved = str(environment.fresh_dir()), lasting(301, Location="/moved")
-        with odd_index(file=[moved], other=[reply(200, WHEEL), half]) as index:
-            assert cached(environment, index, PIP_CACHE_DIR=home) == OK
-            words = *TRUSTING, index.index_url, "demo"
-            run = download(environment, *words, PIP_NO_CACHE_DIR="", PIP_CACHE_DIR=home)
-        assert ("demo-1.0 resumed at 15" in said(run)) is environment.armed, run.output
-        assert not environment.armed or end_of(run) == OK
+    home, moved = str(either.fresh_dir()), lasting(301, Location="/moved")
+    with odd_index(file=[moved], other=[reply(200, WHEEL), half]) as index:
+        assert cached(either, index, PIP_CACHE_DIR=home) == OK
+        words = *TRUSTING, index.index_url, "demo"
+        run = download(either, *words, PIP_NO_CACHE_DIR="", PIP_CACHE_DIR=home)
+    assert ("demo-1.0 resumed at 15" in said(run)) is either.armed, run.output
+    assert not either.armed or end_of(run) == OK
 
 
 @old_middle_new
@@ -350,16 +346,13 @@ def test_what_is_no_requirements_file_is_told(armed: Environment, bare: Environm
 
 
 @old_middle_new
-def test_a_server_whose_parts_are_others_is_asked_for_all_of_it(
-    armed: Environment, bare: Environment
-) -> None:
+def test_a_server_whose_parts_are_others_is_asked_for_all_of_it(either: Environment) -> None:
     def lying(fields: Mapping[str, str]) -> bytes:
         if "range" in fields:
             return part(asked_from(fields), len(WHEEL) - 1, b"?" + WHEEL[:-1], "")
         return half(fields) if index.asked.count("file") < 4 else reply(200, WHEEL, "")
 
-    for environment in (armed, bare):
-        with odd_index(file=[lying]) as index:
-            run = download(environment, "--index-url", index.index_url, "demo")
-            assert (end_of(run) == OK) == environment.armed, run.output
-        assert (", complete, joined of parts)" in run.output) == environment.armed
+    with odd_index(file=[lying]) as index:
+        run = download(either, "--index-url", index.index_url, "demo")
+        assert (end_of(run) == OK) == either.armed, run.output
+    assert (", complete, joined of parts)" in run.output) == either.armed
