@@ -8,24 +8,8 @@ from typing import Any
 
 import pytest
 
-from pip_retry_patch.fetch.judge import (
-    BUSY_STATUSES,
-    LONG_OVERLAP,
-    OVERLAP,
-    Answer,
-    ContentRange,
-    Question,
-    Representation,
-    Verdict,
-    coding_of,
-    is_web_page,
-    judge,
-    length_of,
-    question_for,
-    span_of,
-    strong_validator,
-    unasked_part,
-)
+from pip_retry_patch.fetch import judge
+from pip_retry_patch.fetch.judge import LONG_OVERLAP, OVERLAP, Question, Representation, Verdict
 
 # The rest of 1000 bytes is asked for from the offset 400 on.
 TOTAL, OFFSET = 1000, 400
@@ -35,6 +19,7 @@ STRONG, OTHER, WEAK = '"v1"', '"v2"', 'W/"v1"'
 THEN = "Tue, 01 Jul 2025 10:00:00 GMT"
 SETTLED = {"last_modified": THEN, "date": "Tue, 01 Jul 2025 10:01:00 GMT"}
 PART = {"content_range": "bytes 0-9/100"}
+SEVERAL = {"content_type": "multipart/byteranges; boundary=x"}
 
 
 def header(etag: str | None = None, length: Any = None, **more: str | None) -> Any:
@@ -53,10 +38,10 @@ def answer(
     media: str = "",
     question: Question = Question(OFFSET),  # noqa: B008  (never changed)
     **more: str | None,
-) -> Answer:
+) -> judge.Answer:
     """Judge an answer with this header; what is known `before` it are an ETag and a total."""
     known = Representation.of(header(before, content_type=media), total, hashed)
-    return judge(known, OFFSET, question, status, header(etag, length, **more))
+    return judge.judge(known, OFFSET, question, status, header(etag, length, **more))
 
 
 def verdict(*arguments: Any, **options: Any) -> str:
@@ -67,54 +52,55 @@ def verdict(*arguments: Any, **options: Any) -> str:
     ("read", "fields", "expected"),
     [
         # Only a strong validator is sent back. A date is one from a minute on.
-        (strong_validator, {"etag": STRONG}, STRONG),
-        (strong_validator, {"etag": STRONG, **SETTLED}, STRONG),
+        (judge.strong_validator, {"etag": STRONG}, STRONG),
+        (judge.strong_validator, {"etag": STRONG, **SETTLED}, STRONG),
         *(
-            (strong_validator, {"etag": etag, **SETTLED}, "")
+            (judge.strong_validator, {"etag": etag, **SETTLED}, "")
             for etag in (WEAK, "v1", '"', '"a\rb"')
         ),
-        (strong_validator, {}, ""),
-        (strong_validator, SETTLED, THEN),
+        (judge.strong_validator, {}, ""),
+        (judge.strong_validator, SETTLED, THEN),
         *(
-            (strong_validator, {**SETTLED, "date": date}, "")
+            (judge.strong_validator, {**SETTLED, "date": date}, "")
             for date in ("Tue, 01 Jul 2025 10:00:59 GMT", "Tue, 01 Jul 2025 09:00:00 GMT", None)
         ),
-        (strong_validator, {**SETTLED, "last_modified": "yesterday"}, ""),
+        (judge.strong_validator, {**SETTLED, "last_modified": "yesterday"}, ""),
         # A coding has one spelling.
-        *((coding_of, {"content_encoding": text}, "") for text in (None, "Identity")),
-        (coding_of, {"content_encoding": " GZIP "}, "gzip"),
-        (coding_of, {"transfer_encoding": "chunked"}, ""),
-        (coding_of, {"transfer_encoding": "gzip, chunked"}, "gzip"),
+        *((judge.coding_of, {"content_encoding": text}, "") for text in (None, "Identity")),
+        (judge.coding_of, {"content_encoding": " GZIP "}, "gzip"),
+        (judge.coding_of, {"transfer_encoding": "chunked"}, ""),
+        (judge.coding_of, {"transfer_encoding": "gzip, chunked"}, "gzip"),
         # The length is what a reader may believe.
-        *((length_of, {"length": text}, 5) for text in ("5", "5, 5")),
-        *((length_of, {"length": text}, None) for text in ("5, 6", "-5", "+5", "1" * 19, None)),
+        *((judge.length_of, {"length": text}, 5) for text in ("5", "5, 5")),
+        *((judge.length_of, {"length": text}, None) for text in ("5, 6", "-5", "+5", None)),
+        (judge.length_of, {"length": "1" * 19}, None),
         *(
-            (length_of, {"length": "5", "transfer_encoding": coding}, None)
+            (judge.length_of, {"length": "5", "transfer_encoding": coding}, None)
             for coding in ("Chunked", "gzip, chunked")
         ),
         # The bytes of a first answer.
-        *((partial(span_of, status), {"length": 10}, (0, 9, 10)) for status in (200, 203)),
-        (partial(span_of, 200), {}, (0, None, None)),
-        (partial(span_of, 404), {"length": 10}, None),
-        (partial(span_of, 206), {"content_range": "bytes 5-9/20", "length": 5}, (5, 9, 20)),
-        (partial(span_of, 206), {"content_range": "bytes 5-9/*"}, (5, 9, None)),
+        *((partial(judge.span_of, status), {"length": 10}, (0, 9, 10)) for status in (200, 203)),
+        (partial(judge.span_of, 200), {}, (0, None, None)),
+        (partial(judge.span_of, 404), {"length": 10}, None),
+        (partial(judge.span_of, 206), {"content_range": "bytes 5-9/20", "length": 5}, (5, 9, 20)),
+        (partial(judge.span_of, 206), {"content_range": "bytes 5-9/*"}, (5, 9, None)),
         *(
-            (partial(span_of, 206), {"content_range": label}, None)
+            (partial(judge.span_of, 206), {"content_range": label}, None)
             for label in ("bytes */20", None)
         ),
         # A part that nobody asked for. What may be all of it is taken, as ever.
-        *((unasked_part, {**PART, "length": length}, (0, 9, 100)) for length in (10, None)),
-        (unasked_part, {"content_range": "bytes 5-9/*", "length": 5}, (5, 9, None)),
-        (unasked_part, {**PART, "length": 100}, None),
+        *((judge.unasked_part, {**PART, "length": length}, (0, 9, 100)) for length in (10, None)),
+        (judge.unasked_part, {"content_range": "bytes 5-9/*", "length": 5}, (5, 9, None)),
+        (judge.unasked_part, {**PART, "length": 100}, None),
         *(
-            (unasked_part, {"content_range": label, "length": 10}, None)
+            (judge.unasked_part, {"content_range": label, "length": 10}, None)
             for label in ("bytes 0-9/10", "bytes 0-9/*", "bytes */100", "nonsense", None)
         ),
-        (unasked_part, {**PART, "content_type": "multipart/byteranges; x"}, (None, None, None)),
+        (judge.unasked_part, {**PART, **SEVERAL}, (None, None, None)),
     ],
 )
 def test_a_header_is_read_strictly(read: Any, fields: Any, expected: Any) -> None:
-    expected = ContentRange(*expected) if isinstance(expected, tuple) else expected
+    expected = judge.ContentRange(*expected) if isinstance(expected, tuple) else expected
     assert read(header(**fields)) == expected
 
 
@@ -130,7 +116,7 @@ def test_a_header_is_read_strictly(read: Any, fields: Any, expected: Any) -> Non
     ],
 )
 def test_what_is_a_web_page(media: str, first_bytes: bytes, expected: bool) -> None:
-    assert is_web_page(media, first_bytes) is expected
+    assert judge.is_web_page(media, first_bytes) is expected
 
 
 # What is asked: with a hash from the offset on, without one an overlap, on a condition.
@@ -156,7 +142,7 @@ def test_how_the_rest_is_asked_for(
     hashed: bool, etag: Any, total: Any, offset: int, last: Any, if_range: bool, fields: Any
 ) -> None:
     known = Representation.of(header(etag), total, hashed)
-    question = question_for(known, 0, offset, last, if_range)
+    question = judge.question_for(known, 0, offset, last, if_range)
     assert question.fields() == dict(zip(("Range", "If-Range"), fields))
 
 
@@ -211,15 +197,16 @@ def test_a_long_overlap_and_the_same_total_stand_for_a_validator() -> None:
         (LONG_OVERLAP - 1, known, Verdict.WHOLE),
     ):
         part = header(content_range=f"bytes {offset - overlap}-199999/200000")
-        assert judge(before, offset, Question(offset - overlap), 206, part).verdict == expected
+        found = judge.judge(before, offset, Question(offset - overlap), 206, part)
+        assert found.verdict == expected
 
 
 def test_a_206_tells_its_end_and_the_total_of_a_body_that_had_none() -> None:
     for total in (TOTAL, None):
         said = answer(206, STRONG, total=total, content_range=FITS)
-        assert said == Answer(Verdict.CONTINUE, 1000, TOTAL)
+        assert said == judge.Answer(Verdict.CONTINUE, 1000, TOTAL)
     said = answer(206, STRONG, total=None, content_range="bytes 400-499/*")
-    assert said == Answer(Verdict.CONTINUE, 500, None)
+    assert said == judge.Answer(Verdict.CONTINUE, 500, None)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +247,7 @@ CONDITIONAL: dict[str, Any] = {"question": Question(OFFSET, None, STRONG), "hash
         # A 206 that was not asked for, is coded or of several parts is never joined.
         (206, {"question": Question()}, Verdict.WHOLE),
         (206, {"content_encoding": "gzip"}, Verdict.WHOLE),
-        (206, {"content_type": "multipart/byteranges; boundary=x"}, Verdict.WHOLE),
+        (206, SEVERAL, Verdict.WHOLE),
         *(
             (206, {"content_range": label, "length": 600, "total": None}, Verdict.WHOLE)
             for label in (None, *SENSELESS)
@@ -306,7 +293,7 @@ def test_an_answer_has_one_verdict(status: int, answered: Any, expected: str) ->
 
 def test_some_statuses_ask_for_time_and_others_may_be_for_our_range() -> None:
     busy = {408, 421, 425, 429, *range(500, 600)} - {501, 505, 511}
-    assert busy == BUSY_STATUSES
+    assert busy == judge.BUSY_STATUSES
     assert verdict(511) == verdict(511, question=Question()) == Verdict.PAGE
     for status in {*range(100, 600)} - {200, 203, 206, 511}:
         of_range = Verdict.BUSY if status in busy - {500} else Verdict.WITHHELD

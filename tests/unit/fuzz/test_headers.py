@@ -9,20 +9,8 @@ from typing import Any, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pip_retry_patch.fetch.judge import (
-    Question,
-    Representation,
-    Verdict,
-    coding_of,
-    is_web_page,
-    judge,
-    length_of,
-    media_of,
-    parse_content_range,
-    span_of,
-    strong_validator,
-    unasked_part,
-)
+from pip_retry_patch.fetch import judge
+from pip_retry_patch.fetch.judge import Question, Representation, Verdict
 from pip_retry_patch.fetch.patience import retry_after
 
 TOKENS = (
@@ -72,7 +60,7 @@ headers = st.fixed_dictionaries({}, optional=fields)
 @given(fields["content-range"] | st.text())
 def test_a_content_range_is_read_as_it_is_written_or_not_at_all(value: str) -> None:
     """It is what RFC 9110 section 14.4 allows, and consistent."""
-    said = parse_content_range(value)
+    said = judge.parse_content_range(value)
     if said is None:
         return
     if said.first is None or said.last is None:
@@ -94,13 +82,13 @@ def test_no_wait_and_no_validator_is_made_up(found: dict[str, str]) -> None:
         assert wanted >= 0 and math.isfinite(wanted)
         value = found["retry-after"].strip()
         assert re.search(r"[a-zA-Z]", value) or wanted == int(value) < 10**9
-    strong = strong_validator(found)
+    strong = judge.strong_validator(found)
     if strong:
         assert strong in (found.get("etag", "").strip(), found.get("last-modified", "").strip())
         # What an ETag may hold beside ASCII is not for a terminal (RFC 9110, section 8.8.3).
         assert strong.isprintable() or re.fullmatch(r'"[!#-~\x80-\xff]*"', strong)
         assert not strong.startswith("W/")
-    is_web_page(media_of(found), found.get("etag", "").encode("utf-8", "replace"))
+    judge.is_web_page(judge.media_of(found), found.get("etag", "").encode("utf-8", "replace"))
 
 
 statuses = st.integers(100, 599) | st.sampled_from([200, 206, 206, 206, 304, 403, 416, 429, 503])
@@ -118,13 +106,14 @@ def test_nothing_is_joined_on_that_is_not_what_was_asked_for(
     if_range = known.validator if kind == "part on a condition" else ""
     question = Question(None if kind == "whole" else offset, last, if_range)
     found = found if length is None else {**found, "content-length": str(length)}
-    length = length_of(found)
-    said = judge(known, offset, question, status, found)
+    length = judge.length_of(found)
+    said = judge.judge(known, offset, question, status, found)
     if said.verdict == Verdict.CONTINUE:
-        proven = known.validator != "" and known.validator == strong_validator(found)
+        proven = known.validator != "" and known.validator == judge.strong_validator(found)
         assert status == 206 and kind != "whole" and (proven or offset == 0 or hashed)
-        assert coding_of(found) == known.coding and media_of(found) != "multipart/byteranges"
-        label = parse_content_range(found.get("content-range"))
+        assert judge.coding_of(found) == known.coding
+        assert judge.media_of(found) != "multipart/byteranges"
+        label = judge.parse_content_range(found.get("content-range"))
         if label is None:
             assert proven or hashed
         else:
@@ -134,13 +123,13 @@ def test_nothing_is_joined_on_that_is_not_what_was_asked_for(
         assert length in (None, said.stop - offset)
         assert total is None or said.stop <= max(total, (last or 0) + 1)
     elif said.verdict == Verdict.REPLAY:
-        assert status in (200, 203) and coding_of(found) == known.coding
+        assert status in (200, 203) and judge.coding_of(found) == known.coding
         assert None in (total, length) or length == total
     elif said.verdict == Verdict.COMPLETE:
         assert (
             status == 416 and kind != "whole" and said.total == offset and total in (None, offset)
         )
-    span, part = span_of(206, found), unasked_part(found)
+    span, part = judge.span_of(206, found), judge.unasked_part(found)
     if span is not None:
         assert span.first is not None and span.last is not None and span.first <= span.last
         assert span.total is None or span.last < span.total
