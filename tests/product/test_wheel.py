@@ -65,13 +65,12 @@ def test_an_editable_install_arms(pip: str, python: str) -> None:
     with tarfile.open(supplies.product().sdist) as archive:
         archive.extractall(source)
     (project,) = source.iterdir()
-    outcome = environment.run("install", "--no-deps", "--editable", project, machine=True)
-    assert outcome.returncode == 0, outcome.output
+    options = "--no-deps", "--editable"
+    environment.run("install", *options, project, machine=True).assert_success()
     assert environment.run_python("-c", ARMED).stdout == "1\n"
     where = environment.run_python("-c", "import pip_retry_patch as p; print(p.__file__)").stdout
     assert Path(where).parent.parent == project
-
-    assert environment.run("uninstall", "--yes", "pip-retry-patch").returncode == 0
+    environment.run("uninstall", "--yes", "pip-retry-patch").assert_success()
     assert not list(environment.site_packages.glob("*retry*"))
 
 

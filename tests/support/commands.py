@@ -22,8 +22,7 @@ def command(environment: Environment, *arguments: Argument, **env: Argument) -> 
 def child(environment: Environment, *options: str, **env: Argument) -> Environment:
     """Make a virtual environment from an environment's own base."""
     prefix = environment.fresh_dir() / "child"
-    outcome = environment.run_python("-m", "venv", *options, prefix, env=env)
-    assert outcome.returncode == 0, outcome.output
+    environment.run_python("-m", "venv", *options, prefix, env=env).assert_success()
     return venv_of(prefix, environment.launcher, environment.python_version)
 
 

@@ -47,6 +47,10 @@ class Outcome(NamedTuple):
     def output(self) -> str:
         return self.stdout + self.stderr
 
+    def assert_success(self) -> Outcome:
+        assert self.returncode == 0, self.output
+        return self
+
     @property
     def interruptions(self) -> list[str]:
         """The lines that tell of one interruption each, or of several.

@@ -129,8 +129,7 @@ def test_the_unit_tests_pass(windows: Windows) -> None:
     env: dict[str, Argument] = {"PIP_RETRY_PATCH_STRICT": "0"}  # they set it where they want it
     options = "-q", "-p", "no:cacheprovider", "--timeout=300"
     command = "-m", "pytest", *options, "tests/unit"
-    done = windows.run_python(*command, env=env, cwd=CHECKOUT, timeout=800)
-    assert done.returncode == 0, done.output
+    windows.run_python(*command, env=env, cwd=CHECKOUT, timeout=800).assert_success()
 
 
 @pytest.mark.timeout(900)

@@ -123,8 +123,7 @@ def test_an_install_goes_through(armed: Environment) -> None:
     ]
     with Lab(packages) as lab:
         options = "--target", target, "--index-url", lab.index_url, *TRUSTED
-        run = armed.run("install", *options, "demo")
-        assert run.returncode == 0, run.output
+        run = armed.run("install", *options, "demo").assert_success()
         assert len(run.interruptions) == 4, run.output
         for name in ("demo", "other"):
             assert (target / name / "payload.bin").stat().st_size == SIZE
@@ -141,8 +140,7 @@ def test_a_batch_of_files_is_healed_file_by_file(armed: Environment) -> None:
     with Lab(packages) as lab:
         target = armed.fresh_dir()
         options = "--target", target, "--index-url", lab.index_url, *TRUSTED
-        run = armed.run("install", *options, "--use-feature=fast-deps", "demo")
-        assert run.returncode == 0, run.output
+        run = armed.run("install", *options, "--use-feature=fast-deps", "demo").assert_success()
         for name in ("demo", "other"):
             assert (target / name / "payload.bin").stat().st_size == SIZE
             # pip 21.3 to 23.0 ask for each file twice, and check it when it comes from the cache.
@@ -156,8 +154,7 @@ def test_pages_that_are_cut_in_several_threads_do_not_mix(armed: Environment) ->
     names = ["pip", "wrapt", "pip-retry-patch"]
     packages = [Package(name, page_faults=[Cut(30), Reset(40)], validator="none") for name in names]
     with Lab(packages) as lab:
-        run = armed.run("list", "--outdated", "--index-url", lab.index_url)
-        assert run.returncode == 0, run.output
+        run = armed.run("list", "--outdated", "--index-url", lab.index_url).assert_success()
         assert len(run.interruptions) == 3
         for name in names:
             assert len(lab.requests(name, "page")) == 3
@@ -190,9 +187,8 @@ def test_sdists_are_healed_as_wheels_are(command: str, armed: Environment) -> No
     target = armed.fresh_dir()
     where = {"download": "--dest", "wheel": "--wheel-dir", "install": "--target"}[command]
     with Lab([Package("demo", SIZE, [Cut(THIRD), Reset(THIRD), Flip(7)], sdist=True)]) as lab:
-        index = "--index-url", lab.index_url
-        run = armed.run(command, "--no-deps", where, target, *index, "demo", timeout=200)
-        assert run.returncode == 0, run.output
+        words = command, "--no-deps", where, target, "--index-url", lab.index_url, "demo"
+        run = armed.run(*words, timeout=200).assert_success()
         assert len(run.interruptions) == 2
         assert list(target.glob("demo*"))
         whole = [r for r in lab.requests("demo", "artifact") if r.range is None]

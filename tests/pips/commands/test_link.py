@@ -113,8 +113,7 @@ def test_environments_are_linked_from_birth_where_that_is_wanted(armed: Environm
     assert not is_linked(child(armed, "--without-pip", PIP_RETRY_PATCH_VENVS="0"))
     code = "import venv; venv.create('made'); import os; print(os.listdir('made'))"
     cwd = armed.fresh_dir()
-    outcome = armed.run_python("-c", code, env=BORN, cwd=cwd)
-    assert outcome.returncode == 0, outcome.output
+    armed.run_python("-c", code, env=BORN, cwd=cwd).assert_success()
     assert list((cwd / "made").glob(f"lib/*/site-packages/{LINK}"))
     linked = child(armed, **BORN)
     assert heals(linked)
@@ -129,22 +128,20 @@ def test_what_venv_itself_upgrades_is_guarded(armed: Environment) -> None:
     faults = [Cut(400_000), Reset(400_000)]
     with Lab([Package("pip", faults=faults, chunked=True, path=wheel)]) as lab:
         env = {**BORN, "PIP_INDEX_URL": lab.index_url}
-        made = armed.run_python("-m", "venv", "--upgrade-deps", armed.fresh_dir() / "made", env=env)
-        assert made.returncode == 0, made.output
+        words = "venv", "--upgrade-deps", armed.fresh_dir() / "made"
+        armed.run_python("-m", *words, env=env).assert_success()
         assert len(lab.requests("pip", "artifact")) == 3
 
 
 @newest
 def test_what_virtualenv_makes_is_linked_too(pip: str, python: str) -> None:
     base = environments.fresh_environment(pip, python, armed=True)
-    installed = base.run("install", "--quiet", "virtualenv", machine=True)
-    assert installed.returncode == 0, installed.output
+    base.run("install", "--quiet", "virtualenv", machine=True).assert_success()
     home = base.fresh_dir()
     for wanted in (True, False):
         prefix = base.fresh_dir() / "made"
         env: dict[str, Argument] = {"HOME": home, "PIP_RETRY_PATCH_VENVS": str(int(wanted))}
-        made = base.run_python("-m", "virtualenv", "--no-download", prefix, env=env)
-        assert made.returncode == 0, made.output
+        base.run_python("-m", "virtualenv", "--no-download", prefix, env=env).assert_success()
         born = venv_of(prefix, base.launcher, python)
         assert is_linked(born) == heals(born) == wanted
 

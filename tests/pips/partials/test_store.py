@@ -276,8 +276,7 @@ def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(armed: Envi
             done.assert_right()
             assert continuing(done) and not stored(cache)
             options = "--target", target, "--index-url", lab.index_url, "--cache-dir", cache
-            installed = armed.run("install", *options, "demo", env=env)
-            assert installed.returncode == 0, installed.output
+            installed = armed.run("install", *options, "demo", env=env).assert_success()
             assert len(installed.interruptions) == 1
             assert (target / "demo" / "payload.bin").exists()
         assert not stored(cache)

@@ -25,8 +25,7 @@ def with_tools(pip: str, python: str, *tools: str) -> Environment:
     """Make an armed environment that holds some tools from the default index too."""
     environment = fresh_environment(pip, python, armed=True)
     house = supplies.wheelhouse(python, *tools)
-    run = environment.run("install", "--no-index", "--find-links", house, *tools)
-    assert run.returncode == 0, run.output
+    environment.run("install", "--no-index", "--find-links", house, *tools).assert_success()
     return environment
 
 
@@ -116,15 +115,13 @@ def test_pipx(pip: str, python: str) -> None:
         source = {"PIP_INDEX_URL": index} if index else {"PIP_NO_INDEX": "1"}
         return environment.run_python("-m", "pipx", *arguments, env={**env, **source})
 
-    done = pipx("install", "pip-retry-patch")
-    assert done.returncode == 0, done.output
+    pipx("install", "pip-retry-patch").assert_success()
     with Lab([fatal()]) as lab:
         run = pipx("runpip", "pip-retry-patch", "install", "demo", index=lab.index_url)
         assert_healed(run, lab)
     with Lab([fatal()]) as lab:
         command = ["inject", "--verbose", "--force", "pip-retry-patch", "demo"]
-        run = pipx(*command, index=lab.index_url)
-        assert run.returncode == 0, run.output
+        pipx(*command, index=lab.index_url).assert_success()
         assert len(lab.requests("demo", "artifact")) == 3
 
 
@@ -158,8 +155,7 @@ def test_pipenv(where: str, pip: str, python: str) -> None:
         source = f'[[source]]\nurl = "{lab.index_url}"\nverify_ssl = true\nname = "lab"\n'
         (folder / "Pipfile").write_text(source + '\n[packages]\ndemo = "*"\n')
         for command, requests in (("lock", 3), ("sync", 6)):
-            run = environment.run_python("-m", "pipenv", command, env=env, cwd=folder)
-            assert run.returncode == 0, run.output
+            environment.run_python("-m", "pipenv", command, env=env, cwd=folder).assert_success()
             assert len(lab.requests("demo", "artifact")) == requests
     site = folder / ".venv" / "lib" / f"python{python}" / "site-packages"
     assert (site / "demo" / "payload.bin").stat().st_size == SIZE
@@ -198,8 +194,7 @@ def test_install_user(where: str, wheel: Path, pip: str, python: str) -> None:
     folder, user = environment.fresh_dir(), ("install", "--user", "--break-system-packages")
     if where == "user":
         wheels = (shutil.copy(path, folder) for path in (wheel, supplies.wrapt_wheel(python)))
-        run = as_nobody(environment, folder, *user, "--no-index", *wheels)
-        assert run.returncode == 0, run.output
+        as_nobody(environment, folder, *user, "--no-index", *wheels).assert_success()
     with Lab([fatal()]) as lab:
         run = as_nobody(environment, folder, *user, "--index-url", lab.index_url, "demo")
         assert_healed(run, lab)
@@ -221,7 +216,6 @@ def test_debians_pip(wheel: Path) -> None:
         assert run(*downloading(lab, folder)).returncode != 0
     install = "install", "--user", "--no-index", wheel, supplies.wrapt_wheel(python)
     assert "externally-managed-environment" in run(*install).output
-    done = run(*install, "--break-system-packages")
-    assert done.returncode == 0, done.output
+    run(*install, "--break-system-packages").assert_success()
     with Lab([fatal()]) as lab:
         assert_healed(run(*downloading(lab, folder)), lab, folder)
