@@ -21,6 +21,7 @@ RATE = 4_000_000  # bytes per second, so that hardly anything is under way when 
 # What the next run may be sent before it has closed the connection of the plain request that it
 # begins with.
 CLOSED_LATE = 200_000
+KEY = f"sha256-{'a' * 32}"  # the name of a kept file
 SLACK = 1_500_000  # a kill of a container, or in Wine, takes longer
 
 
@@ -66,6 +67,18 @@ def folders(cache: Path) -> list[Path]:
 
 def stored(cache: Path) -> list[Path]:
     return sorted((cache / "retry-patch").glob("*"))
+
+
+def left(store: Path, size: int, key: str = KEY, age: float = 0) -> Path:
+    """Leave what a killed run would, so many seconds ago; return its folder."""
+    folder = store / f"{key}-{os.urandom(4).hex()}"
+    folder.mkdir(0o700, parents=True)
+    os.chmod(store, 0o700)
+    file = folder / "f.whl"
+    file.write_bytes(b"x" * size)
+    os.utime(file, (time.time() - age,) * 2)
+    Path(f"{folder}.lock").touch(0o600)
+    return folder
 
 
 def plain_then_rest(requests: list[Request], *offsets: int) -> None:

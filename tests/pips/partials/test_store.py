@@ -6,7 +6,6 @@ Disks are small, full, read-only or without locks: no download fails because of 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import shutil
 import stat
@@ -34,6 +33,7 @@ from tests.support.partials import (
     continuing,
     folders,
     kept,
+    left,
     start,
     stored,
     wait_for_bytes,
@@ -99,29 +99,14 @@ def test_a_directory_of_its_own_for_images_without_a_cache(armed: Environment) -
 DAY = 24 * 3600
 
 
-def left_over(store: Path, name: str, size: int, age: float) -> Path:
-    """Leave what a killed run would, so many seconds ago; return its folder."""
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    folder = store / f"sha256-{digest[:32]}-01234567"
-    folder.mkdir(0o700)
-    file = folder / f"{name}-1.0-py3-none-any.whl"
-    file.write_bytes(bytes(size))
-    os.utime(file, (time.time() - age,) * 2)
-    (store / f"{folder.name}.lock").touch(0o600)
-    return folder
-
-
 @old_middle_new
 def test_the_store_is_bounded_and_purged_with_pips_cache(pip: str, armed: Environment) -> None:
     """Of what is left over, the oldest goes first, at the beginning of a run."""
     cache = armed.fresh_dir()
     store = cache / "retry-patch"
-    store.mkdir(0o700)
-    for name, size, days in (("old", 3_000_000, 8), ("small", 900_000, 1), ("c", 4_000_000, 3)):
-        left_over(store, name, size, days * DAY)
-    a, b = (
-        left_over(store, *facts) for facts in (("a", 3_000_000, DAY), ("b", 4_000_000, 2 * DAY))
-    )
+    for size, days in ((3_000_000, 8), (900_000, 1), (4_000_000, 3)):  # too old, small, too much
+        left(store, size, age=days * DAY)
+    a, b = (left(store, size, age=age) for size, age in ((3_000_000, DAY), (4_000_000, 2 * DAY)))
     foreign = [store / "notes", store / "report.lock"]
     for path in foreign:
         path.write_text("not ours")

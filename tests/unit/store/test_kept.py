@@ -23,8 +23,8 @@ import pytest
 from pip_retry_patch.store import kept, writer
 from pip_retry_patch.store.kept import SMALLEST, Place, Store, key_of
 from tests.support.needs import needs_links
+from tests.support.partials import KEY, left
 
-KEY = f"sha256-{'a' * 32}"
 OTHER = f"sha256-{'b' * 32}"
 LIMIT = 100 * SMALLEST
 
@@ -74,18 +74,6 @@ def write(place: Place, size: int, name: str = "f.whl") -> str:
     file = os.path.join(place.folder, name)
     Path(file).write_bytes(b"x" * size)
     return file
-
-
-def left(path: Path, size: int, key: str = KEY, age: float = 0) -> Path:
-    """Leave what a killed run would, and return its folder."""
-    folder = path / f"{key}-{os.urandom(4).hex()}"
-    folder.mkdir(0o700, parents=True)
-    os.chmod(path, 0o700)
-    file = folder / "f.whl"
-    file.write_bytes(b"x" * size)
-    os.utime(file, (time.time() - age,) * 2)
-    Path(f"{folder}.lock").touch(0o600)
-    return folder
 
 
 def names(path: Path) -> list[str]:
