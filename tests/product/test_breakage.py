@@ -58,7 +58,6 @@ class Got(NamedTuple):
 def get(
     pip: Callable[..., Outcome], lab: Lab, *options: Argument, cache: Path | None = None
 ) -> Got:
-    """Let `pip` download demo from the lab."""
     folder = scratch()
     before = len(lab.log)
     store = () if cache else ("--no-cache-dir",)
@@ -73,7 +72,6 @@ def get(
 
 
 def get_from(pip: Callable[..., Outcome], *faults: Fault, cached: bool = True) -> Got:
-    """Do that from a lab of its own, with these faults."""
     with Lab([Package("demo", SIZE, faults)]) as lab:
         return get(pip, lab, cache=scratch() if cached else None)
 
@@ -136,7 +134,6 @@ class Breakage:
         assert got.asked == ["page", "artifact", "artifact"]
 
     def assert_tells_at_the_end(self) -> None:
-        """That something failed is told, once and in one line."""
         got = get_from(self.environment.run, cached=False)
         assert got.right
         ours = [line for line in got.run.output.splitlines() if "pip-retry-patch" in line]

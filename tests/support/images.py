@@ -67,9 +67,7 @@ class Engine:
 
     def make(self, *what: Any, **more: Any) -> Outcome:
         """Do that, and it has to succeed."""
-        done = self.build(*what, **more)
-        assert done.returncode == 0, done.output
-        return done
+        return self.build(*what, **more).assert_success()
 
     def offer(self, tag: str, origin: str, index_url: str) -> str:
         """Have `tag` name an image whose pip asks an index on this machine; return the tag."""

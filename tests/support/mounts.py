@@ -19,7 +19,6 @@ def mounted(path: Path, options: str) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    """Leave no room on a file system."""
     with contextlib.suppress(OSError), (disk / "ballast").open("ab", 0) as ballast:
         while True:
             ballast.write(bytes(4096))

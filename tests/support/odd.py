@@ -39,7 +39,6 @@ def part(first: int, last: int, of: bytes, media: str = "text/html", **fields: s
 
 
 def asked_from(fields: Mapping[str, str]) -> int:
-    """Return the position of the first byte that a request asks for."""
     return int(fields.get("range", "bytes=0-")[6:].partition("-")[0])
 
 

@@ -31,7 +31,6 @@ def note_pip(pip: str, python: str) -> None:
 
 
 def summary() -> list[str]:
-    """Return what was measured, and which pips ran."""
     record = run_dir() / "figures"
     lines = record.read_text().splitlines() if record.exists() else []
     ran = [folder.name for folder in run_dir().glob("ran/*")]

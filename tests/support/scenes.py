@@ -96,7 +96,6 @@ class Scene:
         self._counters = Path("/proc", str(there.pid), "net", "dev")
 
     def publish(self, package: Package) -> None:
-        """Write a package and its pages, HTML and JSON, for static servers."""
         files, page = self.root / "files" / package.name, self.root / "simple" / package.name
         files.mkdir(parents=True, exist_ok=True)
         page.mkdir(parents=True, exist_ok=True)
@@ -129,11 +128,9 @@ class Scene:
         return server
 
     def on_servers(self, *command: str) -> str:
-        """Run a command with the servers."""
         return run(*self.beside, *command)
 
     def on_client(self, *command: str) -> str:
-        """Run a command beside pip."""
         return run(*self.launcher, *command)
 
     def sent(self) -> int:
@@ -160,7 +157,6 @@ class Scene:
             Path("/etc/netns", name, "hosts").write_text("\n".join([*lines, ""]))
 
     def reset(self) -> None:
-        """Reset the client's connections."""
         self.on_servers("ss", "--kill", "--no-header", "dst", CLIENT)
 
     @contextlib.contextmanager
@@ -220,7 +216,6 @@ class Server:
             time.sleep(0.02)
 
     def send(self, number: int) -> None:
-        """Send its first process a signal."""
         assert self.process is not None
         self.process.send_signal(number)
 

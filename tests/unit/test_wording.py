@@ -43,7 +43,6 @@ WORDS = Path(__file__).parent / "words.txt"
 
 
 def texts(facts: dict[str, Any]) -> list[str]:
-    """Return every line and every error."""
     lines = [f"{kind}: {say(kind, **facts)}" for kind in wording._LINES]
     return lines + [f"{kind}:\n{error}" for kind, error in failures(facts).items()]
 

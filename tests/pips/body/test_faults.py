@@ -210,7 +210,6 @@ each_fault = pytest.mark.parametrize("case", HEALED.values(), ids=HEALED)
 
 
 def got(case: Case, pip: Environment, **more: Any) -> Download:
-    """Return the download that meets a fault."""
     tls = certificates().server if case.tls else None
     return downloaded(pip, case.package, *case.options, tls=tls, env=case.env, **more)
 

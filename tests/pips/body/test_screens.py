@@ -89,7 +89,6 @@ class Watched:
         return b"\x03"
 
     def when(self, pattern: str) -> float:
-        """Return when it first was on the screen."""
         return next(seconds for seconds, text in self.seen if re.search(pattern, text))
 
 

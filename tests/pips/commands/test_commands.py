@@ -25,7 +25,6 @@ NO_STORE = "it is no directory that only this user can change"
 
 
 def status(environment: Environment, *options: Argument, **env: Argument) -> dict[str, Any]:
-    """Return what `status --json` prints."""
     said = command(environment, "status", "--json", *options, **env)
     found: dict[str, Any] = json.loads(said.stdout)
     assert said.stderr == "" and (said.returncode == 0) == found["guarded"]

@@ -118,7 +118,6 @@ def test_two_at_once_keep_their_own_and_the_longest_is_continued(armed: Environm
 
 
 def outside(path: Path) -> Path:
-    """Return a path that is not in the store."""
     return path.parents[2] / "outside"
 
 

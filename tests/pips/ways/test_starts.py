@@ -192,7 +192,6 @@ def test_an_upgrade_goes_through_and_pip_is_guarded_before_and_after(
 
 
 def upgraded(wheel: Path, folder: Path) -> Path:
-    """Give the product's wheel a higher version."""
     version = wheel.name.split("-")[1]
     later = folder / wheel.name.replace(f"-{version}-", "-99-")
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(later, "w") as new:

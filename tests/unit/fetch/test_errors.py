@@ -11,18 +11,8 @@ from typing import Any, Callable
 
 import pytest
 import requests
-from urllib3.exceptions import (
-    ClosedPoolError,
-    ConnectTimeoutError,
-    DecodeError,
-    LocationParseError,
-    MaxRetryError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
+import urllib3
+from urllib3.exceptions import NewConnectionError, ProtocolError, ProxyError, SSLError
 
 from pip_retry_patch import wording
 from pip_retry_patch.fetch import errors
@@ -31,13 +21,13 @@ from pip_retry_patch.fetch.request import Outcome
 NOBODY: Any = None
 RESET = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 REFUSED = NewConnectionError(NOBODY, "refused")
-READ_TIMEOUT = ReadTimeoutError(NOBODY, "/", "Read timed out.")
+READ_TIMEOUT = urllib3.exceptions.ReadTimeoutError(NOBODY, "/", "Read timed out.")
 SECRET = "/simple/demo/?signature=SECRET"
 
 
 def retried(error: Exception, pool: Any = NOBODY) -> Exception:
     """As urllib3 and requests wrap it in the end."""
-    return requests.ConnectionError(MaxRetryError(pool, SECRET, error))
+    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(pool, SECRET, error))
 
 
 def aborted(error: Exception) -> Exception:
@@ -81,7 +71,7 @@ IS: dict[str, Callable[[BaseException], object]] = {
     ("error", "words", "kinds"),
     [
         (REFUSED, "None: refused", []),
-        (ConnectTimeoutError("timed out"), wording.NO_CONNECTION_IN_TIME, []),
+        (urllib3.exceptions.ConnectTimeoutError("timed out"), wording.NO_CONNECTION_IN_TIME, []),
         (READ_TIMEOUT, wording.NO_DATA_IN_TIME, ["sent", "silent"]),
         (socket.timeout("timed out"), wording.NO_DATA_IN_TIME, ["sent", "silent"]),
         *((error, "connection reset by peer", ["sent"]) for error in (RESET, aborted(RESET))),
@@ -93,7 +83,7 @@ IS: dict[str, Callable[[BaseException], object]] = {
         (errors.EarlyEnd(), wording.CLOSED_EARLY, ["sent"]),
         (errors.EarlyEnd(wording.ONLY_A_PART), wording.ONLY_A_PART, ["sent"]),
         (errors.StoppedError(50.4), "no progress, 50 B/s", ["sent"]),
-        (DecodeError("bad gzip"), wording.NOT_DECODABLE, ["sent"]),
+        (urllib3.exceptions.DecodeError("bad gzip"), wording.NOT_DECODABLE, ["sent"]),
         (unconnected(socket.gaierror(-2, "x")), wording.NAME_NOT_RESOLVED, []),
         # TLS: time does not change it, or it broke on the way.
         *((tls(name), "the encrypted stream was damaged", ["sent", "lasting"]) for name in LASTING),
@@ -141,8 +131,8 @@ def test_a_status_is_told_without_the_address_that_requests_adds() -> None:
 @pytest.mark.parametrize(
     ("error", "full"),
     [
-        (LocationParseError("//"), False),
-        (ClosedPoolError(NOBODY, "closed"), False),
+        (urllib3.exceptions.LocationParseError("//"), False),
+        (urllib3.exceptions.ClosedPoolError(NOBODY, "closed"), False),
         (http.client.InvalidURL("a blank"), False),
         (requests.exceptions.InvalidProxyURL("Please check proxy URL"), False),
         (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /a"), False),

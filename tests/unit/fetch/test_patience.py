@@ -40,7 +40,6 @@ Steps = Sequence["str | float"]
 
 
 def after(steps: Steps, policy: Patience = DEFAULT, uniform: Any = None) -> Attempts:
-    """Return a search that has come so far."""
     clock = VirtualClock()
     clock.uniform = uniform or clock.uniform
     attempts = Attempts(policy, clock)
