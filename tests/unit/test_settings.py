@@ -1,4 +1,7 @@
-"""What the values of the settings mean; how they reach us is in tests/pips/test_settings.py."""
+"""What the values of the settings mean.
+
+How they reach us is in tests/pips/test_settings.py, the defaults in tests/product/test_docs.py.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,6 @@ from pip_retry_patch.settings import Settings, read, table
 
 def same(found: Settings, **wanted: Any) -> bool:
     return replace(found, origins={}) == Settings(**wanted)
-
-
-def test_nothing_set_means_the_defaults() -> None:
-    """As docs/settings.md has them; an empty value is no value."""
-    found = read([(":env:.retry-patch", ""), (":env:.retry-patch-attempts", " ")])
-    assert {name: getattr(found, name) for name in Settings.__annotations__} == {
-        **{"enabled": True, "patience": 120.0, "first_contact": 30.0, "attempts": 8},
-        **{"indexes": "any", "mirrors": (), "mirrored": "", "stale": False, "log": ""},
-        **{"partials": True, "partials_size": 5_000_000_000, "complaints": (), "origins": {}},
-    }
 
 
 def test_environment_outranks_the_commands_section_outranks_global() -> None:
@@ -46,6 +39,7 @@ def test_environment_outranks_the_commands_section_outranks_global() -> None:
         ("retry-patch-indexes", "any,Any", {"indexes": "any"}),
         ("retry-patch-partials", "off", {"partials": False}),
         ("retry-patch-partials", "on", {"partials": True}),
+        ("retry-patch-attempts", ", ", {}),  # an empty value is no value
         # What is read from the environment alone is no misspelt setting.
         *((f"retry-patch-{name}", "1", {}) for name in ("venvs", "strict")),
         ("retry-patch-partials-size", "0", {"partials_size": 0}),
