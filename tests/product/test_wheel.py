@@ -12,7 +12,7 @@ from email import message_from_bytes
 from io import StringIO
 from pathlib import Path
 
-from tests.support import programs, release, supplies
+from tests.support import release, supplies
 from tests.support.costs import ARMED
 from tests.support.environments import fresh_environment
 from tests.support.matrix import NEWEST, pairs
@@ -47,14 +47,6 @@ def test_wrapt_is_the_only_requirement(wheel: Path) -> None:
     assert [re.split(r"[^\w-]", r)[0] for r in required] == ["wrapt"]
     assert not any("<" in r for r in required)
     assert metadata["Requires-Python"] == ">=3.8"
-
-
-def test_the_tree_and_the_sdist_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    tree = supplies.copy_source(tmp_path / "tree")
-    programs.ours("build", "--wheel", "--outdir", tmp_path, tree)
-    (from_tree,) = tmp_path.glob("*.whl")
-    built_by = {"WHEEL": b"", "RECORD": b""}  # which has the hash of the other
-    assert {**contents(from_tree), **built_by} == {**contents(wheel), **built_by}
 
 
 @pairs(("25.0.1", "3.8"), MAIN)

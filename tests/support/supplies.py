@@ -45,14 +45,6 @@ def source_files() -> list[Path]:
     ]
 
 
-def copy_source(target: Path) -> Path:
-    """Copy what the product is built from, so that no build writes into the tree."""
-    for path in source_files():
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(CHECKOUT / path, target / path)
-    return target
-
-
 def source_key() -> str:
     digest = hashlib.sha256()
     for path in source_files():
@@ -66,7 +58,10 @@ def product() -> Product:
     target = STORE / "built" / os.environ[SOURCE]
     with made_once(target) as directory:
         if directory:
-            copy = copy_source(scratch() / "source")
+            copy = scratch() / "source"  # so that no build writes into the tree
+            for path in source_files():
+                (copy / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / path, copy / path)
             ours("build", "--outdir", directory, copy)
     target.touch()
     return built(target)
