@@ -34,7 +34,7 @@ from tests.support.environments import Environment
 from tests.support.lab import faults as f
 from tests.support.lab.faults import Entry
 from tests.support.lab.packages import Package
-from tests.support.matrix import NEWEST, THIS_PYTHON, old_middle_new, pairs, parametrized
+from tests.support.matrix import NEWEST, THIS_PYTHON, old_middle_new, parametrized
 from tests.support.programs import Argument
 
 
@@ -214,7 +214,10 @@ def got(case: Case, pip: Environment, **more: Any) -> Download:
     return downloaded(pip, case.package, *case.options, tls=tls, env=case.env, **more)
 
 
-def check(case: Case, armed: Environment) -> None:
+@each_fault
+@parametrized([("20.3.4", "3.8"), ("24.0", "3.12"), (NEWEST, THIS_PYTHON)])
+def test_heals(case: Case, armed: Environment) -> None:
+    """The newest pip on the Python that runs the tests, as `nox -s quick` needs it."""
     done = got(case, armed)
     done.assert_right()
     assert done.run.times_interrupted == case.warnings, done.run.output
@@ -223,19 +226,6 @@ def check(case: Case, armed: Environment) -> None:
     assert done.lab.sent("demo") <= case.wire * len(done.lab.wheel("demo"))
     pages = [request.range for request in done.lab.requests("demo", "page")]
     assert pages == [None] * (case.read + len(case.package.page_faults))
-
-
-@each_fault
-@pairs(("20.3.4", "3.8"), ("24.0", "3.12"))
-def test_heals(case: Case, armed: Environment) -> None:
-    check(case, armed)
-
-
-@each_fault
-@parametrized([(NEWEST, THIS_PYTHON)])
-def test_the_newest_pip_heals(case: Case, armed: Environment) -> None:
-    """On the Python that runs the tests, as `nox -s quick` needs it."""
-    check(case, armed)
 
 
 @each_fault
