@@ -17,7 +17,7 @@ import pytest
 from tests.containers.conftest import PYTHON, STANDARD
 from tests.support import partials, supplies
 from tests.support.directories import scratch
-from tests.support.fatal import fatal
+from tests.support.fatal import assert_healed, fatal
 from tests.support.images import Engine, Files, having, without
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
@@ -70,12 +70,6 @@ def assert_plain(done: Outcome, lab: Lab) -> None:
     assert "resumed at" not in done.output
     assert "Traceback" in done.output
     assert len(lab.requests("demo", "artifact")) == 1
-
-
-def assert_healed(done: Outcome, lab: Lab) -> None:
-    assert done.returncode == 0, done.output
-    assert done.output.count("resumed at") == 2, done.output
-    assert len(lab.requests("demo", "artifact")) == 3
 
 
 def kill_in_the_middle(engine: Engine, lab: Lab, recipe: str, *options: Argument) -> str:

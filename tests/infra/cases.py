@@ -33,16 +33,12 @@ ACCUSED = re.compile(
 PLAIN_SECONDS = 60  # after that it has no end
 
 
-def nothing(scene: Scene, server: Server) -> None:
-    """Let the server do what is wrong by itself."""
-
-
 @dataclass(frozen=True)
 class Case:
     """What is decided beforehand.
 
     :param serve: starts the servers of a scene, and returns the one that is to be struck.
-    :param strike: what happens to it once `at` bytes were sent.
+    :param strike: what happens to it once `at` bytes were sent; nothing, if it is wrong by itself.
     :param plain: how plain pip 24.0 and the newest pip end; None where it does not run.
     :param error: what the product's error says. Without, all files arrive.
     :param party: whom its lines may call away, busy and the like.
@@ -54,7 +50,7 @@ class Case:
     where: str
     fault: str
     serve: Callable[[Scene], Server]
-    strike: Callable[[Scene, Server], object] = nothing
+    strike: Callable[[Scene, Server], object] = lambda scene, server: None
     plain: tuple[str | None, str] = (HASH, OK)
     error: str = ""
     party: str = "index.example"

@@ -220,8 +220,7 @@ def test_a_files_mirrors_are_for_the_index_of_the_files(armed: Environment) -> N
 
 @old_middle_new
 def test_nothing_of_the_index_reaches_a_mirror(armed: Environment) -> None:
-    package = Package("demo", 3_000_000, [Cut(1_000_000)], forever=Busy(503))
-    with Lab([package]) as lab, Lab([Package("demo", 3_000_000)]) as mirror:
+    with Lab([dying()]) as lab, Lab([DEMO]) as mirror:
         index = lab.index_url.replace("//", "//user:secret@")
         given = mirror.index_url.replace("//", "//me:private@")
         run = download(armed, "--index-url", index, "demo", PIP_RETRY_PATCH_MIRRORS=given)

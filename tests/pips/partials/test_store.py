@@ -19,7 +19,7 @@ import pytest
 
 from tests.support import programs
 from tests.support.certificates import certificates
-from tests.support.downloads import Download, stopped_at
+from tests.support.downloads import Download, downloaded, stopped_at
 from tests.support.environments import Environment
 from tests.support.lab.faults import Cut
 from tests.support.lab.packages import Package
@@ -289,8 +289,7 @@ def test_where_the_store_has_a_quota_pips_own_directory_is_used(armed: Environme
     """No disk is full, as far as anyone can ask; and a plain pip has no trouble."""
     cache, site = armed.fresh_dir(), armed.fresh_dir()
     (site / "sitecustomize.py").write_text(QUOTA)
-    with Lab([Package("demo", SIZE)]) as lab:
-        done = Download(armed, lab, cache=cache, env={"PYTHONPATH": site})
-        done.assert_right()
-        assert not done.run.warnings() and not stored(cache)
-        assert [request.range for request in lab.requests("demo", "artifact")] == [None, None]
+    done = downloaded(armed, Package("demo", SIZE), cache=cache, env={"PYTHONPATH": site})
+    done.assert_right()
+    assert not done.run.warnings() and not stored(cache)
+    assert [request.range for request in done.lab.requests("demo", "artifact")] == [None, None]

@@ -235,8 +235,6 @@ def test_a_200_is_judged_by_its_size(total: int | None, length: int | None, expe
             assert (said.verdict, said.stop, said.total) == (expected, length, length)
 
 
-# What else an answer may be.
-
 NOTHING_LEFT: dict[str, Any] = {"content_range": "bytes */400"}
 CONDITIONAL: dict[str, Any] = {"question": Question(OFFSET, None, STRONG), "hashed": False}
 
