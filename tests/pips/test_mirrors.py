@@ -60,8 +60,7 @@ def test_no_byte_comes_twice_where_the_host_dies_in_the_middle(
     first, later = DEATHS[death]
     package, cache = Package("demo", SIZE, [first], forever=later), armed.fresh_dir()
     with Lab([package]) as lab, Lab([Package("demo", SIZE, page_format="json")]) as mirror:
-        done = get(armed, lab, mirror, cache=cache)
-        done.assert_right()
+        done = get(armed, lab, mirror, cache=cache).assert_right()
         sent = lab.sent("demo") + mirror.sent("demo")
         assert sent <= len(mirror.wheel("demo")) + 10_000, (lab.log, mirror.log)
         assert len(done.run.warnings(f"Going on with {mirror.index_url}")) == 1, done.run.output

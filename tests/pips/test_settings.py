@@ -57,11 +57,9 @@ def test_what_is_set_wrong_is_one_line_each_and_the_download_goes_on(
 
 @old_middle_new
 def test_quiet_means_what_it_meant(armed: Environment) -> None:
-    done = downloaded(armed, Package("demo", SIZE, [Cut(THIRD)]), "-qq")
-    done.assert_right()
+    done = downloaded(armed, Package("demo", SIZE, [Cut(THIRD)]), "-qq").assert_right()
     assert done.run.output == ""
-    failed = downloaded(armed, Package("demo", SIZE, stopped_at(THIRD)), "-q")
-    failed.assert_clear_error()
+    failed = downloaded(armed, Package("demo", SIZE, stopped_at(THIRD)), "-q").assert_clear_error()
     assert failed.run.stdout == ""
 
 
@@ -69,8 +67,7 @@ def test_quiet_means_what_it_meant(armed: Environment) -> None:
 def test_a_clean_download_is_silent_and_one_request(armed: Environment, bare: Environment) -> None:
     said = []
     for environment in (armed, bare):
-        done = downloaded(environment, Package("demo", 2000))
-        done.assert_right()
+        done = downloaded(environment, Package("demo", 2000)).assert_right()
         assert [request.kind for request in done.lab.log] == ["page", "artifact"]
         text = done.run.output.replace(done.lab.url, "URL").replace(str(done.file.parent), "DIR")
         said.append([line for line in text.splitlines() if "Saved" not in line])

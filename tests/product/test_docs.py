@@ -102,8 +102,7 @@ def test_the_errors_of_the_readme_are_what_pip_prints(armed: Environment) -> Non
         assert block in printed, printed
         (line,) = [text.rstrip() for text in texts if text.startswith(going_on)]
     with Lab([Package("demo", 40_000_000)]) as lab:
-        second = Download(armed, lab, cache=cache)
-        second.assert_right()
+        second = Download(armed, lab, cache=cache).assert_right()
         assert line in second.run.stdout.splitlines()
 
 

@@ -88,13 +88,14 @@ class Download:
     def is_right(self) -> bool:
         return not self.run.returncode and self.file.read_bytes() == self.lab.wheel(self.name)
 
-    def assert_right(self) -> None:
-        assert self.run.returncode == 0, self.run.output
+    def assert_right(self) -> Download:
+        self.run.assert_success()
         assert self.file.read_bytes() == self.lab.wheel(self.name)
         assert "Traceback" not in self.run.output
         assert "HASHES" not in self.run.output
+        return self
 
-    def assert_clear_error(self) -> None:
+    def assert_clear_error(self) -> Download:
         output = self.run.output
         assert self.run.returncode == 1, output
         assert not self.file.exists()
@@ -103,6 +104,7 @@ class Download:
         assert "No matching distribution" not in output
         assert "demo-1.0-py3-none-any.whl stopped at" in output.replace("\n", " ")
         assert "hint: " in output
+        return self
 
 
 def downloaded(

@@ -148,8 +148,7 @@ def test_a_killed_download_goes_on_in_the_next_run(windows: Windows) -> None:
         process.kill()
         process.communicate()
         assert len(kept(cache)) == 1
-        done = Download(windows, lab, cache=cache)
-        done.assert_right()
+        done = Download(windows, lab, cache=cache).assert_right()
         assert continuing(done)
         assert lab.sent("demo") <= SIZE + SLACK
     assert not stored(cache)
@@ -161,8 +160,7 @@ def test_three_at_once_and_a_damaged_file_leave_nothing(windows: Windows) -> Non
         running = [start(windows, lab, cache) for _ in range(3)]
         assert [process.wait(120) for process in running] == [0] * 3
     with Lab([Package("other", SIZE), Package("demo", SIZE, [Flip(SIZE // 2)])]) as lab:
-        done = Download(windows, lab, cache=cache)
-        done.assert_right()
+        done = Download(windows, lab, cache=cache).assert_right()
         assert done.run.warnings("damaged on its way")
     assert not stored(cache)
 
@@ -174,8 +172,7 @@ def test_an_antivirus_program_costs_nothing_but_time(windows: Windows) -> None:
         faults = stopped_at(SIZE // 2)
         with Lab([Package("demo", SIZE, faults)], rate=RATE) as lab:
             Download(windows, lab, cache=cache).assert_clear_error()
-            done = Download(windows, lab, cache=cache)
-            done.assert_right()
+            done = Download(windows, lab, cache=cache).assert_right()
             assert continuing(done) and not done.run.warnings()
     finally:
         scanner.kill()

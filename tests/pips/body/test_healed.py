@@ -49,8 +49,7 @@ def test_a_cache_entry_that_is_spoilt_is_removed_and_the_file_fetched(
         assert spoil(cache, lab.wheel("demo")) == 1
         assert end_of(Download(bare, lab, cache=cache).run) == HASH
         for lines in (1, 0):
-            done = Download(armed, lab, cache=cache)
-            done.assert_right()
+            done = Download(armed, lab, cache=cache).assert_right()
             assert "Using cached" in done.run.stdout
             assert len(done.run.warnings(told)) == lines
             assert len(lab.requests("demo", "artifact")) == 2
@@ -79,8 +78,7 @@ def test_a_file_replaced_under_the_same_validator_is_never_mixed_nor_cached(
 def test_the_ranges_of_a_lazy_wheel_are_healed(armed: Environment) -> None:
     """With fast-deps pip reads a wheel's metadata by requests that are ranges themselves."""
     with Lab([Package("demo", SIZE, [Cut(100), Reset(200)])]) as lab:
-        done = Download(armed, lab, "--use-feature=fast-deps")
-        done.assert_right()
+        done = Download(armed, lab, "--use-feature=fast-deps").assert_right()
         assert len(done.warnings) in (1, 2)  # the reset may come before all that was sent
         first, second, third = lab.requests("demo", "artifact")[1:4]
         assert first.range is not None and second.range is not None and third.range is not None
@@ -103,8 +101,7 @@ METADATA: dict[str, tuple[Any, int]] = {
 def test_metadata_is_healed(what: str, pip: str, armed: Environment, bare: Environment) -> None:
     faults, lines = METADATA[what]
     package = Package("demo", metadata=True, metadata_faults=faults)
-    done = downloaded(armed, package)
-    done.assert_right()
+    done = downloaded(armed, package).assert_right()
     told = {*done.warnings, *done.run.warnings("fits."), *done.run.warnings("compressed")}
     if not done.lab.requests("demo", "metadata"):
         assert pip == "23.0.1" and not told, "it asks for none"
@@ -236,8 +233,7 @@ def test_a_connection_that_has_stopped_moving_is_left_for_another(
     text, count = re.subn("^FLOOR, .*$", TURNED_DOWN, module.read_text(), flags=re.M)
     module.write_text(text)
     faults, tls = [Slow(THIRD, 50, 3600)], certificates().server
-    done = downloaded(hasty, Package("demo", SIZE, faults), tls=tls, rate=2 * THIRD)
-    done.assert_right()
+    done = downloaded(hasty, Package("demo", SIZE, faults), tls=tls, rate=2 * THIRD).assert_right()
     assert count == len(done.warnings) == 1 and "B/s)" in done.warnings[0]
     assert done.lab.sent("demo") <= len(done.lab.wheel("demo")) + 10_000
     if pip == NEWEST:

@@ -213,8 +213,7 @@ def test_what_was_interrupted_is_written_down_and_summed_up(
     unset = command(armed, "history")
     assert unset.returncode == 1 and "retry-patch-log" in unset.stderr
     # What cannot be written is one warning.
-    done = downloaded(armed, cut, env={"PIP_RETRY_PATCH_LOG": log.parent})
-    done.assert_right()
+    done = downloaded(armed, cut, env={"PIP_RETRY_PATCH_LOG": log.parent}).assert_right()
     assert len(done.run.warnings("retry-patch-log")) == 1 and len(done.warnings) == 2
 
 

@@ -82,13 +82,11 @@ def test_the_next_run_takes_what_is_proven(name: str, armed: Environment) -> Non
     case, cache = CASES[name], armed.fresh_dir()
     package = Package("demo", SIZE, [*stopped_at(HALF), *case.faults], **case.package)
     with Lab([package], rate=None if case.says else RATE) as lab:
-        failed = Download(armed, lab, cache=cache)
-        failed.assert_clear_error()
+        failed = Download(armed, lab, cache=cache).assert_clear_error()
         assert "What arrived is kept, and the next run continues from there." in said(failed.run)
         (file,) = kept(cache)
         assert lab.wheel("demo").startswith(file.read_bytes())
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
+        done = Download(armed, lab, cache=cache).assert_right()
         assert bool(continuing(done)) == case.goes_on
         assert len(done.run.warnings()) == len(case.says), done.run.output
         assert all(each in said(done.run) for each in case.says)
@@ -113,8 +111,7 @@ def test_the_same_file_from_another_index_goes_on_where_the_first_one_stopped(
     cache = either.fresh_dir()
     with Lab([package], rate=RATE) as slow, Lab([package], rate=RATE, tls=tls) as other:
         interrupted(either, slow, cache)
-        done = Download(either, other, cache=cache)
-        done.assert_right()
+        done = Download(either, other, cache=cache).assert_right()
         wire = (slow.sent("demo") + other.sent("demo")) / len(other.wheel("demo"))
         requests = other.requests("demo", "artifact")
         if either.armed:
@@ -146,8 +143,7 @@ def test_a_login_page_that_stays_is_told_as_one_and_what_was_kept_stays(
         assert "a web page came in place of the file" in said(stopped.run) or stopped is first
         (file,) = kept(cache)
         assert file.read_bytes() == lab.wheel("demo")[:HALF]
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
+        done = Download(armed, lab, cache=cache).assert_right()
         assert continuing(done) and not stored(cache)
 
 
@@ -157,8 +153,7 @@ def test_nothing_is_kept_that_no_hash_covers_or_is_small(armed: Environment) -> 
     for size, how in odd:
         cache = armed.fresh_dir()
         package = Package("demo", size, stopped_at(500_000), **how)
-        failed = downloaded(armed, package, cache=cache)
-        failed.assert_clear_error()
+        failed = downloaded(armed, package, cache=cache).assert_clear_error()
         assert "is kept" not in said(failed.run) and not stored(cache)
         advice = "cannot be continued safely: add #sha256=... to the URL." in said(failed.run)
         assert advice == (package.hashes is False)

@@ -56,8 +56,7 @@ def test_a_killed_download_goes_on_in_the_next_run(
         first, second = (
             interrupted(armed, lab, cache, LARGE // 3, how).stat().st_size for _ in range(2)
         )
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
+        done = Download(armed, lab, cache=cache).assert_right()
         (line,) = continuing(done)
         assert " of 9.0 MB" in line
         assert not done.run.warnings()
@@ -70,8 +69,7 @@ def test_a_killed_download_goes_on_in_the_next_run(
         assert wire <= 1 + 2 * (0.1 if how == signal.SIGINT else 0.05)
         if tls or pip != "20.3.4":
             # pip's own cache has the whole file.
-            again = Download(armed, lab, cache=cache)
-            again.assert_right()
+            again = Download(armed, lab, cache=cache).assert_right()
             assert "Using cached" in again.run.stdout
             assert len(lab.requests("demo", "artifact")) == 5
 
@@ -82,8 +80,7 @@ def test_a_continued_download_is_interrupted_and_heals(armed: Environment) -> No
     later = [None, Busy(503), Cut(1_000_000), Away(1_000_000, 1.0)]
     with Lab([Package("demo", SIZE, [*stopped_at(2_000_000), *later])]) as lab:
         Download(armed, lab, cache=cache)
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
+        done = Download(armed, lab, cache=cache).assert_right()
         assert len(continuing(done)) == 1
         at_three, at_four = done.warnings
         assert " at 3.0 of 6.0 MB" in at_three and " at 4.0 of 6.0 MB" in at_four
@@ -111,8 +108,7 @@ def test_two_at_once_keep_their_own_and_the_longest_is_continued(armed: Environm
         sizes = sorted(path.stat().st_size for path in kept(cache))
         assert len(sizes) == 2
         lab.rate = RATE
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
+        Download(armed, lab, cache=cache).assert_right()
         plain_then_rest(lab.requests("demo", "artifact")[2:], sizes[1])
         assert not stored(cache)
 
@@ -175,8 +171,7 @@ def test_a_spoiled_file_never_makes_a_wrong_file(how: str, armed: Environment) -
         folder = file.parent
         spoil(file)
         before = contents(outside(file))
-        done = Download(armed, lab, cache=cache)
-        done.assert_right()
+        done = Download(armed, lab, cache=cache).assert_right()
         # Where nothing is missing, or so it seems, nothing is continued.
         shown = bool(continuing(done)) or how in ("filled-up", "whole")
         assert shown == (end is not NOT_USED)

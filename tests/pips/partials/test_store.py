@@ -66,11 +66,9 @@ def test_what_switches_it_off(how: str, armed: Environment) -> None:
     if how == "given-away":  # pip's own rule: it disables its cache
         os.chown(home, 12345, 12345)
     with Lab([Package("demo", SIZE, stopped_at(HALF))]) as lab, disk:
-        failed = Download(armed, lab, env=env)
-        failed.assert_clear_error()
+        failed = Download(armed, lab, env=env).assert_clear_error()
         assert "is kept" not in failed.run.output
-        done = Download(armed, lab, env=env)
-        done.assert_right()
+        done = Download(armed, lab, env=env).assert_right()
         assert not continuing(done) and len(done.run.warnings("retry-patch")) == (how == "relative")
         assert [request.range for request in lab.requests("demo", "artifact")[5:]] == [None]
         assert not list(home.rglob("retry-patch"))
@@ -90,8 +88,7 @@ def test_a_directory_of_its_own_for_images_without_a_cache(armed: Environment) -
         assert lock.name == f"{folder.name}.lock"
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (mount, folder, lock)]
         assert modes == [0o700, 0o700, 0o600]
-        done = Download(armed, lab, "-q", env=env)
-        done.assert_right()
+        done = Download(armed, lab, "-q", env=env).assert_right()
         assert done.run.output == "" and lab.requests("demo", "artifact")[-1].range
         assert not list(mount.iterdir()) and not list(cache.iterdir())
 
@@ -119,8 +116,7 @@ def test_the_store_is_bounded_and_purged_with_pips_cache(pip: str, armed: Enviro
         assert stored(cache) == sorted([new, a, b, *locks, *foreign])
         # Now they are 10.0 MB; with less room, the oldest goes, and what is continued stays.
         env["PIP_RETRY_PATCH_PARTIALS_SIZE"] = "7 MB"
-        done = Download(armed, lab, cache=cache, env=env)
-        done.assert_right()
+        done = Download(armed, lab, cache=cache, env=env).assert_right()
         assert continuing(done)
         assert folders(cache) == [a]
     purged = armed.run("cache", "purge", "--cache-dir", cache)
@@ -257,8 +253,7 @@ def test_where_pips_own_directory_is_on_another_disk_nothing_is_left(armed: Envi
         env: dict[str, Argument] = {"TMPDIR": disk}
         with Lab([Package("demo", SIZE, faults)]) as lab:
             Download(armed, lab, cache=cache, env=env).assert_clear_error()
-            done = Download(armed, lab, cache=cache, env=env)
-            done.assert_right()
+            done = Download(armed, lab, cache=cache, env=env).assert_right()
             assert continuing(done) and not stored(cache)
             options = "--target", target, "--index-url", lab.index_url, "--cache-dir", cache
             installed = armed.run("install", *options, "demo", env=env).assert_success()

@@ -112,8 +112,7 @@ def test_the_store_is_used_with_locked_bytes_and_swept(
     get, refused, cache = like_windows(armed)
     with Lab([Package("demo", SIZE, faults)], rate=RATE) as lab:
         get(lab, **HASTY).assert_clear_error()
-        again = get(lab)
-        again.assert_right()
+        again = get(lab).assert_right()
         assert "Continuing demo-1.0" in again.run.output
         assert lab.sent("demo") <= len(lab.wheel("demo")) + CLOSED_LATE
     assert not stored(cache) and refused.read_text() == ""
@@ -126,8 +125,7 @@ def test_the_store_is_used_with_locked_bytes_and_swept(
 def test_a_file_that_is_replaced_is_closed(fault: Any, armed: Environment) -> None:
     get, refused, cache = like_windows(armed)
     with Lab([Package("demo", SIZE, [fault])]) as lab:
-        done = get(lab)
-        done.assert_right()
+        done = get(lab).assert_right()
         assert len(done.run.warnings()) == 1
     assert not stored(cache) and refused.read_text() == ""
 
