@@ -45,7 +45,7 @@ class Body(Below):
         self._exchange = exchange
         self._answer: Outcome | None = first  # that is read
         self._first: Outcome | None = first  # until the end
-        self._source = first.source
+        self._source = first.stream
         self._written = written
         self._ahead, self._at = b"", 0  # received, and handed on up to there
         self._ended = False
@@ -169,7 +169,7 @@ class Body(Below):
         if wanted is None:
             # The connection or the last chunk tells the end. But what is cut in its header comes
             # from http.client as an answer without a length, and without a byte.
-            chunked = getattr(self._answer and self._answer.source, "chunked", False)
+            chunked = getattr(self._answer and self._answer.stream, "chunked", False)
             return bool(chunked or self.offset or self._exchange.job.kind == Kind.OTHER)
         ends = self.offset == wanted
         is_proven = self.known.hashed or self.last is not None  # behind a range more may come
@@ -184,7 +184,7 @@ class Body(Below):
         Some servers always close so. What comes twice the same is taken.
         """
         came_twice = isinstance(error, errors.TLS_ENDS) and self.offset == self._replayed
-        chunked = getattr(self._answer and self._answer.source, "chunked", False)
+        chunked = getattr(self._answer and self._answer.stream, "chunked", False)
         return came_twice and self.stop is self._wanted_stop() is None and not chunked
 
     def _end(self) -> None:
@@ -193,7 +193,7 @@ class Body(Below):
         if answer is not None and answer is not self._first:
             answer.drop()  # more may come, and urllib3 knows only of the first
         elif answer is not None:
-            answer.source.close()
+            answer.stream.close()
         self._first = self._written = None  # which hold what holds this
         self._exchange.story.ended("finished", self.offset)
 
@@ -205,7 +205,7 @@ class Body(Below):
                 broken.drop()
             if not self.known.hashed and self._first is not None:
                 self._first.cache_nothing()
-            outcome, answer = self._exchange.obtain(self, why)
+            outcome = self._exchange.obtain(self, why)
         except Exception as error:
             self._error = error
             if isinstance(error, errors.Restart) or hasattr(error, "failure") or error is why:
@@ -217,6 +217,7 @@ class Body(Below):
                 return
             self._error = why
             raise why from None
+        answer = outcome.worth
         self.stop = answer.stop
         self.joined |= answer.verdict == Verdict.CONTINUE
         self._replayed = None
@@ -226,7 +227,7 @@ class Body(Below):
         if answer.total is not None and self.known.total is None:
             self.known.total = answer.total
         if answer.verdict == Verdict.COMPLETE:
-            outcome.response.close()
+            outcome.drop()
             self._end()
         else:
             self._answer = outcome

@@ -65,23 +65,20 @@ class Exchange:
         self.story = story
         self.mirrored: list[tuple[int, str]] = []  # the offsets at which mirrors went on
         self.host = names.host_of(job.source.url)  # that brought the last answer
+        # An answer that pip has already, which is read if the rest of what was kept does not come.
+        self.spare: Outcome | None = None
         self._hosts = hosts
         self._sources = [job.source]
         self._has_all_sources = not job.patience.attempts
         self._attempts = Attempts(job.patience, hosts.clock)
         self._mark = 0  # the offset from which progress counts
         self._listed_at = -PROGRESS  # the offset at which the page was read again
-        self._trouble = ""  # what ended the last request, in words
         self._silences = 0  # requests and bodies that the read timeout ended, since progress
         self._short = b""  # a page that came shorter than announced
         self._usable: Outcome | None = None  # a page in doubt, as long as none is better
-        # An answer that pip has already, which is read if the rest of what was kept does not come.
-        self.spare: Outcome | None = None
 
-    def obtain(
-        self, body: Body | None = None, why: Exception | None = None
-    ) -> tuple[Outcome, Answer]:
-        """Return an answer whose next byte is the one that is wanted, and what it is worth.
+    def obtain(self, body: Body | None = None, why: Exception | None = None) -> Outcome:
+        """Return an answer whose next byte is the one that is wanted.
 
         :param body: what pip has already; None for a first answer.
         :param why: what interrupted it; None for a first answer, and where an earlier run ended.
@@ -90,66 +87,52 @@ class Exchange:
         """
         self._begin(body, why)
         step, spare = (_LATER if why is not None else _AT_ONCE), self.spare
-        while (
-            step == _AT_ONCE
-            or (step == _LATER and self._attempts.wait(self._announce))
-            or self._falls_back()
-        ):
-            source, why_elsewhere = self._turn(), self._trouble
-            question = self._question(source)
+        while True:
+            if step == _LATER and not self._attempts.wait(self._announce):
+                step = _OVER
+            if step == _OVER and self.spare is None:
+                return self._give_up()
+            source = self._sources[0] if step == _OVER else self._turn()
             self._attempts.begin()
-            outcome = self._ask(source, question)
-            answer = self._judge(source, outcome, question)
-            if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY, Verdict.CHANGED):
-                answer = self._read_up(outcome, question, answer)
-            if answer.verdict not in _USED or self._attempts.count > 1:
-                came, where = outcome.status or self._trouble, names.redacted(outcome.last_url)
+            outcome = self._ask(source, Question() if step == _OVER else self._question(source))
+            outcome.worth = self._judge(source, outcome)
+            is_used = outcome.worth.verdict in _USED
+            if not is_used or self._attempts.count > 1:
+                came, where = outcome.status or outcome.trouble, names.redacted(outcome.last_url)
                 logger.debug("Attempt %d, %s: %s", self._attempts.count, where, came)
-            if answer.verdict in _USED:
-                self._use(source, outcome, answer, why_elsewhere or wording.RESTS)
-                return outcome, answer
-            if outcome is spare:
-                outcome.drop()  # to close it would end the body, from which it reads
-            elif outcome.response is not None:
-                outcome.response.close()
+            if is_used:
+                self._use(source, outcome, outcome is spare)
+                return outcome
+            outcome.drop()
+            self._latest = outcome
             if not (source.mirror or outcome is spare):
-                self._last = outcome, answer.verdict, self._trouble
-            self._verdict = answer.verdict
-            step = self._next(source, outcome, question)
-        return self._give_up()
-
-    def _falls_back(self) -> bool:
-        """Whether there is still the answer that pip has already."""
-        self._whole = self.spare is not None
-        return self._whole
+                self._last = outcome
+            step = self._next(source, outcome)
 
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
         self._offset = 0 if body is None else body.offset  # that pip has; no byte comes meanwhile
-        # The last outcome of pip's own source, its verdict and trouble.
-        self._last = Outcome(self.job.source.url), "", ""
-        self._verdict = ""  # on the last answer
-        self._is_silent = why is not None and errors.is_silence(why)  # it was the read timeout
-        self._silences += self._is_silent
+        # What came last of all, the interruption at first; and what of pip's own source.
+        self._latest, self._last = Outcome(self.job.source.url), Outcome(self.job.source.url)
+        self._latest.error = why
         self._fruitless = 0  # requests that brought no answer, for which our Range may be to blame
-        self._doubted = self._whole = self._withheld = self._announced = False
-        self._is_first_contact = False  # what the last request was lost on had not answered
+        self._doubted = self._announced = False
         if body is None:
             return
         if body.offset - self._mark >= PROGRESS:
-            self._mark, self._silences = body.offset, int(self._is_silent)
+            self._mark, self._silences = body.offset, 0
             self._attempts = Attempts(self.job.patience, self._hosts.clock)
             for source in self._sources:
                 source.vain = 0
         else:
             self._attempts.patience = self.job.patience  # not what a first answer had
             self._sources[0].vain += why is not None
+        self._silences += self._latest.is_silence
         if why is None:
             self.story.continues(body.place())
         else:
-            self._trouble = errors.reason(why)
             self._attempts.was_unhelpful(at_once=True)
-            self.story.interrupted(body.place(), self._trouble)
+            self.story.interrupted(body.place(), self._latest.trouble)
 
     @property
     def _slower(self) -> float:
@@ -166,8 +149,6 @@ class Exchange:
 
     def _turn(self) -> Source:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
-        if self._whole and self.spare is not None:
-            return self._sources[0]
         rests = self._hosts.rests
         sources = [source for source in self._sources if source.end is None]
         if any(source.vain >= TURN or rests(source.url) for source in sources):
@@ -175,31 +156,36 @@ class Exchange:
         return min(sources, key=lambda source: (source.vain >= TURN, rests(source.url)))
 
     def _question(self, source: Source) -> Question:
-        body, host = self._body, names.host_of(source.url)
-        if body is None or self._whole or host in self._hosts.refuses_parts:
+        body, host, latest = self._body, names.host_of(source.url), self._latest
+        if body is None or _refuses_part(latest) or host in self._hosts.refuses_parts:
             return Question()
         if host not in self._hosts.sends_parts:
-            # Our own Range may be what brings each answer down.
-            self._withheld, attempts = self._fruitless % 3 == 2, self._attempts
-            is_last = attempts.unhelpful >= attempts.patience.attempts
-            if self._withheld or (self._verdict and is_last):
+            attempts = self._attempts
+            is_last = attempts.unhelpful >= attempts.patience.attempts and latest.worth.verdict
+            if is_last or self._may_be_our_range:
                 return Question()
         conditional = host not in self._hosts.ignores_if_range
         return question_for(body.known, body.start, body.offset, body.last, conditional)
 
+    @property
+    def _may_be_our_range(self) -> bool:
+        """Whether it is time to find out if our own Range is what brings each answer down."""
+        return self._fruitless % 3 == 2
+
     def _ask(self, source: Source, question: Question) -> Outcome:
-        if self.spare is not None and question.first is None and source is self._sources[0]:
-            outcome, self.spare, self._withheld = self.spare, None, False
-            return outcome
-        outcome = Outcome(source.url)
-        again = self._body is not None
+        spare = self.spare
+        if spare is not None and question.first is None and source is self._sources[0]:
+            self.spare = None
+            return spare
+        outcome = Outcome(source.url, question)
+        again, latest = self._body is not None, self._latest.worth.verdict
         # A cache whose origin is away refuses this, and has the file.
-        is_refused = self._verdict in (Verdict.BUSY, Verdict.REFUSED)
+        is_refused = latest in (Verdict.BUSY, Verdict.REFUSED)
         asking = Asking(
             fields=question.fields(),
             past_caches=again,
             fresh=self.job.fresh or ((again or self._doubted) and not is_refused),
-            reconnects=self._verdict == Verdict.BUSY,
+            reconnects=latest == Verdict.BUSY,
             slower=IN_VAIN if self._hosts.is_lost(source.url) else self._slower,
             longest=self._attempts.left,
         )
@@ -221,33 +207,35 @@ class Exchange:
         for url in outcome.urls:
             is_last = url == outcome.urls[-1] and outcome.response is not None
             self._hosts.note(url, outcome.status if is_last else 0)
-        if outcome.response is not None and outcome.peer.proxy:
-            self._hosts.note(f"//{outcome.peer.proxy}", 0)  # it answers, too
+        peer = outcome.peer
+        if outcome.response is None:
+            outcome.is_first_contact = peer.key not in self._hosts.answered
+        elif peer.proxy:
+            self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
         return outcome
 
     # What an answer is worth.
 
-    def _judge(self, source: Source, outcome: Outcome, question: Question) -> Answer:
-        self._is_silent = outcome.error is not None and errors.is_silence(outcome.error)
-        self._silences += self._is_silent
-        if self._body is None and self._is_stale(outcome):
+    def _judge(self, source: Source, outcome: Outcome) -> Answer:
+        self._silences += outcome.is_silence
+        body, response = self._body, outcome.response
+        if body is None and self._is_stale(outcome):
             return Answer(_DOUBTED)
         if outcome.error is not None:
             return Answer(self._judge_error(outcome, outcome.error))
-        if self._body is None:
+        if body is None:
             return Answer(self._judge_first(source, outcome))
-        body, response = self._body, outcome.response
-        answer = judge(body.known, body.offset, question, outcome.status, response.headers)
-        self._trouble = f"the server answered {outcome.status}, but {answer.verdict}"
-        if answer.verdict in (Verdict.BUSY, Verdict.REFUSED):
-            self._trouble = wording.answered(outcome.status, outcome.retry_after)
-        elif answer.verdict == Verdict.PAGE:
+        answer = judge(body.known, body.offset, outcome.question, outcome.status, response.headers)
+        if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY, Verdict.CHANGED):
+            return self._read_up(body, outcome, answer)
+        if answer.verdict == Verdict.PAGE:
             is_web = is_web_page(media_of(response.headers))
-            self._trouble = wording.WEB_PAGE if is_web else wording.TEXT
+            outcome.why = wording.WEB_PAGE if is_web else wording.TEXT
+        elif answer.verdict not in (Verdict.BUSY, Verdict.REFUSED):
+            outcome.why = f"the server answered {outcome.status}, but {answer.verdict}"
         return answer
 
     def _judge_error(self, outcome: Outcome, error: Exception) -> str:
-        self._trouble = errors.reason(error)
         if not errors.is_network_error(error):
             is_redirect = bool(outcome.urls) and not outcome.is_answered
             if not is_redirect or not errors.is_bad_redirect(error):
@@ -265,7 +253,6 @@ class Exchange:
     def _judge_first(self, source: Source, outcome: Outcome) -> str:
         """Judge an answer to pip's own request."""
         job, status, response = self.job, outcome.status, outcome.response
-        self._trouble = wording.answered(status, outcome.retry_after)
         others = status >= 400 and len(self._all_sources()) > 1
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
@@ -281,12 +268,12 @@ class Exchange:
         if status == 206 and not job.ranged:
             part = unasked_part(response.headers)
             if part is not None and (part.first != 0 or job.whole):
-                self._trouble = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
+                outcome.why = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
                 return Verdict.WHOLE
         odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
         if job.whole and status < 400 and pages.is_short(response):
             comes_again = response.content == self._short and pages.has_end(response)
-            self._short, self._trouble = response.content, wording.CLOSED_EARLY
+            self._short, outcome.why = response.content, wording.CLOSED_EARLY
             if not comes_again:
                 return _CUT
             self.story.tell(wording.say("taken", name=job.name))
@@ -318,29 +305,28 @@ class Exchange:
             return self._hosts.doubts >= 0
         return doubtful
 
-    def _read_up(self, outcome: Outcome, question: Question, answer: Answer) -> Answer:
+    def _read_up(self, body: Body, outcome: Outcome, answer: Answer) -> Answer:
         """Read an answer up to the offset, and return whether it is the same one so far.
 
         Of another one only the first bytes are read: it may be a web page.
         """
-        body = self._body
-        assert body is not None
-        if outcome.source is None:
+        if outcome.stream is None:
             outcome.open()
-        position = (question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
+        is_part = answer.verdict == Verdict.CONTINUE
+        position = (outcome.question.first or 0) if is_part else 0
         limit = READ_AGAIN * (body.known.total or body.offset)
         try:
             while position < body.offset:
                 piece = outcome.read(min(LARGE, body.offset - position))
                 if not (position or is_web_page(body.known.media)) and is_web_page("", piece):
-                    self._trouble = wording.WEB_PAGE
+                    outcome.why = wording.WEB_PAGE
                     return Answer(Verdict.PAGE)
                 if answer.verdict == Verdict.CHANGED:
                     return answer
                 if not piece:
                     raise errors.EarlyEnd()
                 if self.story.again >= limit:
-                    self._trouble, self._doubted = wording.NO_HELP, True
+                    outcome.why = wording.NO_HELP
                     return Answer(_LASTING)
                 skipped = max(body.start - position, 0)
                 if not body.is_same(position + skipped, piece[skipped:]):
@@ -350,30 +336,28 @@ class Exchange:
         except Exception as error:
             if not errors.is_network_error(error):
                 raise
-            self._trouble = errors.reason(error)
+            outcome.why = errors.reason(error)
             return Answer(_CUT)
         return answer
 
-    def _use(self, source: Source, outcome: Outcome, answer: Answer, why_elsewhere: str) -> None:
-        """Note what an answer that is used tells of its source.
-
-        :param why_elsewhere: what the source before it did not help with.
-        """
-        host = names.host_of(source.url)
+    def _use(self, source: Source, outcome: Outcome, is_spare: bool) -> None:
+        """Note what an answer that is used tells of its source."""
+        host, before, hosts = names.host_of(source.url), self._latest, self._hosts
+        came_before = before.worth.verdict
         if source is not self._sources[0] or (source.mirror and not self.mirrored):
             self._sources.remove(source)
             self._sources.insert(0, source)
             if source.serves is not None:
                 self.mirrored.append((self._offset, source.mirror))
-                source.serves(why_elsewhere, self._offset)
+                source.serves(before.trouble or wording.RESTS, self._offset)
                 self.story.went_on_elsewhere()
-                if self._verdict != Verdict.REFUSED:  # one file that is missing is only that
-                    self._hosts.busy.add(names.host_of(self.job.source.url))
+                if came_before != Verdict.REFUSED:  # one file that is missing is only that
+                    hosts.busy.add(names.host_of(self.job.source.url))
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
-            if self._verdict == _LOST and self._is_first_contact:
-                self._hosts.first_contact += self._attempts.seconds
-            if self._verdict == _CUT:
+            if came_before == _LOST and before.is_first_contact:
+                hosts.first_contact += self._attempts.seconds
+            if came_before == _CUT:
                 self.story.resumed(replayed=True)
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
@@ -381,42 +365,42 @@ class Exchange:
         if self.spare is not None:
             self.spare.drop()
             self.spare = None
-        if answer.verdict == Verdict.CONTINUE:
-            self._hosts.sends_parts.add(host)
-        elif self._withheld and host not in self._hosts.sends_parts:
-            # Requests may be lost with a range by chance, but not each time.
-            certain = not self._fruitless or host in self._hosts.may_refuse_parts
-            hosts = self._hosts.refuses_parts if certain else self._hosts.may_refuse_parts
-            hosts.add(host)
+        if outcome.worth.verdict == Verdict.CONTINUE:
+            hosts.sends_parts.add(host)
+        elif not is_spare and outcome.question.first is None and host not in hosts.sends_parts:
+            if came_before == Verdict.WITHHELD:
+                hosts.refuses_parts.add(host)
+            elif self._may_be_our_range:
+                # Requests may be lost with a range by chance, but not each time.
+                known = host in hosts.may_refuse_parts
+                (hosts.refuses_parts if known else hosts.may_refuse_parts).add(host)
         if not source.mirror:
-            self.story.resumed(replayed=answer.verdict == Verdict.REPLAY)
+            self.story.resumed(replayed=outcome.worth.verdict == Verdict.REPLAY)
 
     # What comes next, and the end.
 
-    def _next(self, source: Source, outcome: Outcome, question: Question) -> str:
+    def _next(self, source: Source, outcome: Outcome) -> str:
         """Count an answer that is of no use, and say when to ask again."""
-        verdict = self._verdict
-        if question.first is not None and verdict == Verdict.UNCONDITIONAL:
+        verdict, job = outcome.worth.verdict, self.job
+        if verdict == Verdict.UNCONDITIONAL:
             self._hosts.ignores_if_range.add(names.host_of(source.url))
             return _AT_ONCE
-        if question.first is not None and verdict in (Verdict.WITHHELD, Verdict.WHOLE):
-            self._whole, self._withheld = True, verdict == Verdict.WITHHELD
-            if self._body and not (self._withheld or strong_validator(outcome.response.headers)):
+        if _refuses_part(outcome):
+            is_other = verdict == Verdict.WHOLE and not strong_validator(outcome.response.headers)
+            if self._body is not None and is_other:
                 self._body.known.validator = ""  # so that the next part overlaps by more
             return _AT_ONCE
-        self._whole = self._withheld = False
         if self._usable and self._doubted:
             return _OVER
-        may_differ = verdict in (_DOUBTED, _LASTING) and not self._doubted
-        if may_differ and self.job.patience.attempts:
+        if verdict in (_DOUBTED, _LASTING) and not self._doubted and job.patience.attempts:
             self._doubted = True
             if verdict == _DOUBTED:  # else another node of the host may be set right
-                self.job.forget([self.job.source.url, *outcome.urls])
+                job.forget([job.source.url, *outcome.urls])
             return _AT_ONCE
         is_refused = verdict == Verdict.REFUSED and not source.mirror
         if is_refused and self._offset - self._listed_at >= PROGRESS:
             self._listed_at = self._offset
-            self._sources += self.job.listed_again()
+            self._sources += job.listed_again()
         if is_refused and self._body is not None and outcome.status != GONE_FOR_GOOD:
             source.vain = TURN  # only a node of the host may lack what has begun to come
         elif verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING, _DOUBTED):
@@ -433,17 +417,16 @@ class Exchange:
         return _LATER
 
     def _count(self, outcome: Outcome) -> None:
-        attempts, verdict, patience = self._attempts, self._verdict, self.job.patience
-        error = outcome.error
+        attempts, patience = self._attempts, self.job.patience
+        verdict, error, is_first = outcome.worth.verdict, outcome.error, self._body is None
         if verdict == _LOST and error is not None:
             self._fruitless += errors.was_sent(error)
-            if self._body is None:
-                self._is_first_contact = outcome.peer.key not in self._hosts.answered
+            if is_first:
                 patience = self._hosts.patience(patience, outcome.peer, error)
             attempts.patience = patience
             attempts.was_unreachable(errors.is_local(error))
             return
-        if self._body is None and verdict == Verdict.BUSY:
+        if is_first and verdict == Verdict.BUSY:
             host = names.host_of(outcome.last_url)
             unseen = outcome.peer.is_proxy and host not in self._hosts.helped
             if host in self._hosts.busy:
@@ -452,39 +435,38 @@ class Exchange:
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         elif verdict == Verdict.REFUSED or self.spare is not None:  # which does not wait for ever
             patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
-        if self._body is None and verdict == _CUT:
+        if is_first and verdict == _CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
-            self.story.interrupted(place, self._trouble)
+            self.story.interrupted(place, outcome.trouble)
         attempts.patience = patience
         attempts.was_unhelpful(outcome.retry_after, at_once=verdict == _CUT)
 
     def _announce(self, seconds: float) -> None:
         """Tell of a wait before the next request, or of a silence that has taken its time."""
-        attempts, why = self._attempts, self._trouble
-        logger.debug("%s: %s; next attempt in %.1f s", self.job.name, why, seconds)
-        if not (seconds or self._is_silent or attempts.took > LONG_WAIT):
+        attempts, latest, last = self._attempts, self._latest, self._last
+        logger.debug("%s: %s; next attempt in %.1f s", self.job.name, latest.trouble, seconds)
+        if not (seconds or latest.is_silence or attempts.took > LONG_WAIT):
             return
-        if self._body is not None or self._verdict == _CUT:
-            self.story.waits(seconds, attempts, why)
+        if self._body is not None or latest.worth.verdict == _CUT:
+            self.story.waits(seconds, attempts, latest.trouble)
             return
         if self._announced and not attempts.is_asked_for(seconds):
             return
         self._announced = True
-        peer, error = self._last[0].peer, self._last[0].error
-        kind, any_more = "busy", " any more" if peer.key in self._hosts.answered else ""
+        kind, any_more = "busy", " any more" if last.peer.key in self._hosts.answered else ""
         if len(self._sources) > 1:
             kind = "all failed"
-        elif self._verdict == _LOST and error is not None:
-            kind = "offline" if errors.is_offline(error) else "lost"
+        elif last.worth.verdict == _LOST and last.error is not None:
+            kind = "offline" if errors.is_offline(last.error) else "lost"
         left = attempts.budget(seconds) + ("; Ctrl-C stops." if attempts.patience.person else ".")
-        facts = {"name": self.job.name, "any_more": any_more, "why": why, "peer": peer}
-        self.story.tell(wording.say(kind, left=left, **facts))
+        facts = {"name": self.job.name, "any_more": any_more, "peer": last.peer}
+        self.story.tell(wording.say(kind, left=left, why=latest.trouble, **facts))
 
-    def _give_up(self) -> tuple[Outcome, Answer]:
+    def _give_up(self) -> Outcome:
         """Return an answer that pip knows how to tell, or raise what the search ends with."""
-        last, self._verdict, self._trouble = self._last
+        last, verdict = self._last, self._last.worth.verdict
         if self._usable:
-            return self._usable, Answer(_USE)
+            return self._usable
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]
         failure = ends[0] if ends else self._failure(last)
@@ -498,17 +480,16 @@ class Exchange:
             raise error from self._why
         is_refused = last.status >= 400 and not is_busy(last.status, last.response.headers)
         if is_refused and last.status != PROXY_REFUSES:
-            return last, Answer(_USE)
-        if self._verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
+            return last
+        if verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
         # A host that is waited for in vain is waited for only once in a run.
-        key = last.peer.key
-        if self._verdict == Verdict.BUSY and last.status != 500:
+        if verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
         elif last.error and self.job.patience.attempts:
-            if key not in self._hosts.answered:
+            if last.is_first_contact:
                 self._hosts.first_contact += self._attempts.seconds
-            self._hosts.lost.add(key)
+            self._hosts.lost.add(last.peer.key)
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
 
@@ -525,22 +506,22 @@ class Exchange:
 
     def _failure(self, outcome: Outcome) -> wording.Failure:
         """Return why the last request was of no help."""
-        attempts, error, verdict = self._attempts, outcome.error, self._verdict
+        attempts, error, verdict = self._attempts, outcome.error, outcome.worth.verdict
         peer = outcome.peer
         facts: dict[str, Any] = {
             "name": self.job.name,
             "host": peer.host,
             "peer": peer,
             "tried": wording.tried(attempts.count, attempts.seconds),
-            "why": self._trouble,
+            "why": outcome.trouble,
             "retries": self.job.patience.attempts > 0,
-            "first_contact": peer.key not in self._hosts.answered,
+            "first_contact": outcome.is_first_contact,
         }
         if self._body is not None:
             return self._failure_of_body(self._body, outcome, facts)
         if verdict == _CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
-            return wording.failure("cut page", self._longer(outcome, peer), **facts)
+            return wording.failure("cut page", self._longer(outcome), **facts)
         if error is not None and not errors.is_network_error(error):
             where = outcome.last_url
             if isinstance(error, ValueError):
@@ -563,23 +544,23 @@ class Exchange:
             if wanted > LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
-            longer = None if is_of_url else self._longer(outcome, peer)
+            longer = None if is_of_url else self._longer(outcome)
             return wording.failure("busy", longer, **facts)
         kind = "unreachable" if facts["first_contact"] else "lost"
         if errors.is_offline(error):
             kind = "offline"
         elif peer.is_proxy:
             kind = "proxy unreachable"
-        return wording.failure(kind, self._longer(outcome, peer), **facts)
+        return wording.failure(kind, self._longer(outcome), **facts)
 
-    def _longer(self, outcome: Outcome, peer: wording.Peer) -> tuple[str, str] | None:
+    def _longer(self, outcome: Outcome) -> tuple[str, str] | None:
         """Return the setting that ended the wait for a server that was lost, and a longer value."""
-        patience, error = self.job.patience, outcome.error
-        if error is not None and errors.is_silence(error) and outcome.timeout:
+        patience, attempts, error = self.job.patience, self._attempts, outcome.error
+        if outcome.is_silence and outcome.timeout:
             return "--timeout", f"{self._slower * outcome.timeout:.0f}"
-        if self._verdict != _LOST and self._attempts.unhelpful > self._attempts.patience.attempts:
+        if outcome.worth.verdict != _LOST and attempts.unhelpful > attempts.patience.attempts:
             return "retry-patch-attempts", "50"
-        if self._body is not None or peer.key in self._hosts.answered:
+        if self._body is not None or not outcome.is_first_contact:
             return "retry-patch-patience", "600"
         if error is not None and errors.is_unknown_name(error):
             return None
@@ -589,7 +570,7 @@ class Exchange:
     def _failure_of_body(
         self, body: Body, outcome: Outcome, facts: dict[str, Any]
     ) -> wording.Failure:
-        trouble, verdict = self._trouble, self._verdict
+        trouble, verdict = outcome.trouble, outcome.worth.verdict
         why = errors.reason(self._why) if self._why else trouble or wording.EARLIER_RUN
         of_proxy = f"{outcome.peer}: " if outcome.peer.is_proxy else ""
         last = f" (last: {of_proxy}{trouble})" if self._why and verdict and trouble else ""
@@ -603,5 +584,11 @@ class Exchange:
             return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
         if verdict == Verdict.PAGE or (verdict == _LASTING and outcome.error is not None):
             return wording.failure("stranger", **facts)
-        longer = self._longer(outcome, outcome.peer) if trouble != wording.NO_HELP else None
+        longer = self._longer(outcome) if outcome.why != wording.NO_HELP else None
         return wording.failure("gave up", longer, **facts)
+
+
+def _refuses_part(outcome: Outcome) -> bool:
+    """Whether an answer to our Range says that it may be of use without one."""
+    is_useless = outcome.worth.verdict in (Verdict.WITHHELD, Verdict.WHOLE)
+    return is_useless and outcome.question.first is not None

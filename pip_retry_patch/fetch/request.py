@@ -14,7 +14,7 @@ from typing import Any, Callable, Sequence
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.judge import PROXY_REFUSES, length_of
+from pip_retry_patch.fetch.judge import PROXY_REFUSES, Answer, Question, length_of
 from pip_retry_patch.fetch.patience import FLOOR, MOVED, PROGRESS, SLOW, Patience, retry_after
 from pip_retry_patch.records import record
 
@@ -110,23 +110,28 @@ class Job:
 
 
 class Outcome:
-    """An answer, or why there is none.
+    """One request: an answer, or why there is none; and what that is worth.
 
     :param url: that was asked for. `urls` are those that were answered, redirects first;
         `is_answered`: the last of them is no redirect, and is the answer. `is_cached`: the last of
         them came from pip's HTTP cache; `came_from_cache`: any of them did.
+    :param question: what was asked for.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, question: Question = Question()) -> None:  # noqa: B008 - immutable
         self.url = url
+        self.question = question
         self.urls: list[str] = []
         self.is_answered = False
         self.is_cached = self.came_from_cache = False
         self.response: Any = None
         self.error: Exception | None = None
+        self.is_first_contact = False  # what it was lost on had not answered before
         self.answer: Any = None  # the last response whose header came; its content may break
+        self.worth = Answer("")
+        self.why = ""  # it is of no use, in words, where that needs to be said
         self.timeout = 0.0  # seconds that pip waits for each of its bytes
-        self.source: Any = None  # http.client's response, once `open` was called
+        self.stream: Any = None  # http.client's response, once `open` was called
         self._broken: Exception | None = None  # what broke the connection behind what was read
         self._count = self._brought = 0  # bytes, in all and since the pace was good
         self._waited = 0.0  # seconds, since the pace was good
@@ -144,6 +149,20 @@ class Outcome:
     def retry_after(self) -> float | None:
         """The seconds that it asks for, None where it asks for none, or did not come."""
         return None if self.response is None else retry_after(self.response.headers)
+
+    @property
+    def trouble(self) -> str:
+        """Why it is of no use, in words."""
+        if self.why or (self.error is None and self.response is None):
+            return self.why
+        if self.error is not None:
+            return errors.reason(self.error)
+        return wording.answered(self.status, self.retry_after)
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether the read timeout ended it."""
+        return self.error is not None and errors.is_silence(self.error)
 
     @property
     def received(self) -> int:
@@ -180,13 +199,15 @@ class Outcome:
         raw = self.response.raw
         return bool(raw.chunked) and not getattr(raw._fp, "chunked", True)
 
-    def open(self) -> None:
-        """Get ready to read the content."""
+    def open(self, ragged: bool = False) -> None:
+        """Get ready to read the content.
+
+        :param ragged: a TLS connection may end without close_notify.
+        """
         raw = self.response.raw
-        self.source = getattr(raw._fp, _BELOW_TEE, raw._fp)
+        self.stream = getattr(raw._fp, _BELOW_TEE, raw._fp)
         with contextlib.suppress(AttributeError):
-            # Without this the end of a TLS connection without close_notify is a normal end.
-            self.source.fp.raw._sock.suppress_ragged_eofs = False
+            self.stream.fp.raw._sock.suppress_ragged_eofs = ragged
 
     def read(self, most: int) -> bytes:
         """Return up to `most` bytes; b"" at the end.
@@ -194,7 +215,7 @@ class Outcome:
         :raises Exception: of the network. StoppedError: the connection brings next to nothing.
         """
         # http.client's `read` loses what it has when it breaks; `read1` is one read of the socket.
-        read1, pieces, left, took = self.source.read1, [], most, 0.0
+        read1, pieces, left, took = self.stream.read1, [], most, 0.0
         began = time.monotonic()
         while left > 0 and took < SOON and self._broken is None:
             try:
@@ -222,9 +243,8 @@ class Outcome:
         """
         if self.response._content_consumed:
             return
-        raw = self.response.raw
-        self.source = getattr(raw._fp, _BELOW_TEE, raw._fp)
-        if hasattr(self.source, "isclosed") and not self.is_for_urllib3:
+        self.open(ragged=True)
+        if hasattr(self.stream, "isclosed") and not self.is_for_urllib3:
             self.put_below(_Whole(self, most, time.monotonic() + seconds))
         self.response.content  # noqa: B018 - it is read here
 
@@ -264,9 +284,14 @@ class Outcome:
                 copy.close()
 
     def drop(self) -> None:
-        """Close the connection, whose end nobody reads, and give it back to its pool."""
+        """Close the connection, whose end nobody reads, and give it back to its pool.
+
+        To close the response would close what was put below it.
+        """
         with contextlib.suppress(Exception):
-            self.source.close()
+            if self.stream is None:
+                self.open()
+            self.stream.close()
             if self.response.raw._connection is not None:
                 self.response.raw._connection.close()
         with contextlib.suppress(Exception):
@@ -296,7 +321,7 @@ class _Whole(Below):
     """What a response reads from whose content is read at once."""
 
     def __init__(self, outcome: Outcome, left: float, until: float) -> None:
-        self._source, self._left, self._until = outcome.source, left, until
+        self._source, self._left, self._until = outcome.stream, left, until
         self._outcome: Outcome | None = outcome  # until the end, for it holds what holds this
 
     @property

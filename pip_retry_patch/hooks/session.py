@@ -141,7 +141,7 @@ class Requests:
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, (method, url), kwargs, patience)
         try:
-            outcome, _ = exchange.obtain()
+            outcome = exchange.obtain()
         except Exception as error:
             failure = getattr(error, "failure", None)
             if page is not None and failure is not None:

@@ -19,7 +19,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutErr
 from pip_retry_patch import wording
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.judge import Answer, span_of
+from pip_retry_patch.fetch.judge import span_of
 from pip_retry_patch.fetch.patience import Clock, Hosts, Patience
 from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
@@ -240,12 +240,12 @@ class World:
 
         return Source(url, send, mirror, serves if mirror else None)
 
-    def obtain(self) -> tuple[Outcome, Answer]:
+    def obtain(self) -> Outcome:
         return self.exchange.obtain()
 
     def start(self, written: Callable[[], str | None] | None = None, **kept: Any) -> Any:
         """Obtain a first answer and put a Body below it."""
-        outcome, _ = self.obtain()
+        outcome = self.obtain()
         span = span_of(outcome.status, outcome.response.headers)
         assert span is not None
         self.body = Body(self.exchange, outcome, span, written=written, **kept)

@@ -248,7 +248,7 @@ def test_a_request_in_which_the_process_did_not_run_spends_no_patience() -> None
     world = World(whole(BODY))
     world.obtain()
     again = world.another(refused(), sleeps, whole(BODY), url=OTHER)
-    assert again.obtain()[0].status == 200
+    assert again.obtain().status == 200
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_broken_page_is_asked_for_again(
     if content is None:
         assert "has no end" in given_up(world, first_answer=True).context
     else:
-        assert world.obtain()[0].response.content == content
+        assert world.obtain().response.content == content
         assert not world.clock.seconds
     assert len(world.asked) == asked
     assert line in "".join(world.lines) and bool(world.lines) == bool(line)
@@ -332,12 +332,12 @@ def test_a_page_that_is_damaged_in_pips_cache_is_removed_there() -> None:
     damaged: Any = response(b"no gzip", content_encoding="gzip")
     damaged.from_cache = True
     world = page(damaged, always(read, PAGE))
-    assert world.obtain()[0].response.content == PAGE and INDEX in world.forgotten
+    assert world.obtain().response.content == PAGE and INDEX in world.forgotten
 
 
 def test_a_page_that_names_no_file_is_doubted_once_and_then_taken() -> None:
     world = page(lambda _: read(LOGIN))
-    assert world.obtain()[0].response.content == LOGIN
+    assert world.obtain().response.content == LOGIN
     assert [asking.fresh for _, asking, _ in world.asked] == [False, True]
     assert world.forgotten == [INDEX, INDEX] and world.clock.seconds == 0.0
     # Each run doubts three pages, for some indexes have such a page for each unknown project.
@@ -492,7 +492,7 @@ def test_after_two_requests_in_vain_it_is_the_next_ones_turn() -> None:
 @pytest.mark.parametrize("mirror", [lambda _: busy(404), lambda _: busy(500), refused()])
 def test_what_the_index_refuses_and_no_mirror_has_is_pips_to_tell(mirror: Any) -> None:
     world = World(lambda _: busy(404), mirrors={MIRROR: [mirror]})
-    assert world.obtain()[0].response.status_code == 404
+    assert world.obtain().response.status_code == 404
 
 
 def test_a_first_answer_comes_from_a_mirror_too() -> None:
