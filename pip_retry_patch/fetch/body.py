@@ -169,8 +169,7 @@ class Body(Below):
         if wanted is None:
             # The connection or the last chunk tells the end. But what is cut in its header comes
             # from http.client as an answer without a length, and without a byte.
-            chunked = getattr(self._answer and self._answer.stream, "chunked", False)
-            return bool(chunked or self.offset or self._exchange.job.kind == Kind.OTHER)
+            return self._is_chunked or self.offset > 0 or self._exchange.job.kind == Kind.OTHER
         ends = self.offset == wanted
         is_proven = self.known.hashed or self.last is not None  # behind a range more may come
         if ends and not is_proven and self._answer and self._answer.read(1):
@@ -184,8 +183,11 @@ class Body(Below):
         Some servers always close so. What comes twice the same is taken.
         """
         came_twice = isinstance(error, errors.TLS_ENDS) and self.offset == self._replayed
-        chunked = getattr(self._answer and self._answer.stream, "chunked", False)
-        return came_twice and self.stop is self._wanted_stop() is None and not chunked
+        return came_twice and self.stop is self._wanted_stop() is None and not self._is_chunked
+
+    @property
+    def _is_chunked(self) -> bool:
+        return bool(self._answer and getattr(self._answer.stream, "chunked", False))
 
     def _end(self) -> None:
         self._ended = True

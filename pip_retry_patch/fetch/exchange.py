@@ -112,9 +112,9 @@ class Exchange:
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
         self._offset = 0 if body is None else body.offset  # that pip has; no byte comes meanwhile
-        # What came last of all, the interruption at first; and what of pip's own source.
-        self._latest, self._last = Outcome(self.job.source.url), Outcome(self.job.source.url)
-        self._latest.error = why
+        # What came last of all, and of pip's own source. The interruption is the first.
+        self._latest = self._last = Outcome(self.job.source.url)
+        self._last.error = why
         self._fruitless = 0  # requests that brought no answer, for which our Range may be to blame
         self._doubted = self._announced = False
         if body is None:

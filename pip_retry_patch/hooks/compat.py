@@ -88,14 +88,14 @@ def _fitted(line: str, width: int = WIDTH, between: str = "\n  ") -> str:
     return between.join(rows)
 
 
-def _bar(vendored: str) -> Any:
+def _bar(pip: str) -> Any:
     """Return what draws a bar of rich's (its `Live`), None without one."""
     # Without a bar rich has not made its console yet.
-    console = getattr(sys.modules.get(f"{vendored}.rich"), "_console", None)
+    console = getattr(sys.modules.get(f"{pip}._vendor.rich"), "_console", None)
     return (getattr(console, "_live_stack", None) or [getattr(console, "_live", None)])[-1]
 
 
-def _clear_progress_bar(vendored: str, stack: Any) -> bool:
+def _clear_progress_bar(pip: str, stack: Any) -> bool:
     """Erase a progress bar, which its owner draws again below what is written now.
 
     Returns whether there is a terminal for such bars.
@@ -110,15 +110,19 @@ def _clear_progress_bar(vendored: str, stack: Any) -> bool:
         return False
     if not (out.isatty() and err.isatty()):
         return False
-    bar = _bar(vendored)
-    if bar is not None:
-        stack.enter_context(bar._lock)
-        drawn = bar._live_render
-        bar.console.control(drawn.position_cursor())
-        drawn._shape = None  # or it would be erased again, with what is written now
-    elif f"{vendored}.rich" not in sys.modules and os.name != "nt":
-        out.write(_ERASE)
-        out.flush()
+    try:
+        bar = _bar(pip)
+        if bar is not None:
+            stack.enter_context(bar._lock)
+            drawn = bar._live_render
+            bar.console.control(drawn.position_cursor())
+            drawn._shape = None  # or it would be erased again, with what is written now
+        elif f"{pip}._vendor.rich" not in sys.modules and os.name != "nt":
+            out.write(_ERASE)
+            out.flush()
+    except Exception as why:
+        note_failure("erasing a progress bar", why)
+        return False
     return True
 
 
@@ -151,15 +155,8 @@ class Pip:
     def announce(self, line: str, level: int = logging.WARNING) -> None:
         """Show a line to the user, through pip's logging."""
         with contextlib.ExitStack() as stack:
-            self._clear_progress_bar(stack)
+            _clear_progress_bar(self.name, stack)
             logger.log(level, "%s", _fitted(line))
-
-    def _clear_progress_bar(self, stack: Any) -> bool:
-        try:
-            return _clear_progress_bar(f"{self.name}._vendor", stack)
-        except Exception as why:
-            note_failure("erasing a progress bar", why)
-            return False
 
     def inform(self, line: str) -> None:
         """Show what is in order again; `-q` hides it.
@@ -171,7 +168,7 @@ class Pip:
 
     def restart_bar(self) -> None:
         """Let pip's bar tell the speed of what comes from now on; needs rich (pip 22.0)."""
-        bar = _bar(f"{self.name}._vendor")
+        bar = _bar(self.name)
         if bar is not None:
             progress = bar._get_renderable.__self__
             for task in progress.tasks:
@@ -182,7 +179,7 @@ class Pip:
         rewrite = functools.partial(print, end="", file=sys.__stdout__, flush=True)
         with contextlib.ExitStack() as stack:
             can = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
-            if seconds > LONG_WAIT and can and self._clear_progress_bar(stack):
+            if seconds > LONG_WAIT and can and _clear_progress_bar(self.name, stack):
                 stack.callback(rewrite, _ERASE)
                 while seconds > 1:
                     rewrite(f"{_ERASE}  Trying again in {seconds:.0f} s")

@@ -39,10 +39,12 @@ class Page:
     """A page of an index that pip asks for, and what came of that.
 
     :param index: as it is configured.
+    :param mirrored: what mirrors call it; None if they have no such page.
     :param status: of the last answer; 0 if none came.
     """
 
     index: str
+    mirrored: str | None = None
     status: int = 0
     error: Exception | None = None
 
@@ -51,12 +53,13 @@ class _Search:
     """The search for one project.
 
     `unread`: the indexes that could not be read for it, and why; None where a login page came.
-    `session`: pip's, by which it was asked for.
+    `session`: pip's, by which it was asked for. `page`: that was read last.
     """
 
     def __init__(self, project: str = "") -> None:
         self.project = project
         self.session: Any = None
+        self.page = Page("")
         self.unread: dict[str, Exception | None] = {}
 
 
@@ -91,11 +94,10 @@ class IndexHooks:
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         url = location.url.split("#", 1)[0]
         indexes, index = collector.search_scope.index_urls, _index_of(collector, url)
-        if self._requests.mirrors is not None:
-            first = indexes[:1] == [index] and not quiet
-            self._requests.mirrors.begin_page(index if first else "", url)
         page = self._requests.pages[url] = Page(index)
-        self._now.search.session = collector.session
+        if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
+            page.mirrored = self._requests.mirrors.page_of(index, url)
+        self._now.search.session, self._now.search.page = collector.session, page
         try:
             content = calls(*args, **kwargs)
         except Exception:
@@ -198,8 +200,9 @@ class IndexHooks:
             compat.forget(self._now.search.session, [page.url])
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
-        if self._requests.mirrors is not None:
-            self._requests.mirrors.note_links(links)
+        mirrors, mirrored = self._requests.mirrors, self._now.search.page.mirrored
+        if mirrors is not None and mirrored is not None:
+            mirrors.note_links(mirrored, links)
         return links
 
     @fail_open

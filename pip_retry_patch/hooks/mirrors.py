@@ -15,13 +15,12 @@ Of pip, `index.collector` (`parse_links`; `_make_index_content`, before 22.2 `_m
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
-from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
+from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.session import copy_of, repeat
 from pip_retry_patch.records import replace
@@ -32,15 +31,6 @@ _METADATA = ".metadata"  # PEP 658
 # Asks a mirror: its URL, how, and the outcome to fill.
 Ask = Callable[[str, Asking, Outcome], Any]
 Hashes = Mapping[str, Sequence[str]]
-
-
-class _Now(threading.local):
-    """What a thread does: those of `pip list --outdated` (pip 20.2 to 21.3) read pages at once.
-
-    `page`: of the index, that pip reads now: the rest of its URL.
-    """
-
-    page: str | None = None
 
 
 class Mirrors:
@@ -58,25 +48,27 @@ class Mirrors:
             intended = pip.module("models.index").PyPI.simple_url
         self._intended = intended and _directory(intended)
         self._index = ""
-        self._now = _Now()
         self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
 
-    def begin_page(self, index: str, url: str) -> None:
-        """pip asks for a page of `index`, the first of its indexes ("" for another one)."""
-        self._now.page = None
-        base = _directory(index) if index else ""
-        if base and self._intended in (None, base):
-            self._index = base
-            self._now.page = url[len(base) :]
-        elif base:
-            intended, index = names.redacted(self._intended or ""), names.redacted(base)
-            self._pip.say_once("mirrors of another", base, intended=intended, index=index)
+    def page_of(self, index: str, url: str) -> str | None:
+        """Return what is behind the base URL of an index in the URL of its page.
 
-    def note_links(self, links: Iterable[Any]) -> None:
-        """The page that pip asked for lists these files."""
-        if self._now.page is not None:
-            self._listed.update((link.url_without_fragment, self._now.page) for link in links)
+        None if mirrors have no such page, for they are another index's.
+
+        :param index: the first of those that pip is told to use.
+        """
+        base = _directory(index)
+        if self._intended in (None, base):
+            self._index = base
+            return url[len(base) :]
+        intended, index = names.redacted(self._intended or ""), names.redacted(base)
+        self._pip.say_once("mirrors of another", base, intended=intended, index=index)
+        return None
+
+    def note_links(self, page: str, links: Iterable[Any]) -> None:
+        """A page of the index lists these files."""
+        self._listed.update((link.url_without_fragment, page) for link in links)
 
     def drop(self, name: str, mirrors: Iterable[str]) -> None:
         """Ask mirrors no more that sent other bytes than a hash is of."""
@@ -86,16 +78,23 @@ class Mirrors:
         self._pip.say("mirror dropped", mirrors=shown, name=name)
 
     def sources(
-        self, calls: Calls, session: Any, kwargs: Any, kind: str, url: str, hashes: Hashes
+        self,
+        calls: Calls,
+        session: Any,
+        kwargs: Any,
+        url: str,
+        page: str | None,
+        hashes: Hashes,
     ) -> list[Source]:
         """Return where else something can be asked for that pip asks for at `url`.
 
+        :param page: as `page_of` returned it, None for what is no page of the index.
         :param hashes: of a file, {} where none is known.
         """
         bases = [base for base in self._bases if base != self._index]
         ask = functools.partial(self._ask, calls, session, kwargs)
-        if kind == Kind.PAGE and self._now.page is not None:
-            return [self._page_of(ask, base, self._now.page) for base in bases]
+        if page is not None:
+            return [self._page_at(ask, base, page) for base in bases]
         if hashes and _without_metadata(url) in self._listed:
             found = (self._file_of(ask, base, url, hashes) for base in bases)
             return [source for source in found if source is not None]
@@ -103,7 +102,7 @@ class Mirrors:
 
     # Pages.
 
-    def _page_of(self, ask: Ask, base: str, page: str) -> Source:
+    def _page_at(self, ask: Ask, base: str, page: str) -> Source:
         there = urljoin(base, page)
 
         def get(asking: Asking, outcome: Outcome) -> Any:
@@ -125,7 +124,7 @@ class Mirrors:
     def _links_of(self, ask: Ask, base: str, page: str) -> dict[str, Any]:
         """Return the files of a mirror's page by name; nothing where it cannot be read."""
         if (base, page) not in self._files:
-            source = self._page_of(ask, base, page)
+            source = self._page_at(ask, base, page)
             get = functools.partial(source.send, Asking({}), Outcome(source.url))
             self._files[base, page] = compat.links_on(self._collector, source.url, get)
         return self._files[base, page]

@@ -207,7 +207,8 @@ class Requests:
         def source(there: str) -> Source:
             return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
 
-        kind = Kind.PAGE if whole and url in self.pages else Kind.OTHER
+        page = self.pages.get(url) if whole else None
+        kind = Kind.OTHER if page is None else Kind.PAGE
         hashes: dict[str, list[str]] = {}
         fresh = False
         mirrors: Callable[[], Sequence[Source]] = tuple
@@ -217,7 +218,8 @@ class Requests:
             listed_again = functools.partial(self._listed_again, session, artifact.link, source)
         if self.mirrors is not None:
             sources = self.mirrors.sources
-            mirrors = functools.partial(sources, calls, session, kwargs, kind, url, hashes)
+            mirrored = None if page is None else page.mirrored
+            mirrors = functools.partial(sources, calls, session, kwargs, url, mirrored, hashes)
         job = Job(
             kind=kind,
             source=source(url),
