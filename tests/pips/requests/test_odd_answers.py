@@ -251,8 +251,8 @@ def test_an_index_may_have_a_page_that_lists_nothing_but_no_login_page(
 
 
 def lasting(status: int, body: bytes = b"", media: str = "text/html", **fields: str) -> bytes:
-    """Return an answer that pip may keep for ten minutes; a permanent redirect for ever."""
-    date, cached = formatdate(usegmt=True), "max-age=600"
+    """Return an answer that pip may keep for a day; a permanent redirect for ever."""
+    date, cached = formatdate(usegmt=True), "max-age=86400"
     return reply(status, body, media, None, Cache_Control=cached, Date=date, **fields)
 
 
