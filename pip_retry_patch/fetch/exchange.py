@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
 from pip_retry_patch.fetch.judge import (
-    GONE,
     GONE_FOR_GOOD,
     PROXY_REFUSES,
     Answer,
@@ -25,7 +24,6 @@ from pip_retry_patch.fetch.judge import (
     media_of,
     question_for,
     strong_validator,
-    unasked_part,
 )
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
@@ -48,10 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pip_retry_patch")
 
 
-# Beside those of `judge`: a first answer that is pip's; one that may be another one when asked for
-# once more; one that broke; none; none that time will change.
-_USE, _DOUBTED, _CUT, _LOST, _LASTING = "use", "doubted", "cut", "lost", "lasting"
-_USED = (_USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
+_USED = (Verdict.USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 
 # What comes next when an answer is of no use: the next request at once, after a wait, or none.
 _AT_ONCE, _LATER, _OVER = "at once", "later", "over"
@@ -74,8 +69,7 @@ class Exchange:
         self._mark = 0  # the offset from which progress counts
         self._listed_at = -PROGRESS  # the offset at which the page was read again
         self._silences = 0  # requests and bodies that the read timeout ended, since progress
-        self._short = b""  # a page that came shorter than announced
-        self._usable: Outcome | None = None  # a page in doubt, as long as none is better
+        self._first_answers = pages.FirstAnswers(job, hosts, story.tell)
 
     def obtain(self, body: Body | None = None, why: Exception | None = None) -> Outcome:
         """Return an answer whose next byte is the one that is wanted.
@@ -96,7 +90,7 @@ class Exchange:
             self._attempts.begin()
             outcome = self._ask(source, Question() if step == _OVER else self._question(source))
             outcome.worth = self._judge(source, outcome)
-            is_used = outcome.worth.verdict in _USED
+            is_used = outcome.verdict in _USED
             if not is_used or self._attempts.count > 1:
                 came, where = outcome.status or outcome.trouble, names.redacted(outcome.last_url)
                 logger.debug("Attempt %d, %s: %s", self._attempts.count, where, came)
@@ -161,7 +155,7 @@ class Exchange:
             return Question()
         if host not in self._hosts.sends_parts:
             attempts = self._attempts
-            is_last = attempts.unhelpful >= attempts.patience.attempts and latest.worth.verdict
+            is_last = attempts.unhelpful >= attempts.patience.attempts and latest.verdict
             if is_last or self._may_be_our_range:
                 return Question()
         conditional = host not in self._hosts.ignores_if_range
@@ -178,7 +172,7 @@ class Exchange:
             self.spare = None
             return spare
         outcome = Outcome(source.url, question)
-        again, latest = self._body is not None, self._latest.worth.verdict
+        again, latest = self._body is not None, self._latest.verdict
         # A cache whose origin is away refuses this, and has the file.
         is_refused = latest in (Verdict.BUSY, Verdict.REFUSED)
         asking = Asking(
@@ -219,12 +213,13 @@ class Exchange:
     def _judge(self, source: Source, outcome: Outcome) -> Answer:
         self._silences += outcome.is_silence
         body, response = self._body, outcome.response
-        if body is None and self._is_stale(outcome):
-            return Answer(_DOUBTED)
+        if body is None and outcome.is_stale and self._may_doubt:
+            return Answer(Verdict.DOUBTED)
         if outcome.error is not None:
             return Answer(self._judge_error(outcome, outcome.error))
         if body is None:
-            return Answer(self._judge_first(source, outcome))
+            others = outcome.status >= 400 and len(self._all_sources()) > 1
+            return Answer(self._first_answers.judge(outcome, source, others, self._may_doubt))
         answer = judge(body.known, body.offset, outcome.question, outcome.status, response.headers)
         if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY, Verdict.CHANGED):
             return self._read_up(body, outcome, answer)
@@ -235,75 +230,25 @@ class Exchange:
             outcome.why = f"the server answered {outcome.status}, but {answer.verdict}"
         return answer
 
+    @property
+    def _may_doubt(self) -> bool:
+        """Whether an answer that may be another one is asked for once more."""
+        return self.job.patience.attempts > 0 and not self._doubted
+
     def _judge_error(self, outcome: Outcome, error: Exception) -> str:
         if not errors.is_network_error(error):
             is_redirect = bool(outcome.urls) and not outcome.is_answered
             if not is_redirect or not errors.is_bad_redirect(error):
                 raise error  # what the user set wrong, or a mistake of ours
-            return _DOUBTED if self._body is None else Verdict.PAGE  # as below
+            return Verdict.DOUBTED if self._body is None else Verdict.PAGE  # as below
         if outcome.is_answered:
-            return _CUT
+            return Verdict.CUT
         if errors.is_unreadable(error):
             return Verdict.BUSY
         if errors.is_certificate_error(error) or errors.lasting_tls(error):
             # In the middle of a body it is a stranger as who sends a web page, and may go again.
-            return _LASTING if self._body is None else Verdict.PAGE
-        return _LASTING if errors.is_refused_tunnel(error) else _LOST
-
-    def _judge_first(self, source: Source, outcome: Outcome) -> str:
-        """Judge an answer to pip's own request."""
-        job, status, response = self.job, outcome.status, outcome.response
-        others = status >= 400 and len(self._all_sources()) > 1
-        if is_busy(status, response.headers) or (others and status >= 500):
-            return Verdict.BUSY
-        if source.mirror and status != 200:
-            return Verdict.REFUSED
-        if self._usable and (status >= 400 or not pages.names_files(response.content)):
-            return Verdict.REFUSED  # the one before it is better
-        if status == PROXY_REFUSES and outcome.peer.proxy:
-            return _LASTING
-        may_be_elsewhere = others and job.kind in (Kind.FILE, Kind.METADATA)
-        if may_be_elsewhere or (status in GONE and job.kind == Kind.FILE and job.patience.attempts):
-            return Verdict.REFUSED
-        if status == 206 and not job.ranged:
-            part = unasked_part(response.headers)
-            if part is not None and (part.first != 0 or job.whole):
-                outcome.why = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
-                return Verdict.WHOLE
-        odd = pages.odd_answer(job.kind, job.whole, job.source.url, response)
-        if job.whole and status < 400 and pages.is_short(response):
-            comes_again = response.content == self._short and pages.has_end(response)
-            self._short, outcome.why = response.content, wording.CLOSED_EARLY
-            if not comes_again:
-                return _CUT
-            self.story.tell(wording.say("taken", name=job.name))
-        elif job.patience.attempts and self._is_doubtful(outcome):
-            names_files = pages.names_files(response.content)
-            if not self._doubted:
-                is_usable = odd is None and (names_files or not pages.has_no_end(response))
-                self._usable = outcome if is_usable else None
-                return _DOUBTED
-            if self._usable and len(response.content) < len(self._usable.response.content):
-                return Verdict.REFUSED  # it was cut earlier
-            if names_files and not pages.is_framed(response):
-                self.story.tell(wording.say("taken", name=job.name))
-        if odd is not None and (self._doubted or not job.patience.attempts):
-            raise job.error(odd, errors.EarlyEnd())
-        return _USE if odd is None else _DOUBTED
-
-    def _is_stale(self, outcome: Outcome) -> bool:
-        """Whether pip's cache, which keeps redirects, may have led to where nothing is any more."""
-        is_bad = outcome.error is not None or outcome.status >= 400
-        may_doubt = self.job.patience.attempts and not self._doubted
-        return bool(is_bad and outcome.came_from_cache and may_doubt)
-
-    def _is_doubtful(self, outcome: Outcome) -> bool:
-        """Whether a page, which is none of an index, may be one when it is asked for once more."""
-        doubtful = self.job.kind == Kind.PAGE and pages.is_doubtful(outcome.response)
-        if doubtful and not (outcome.came_from_cache or self._doubted):
-            self._hosts.doubts -= 1
-            return self._hosts.doubts >= 0
-        return doubtful
+            return Verdict.LASTING if self._body is None else Verdict.PAGE
+        return Verdict.LASTING if errors.is_refused_tunnel(error) else Verdict.LOST
 
     def _read_up(self, body: Body, outcome: Outcome, answer: Answer) -> Answer:
         """Read an answer up to the offset, and return whether it is the same one so far.
@@ -327,7 +272,7 @@ class Exchange:
                     raise errors.EarlyEnd()
                 if self.story.again >= limit:
                     outcome.why = wording.NO_HELP
-                    return Answer(_LASTING)
+                    return Answer(Verdict.LASTING)
                 skipped = max(body.start - position, 0)
                 if not body.is_same(position + skipped, piece[skipped:]):
                     return Answer(Verdict.CHANGED)
@@ -337,13 +282,13 @@ class Exchange:
             if not errors.is_network_error(error):
                 raise
             outcome.why = errors.reason(error)
-            return Answer(_CUT)
+            return Answer(Verdict.CUT)
         return answer
 
     def _use(self, source: Source, outcome: Outcome, is_spare: bool) -> None:
         """Note what an answer that is used tells of its source."""
         host, before, hosts = names.host_of(source.url), self._latest, self._hosts
-        came_before = before.worth.verdict
+        came_before = before.verdict
         if source is not self._sources[0] or (source.mirror and not self.mirrored):
             self._sources.remove(source)
             self._sources.insert(0, source)
@@ -355,9 +300,9 @@ class Exchange:
                     hosts.busy.add(names.host_of(self.job.source.url))
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
-            if came_before == _LOST and before.is_first_contact:
+            if came_before == Verdict.LOST and before.is_first_contact:
                 hosts.first_contact += self._attempts.seconds
-            if came_before == _CUT:
+            if came_before == Verdict.CUT:
                 self.story.resumed(replayed=True)
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
@@ -365,7 +310,7 @@ class Exchange:
         if self.spare is not None:
             self.spare.drop()
             self.spare = None
-        if outcome.worth.verdict == Verdict.CONTINUE:
+        if outcome.verdict == Verdict.CONTINUE:
             hosts.sends_parts.add(host)
         elif not is_spare and outcome.question.first is None and host not in hosts.sends_parts:
             if came_before == Verdict.WITHHELD:
@@ -375,13 +320,13 @@ class Exchange:
                 known = host in hosts.may_refuse_parts
                 (hosts.refuses_parts if known else hosts.may_refuse_parts).add(host)
         if not source.mirror:
-            self.story.resumed(replayed=outcome.worth.verdict == Verdict.REPLAY)
+            self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY)
 
     # What comes next, and the end.
 
     def _next(self, source: Source, outcome: Outcome) -> str:
         """Count an answer that is of no use, and say when to ask again."""
-        verdict, job = outcome.worth.verdict, self.job
+        verdict, job = outcome.verdict, self.job
         if verdict == Verdict.UNCONDITIONAL:
             self._hosts.ignores_if_range.add(names.host_of(source.url))
             return _AT_ONCE
@@ -390,11 +335,11 @@ class Exchange:
             if self._body is not None and is_other:
                 self._body.known.validator = ""  # so that the next part overlaps by more
             return _AT_ONCE
-        if self._usable and self._doubted:
+        if self._first_answers.usable is not None and self._doubted:
             return _OVER
-        if verdict in (_DOUBTED, _LASTING) and not self._doubted and job.patience.attempts:
+        if verdict in (Verdict.DOUBTED, Verdict.LASTING) and self._may_doubt:
             self._doubted = True
-            if verdict == _DOUBTED:  # else another node of the host may be set right
+            if verdict == Verdict.DOUBTED:  # else another node of the host may be set right
                 job.forget([job.source.url, *outcome.urls])
             return _AT_ONCE
         is_refused = verdict == Verdict.REFUSED and not source.mirror
@@ -403,7 +348,7 @@ class Exchange:
             self._sources += job.listed_again()
         if is_refused and self._body is not None and outcome.status != GONE_FOR_GOOD:
             source.vain = TURN  # only a node of the host may lack what has begun to come
-        elif verdict in (Verdict.REFUSED, Verdict.CHANGED, _LASTING, _DOUBTED):
+        elif verdict in (Verdict.REFUSED, Verdict.CHANGED, Verdict.LASTING, Verdict.DOUBTED):
             source.end = self._failure(outcome)
             return _AT_ONCE if self._all_sources() else _OVER
         source.vain += 1
@@ -418,8 +363,8 @@ class Exchange:
 
     def _count(self, outcome: Outcome) -> None:
         attempts, patience = self._attempts, self.job.patience
-        verdict, error, is_first = outcome.worth.verdict, outcome.error, self._body is None
-        if verdict == _LOST and error is not None:
+        verdict, error, is_first = outcome.verdict, outcome.error, self._body is None
+        if verdict == Verdict.LOST and error is not None:
             self._fruitless += errors.was_sent(error)
             if is_first:
                 patience = self._hosts.patience(patience, outcome.peer, error)
@@ -435,11 +380,11 @@ class Exchange:
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         elif verdict == Verdict.REFUSED or self.spare is not None:  # which does not wait for ever
             patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
-        if is_first and verdict == _CUT:
+        if is_first and verdict == Verdict.CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, outcome.trouble)
         attempts.patience = patience
-        attempts.was_unhelpful(outcome.retry_after, at_once=verdict == _CUT)
+        attempts.was_unhelpful(outcome.retry_after, at_once=verdict == Verdict.CUT)
 
     def _announce(self, seconds: float) -> None:
         """Tell of a wait before the next request, or of a silence that has taken its time."""
@@ -447,7 +392,7 @@ class Exchange:
         logger.debug("%s: %s; next attempt in %.1f s", self.job.name, latest.trouble, seconds)
         if not (seconds or latest.is_silence or attempts.took > LONG_WAIT):
             return
-        if self._body is not None or latest.worth.verdict == _CUT:
+        if self._body is not None or latest.verdict == Verdict.CUT:
             self.story.waits(seconds, attempts, latest.trouble)
             return
         if self._announced and not attempts.is_asked_for(seconds):
@@ -456,7 +401,7 @@ class Exchange:
         kind, any_more = "busy", " any more" if last.peer.key in self._hosts.answered else ""
         if len(self._sources) > 1:
             kind = "all failed"
-        elif last.worth.verdict == _LOST and last.error is not None:
+        elif last.verdict == Verdict.LOST and last.error is not None:
             kind = "offline" if errors.is_offline(last.error) else "lost"
         left = attempts.budget(seconds) + ("; Ctrl-C stops." if attempts.patience.person else ".")
         facts = {"name": self.job.name, "any_more": any_more, "peer": last.peer}
@@ -464,9 +409,9 @@ class Exchange:
 
     def _give_up(self) -> Outcome:
         """Return an answer that pip knows how to tell, or raise what the search ends with."""
-        last, verdict = self._last, self._last.worth.verdict
-        if self._usable:
-            return self._usable
+        last, usable = self._last, self._first_answers.usable
+        if usable is not None:
+            return usable
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]
         failure = ends[0] if ends else self._failure(last)
@@ -481,10 +426,10 @@ class Exchange:
         is_refused = last.status >= 400 and not is_busy(last.status, last.response.headers)
         if is_refused and last.status != PROXY_REFUSES:
             return last
-        if verdict in (_CUT, _DOUBTED, Verdict.WHOLE):
+        if last.verdict in (Verdict.CUT, Verdict.DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
         # A host that is waited for in vain is waited for only once in a run.
-        if verdict == Verdict.BUSY and last.status != 500:
+        if last.verdict == Verdict.BUSY and last.status != 500:
             self._hosts.busy.add(names.host_of(last.last_url))
         elif last.error and self.job.patience.attempts:
             if last.is_first_contact:
@@ -506,7 +451,7 @@ class Exchange:
 
     def _failure(self, outcome: Outcome) -> wording.Failure:
         """Return why the last request was of no help."""
-        attempts, error, verdict = self._attempts, outcome.error, outcome.worth.verdict
+        attempts, error, verdict = self._attempts, outcome.error, outcome.verdict
         peer = outcome.peer
         facts: dict[str, Any] = {
             "name": self.job.name,
@@ -519,7 +464,7 @@ class Exchange:
         }
         if self._body is not None:
             return self._failure_of_body(self._body, outcome, facts)
-        if verdict == _CUT:
+        if verdict == Verdict.CUT:
             facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
             return wording.failure("cut page", self._longer(outcome), **facts)
         if error is not None and not errors.is_network_error(error):
@@ -528,7 +473,7 @@ class Exchange:
                 facts["why"], where = pages.BAD_REDIRECT, outcome.answer.headers.get("location", "")
             facts.update(where=names.redacted(where), retries=True)
             return wording.failure("bad redirect", **facts)
-        if verdict == _LASTING:
+        if verdict == Verdict.LASTING:
             facts["retries"] = True
             kind = "bad TLS"
             if error is None or errors.is_refused_tunnel(error):
@@ -558,7 +503,7 @@ class Exchange:
         patience, attempts, error = self.job.patience, self._attempts, outcome.error
         if outcome.is_silence and outcome.timeout:
             return "--timeout", f"{self._slower * outcome.timeout:.0f}"
-        if outcome.worth.verdict != _LOST and attempts.unhelpful > attempts.patience.attempts:
+        if outcome.verdict != Verdict.LOST and attempts.unhelpful > attempts.patience.attempts:
             return "retry-patch-attempts", "50"
         if self._body is not None or not outcome.is_first_contact:
             return "retry-patch-patience", "600"
@@ -570,7 +515,7 @@ class Exchange:
     def _failure_of_body(
         self, body: Body, outcome: Outcome, facts: dict[str, Any]
     ) -> wording.Failure:
-        trouble, verdict = outcome.trouble, outcome.worth.verdict
+        trouble, verdict = outcome.trouble, outcome.verdict
         why = errors.reason(self._why) if self._why else trouble or wording.EARLIER_RUN
         of_proxy = f"{outcome.peer}: " if outcome.peer.is_proxy else ""
         last = f" (last: {of_proxy}{trouble})" if self._why and verdict and trouble else ""
@@ -582,7 +527,7 @@ class Exchange:
             return wording.failure("proxy refuses", **facts)
         if verdict in (Verdict.CHANGED, Verdict.REFUSED):
             return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
-        if verdict == Verdict.PAGE or (verdict == _LASTING and outcome.error is not None):
+        if verdict == Verdict.PAGE or (verdict == Verdict.LASTING and outcome.error is not None):
             return wording.failure("stranger", **facts)
         longer = self._longer(outcome) if outcome.why != wording.NO_HELP else None
         return wording.failure("gave up", longer, **facts)
@@ -590,5 +535,5 @@ class Exchange:
 
 def _refuses_part(outcome: Outcome) -> bool:
     """Whether an answer to our Range says that it may be of use without one."""
-    is_useless = outcome.worth.verdict in (Verdict.WITHHELD, Verdict.WHOLE)
+    is_useless = outcome.verdict in (Verdict.WITHHELD, Verdict.WHOLE)
     return is_useless and outcome.question.first is not None

@@ -200,6 +200,12 @@ class Verdict:
     PAGE = "it is text in place of the file"
     BUSY = "the server asks for time"
     REFUSED = "the server will not send it"
+    # Of any request, and of the first answer; `judge` below does not return them.
+    USE = "it is pip's"
+    DOUBTED = "it may be another one when asked for once more"
+    CUT = "its content broke"
+    LOST = "no answer came"
+    LASTING = "no answer came that time will change"
 
 
 @record

@@ -1,4 +1,4 @@
-"""Whether what pip reads in one piece is whole, and is what pip asked for at all.
+"""What an answer to pip's own request is worth: whether it is whole, and what was asked for.
 
 A page that was cut in a way that its framing does not show would be read as a shorter page: with
 fewer versions on it, or with none. So would a login page.
@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Callable
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch.judge import REDIRECTS, coding_of, is_web_page, length_of, media_of
+from pip_retry_patch.fetch.errors import EarlyEnd
+from pip_retry_patch.fetch.judge import (
+    GONE,
+    PROXY_REFUSES,
+    REDIRECTS,
+    Verdict,
+    coding_of,
+    is_busy,
+    is_web_page,
+    length_of,
+    media_of,
+    unasked_part,
+)
+from pip_retry_patch.fetch.patience import Hosts
+from pip_retry_patch.fetch.request import Job, Kind, Outcome, Source
 
 # What pip takes for a file, by the end of its name; the commonest first.
 _FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
@@ -31,6 +45,72 @@ BAD_REDIRECT = "the answer leads to an address that makes no sense"
 
 # urllib3's GzipDecoder, after what follows a whole stream proved to be no stream.
 _SWALLOW_DATA = 2
+
+
+class FirstAnswers:
+    """Judges the answers to one request of pip's, of which pip has no byte yet.
+
+    :param tell: shows a line.
+    :ivar usable: a page in doubt, as long as none is better.
+    """
+
+    def __init__(self, job: Job, hosts: Hosts, tell: Callable[[str], None]) -> None:
+        self._job, self._hosts, self._tell = job, hosts, tell
+        self._short = b""  # a page that came shorter than announced
+        self.usable: Outcome | None = None
+
+    def judge(self, outcome: Outcome, source: Source, others: bool, may_doubt: bool) -> str:
+        """Return a verdict.
+
+        :param others: there are other sources.
+        :param may_doubt: what may be another one is asked for once more.
+        :raises Exception: it is of no use, and came twice.
+        """
+        job, status, response = self._job, outcome.status, outcome.response
+        if is_busy(status, response.headers) or (others and status >= 500):
+            return Verdict.BUSY
+        if source.mirror and status != 200:
+            return Verdict.REFUSED
+        if self.usable is not None and (status >= 400 or not names_files(response.content)):
+            return Verdict.REFUSED  # the one before it is better
+        if status == PROXY_REFUSES and outcome.peer.proxy:
+            return Verdict.LASTING
+        may_be_elsewhere = others and job.kind in (Kind.FILE, Kind.METADATA)
+        if may_be_elsewhere or (status in GONE and job.kind == Kind.FILE and job.patience.attempts):
+            return Verdict.REFUSED
+        if status == 206 and not job.ranged:
+            part = unasked_part(response.headers)
+            if part is not None and (part.first != 0 or job.whole):
+                outcome.why = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
+                return Verdict.WHOLE
+        odd = odd_answer(job.kind, job.whole, job.source.url, response)
+        if job.whole and status < 400 and is_short(response):
+            comes_again = response.content == self._short and has_end(response)
+            self._short, outcome.why = response.content, wording.CLOSED_EARLY
+            if not comes_again:
+                return Verdict.CUT
+            self._tell(wording.say("taken", name=job.name))
+        elif job.patience.attempts and self._is_doubtful(outcome, may_doubt):
+            has_files = names_files(response.content)
+            if may_doubt:
+                is_usable = odd is None and (has_files or not has_no_end(response))
+                self.usable = outcome if is_usable else None
+                return Verdict.DOUBTED
+            if self.usable and len(response.content) < len(self.usable.response.content):
+                return Verdict.REFUSED  # it was cut earlier
+            if has_files and not is_framed(response):
+                self._tell(wording.say("taken", name=job.name))
+        if odd is not None and not may_doubt:
+            raise job.error(odd, EarlyEnd())
+        return Verdict.USE if odd is None else Verdict.DOUBTED
+
+    def _is_doubtful(self, outcome: Outcome, may_doubt: bool) -> bool:
+        """Whether a page of an index may be another one, and that is still asked in this run."""
+        doubtful = self._job.kind == Kind.PAGE and is_doubtful(outcome.response)
+        if doubtful and may_doubt and not outcome.came_from_cache:
+            self._hosts.doubts -= 1
+            return self._hosts.doubts >= 0
+        return doubtful
 
 
 def is_short(response: Any) -> bool:

@@ -137,6 +137,10 @@ class Outcome:
         self._waited = 0.0  # seconds, since the pace was good
 
     @property
+    def verdict(self) -> str:
+        return self.worth.verdict
+
+    @property
     def status(self) -> int:
         return 0 if self.response is None else int(self.response.status_code)
 
@@ -163,6 +167,11 @@ class Outcome:
     def is_silence(self) -> bool:
         """Whether the read timeout ended it."""
         return self.error is not None and errors.is_silence(self.error)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether pip's cache, which keeps redirects, may have led to where nothing is any more."""
+        return self.came_from_cache and (self.error is not None or self.status >= 400)
 
     @property
     def received(self) -> int:
