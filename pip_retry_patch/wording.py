@@ -7,13 +7,10 @@ passes through `names.clean` first, for it may have come from the network.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import Any
 
 from pip_retry_patch.names import clean, foreign, format_size, short
 from pip_retry_patch.records import record, replace
-
-if TYPE_CHECKING:
-    _Parts = Tuple[str, str, str, str]  # the message, context, note and hint of a Failure
 
 # What an error of the network means (fetch/errors.py says which is which).
 NO_ANSWER = "closed without an answer"
@@ -229,9 +226,9 @@ _NO_RETRIES = (
     "pip was told not to retry (--retries 0, or retry-patch-attempts = 0). Without that, it waits "
     "and tries again."
 )
-_PORTAL = "A network that wants a login first (hotel, train, airport) does that"
 _GATEWAY = (
-    f"{_PORTAL}, or a gateway that blocks the file. Nothing is wrong with the package itself."
+    "A network that wants a login first (hotel, train, airport) does that, or a gateway that "
+    "blocks the file. Nothing is wrong with the package itself."
 )
 _LOG_IN = (
     "Open a web page to log in to the network, or ask those who run the gateway. Then run the same "
@@ -245,23 +242,24 @@ _LOGIN = "a network that wants a login first (hotel, train, airport)"
 _PROXYS = "--proxy, HTTP_PROXY, HTTPS_PROXY, pip's configuration."
 
 
-def _stopped(then: str, note: str, hint: str) -> _Parts:
+def _stopped(then: str, note: str, hint: str) -> tuple[str, ...]:
     return _STOPPED, _BROKE + then, note, hint
 
 
-def _asking(context: str, note: str = _AT_FAULT, hint: str = _TELL_THEM) -> _Parts:
+def _asking(context: str, note: str = _AT_FAULT, hint: str = _TELL_THEM) -> tuple[str, ...]:
     return "Asking {host} for {name} failed.", context, note, hint
 
 
-def _lost(hint: str, note: str = _FINE) -> _Parts:
+def _lost(hint: str, note: str = _FINE) -> tuple[str, ...]:
     return "{peer} cannot be reached.", _ASKED, _TRIED + note, hint
 
 
-def _unproven(note: str, hint: str) -> _Parts:
+def _unproven(note: str, hint: str) -> tuple[str, ...]:
     return "{peer} did not prove that it is that host.", _ASKED, note, hint
 
 
-_FAILURES: dict[str, _Parts] = {
+# The message, context, note and hint of each Failure.
+_FAILURES: dict[str, tuple[str, ...]] = {
     # A body that was interrupted.
     "gave up": _stopped("{tried} brought nothing more{last}.", _FINE, _AGAIN),
     "not tried": _stopped("it was not tried again.", _FINE, _NO_RETRIES),

@@ -187,15 +187,11 @@ class Pip:
                     seconds -= 1
             time.sleep(seconds)
 
-    def say(self, kind: str, **facts: Any) -> None:
-        """Show a line of `wording.say`."""
-        self.announce(wording.say(kind, **facts))
-
     def say_once(self, kind: str, about: str, **facts: Any) -> None:
         """Show a line of `wording.say`, if there was none of this kind about the same thing."""
         if (kind, about) not in self._told:
             self._told.add((kind, about))
-            self.say(kind, **facts)
+            self.announce(wording.say(kind, **facts))
 
     def _complain(self, why: str) -> None:
         self.say_once("unusable log", "", path=self.settings.log, why=why)

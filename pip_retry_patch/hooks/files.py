@@ -335,8 +335,7 @@ def install_purge(commands: Any) -> None:
             return wrapped(*args, **kwargs)
         finally:
             # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
-            is_right = len(args) == 2 and not args[1]
-            path = directory(found, args[0].cache_dir) if is_right else ""
+            path = "" if args[1] else directory(found, args[0].cache_dir)
             count, size = Store(path, found.partials_size).purge()
             if count:
                 logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))

@@ -49,24 +49,18 @@ class Page:
     error: Exception | None = None
 
 
-class _Search:
-    """The search for one project.
+class _Search(threading.local):
+    """What a thread searches: those of `pip list --outdated` (pip 20.2 to 21.3) do it at once.
 
-    `unread`: the indexes that could not be read for it, and why; None where a login page came.
-    `session`: pip's, by which it was asked for. `page`: that was read last.
+    `unread`: the indexes that could not be read for the project, and why; None where a login page
+    came. `session`: pip's, by which it was asked for. `page`: that was read last.
     """
 
-    def __init__(self, project: str = "") -> None:
-        self.project = project
+    def __init__(self) -> None:
+        self.project = ""
         self.session: Any = None
         self.page = Page("")
         self.unread: dict[str, Exception | None] = {}
-
-
-class _Now(threading.local):
-    """What a thread does: those of `pip list --outdated` (pip 20.2 to 21.3) search at once."""
-
-    search = _Search()
 
 
 class IndexHooks:
@@ -76,7 +70,7 @@ class IndexHooks:
         self._pip = pip
         self._requests = requests
         self._strict = pip.settings.indexes == "all"  # no index may be missing
-        self._now = _Now()
+        self._search = _Search()
         # What to tell of a project that is not found, by what could not be read.
         self._lines: dict[str, dict[str, str]] = {}
 
@@ -97,7 +91,7 @@ class IndexHooks:
         page = self._requests.pages[url] = Page(index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)
-        self._now.search.session, self._now.search.page = collector.session, page
+        self._search.session, self._search.page = collector.session, page
         try:
             content = calls(*args, **kwargs)
         except Exception:
@@ -117,7 +111,7 @@ class IndexHooks:
             error = page.error or self._pip.error(failure, LookupError(url))
             if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
                 raise error
-            self._now.search.unread[index] = error
+            self._search.unread[index] = error
             self._note_unread(index, failure)
             self._pip.say_once("index unread", index, index=names.redacted(index), why=failure.why)
         return None
@@ -150,11 +144,11 @@ class IndexHooks:
         self._note(index, line)
 
     def _note(self, what: str, line: str) -> None:
-        self._lines.setdefault(names.plain(self._now.search.project), {})[what] = line
+        self._lines.setdefault(names.plain(self._search.project), {})[what] = line
 
     def _look(self, collector: Any, url: str, index: str, page: Any) -> None:
         """Note a page that pip can read, but that is not what an index has, or not all of it."""
-        search = self._now.search
+        search = self._search
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
         odd = oddity(page.content, media, page.url, url, search.project)
@@ -173,8 +167,8 @@ class IndexHooks:
     def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         project = args[0] if args else kwargs["project_name"]
-        search = self._now.search = _Search(project)
-        found, unread = calls(*args, **kwargs), search.unread
+        self._search.project, self._search.unread = project, {}
+        found, unread = calls(*args, **kwargs), self._search.unread
         if not unread:
             return found
         indexes = finder.search_scope.index_urls or finder.search_scope.find_links
@@ -197,10 +191,10 @@ class IndexHooks:
         except Exception as error:
             name, host = names.name_of(page.url), names.host_of(page.url)
             why = names.clean(names.foreign(str(error)), 120)
-            compat.forget(self._now.search.session, [page.url])
+            compat.forget(self._search.session, [page.url])
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
-        mirrors, mirrored = self._requests.mirrors, self._now.search.page.mirrored
+        mirrors, mirrored = self._requests.mirrors, self._search.page.mirrored
         if mirrors is not None and mirrored is not None:
             mirrors.note_links(mirrored, links)
         return links

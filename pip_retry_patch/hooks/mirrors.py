@@ -18,7 +18,7 @@ import functools
 from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
-from pip_retry_patch import names
+from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
 from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
@@ -75,24 +75,16 @@ class Mirrors:
         dropped = list(dict.fromkeys(mirrors))
         self._bases = [base for base in self._bases if base not in dropped]
         shown = " and ".join(map(names.redacted, dropped))
-        self._pip.say("mirror dropped", mirrors=shown, name=name)
+        self._pip.announce(wording.say("mirror dropped", mirrors=shown, name=name))
 
-    def sources(
-        self,
-        calls: Calls,
-        session: Any,
-        kwargs: Any,
-        url: str,
-        page: str | None,
-        hashes: Hashes,
-    ) -> list[Source]:
+    def sources(self, ask: Ask, url: str, page: str | None, hashes: Hashes) -> list[Source]:
         """Return where else something can be asked for that pip asks for at `url`.
 
+        :param ask: `Mirrors.ask` for pip's request.
         :param page: as `page_of` returned it, None for what is no page of the index.
         :param hashes: of a file, {} where none is known.
         """
         bases = [base for base in self._bases if base != self._index]
-        ask = functools.partial(self._ask, calls, session, kwargs)
         if page is not None:
             return [self._page_at(ask, base, page) for base in bases]
         if hashes and _without_metadata(url) in self._listed:
@@ -145,7 +137,7 @@ class Mirrors:
         serves = functools.partial(self._serves, url, base)
         return Source(there, functools.partial(ask, there), base, serves)
 
-    def _ask(
+    def ask(
         self, calls: Calls, session: Any, kwargs: Any, url: str, asking: Asking, outcome: Outcome
     ) -> Any:
         """Send a request of pip's session without anything of the index's, and with no cache."""

@@ -217,9 +217,9 @@ class Requests:
             kind, hashes, fresh = artifact.kind, artifact.hashes, artifact.fresh
             listed_again = functools.partial(self._listed_again, session, artifact.link, source)
         if self.mirrors is not None:
-            sources = self.mirrors.sources
+            ask = functools.partial(self.mirrors.ask, calls, session, kwargs)
             mirrored = None if page is None else page.mirrored
-            mirrors = functools.partial(sources, calls, session, kwargs, url, mirrored, hashes)
+            mirrors = functools.partial(self.mirrors.sources, ask, url, mirrored, hashes)
         job = Job(
             kind=kind,
             source=source(url),

@@ -67,15 +67,16 @@ class Journal:
     def _append(self, line: bytes) -> None:
         writer.check_directory(os.path.dirname(self._path))
         with writer.locked(self._path, self._patience) as held:
+            writer.check(self._path)
             if held:
-                writer.check(self._path)
                 # Windows renames no file that somebody reads: then it grows until the next line.
                 with contextlib.suppress(OSError):
                     if os.path.getsize(self._path) > LARGEST:
                         os.replace(self._path, f"{self._path}.1")
             else:
                 self._patience = 0.0
-            writer.append(self._path, line)
+            with writer.append_to(self._path) as file:
+                file.write(line)
 
 
 def entries(path: str) -> Iterator[dict[str, Any]]:

@@ -109,15 +109,8 @@ def write(path: str, text: str) -> None:
             os.unlink(temporary)  # it is still there only if something failed
 
 
-def append(path: str, data: bytes) -> None:
-    """Add to a file. Raises OSError."""
-    check(path)
-    with _append_to(path) as file:
-        file.write(data)
-
-
-def _append_to(path: str) -> IO[Any]:
-    """Open a file, and follow no link that was planted since it was checked."""
+def append_to(path: str) -> IO[Any]:
+    """Open a file to add to it, and follow no link that was planted since `check`."""
     return open(path, "ab", 0, opener=lambda path, flags: os.open(path, flags | SAFE, 0o666))
 
 
@@ -143,7 +136,7 @@ def locked(path: str, wait: float = 1.0) -> Iterator[bool]:
     held, end = False, time.monotonic() + wait
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, ImportError):  # nothing can be locked here
-            handle = stack.enter_context(_append_to(f"{path}.lock")).fileno()
+            handle = stack.enter_context(append_to(f"{path}.lock")).fileno()
             while not held:
                 try:
                     lock(handle)

@@ -28,7 +28,7 @@ class Two(io.FileIO):
         os.sched_yield() if hasattr(os, "sched_yield") else None
         super().write(data)
 
-writer._append_to = Two
+writer.append_to = Two
 journal.LARGEST = int(sys.argv[2])
 shared = journal.Journal(sys.argv[1], "24.0", sys.exit)
 shared._patience = 60.0  # on a busy machine one may have to wait for long

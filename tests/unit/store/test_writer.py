@@ -27,7 +27,7 @@ def test_only_a_plain_file_is_written(make: Any, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not a plain file"):
         writer.write(str(path), "x")
     with pytest.raises(OSError, match="not a plain file"):
-        writer.append(str(path), b"x")
+        writer.check(str(path))
     assert victim.read_text() == "precious" and sorted(tmp_path.iterdir()) == [path, victim]
 
 
