@@ -27,12 +27,14 @@ from pip_retry_patch.fetch.judge import (
 )
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
+    HAS_ANSWER,
     IN_VAIN,
     LONG_WAIT,
     LONGEST_REQUEST,
     PROGRESS,
     READ_AGAIN,
     TURN,
+    WAS_IN_VAIN,
     Attempts,
     Hosts,
 )
@@ -151,15 +153,19 @@ class Exchange:
 
     def _question(self, source: Source) -> Question:
         body, host, latest = self._body, names.host_of(source.url), self._latest
-        if body is None or _refuses_part(latest) or host in self._hosts.refuses_parts:
+        if body is None or _refuses_part(latest) or not self.job.parts:
+            return Question()
+        if host in self._hosts.loses_parts:
             return Question()
         if host not in self._hosts.sends_parts:
             attempts = self._attempts
             is_last = attempts.unhelpful >= attempts.patience.attempts and latest.verdict
             if is_last or self._may_be_our_range:
                 return Question()
-        conditional = host not in self._hosts.ignores_if_range
-        return question_for(body.known, body.start, body.offset, body.last, conditional)
+        known, conditional = body.known, host not in self._hosts.ignores_if_range
+        if host in self._hosts.sends_no_validator:
+            known = replace(known, validator="")  # so that the part overlaps by more
+        return question_for(known, body.start, body.offset, body.last, conditional)
 
     @property
     def _may_be_our_range(self) -> bool:
@@ -179,7 +185,7 @@ class Exchange:
             fields=question.fields(),
             past_caches=again,
             fresh=self.job.fresh or ((again or self._doubted) and not is_refused),
-            reconnects=latest == Verdict.BUSY,
+            reconnects=self.job.fresh or latest != "",
             slower=IN_VAIN if self._hosts.is_lost(source.url) else self._slower,
             longest=self._attempts.left,
         )
@@ -297,7 +303,7 @@ class Exchange:
                 source.serves(before.trouble or wording.RESTS, self._offset)
                 self.story.went_on_elsewhere()
                 if came_before != Verdict.REFUSED:  # one file that is missing is only that
-                    hosts.busy.add(names.host_of(self.job.source.url))
+                    hosts.replaced.add(names.host_of(self.job.source.url))
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
             if came_before == Verdict.LOST and before.is_first_contact:
@@ -312,13 +318,10 @@ class Exchange:
             self.spare = None
         if outcome.verdict == Verdict.CONTINUE:
             hosts.sends_parts.add(host)
-        elif not is_spare and outcome.question.first is None and host not in hosts.sends_parts:
-            if came_before == Verdict.WITHHELD:
-                hosts.refuses_parts.add(host)
-            elif self._may_be_our_range:
-                # Requests may be lost with a range by chance, but not each time.
-                known = host in hosts.may_refuse_parts
-                (hosts.refuses_parts if known else hosts.may_refuse_parts).add(host)
+        elif self._may_be_our_range and not (is_spare or host in hosts.sends_parts):
+            # Requests may be lost with a range by chance, but not each time.
+            known = host in hosts.may_lose_parts
+            (hosts.loses_parts if known else hosts.may_lose_parts).add(host)
         if not source.mirror:
             self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY)
 
@@ -331,9 +334,8 @@ class Exchange:
             self._hosts.ignores_if_range.add(names.host_of(source.url))
             return _AT_ONCE
         if _refuses_part(outcome):
-            is_other = verdict == Verdict.WHOLE and not strong_validator(outcome.response.headers)
-            if self._body is not None and is_other:
-                self._body.known.validator = ""  # so that the next part overlaps by more
+            if verdict == Verdict.WHOLE and not strong_validator(outcome.response.headers):
+                self._hosts.sends_no_validator.add(names.host_of(source.url))
             return _AT_ONCE
         if self._first_answers.usable is not None and self._doubted:
             return _OVER
@@ -364,6 +366,8 @@ class Exchange:
     def _count(self, outcome: Outcome) -> None:
         attempts, patience = self._attempts, self.job.patience
         verdict, error, is_first = outcome.verdict, outcome.error, self._body is None
+        if self.spare is not None:
+            patience = patience.shortened(*HAS_ANSWER)
         if verdict == Verdict.LOST and error is not None:
             self._fruitless += errors.was_sent(error)
             if is_first:
@@ -375,10 +379,10 @@ class Exchange:
             host = names.host_of(outcome.last_url)
             unseen = outcome.peer.is_proxy and host not in self._hosts.helped
             if host in self._hosts.busy:
-                patience = replace(patience, attempts=0)
+                patience = patience.shortened(*WAS_IN_VAIN)
             elif outcome.status == 500 or unseen:
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
-        elif verdict == Verdict.REFUSED or self.spare is not None:  # which does not wait for ever
+        elif verdict == Verdict.REFUSED:
             patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         if is_first and verdict == Verdict.CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)

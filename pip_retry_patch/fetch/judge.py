@@ -232,7 +232,9 @@ def judge(
     ranged = question.first is not None
     if is_busy(status, headers) and not (ranged and status == 500):
         return Answer(Verdict.BUSY)
-    # A gateway may make a 200 of it.
+    if status == 206 and not ranged and _brings_all(headers):  # some servers send nothing else
+        return _judge_whole(known, offset, question, headers)
+    # A gateway may make a 200 of a part.
     if status == 206 or (ranged and status in WHOLE_STATUSES and "content-range" in headers):
         return _judge_part(known, offset, question, headers)
     if status in WHOLE_STATUSES:
@@ -246,6 +248,11 @@ def judge(
             return Answer(Verdict.COMPLETE, offset, offset)
     # Whatever our own fields bring down is asked again without them before it counts.
     return Answer(Verdict.WITHHELD if ranged else Verdict.REFUSED)
+
+
+def _brings_all(headers: Headers) -> bool:
+    said = parse_content_range(headers.get("content-range"))
+    return said is not None and said.first == 0 and said.last == (said.total or 0) - 1
 
 
 def _judge_part(known: Representation, offset: int, question: Question, headers: Headers) -> Answer:
@@ -333,9 +340,13 @@ def unasked_part(headers: Headers) -> ContentRange | None:
     return said
 
 
-def span_of(status: int, headers: Headers) -> ContentRange | None:
-    """Return which bytes of a representation a first answer brings; None if that is not known."""
-    if status in WHOLE_STATUSES:
+def span_of(status: int, headers: Headers, ranged: bool = False) -> ContentRange | None:
+    """Return which bytes of a representation a first answer brings; None if that is not known.
+
+    :param ranged: pip itself asked for a range.
+    """
+    is_whole = status == 206 and not ranged and "content-range" not in headers
+    if status in WHOLE_STATUSES or is_whole:
         length = length_of(headers)
         return ContentRange(0, None if length is None else length - 1, length)
     said = parse_content_range(headers.get("content-range"))

@@ -42,6 +42,11 @@ BROKEN_URL = 5
 # Pages of no use that are asked for once more, in a run. Some indexes have such a page in place of
 # each project that they do not have.
 DOUBTS = 3
+# Attempts, and seconds of waiting in all, while a whole answer waits that can be read instead; it
+# does not wait for ever. And for a host that was waited for in vain.
+HAS_ANSWER, WAS_IN_VAIN = (5, 15.0), (1, 1.0)
+# Seconds that pip's own retries of a host that cannot be reached take, about.
+PIPS_OWN = 8.0
 # A host that was waited for in vain is asked with timeouts of this part of pip's: pip's cache may
 # have what is asked for.
 IN_VAIN = 0.1
@@ -73,6 +78,16 @@ class Patience:
     local_limit: float = 2.0
     person_limit: float = 1.0
     person: bool = False
+
+    def shortened(self, attempts: int, seconds: float) -> Patience:
+        """Return no more of it than so many attempts, which wait so many seconds in all."""
+        return replace(
+            self,
+            attempts=min(self.attempts, attempts),
+            seconds=min(self.seconds, seconds),
+            least=1,
+            last_limit=2 * seconds / attempts,
+        )
 
 
 class Clock:
@@ -240,10 +255,12 @@ class Hosts:
         self.answered: set[str] = set()
         self.helped: set[str] = set()  # with more than that they are busy
         self.busy: set[str] = set()  # until patience ended: they are not waited for again
+        self.replaced: set[str] = set()  # by a mirror, which is asked first
         self.lost: set[str] = set()  # waited for in vain; an answer takes them out
         self.sends_parts: set[str] = set()
-        self.refuses_parts: set[str] = set()
-        self.may_refuse_parts: set[str] = set()
+        self.loses_parts: set[str] = set()  # no request with a range gets an answer
+        self.may_lose_parts: set[str] = set()
+        self.sends_no_validator: set[str] = set()  # with a part
         self.ignores_if_range: set[str] = set()
         self.doubts = DOUBTS  # pages that may still be asked for once more, as they are of no use
         self.first_contact = 0.0  # seconds that were spent on it
@@ -256,10 +273,11 @@ class Hosts:
         if not is_busy(status, {}):
             self.helped.add(host)
             self.busy.discard(host)
+            self.replaced.discard(host)
 
     def rests(self, url: str) -> bool:
-        """Whether a host was waited for in vain, and others are asked first."""
-        return names.host_of(url) in self.busy or self.is_lost(url)
+        """Whether a host does not help, and others are asked first."""
+        return names.host_of(url) in self.busy | self.replaced | self.lost
 
     def is_lost(self, url: str) -> bool:
         """Whether a host was waited for in vain, and has not answered since."""
@@ -273,8 +291,10 @@ class Hosts:
             return patience
         if patience.person and errors.is_offline(error):
             return patience
-        # Where nothing is left of them, the first retry still comes at once.
-        left = max(patience.first_contact - self.first_contact, min(1.0, patience.first_contact))
+        # Where nothing is left of them, the first retry still comes at once; and where there is a
+        # network, as others have answered, the host may just be away.
+        least = min(PIPS_OWN if self.answered else 1.0, patience.first_contact)
+        left = max(patience.first_contact - self.first_contact, least)
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)
         return replace(patience, seconds=left)

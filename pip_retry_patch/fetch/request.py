@@ -85,6 +85,7 @@ class Job:
     :param ranged: pip itself asks for a range.
     :param hashed: pip will check a hash that covers every byte.
     :param fresh: caches on the way are to ask the origin.
+    :param parts: after an interruption, only the rest of it is asked for.
     :param error: makes pip's exception of a Failure and of what caused it.
     :param mirrors: returns further sources, the first time that they are needed.
     :param listed_again: reads the page again that lists a file, and returns where it is now.
@@ -100,6 +101,7 @@ class Job:
     ranged: bool = False
     hashed: bool = False
     fresh: bool = False
+    parts: bool = True
     mirrors: Callable[[], Sequence[Source]] = tuple
     listed_again: Callable[[], Sequence[Source]] = tuple
 

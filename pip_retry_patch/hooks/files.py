@@ -93,11 +93,14 @@ class FileHooks:
         """
         path = args[0] if args else kwargs.get("path")
         artifact = self._came.pop(path, None)
+        mismatch: Exception | None = None
         try:
             checked = wrapped(*args, **kwargs)
-        except self._mismatch as mismatch:
+        except self._mismatch as error:
             if artifact is None:
                 raise
+            mismatch = error  # what comes next is not told as what came of it
+        if mismatch is not None:
             checked = look_into(mismatch, artifact, wrapped, path, self.pip)
         try:
             if artifact is not None:
@@ -119,6 +122,7 @@ class Artifact:
     :ivar outcome: what came of pip's request for it. `body` is what pip reads from.
     :ivar mirrored: see Exchange.
     :ivar fresh: this fetch is past every cache.
+    :ivar parts: it may be joined of parts.
     """
 
     def __init__(self, hooks: FileHooks, session: Any, link: Any, call: Any) -> None:
@@ -138,6 +142,7 @@ class Artifact:
         # In the store, "" where nothing of it is kept.
         self._key = key_of(self.hashes) or "" if self.kind == Kind.FILE else ""
         self.fresh = self.disk_was_full = False
+        self.parts = True
         self.place: Place | Plain = Plain("")
         self._location = ""  # where pip wants it
         self.outcome = Outcome(self.url)
@@ -294,13 +299,13 @@ class Artifact:
         end()
         self._forget_cached()
 
-    def distrust(self) -> bool:
-        """Ask mirrors that brought bytes of it no more; return whether there were any.
+    @property
+    def was_joined(self) -> bool:
+        """Whether it was joined of parts, which an answer brought."""
+        return self.body is not None and self.body.joined
 
-        Its host is asked for no more parts, if there were any.
-        """
-        if self.body is not None and self.body.joined:
-            self._hooks.requests.hosts.refuses_parts.add(names.host_of(self.url))
+    def distrust(self) -> bool:
+        """Ask mirrors that brought bytes of it no more; return whether there were any."""
         mirrors, brought = self._hooks.requests.mirrors, [mirror for _, mirror in self.mirrored]
         if mirrors is not None and brought:
             mirrors.drop(self.name, brought)

@@ -40,11 +40,13 @@ class Page:
 
     :param index: as it is configured.
     :param mirrored: what mirrors call it; None if they have no such page.
+    :param mirror: the base URL of the one that brought it; "" if none did.
     :param status: of the last answer; 0 if none came.
     """
 
     index: str
     mirrored: str | None = None
+    mirror: str = ""
     status: int = 0
     error: Exception | None = None
 
@@ -194,9 +196,8 @@ class IndexHooks:
             compat.forget(self._search.session, [page.url])
             failure = wording.failure("no page", name=name, host=host, why=why, first_contact=True)
             raise self._pip.error(failure, error) from error
-        mirrors, mirrored = self._requests.mirrors, self._search.page.mirrored
-        if mirrors is not None and mirrored is not None:
-            mirrors.note_links(mirrored, links)
+        if self._requests.mirrors is not None:
+            self._requests.mirrors.note_links(self._search.page, links)
         return links
 
     @fail_open

@@ -22,6 +22,7 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
 from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
+from pip_retry_patch.hooks.indexes import Page
 from pip_retry_patch.hooks.session import copy_of, repeat
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls
@@ -48,7 +49,7 @@ class Mirrors:
             intended = pip.module("models.index").PyPI.simple_url
         self._intended = intended and _directory(intended)
         self._index = ""
-        self._listed: dict[str, str] = {}  # the pages that list a file, by its URL
+        self._listed: dict[str, Page] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
 
     def page_of(self, index: str, url: str) -> str | None:
@@ -66,9 +67,10 @@ class Mirrors:
         self._pip.say_once("mirrors of another", base, intended=intended, index=index)
         return None
 
-    def note_links(self, page: str, links: Iterable[Any]) -> None:
-        """A page of the index lists these files."""
-        self._listed.update((link.url_without_fragment, page) for link in links)
+    def note_links(self, page: Page, links: Iterable[Any]) -> None:
+        """A page that pip has read lists these files."""
+        if page.mirrored is not None:
+            self._listed.update((link.url_without_fragment, page) for link in links)
 
     def drop(self, name: str, mirrors: Iterable[str]) -> None:
         """Ask mirrors no more that sent other bytes than a hash is of."""
@@ -87,10 +89,13 @@ class Mirrors:
         bases = [base for base in self._bases if base != self._index]
         if page is not None:
             return [self._page_at(ask, base, page) for base in bases]
-        if hashes and _without_metadata(url) in self._listed:
-            found = (self._file_of(ask, base, url, hashes) for base in bases)
-            return [source for source in found if source is not None]
-        return []
+        listed = self._listed.get(_without_metadata(url))
+        if not hashes or listed is None:
+            return []
+        if listed.mirror:  # then the file is that mirror's, too
+            bases = [self._index, *(base for base in bases if base != listed.mirror)]
+        found = (self._file_of(ask, base, url, hashes) for base in bases)
+        return [source for source in found if source is not None]
 
     # Pages.
 
@@ -126,7 +131,8 @@ class Mirrors:
     def _file_of(self, ask: Ask, base: str, url: str, hashes: Hashes) -> Source | None:
         """Return where a mirror has a file, if its page lists no other hash for it."""
         listed = _without_metadata(url)
-        link = self._links_of(ask, base, self._listed[listed]).get(names.name_of(listed))
+        page = self._listed[listed].mirrored or ""
+        link = self._links_of(ask, base, page).get(names.name_of(listed))
         if link is None:
             return None
         suffix, digest = url[len(listed) :], str(link.hash).lower()

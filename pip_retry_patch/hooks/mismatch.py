@@ -184,7 +184,9 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
         mirrors = artifact.distrust()  # each of them once: there may be another one
         artifact.forget()
         if len(fetches) > 1 and not mirrors:
-            return
+            if not artifact.was_joined:  # a host may send other parts than it says
+                return
+            artifact.parts = False
         try:
             with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
                 # From the store it may come to another file system.
@@ -253,7 +255,7 @@ class _Fetch:
         elif announced is not None:
             of = f" of {format_size(announced)}"
             whole = ", complete" if self.size == announced else ", NOT complete"
-        if artifact.body is not None and artifact.body.joined:
+        if artifact.was_joined:
             whole += ", joined of parts"
         coded = f", compressed ({clean(self.coding, 20)})" if self.coding else ""
         self.shown = f"{format_size(self.size)}{of} from {place}{whole}{coded}"

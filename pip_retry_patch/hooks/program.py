@@ -53,7 +53,7 @@ class Program:
         outcome.response = response
         body = given.get("data") or given.get("json") or given.get("files")
         is_plain = given["method"].upper() == "GET" and isinstance(body, (bytes, type(None)))
-        span = span_of(outcome.status, response.headers)
+        span = span_of(outcome.status, response.headers, ranged=True)
         # Else it may be a stream, with no end that could be asked for again.
         marks = "content-length", "etag", "last-modified"
         is_file = any(name in response.headers for name in marks)

@@ -152,6 +152,7 @@ class Requests:
             raise
         if page is not None:
             page.status = outcome.status
+            page.mirror = exchange.mirrored[-1][1] if exchange.mirrored else ""
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.answered(outcome)
@@ -161,7 +162,7 @@ class Requests:
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
-        span = span_of(outcome.status, outcome.response.headers)
+        span = span_of(outcome.status, outcome.response.headers, exchange.job.ranged)
         if span is None or outcome.length == 0 or outcome.is_for_urllib3:
             return
         # Since 25.1 pip resumes downloads by itself, also with `--retries 0`. (This module is not
@@ -210,11 +211,12 @@ class Requests:
         page = self.pages.get(url) if whole else None
         kind = Kind.OTHER if page is None else Kind.PAGE
         hashes: dict[str, list[str]] = {}
-        fresh = False
+        fresh, parts = False, True
         mirrors: Callable[[], Sequence[Source]] = tuple
         listed_again = mirrors
         if artifact is not None:  # what holds the job holds no artifact
             kind, hashes, fresh = artifact.kind, artifact.hashes, artifact.fresh
+            parts = artifact.parts
             listed_again = functools.partial(self._listed_again, session, artifact.link, source)
         if self.mirrors is not None:
             ask = functools.partial(self.mirrors.ask, calls, session, kwargs)
@@ -227,6 +229,7 @@ class Requests:
             ranged=any(name.lower() == "range" for name in headers),
             hashed=bool(hashes),
             fresh=fresh,
+            parts=parts,
             patience=patience,
             error=self._pip.error,
             mirrors=mirrors,

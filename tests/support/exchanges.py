@@ -246,7 +246,7 @@ class World:
     def start(self, written: Callable[[], str | None] | None = None, **kept: Any) -> Any:
         """Obtain a first answer and put a Body below it."""
         outcome = self.obtain()
-        span = span_of(outcome.status, outcome.response.headers)
+        span = span_of(outcome.status, outcome.response.headers, self.job.ranged)
         assert span is not None
         self.body = Body(self.exchange, outcome, span, written=written, **kept)
         return outcome.response

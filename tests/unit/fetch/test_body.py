@@ -148,6 +148,20 @@ def test_an_end_without_close_notify_is_taken_if_it_comes_twice(framed: str, has
             world.read()
 
 
+def test_parts_without_a_validator_overlap_by_more_though_whole_answers_have_one() -> None:
+    ends = iter([150_000, 200_000])
+
+    def nearly(asking: Any) -> requests.Response:
+        wanted = asking.fields.get("Range")
+        if wanted is None:
+            return cut(next(ends))
+        return part(BODY, int(wanted[6:-1]), etag="")
+
+    world = World(cut(), nearly, hashed=False)
+    assert world.read() == BODY
+    assert world.ranges == [None, f"bytes={OFFSET - OVERLAP}-", None, f"bytes={150_000 - 65_536}-"]
+
+
 def test_what_is_continued_is_the_version_that_was_replayed_last() -> None:
     """Each of two nodes has one of two versions, which are the same before each offset."""
     other = bytearray(BODY)
@@ -156,6 +170,11 @@ def test_what_is_continued_is_the_version_that_was_replayed_last() -> None:
     world = World(cut(), second, part(BODY, 200_000 - OVERLAP), whole(BODY), hashed=False)
     with pytest.raises(errors.Restart):
         world.read()
+
+
+def test_a_part_that_brings_all_is_read_as_all() -> None:
+    world = World(cut(**ALL), lambda _: part(BODY, 0))
+    assert world.read() == BODY and world.ranges == [None, REST, None]
 
 
 def test_a_416_at_the_end_ends_it() -> None:
@@ -225,6 +244,9 @@ def test_a_replay_is_compared_throughout(tmp_path: Path, monkeypatch: pytest.Mon
         World(cut(290_000), whole(BODY, etag='"v2"'), hashed=False).read()
 
 
+ALL: Any = {"status": 206, "content_range": f"bytes 0-{len(BODY) - 1}/{len(BODY)}"}
+
+
 @pytest.mark.parametrize(
     ("first", "then", "kept", "ranges", "line"),
     [
@@ -235,6 +257,9 @@ def test_a_replay_is_compared_throughout(tmp_path: Path, monkeypatch: pytest.Mon
         # Where the rest does not come, the first answer, which has waited, is read.
         *(({}, [busy(n, "300")], OFFSET, [None, REST], "demo-1.0 f") for n in (403, 429)),
         ({}, [silent(), silent()], OFFSET, [None, REST, REST], "demo-1.0 w"),
+        ({}, [lambda _: busy()], OFFSET, [None, *[REST] * 5], "demo-1.0 w"),
+        # Some servers label all of it as a part.
+        (ALL, [lambda _: part(BODY, 0)], OFFSET, [None, REST], "demo-1.0 f"),
     ],
 )
 def test_kept_bytes_are_continued(
