@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 from importlib.machinery import PathFinder
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from pip_retry_patch.names import foreign
 
@@ -42,6 +42,15 @@ def note_failure(where: str, error: BaseException) -> None:
         atexit.register(_tell)
     is_told = isinstance(error, WraptError)
     failures.append(str(error) if is_told else foreign(f"{where}: {error!a}")[:120])
+
+
+@contextlib.contextmanager
+def harmless(where: str) -> Iterator[None]:
+    """Let a mistake of ours be counted, and do no more; for a `with`, or around a function."""
+    try:
+        yield
+    except Exception as error:
+        note_failure(where, error)
 
 
 def _tell() -> None:

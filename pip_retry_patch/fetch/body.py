@@ -17,7 +17,7 @@ from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import ContentRange, Representation, Verdict, is_web_page
 from pip_retry_patch.fetch.request import LARGE, Below, Kind, Outcome
 from pip_retry_patch.wording import CLOSED_EARLY, ONLY_A_PART
-from pip_retry_patch.wrapping import note_failure
+from pip_retry_patch.wrapping import harmless, note_failure
 
 # Without a hash so much of the end is held in memory: the overlap that is asked for again, and what
 # pip's file lags behind (its buffer, at most `st_blksize`, which is a MiB on some file systems).
@@ -150,10 +150,8 @@ class Body(Below):
                 self._held_size -= len(self._held.popleft())
         elif self._superseded is not None and self.offset > (self.continued or 0) + HELD:
             superseded, self._superseded = self._superseded, None
-            try:
+            with harmless("removing what was kept"):
                 superseded()
-            except Exception as error:
-                note_failure("removing what was kept", error)
         if self.offset == self._wanted_stop() == self.stop:
             self._end()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Callable
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
 from pip_retry_patch.wording import Place, say
-from pip_retry_patch.wrapping import note_failure
+from pip_retry_patch.wrapping import harmless
 
 # Each of so many interruptions of a body has a line; then each tenth of it has one.
 EACH = 3
@@ -18,17 +17,8 @@ def no_record(*_: Any, **__: Any) -> None:
     """Stand in for the journal where there is none."""
 
 
-def _harmless(method: Callable[..., None]) -> Callable[..., None]:
-    """Let a mistake in telling of a download not end it."""
-
-    @functools.wraps(method)
-    def told(*args: Any, **kwargs: Any) -> None:
-        try:
-            method(*args, **kwargs)
-        except Exception as error:
-            note_failure("telling of a download", error)
-
-    return told
+# A mistake in telling of a download does not end it.
+_harmless = harmless("telling of a download")
 
 
 class Story:

@@ -27,9 +27,7 @@ from pip_retry_patch.fetch.errors import reason
 from pip_retry_patch.fetch.patience import LONG_WAIT
 from pip_retry_patch.fetch.story import no_record
 from pip_retry_patch.records import replace
-from pip_retry_patch.wrapping import note_failure
-
-logger = logging.getLogger("pip_retry_patch")
+from pip_retry_patch.wrapping import harmless, logger
 
 # What of a line of 79 characters pip leaves: it may indent it, and writes "WARNING: " before it.
 WIDTH = 79 - len("  WARNING: ")
@@ -110,7 +108,7 @@ def _clear_progress_bar(pip: str, stack: Any) -> bool:
         return False
     if not (out.isatty() and err.isatty()):
         return False
-    try:
+    with harmless("erasing a progress bar"):
         bar = _bar(pip)
         if bar is not None:
             stack.enter_context(bar._lock)
@@ -120,10 +118,8 @@ def _clear_progress_bar(pip: str, stack: Any) -> bool:
         elif f"{pip}._vendor.rich" not in sys.modules and os.name != "nt":
             out.write(_ERASE)
             out.flush()
-    except Exception as why:
-        note_failure("erasing a progress bar", why)
-        return False
-    return True
+        return True
+    return False
 
 
 def is_for_a_person() -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import mimetypes
 import os
 import tempfile
@@ -20,13 +19,11 @@ from pip_retry_patch.fetch.request import Kind, Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
 from pip_retry_patch.store.kept import SMALLEST, Place, Plain, Store, key_of
-from pip_retry_patch.wrapping import Calls, fail_open, note_failure, wrap
+from pip_retry_patch.wrapping import Calls, fail_open, harmless, logger, wrap
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
     from pip_retry_patch.hooks.session import Requests
-
-logger = logging.getLogger("pip_retry_patch")
 
 # How often a file that changes under the download is begun again, or one that fills the disk.
 RESTARTS = 2
@@ -102,11 +99,9 @@ class FileHooks:
             mismatch = error  # what comes next is not told as what came of it
         if mismatch is not None:
             checked = look_into(mismatch, artifact, wrapped, path, self.pip)
-        try:
+        with harmless("removing what was kept"):
             if artifact is not None:
                 artifact.place.finish()
-        except Exception as error:
-            note_failure("removing what was kept", error)
         return checked
 
 
@@ -262,11 +257,9 @@ class Artifact:
 
     def _moved(self, path: str, location: str) -> str:
         """Put the file where pip wants it, and return where it is."""
-        try:
+        with harmless("moving a file"):
             return self.place.move(path, location)
-        except Exception as error:
-            self.place = Plain("")  # the other one would remove what pip is about to read
-            note_failure("moving a file", error)
+        self.place = Plain("")  # the other one would remove what pip is about to read
         wanted = os.path.join(location, os.path.basename(path))
         return wanted if os.path.exists(wanted) else path
 

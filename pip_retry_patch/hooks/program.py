@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import Any, Callable
 
 from pip_retry_patch import names
@@ -14,9 +13,7 @@ from pip_retry_patch.fetch.patience import Hosts, Patience
 from pip_retry_patch.fetch.request import Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story, no_record
 from pip_retry_patch.hooks.session import repeat
-from pip_retry_patch.wrapping import Calls, fail_open, wrap
-
-logger = logging.getLogger("pip_retry_patch")
+from pip_retry_patch.wrapping import Calls, fail_open, logger, wrap
 
 
 def protect() -> None:

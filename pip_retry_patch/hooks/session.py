@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import logging
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
@@ -35,12 +34,10 @@ from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.files import Artifact, FileHooks
 from pip_retry_patch.hooks.indexes import IndexHooks, Page
 from pip_retry_patch.records import replace
-from pip_retry_patch.wrapping import Calls, fail_open, wrap
+from pip_retry_patch.wrapping import Calls, fail_open, logger, wrap
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.mirrors import Mirrors
-
-logger = logging.getLogger("pip_retry_patch")
 
 # pip's own default of `--retries`: what is not more was not asked for.
 PIPS_OWN = 5
