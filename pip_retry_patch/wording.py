@@ -222,15 +222,12 @@ _FINE = "The network failed. Nothing is wrong with the package itself."
 _AGAIN = "Run the same command again when the connection is better."
 _AT_FAULT = "The server is at fault, or what stands before it, not the package itself."
 _TELL_THEM = "Run the same command again later. If it stays so, tell those who run the server."
-_NO_RETRIES = (
-    "pip was told not to retry (--retries 0, or retry-patch-attempts = 0). Without that, it waits "
-    "and tries again."
-)
-_GATEWAY = (
+_NO_RETRIES = "pip was told not to retry: take out --retries 0 or retry-patch-attempts = 0."
+GATEWAY = (
     "A network that wants a login first (hotel, train, airport) does that, or a gateway that "
     "blocks the file. Nothing is wrong with the package itself."
 )
-_LOG_IN = (
+LOG_IN = (
     "Open a web page to log in to the network, or ask those who run the gateway. Then run the same "
     "command again."
 )
@@ -268,7 +265,7 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         "What had arrived was in order, but the server does not send the rest.",
         "Run the same command again: it asks the index for a new link to the file.",
     ),
-    "stranger": _stopped("then {trouble} ({tried}).", _GATEWAY, _LOG_IN),
+    "stranger": _stopped("then {trouble} ({tried}).", GATEWAY, LOG_IN),
     "changed": _stopped(
         "asked for the rest, the server has another version of it.",
         "Parts of two versions were not joined. Nothing of them is used.",
@@ -345,7 +342,7 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         "Check its address and credentials. Or take it out of pip's options and settings.",
     ),
     # A file that is none.
-    "web page for file": _asking("A web page came in place of the file{title}.", _GATEWAY, _LOG_IN),
+    "web page for file": _asking("A web page came in place of the file{title}.", GATEWAY, LOG_IN),
     "not the file": _asking(
         "What came is {flaw} ({shown}).",
         "No hash is listed for it. So it is not known whether the file is damaged on the server, "
@@ -357,25 +354,18 @@ _FAILURES: dict[str, tuple[str, ...]] = {
 }
 
 
-def failure(
-    kind: str,
-    setting: tuple[str, str] | None = None,
-    first_contact: bool = False,
-    retries: bool = True,
-    **facts: Any,
-) -> Failure:
+def failure(kind: str, setting: tuple[str, str] | None = None, **facts: Any) -> Failure:
     """Return why a download ended.
 
-    :param setting: and `first_contact`: see Failure.
-    :param retries: pip was not told to do without any.
-    :param facts: as for `say`; `peer` (a Peer), `tried` (see there).
+    :param setting: see Failure.
+    :param facts: as for `say`; `peer` (a Peer), `tried` (see there), `first_contact` (see Failure);
+        `retries`: False where pip was told to do without any.
     """
-    why = str(facts.get("why", ""))
     message, context, note, hint = (text.format(**_shown(facts)) for text in _FAILURES[kind])
-    if not retries:
+    if not facts.get("retries", True):
         hint, setting = _NO_RETRIES, None
-    changed = kind == "changed"
-    return Failure(message, context, note, hint, why, setting, changed, first_contact)
+    why, is_first = str(facts.get("why", "")), facts.get("first_contact", False)
+    return Failure(message, context, note, hint, why, setting, kind == "changed", is_first)
 
 
 def with_kept(failure: Failure, is_kept: bool = True) -> Failure:

@@ -78,8 +78,7 @@ def _fitted(line: str, width: int = WIDTH, between: str = "\n  ") -> str:
 
     :param width: on a terminal of 80 columns; on a narrower one it is less.
     """
-    err = sys.__stderr__
-    if err is None or not err.isatty():
+    if not _is_terminal(sys.__stderr__):
         return line
     width += min(shutil.get_terminal_size().columns - 80, 0)
     rows = textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
@@ -103,10 +102,9 @@ def _clear_progress_bar(pip: str, stack: Any) -> bool:
     from drawing itself in another thread until `stack` is left. Before pip 22.0 a bar erases one
     line, on whatever terminal, and so it is done here; but not on Windows.
     """
-    out, err = sys.__stdout__, sys.__stderr__
-    if out is None or err is None or not logger.isEnabledFor(logging.INFO):
-        return False
-    if not (out.isatty() and err.isatty()):
+    out: Any = sys.__stdout__
+    are_terminals = _is_terminal(out) and _is_terminal(sys.__stderr__)
+    if not are_terminals or not logger.isEnabledFor(logging.INFO):
         return False
     with harmless("erasing a progress bar"):
         bar = _bar(pip)
@@ -124,8 +122,11 @@ def _clear_progress_bar(pip: str, stack: Any) -> bool:
 
 def is_for_a_person() -> bool:
     """Whether somebody watches this pip: its warnings go to a terminal, and it is not CI's."""
-    watched = sys.stderr is not None and sys.stderr.isatty()
-    return watched and not os.environ.get("CI")
+    return _is_terminal(sys.stderr) and not os.environ.get("CI")
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())  # without a console there are no streams
 
 
 class Pip:

@@ -295,9 +295,8 @@ _LATER = (
 )
 _REMEDIES = {
     "not the file": "What {host} sent is {flaw}. {later}",
-    "web page": "{host} sent a web page in place of the file. A network that wants a login "
-    "first (hotel, train, airport) does that, or a gateway that blocks the file. Open a web page "
-    "to log in to the network, or ask those who run the gateway. {later}",
+    "web page": "{host} sent a web page in place of the file. "
+    f"{wording.GATEWAY} {wording.LOG_IN}",
     "failed": "So it is not known whether the file was damaged on its way. Run the same command "
     "again when the connection is better.",
     "compressed": "Something between you and {host} compresses the file, though nobody asked for "

@@ -98,9 +98,8 @@ class Requests:
         self._pip = pip
         self.hosts = Hosts(Clock(pip.sleep))
         found, person = pip.settings, compat.is_for_a_person()
-        self._patience = Patience(
-            found.attempts, found.patience, found.first_contact, person=person
-        )
+        seconds = found.patience, found.first_contact
+        self._patience = Patience(found.attempts, *seconds, person=person)
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on
         self.files: dict[str, Artifact] = {}
@@ -181,7 +180,7 @@ class Requests:
 
         Some indexes sign their links for seconds. And what is still listed may be on another node.
         """
-        page = str(link.comes_from)
+        page = str(link and link.comes_from)  # of what is no link, nothing lists it
         if not page.startswith(("http://", "https://")):
             return ()
         collector = self._pip.module("index.collector")
@@ -200,21 +199,15 @@ class Requests:
         artifact = self.files.get(url)
         whole = method == "GET" and not kwargs.get("stream")
         kwargs = dict(kwargs, stream=whole or kwargs.get("stream"))  # then the loop reads it
-        headers = kwargs.get("headers") or {}
 
         def source(there: str) -> Source:
             return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
 
         page = self.pages.get(url) if whole else None
-        kind = Kind.OTHER if page is None else Kind.PAGE
-        hashes: dict[str, list[str]] = {}
-        fresh, parts = False, True
+        kind = artifact.kind if artifact else Kind.OTHER if page is None else Kind.PAGE
+        hashes = artifact.hashes if artifact else {}
+        link = artifact and artifact.link  # what holds the job holds no artifact
         mirrors: Callable[[], Sequence[Source]] = tuple
-        listed_again = mirrors
-        if artifact is not None:  # what holds the job holds no artifact
-            kind, hashes, fresh = artifact.kind, artifact.hashes, artifact.fresh
-            parts = artifact.parts
-            listed_again = functools.partial(self._listed_again, session, artifact.link, source)
         if self.mirrors is not None:
             ask = functools.partial(self.mirrors.ask, calls, session, kwargs)
             mirrored = None if page is None else page.mirrored
@@ -223,14 +216,14 @@ class Requests:
             kind=kind,
             source=source(url),
             whole=whole,
-            ranged=any(name.lower() == "range" for name in headers),
+            ranged=any(name.lower() == "range" for name in kwargs.get("headers") or ()),
             hashed=bool(hashes),
-            fresh=fresh,
-            parts=parts,
+            fresh=artifact is not None and artifact.fresh,
+            parts=artifact is None or artifact.parts,
             patience=patience,
             error=self._pip.error,
             mirrors=mirrors,
-            listed_again=listed_again,
+            listed_again=functools.partial(self._listed_again, session, link, source),
             forget=functools.partial(compat.forget, session),
         )
         pip = self._pip
@@ -276,14 +269,12 @@ def repeat(
     twin.get_adapter, twin.get_redirect_target = get_adapter, get_redirect_target
     kwargs = dict(kwargs)
     if asking.fresh or asking.past_caches:
-        ours = {"if-range", "if-none-match"}
-        ours |= {"cache-control"} if asking.fresh else set()
-        ours |= {"range"} if asking.past_caches else set()
+        ours = {**asking.fields, **({"Cache-Control": "no-cache"} if asking.fresh else {})}
+        dropped = {"if-range", "if-none-match", *map(str.lower, ours)}
+        dropped |= {"range"} if asking.past_caches else set()
         given = (kwargs.get("headers") or {}).items()
-        headers = {name: value for name, value in given if name.lower() not in ours}
-        kwargs["headers"] = {**headers, **asking.fields}
-        if asking.fresh:
-            kwargs["headers"]["Cache-Control"] = "no-cache"
+        kept = {name: value for name, value in given if name.lower() not in dropped}
+        kwargs["headers"] = {**kept, **ours}
     if asking.past_caches and hasattr(session.auth, "prompting"):
         twin.auth = copy_of(session.auth)
         twin.auth.prompting = False
