@@ -17,7 +17,6 @@ from typing import Any, Callable
 logger = logging.getLogger("pip_retry_patch")
 
 _VERBOSE = 15  # the level of `pip -v` since 21.1; before, that is DEBUG
-_PACKAGE = "pip_retry_patch"
 
 
 def find_spec(name: str, path: Any, target: Any, told: Callable[[Any], None]) -> ModuleSpec | None:
@@ -28,7 +27,7 @@ def find_spec(name: str, path: Any, target: Any, told: Callable[[Any], None]) ->
     for finder in sys.meta_path:
         # By its name: a test runner may have thrown our module out of sys.modules and so made a
         # second one, and each would ask the other.
-        if hasattr(finder, "find_spec") and getattr(finder, "__name__", "") != _PACKAGE:
+        if hasattr(finder, "find_spec") and getattr(finder, "__name__", "") != __package__:
             spec: ModuleSpec | None = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:

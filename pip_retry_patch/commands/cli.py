@@ -19,8 +19,6 @@ from pip_retry_patch.commands.links import link, unlink
 from pip_retry_patch.commands.selftest import selftest
 from pip_retry_patch.commands.status import history, purge, status
 
-_COMMANDS = status, selftest, history, link, unlink, purge
-
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
@@ -89,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     version = f"pip-retry-patch {pip_retry_patch.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for run in _COMMANDS:
+    for run in (status, selftest, history, link, unlink, purge):
         text = (inspect.getdoc(run) or "").partition("\n\n:")[0]  # without its parameters
         summary, _, rest = text.partition("\n\n")
         command = commands.add_parser(run.__name__, help=summary, description=rest)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from pip_retry_patch import names
 from pip_retry_patch.wording import of_system
@@ -35,9 +35,9 @@ def told(why: Exception) -> str:
     return names.clean(place + of_system(why) if isinstance(why, OSError) else str(why), 2000)
 
 
-def python_of(environment: Path, places: Sequence[str] = PYTHONS) -> Path:
+def python_of(environment: Path) -> Path:
     """Return where an environment's own Python is, or would be."""
-    found = [environment / place for place in places]
+    found = [environment / place for place in PYTHONS]
     return next((python for python in found if python.exists()), found[0])
 
 

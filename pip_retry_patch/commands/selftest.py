@@ -18,6 +18,10 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from pip_retry_patch import names
 from pip_retry_patch.commands.environment import PREFIX, UnableError, describe, run, told
 
+# What each test downloads.
+NAME = "selftest"
+FILE = f"{NAME}-1.0-py3-none-any.whl"
+
 
 class Fault(NamedTuple):
     """What happens to one answer, after so many bytes of its body.
@@ -30,13 +34,12 @@ class Fault(NamedTuple):
 
 
 class Package(NamedTuple):
-    """A package with one wheel.
+    """What its one wheel is, and what happens to it.
 
     :param size: of the payload in the wheel, in bytes.
     :param faults: of the first answers that bring the wheel, `page_faults`: its page, in order.
     """
 
-    name: str
     size: int
     faults: Sequence[Fault] = ()
     page_faults: Sequence[Fault] = ()
@@ -44,19 +47,15 @@ class Package(NamedTuple):
     chunked: bool = False
 
     @property
-    def filename(self) -> str:
-        return f"{self.name.replace('-', '_')}-1.0-py3-none-any.whl"
-
-    @property
     def link(self) -> str:
         """The path of the wheel, with its hash."""
-        return f"/{self.filename}#sha256={hashlib.sha256(self.wheel()).hexdigest()}"
+        return f"/{FILE}#sha256={hashlib.sha256(self.wheel()).hexdigest()}"
 
     def wheel(self) -> bytes:
         """Return the file; it is the same each time."""
         payload = random.Random(self.size).getrandbits(8 * self.size).to_bytes(self.size, "big")
-        metadata = f"Metadata-Version: 2.1\nName: {self.name}\nVersion: 1.0\n"
-        folder = f"{self.name.replace('-', '_')}-1.0.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n"
+        folder = f"{NAME}-1.0.dist-info"
         written = io.BytesIO()
         with zipfile.ZipFile(written, "w") as archive:
             archive.writestr(zipfile.ZipInfo("payload.bin"), payload)
@@ -79,11 +78,11 @@ class Server(socketserver.ThreadingTCPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.index = f"{self.url}/simple/"
         self.package, self.sent = package, 0
-        link = f"<a href='{package.link}'>{package.filename}</a>"
+        link = f"<a href='{package.link}'>{FILE}</a>"
         page = f"<!DOCTYPE html>\n<html><body>\n{link}\n</body></html>\n".encode()
         self.answers = {
-            f"/simple/{package.name}/": (page, list(package.page_faults)),
-            f"/{package.filename}": (package.wheel(), list(package.faults)),
+            f"/simple/{NAME}/": (page, list(package.page_faults)),
+            f"/{FILE}": (package.wheel(), list(package.faults)),
         }
 
     def __enter__(self) -> Server:
@@ -134,15 +133,15 @@ _SPOILS = re.compile(r"PIP_|(REQUESTS|CURL)_CA_BUNDLE$|\w+_PROXY$", re.IGNORECAS
 
 _CUT = Fault("cut", 900_000)
 # The one that is never served again: a mirror has the rest of the file.
-_LOST = Package("mirror", 2_000_000, [_CUT, *[Fault("busy")] * 99])
+_LOST = Package(2_000_000, [_CUT, *[Fault("busy")] * 99])
 PLAN = {
-    "connection cut once": Package("cut-once", 2_000_000, [_CUT]),
-    "connection cut 20 times": Package("cut-often", 3_000_000, [Fault("cut", 140_000)] * 20),
-    "server falls silent": Package("stall", 2_000_000, [Fault("stall", 900_000)]),
-    "no range requests, cut": Package("no-ranges", 1_800_000, [_CUT], ranges=False),
-    "chunked, cut": Package("chunked", 2_000_000, [_CUT], chunked=True),
-    "cut, then 503 twice": Package("busy", 2_000_000, [_CUT, Fault("busy"), Fault("busy")]),
-    "index page cut": Package("page", 100_000, page_faults=[Fault("cut", 100)]),
+    "connection cut once": Package(2_000_000, [_CUT]),
+    "connection cut 20 times": Package(3_000_000, [Fault("cut", 140_000)] * 20),
+    "server falls silent": Package(2_000_000, [Fault("stall", 900_000)]),
+    "no range requests, cut": Package(1_800_000, [_CUT], ranges=False),
+    "chunked, cut": Package(2_000_000, [_CUT], chunked=True),
+    "cut, then 503 twice": Package(2_000_000, [_CUT, Fault("busy"), Fault("busy")]),
+    "index page cut": Package(100_000, page_faults=[Fault("cut", 100)]),
     "host dies, a mirror goes on": _LOST,
 }
 # By what pip says when it gives up without us: the same in two words.
@@ -202,7 +201,7 @@ def attempt(python: str, package: Package, **settings: str) -> tuple[str, float]
     with Server(package) as index, Server(package._replace(faults=())) as mirror:
         if package is _LOST:
             settings["PIP_RETRY_PATCH_MIRRORS"] = mirror.index
-        what = "--timeout=2", "--index-url", index.index, package.name
+        what = "--timeout=2", "--index-url", index.index, NAME
         env.update(settings, PIP_CONFIG_FILE=os.devnull)
         problem = download(python, package, what, env)
     return problem, (index.sent + mirror.sent) / len(package.wheel())
@@ -223,7 +222,7 @@ def download(
             pip = run(command, directory, env)
             if pip.returncode:
                 return last_words(pip.stdout) or f"exit {pip.returncode}"
-            right = Path(directory, package.filename).read_bytes() == package.wheel()
+            right = Path(directory, FILE).read_bytes() == package.wheel()
         return "" if right else "the file differs from the index's"
     except (OSError, UnableError) as why:
         return told(why)

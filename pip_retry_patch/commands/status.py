@@ -21,9 +21,6 @@ SCHEMA = 1
 # Of reasons and of hosts, `history` tells a person so many; `--json` has all.
 TOLD = 10
 
-# No plain pip, of any version, gets through these.
-_FATAL = [Fault("cut", 40_000)]
-
 
 def status(python: str, as_json: bool) -> int:
     """Say whether pip is guarded here, and how.
@@ -54,7 +51,8 @@ def try_pip(python: str) -> str:
 
     Wrappers that are in place need not work. "healed" if the right file came.
     """
-    package = Package("pip-retry-patch-status", 100_000, _FATAL, chunked=True)
+    # No plain pip, of any version, gets through this one.
+    package = Package(100_000, [Fault("cut", 40_000)], chunked=True)
     env = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": os.devnull}
     env["PIP_RETRY_PATCH_LOG"] = STDERR  # whatever the user's own journal is
     with Server(package) as index:

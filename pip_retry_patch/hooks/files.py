@@ -288,8 +288,7 @@ class Artifact:
     def forget(self) -> None:
         """Remove what pip's HTTP cache has of it, and what is kept of it."""
         # Where something else came in its place, what is kept is as good as before.
-        end = self.place.leave if self.continued is None else self.place.finish
-        end()
+        self.place.leave() if self.continued is None else self.place.finish()
         self._forget_cached()
 
     @property

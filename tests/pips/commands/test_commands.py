@@ -62,7 +62,7 @@ def test_status_tries_no_network_but_its_own(armed: Environment) -> None:
     """Whatever the user's settings name is left alone, and so is what is kept and written down."""
     folder = armed.fresh_dir()
     dead = f"http://127.0.0.1:{closed_port()}"
-    (folder / "constraints.txt").write_text("pip-retry-patch-status==7\n")
+    (folder / "constraints.txt").write_text("selftest==7\n")
     (folder / "pip.conf").write_text(
         f"[global]\nindex-url = {dead}/simple\nextra-index-url = {dead}/more\n"
         f"find-links = {dead}/links\nproxy = {dead}\nrequire-virtualenv = true\n"

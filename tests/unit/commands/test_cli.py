@@ -72,12 +72,12 @@ def test_what_the_system_says_is_told_in_ascii(error: Exception, words: str) -> 
 
 
 def test_a_download_is_compared_with_the_original() -> None:
-    package = selftest.Package("p", 1000)
+    package = selftest.Package(1000)
     for content, problem in ((None, "no such file"), (b"other", "differs"), (package.wheel(), "")):
 
         def run(_: Any, directory: str, env: Any, content: bytes | None = content) -> Any:
             if content is not None:
-                Path(directory, package.filename).write_bytes(content)
+                Path(directory, selftest.FILE).write_bytes(content)
             return subprocess.CompletedProcess([], 0, "")
 
         with mock.patch.object(selftest, "run", run):
