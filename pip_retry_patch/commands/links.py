@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import os
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch.commands.environment import UnableError, python_of
 from pip_retry_patch.store import writer
-from pip_retry_patch.trigger import or_leave
-
-logger = logging.getLogger("pip_retry_patch")
+from pip_retry_patch.wrapping import harmless, logger
 
 NAME = "pip_retry_patch_link.pth"
 
@@ -175,12 +172,10 @@ def _link_after(owner: Any, name: str, environment: Callable[..., Any]) -> None:
 
     @functools.wraps(method)
     def linking(*args: Any, **kwargs: Any) -> Any:
-        def link_it() -> None:
+        result = method(*args, **kwargs)
+        with harmless("linking an environment"):
             for packages in packages_of(Path(environment(*args, *kwargs.values()))):
                 write(packages)
-
-        result = method(*args, **kwargs)
-        or_leave("linking an environment", link_it)
         return result
 
     setattr(owner, name, linking)

@@ -89,7 +89,10 @@ class IndexHooks:
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         url = location.url.split("#", 1)[0]
-        indexes, index = collector.search_scope.index_urls, _index_of(collector, url)
+        indexes, find_links = collector.search_scope.index_urls, collector.search_scope.find_links
+        places = [*indexes, *find_links]
+        fitting = [each for each in places if f"{url}/".startswith(each.rstrip("/") + "/")]
+        index = max(fitting, key=len, default=url)  # as it is configured
         page = self._requests.pages[url] = Page(index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)
@@ -111,7 +114,7 @@ class IndexHooks:
         failure = getattr(page.error, "failure", None) or self._refusal(page, index in indexes)
         if failure is not None:
             error = page.error or self._pip.error(failure, LookupError(url))
-            if self._strict or not failure.first_contact or len(_sources(collector)) < 2:
+            if self._strict or not failure.first_contact or len(places) < 2:
                 raise error
             self._search.unread[index] = error
             self._note_unread(index, failure)
@@ -209,14 +212,3 @@ class IndexHooks:
             if project in plain:
                 more += lines.values()
         return "\n".join(more)
-
-
-def _sources(collector: Any) -> list[str]:
-    scope = collector.search_scope
-    return [*scope.index_urls, *scope.find_links]
-
-
-def _index_of(collector: Any, url: str) -> str:
-    """Return the index, as it is configured, that the page of a project at `url` is of."""
-    fitting = [s for s in _sources(collector) if f"{url}/".startswith(s.rstrip("/") + "/")]
-    return max(fitting, key=len, default=url)

@@ -231,11 +231,10 @@ class Plain:
 
     def move(self, path: str, location: str) -> str:
         moved = os.path.join(location, os.path.basename(path))
-        if not self.folder or not persist(os.replace, path, moved):
-            self.folder = ""  # what pip is about to read is there; pip removes it with its own
-            return path
-        self.finish()
-        return moved
+        if persist(os.replace, path, moved):
+            return moved
+        self.folder = ""  # what pip is about to read is there; pip removes it with its own
+        return path
 
     def finish(self) -> None:
         if self.folder:
@@ -317,8 +316,6 @@ class Place:
             self.kept.close()  # first, for Windows removes no open file
             self._older.release()
             self._older = None
-        self._leftovers = [
-            folder
-            for folder in self._leftovers
-            if not (folder.look() and folder.size <= longest and folder.hold() and folder.remove())
-        ]
+        for folder in self._leftovers:
+            if folder.look() and folder.size <= longest and folder.hold():
+                folder.remove()
