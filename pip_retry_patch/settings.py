@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Collection, Mapping, Tuple
+from typing import Any, Callable, Collection, Mapping, Tuple
 from urllib.parse import urlsplit
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.records import record
 
-if TYPE_CHECKING:
-    Items = Collection[Tuple[str, Any]]
+Items = Collection[Tuple[str, Any]]
 
 PREFIX = "retry-patch"
 

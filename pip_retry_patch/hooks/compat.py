@@ -56,18 +56,14 @@ def _command(pip: str) -> str | None:
     try:
         # Without this module no command line was parsed, and sys.argv is another program's.
         parser = sys.modules[f"{pip}._internal.cli.main_parser"].create_main_parser()
-        parser.error = _refuse  # pip's ends the process
+        parser.error = sys.exit  # pip's writes to the user first
         parser.remove_option("--help")  # so does this
         words: list[str] = parser.parse_args(sys.argv[1:], optparse.Values())[1]
-    except Exception as why:
+    except (Exception, SystemExit) as why:
         logger.debug("pip-retry-patch cannot tell which command pip runs: %r", why)
         return None
     commands = importlib.import_module(f"{pip}._internal.commands").commands_dict
     return words[0] if words and words[0] in commands else None
-
-
-def _refuse(message: str) -> None:
-    raise ValueError(message)
 
 
 # What a user sees.
