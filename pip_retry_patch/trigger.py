@@ -66,9 +66,7 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         # Leave nothing behind: importlib.resources and inspect will ask the module for its loader.
-        module.__loader__ = self._loader
-        if module.__spec__:
-            module.__spec__.loader = self._loader
+        module.__loader__ = module.__spec__.loader = self._loader  # type: ignore[union-attr]
         if hasattr(self._loader, "exec_module"):
             self._loader.exec_module(module)
         else:

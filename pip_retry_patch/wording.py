@@ -227,10 +227,7 @@ GATEWAY = (
     "A network that wants a login first (hotel, train, airport) does that, or a gateway that "
     "blocks the file. Nothing is wrong with the package itself."
 )
-LOG_IN = (
-    "Open a web page to log in to the network, or ask those who run the gateway. Then run the same "
-    "command again."
-)
+LOG_IN = "Open a web page to log in, or ask those who run the gateway. Then run the command again."
 _STOPPED = "Downloading {place.name} stopped at {place}."
 _BROKE = "The connection to {place.host} failed: {why}; "
 _ASKED = "Asked for {name}: {why}."
@@ -271,12 +268,7 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         "Parts of two versions were not joined. Nothing of them is used.",
         "Run the same command again: it fetches the new version from the start.",
     ),
-    "cut page": (
-        _STOPPED,
-        "{place.host} is there, but the page that came has no end: {why}; {tried}.",
-        _FINE,
-        _AGAIN,
-    ),
+    "cut page": (_STOPPED, "The page from {place.host} has no end: {why}; {tried}.", _FINE, _AGAIN),
     # A request that was not answered.
     "lost": _lost(_AGAIN),
     "unreachable": _lost("Check the host's name and the network, then run the same command again."),
@@ -345,8 +337,7 @@ _FAILURES: dict[str, tuple[str, ...]] = {
     "web page for file": _asking("A web page came in place of the file{title}.", GATEWAY, LOG_IN),
     "not the file": _asking(
         "What came is {flaw} ({shown}).",
-        "No hash is listed for it. So it is not known whether the file is damaged on the server, "
-        "or on its way.",
+        "No hash is listed for it: it may be damaged on the server, or on its way.",
     ),
     "no end": _asking(
         "What came has no end ({size}), and the server tells no length.", _FINE, _AGAIN

@@ -275,7 +275,7 @@ def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
     }
     text = _REMEDIES[next(remedy for remedy, fits in remedies.items() if fits)]
     package = short(name.partition(".metadata")[0])
-    told = text.format(host=last.host, package=package, flaw=last.flaw, later=_LATER)
+    told = text.format(host=last.host, package=package, flaw=last.flaw)
     second = f"failed: {clean(last.then)}" if last.then else last.shown
     shown = [f"first fetch:  {first.shown}", f"second fetch: {second}"]
     shown += textwrap.wrap(told, 78, break_on_hyphens=False)
@@ -289,12 +289,10 @@ _CAME = {
     WEB_PAGE: "A web page came in place of {name}",
     "": "{name} was damaged on its way",
 }
-_LATER = (
-    "Run the same command again later, or in another network. If it stays so, tell those who run "
-    "the server, or the proxy before it. Nothing is wrong with the package itself."
-)
 _REMEDIES = {
-    "not the file": "What {host} sent is {flaw}. {later}",
+    "not the file": "What {host} sent is {flaw}. Run the same command again later, or in another "
+    "network. If it stays so, tell those who run the server, or the proxy before it. Nothing is "
+    "wrong with the package itself.",
     "web page": "{host} sent a web page in place of the file. "
     f"{wording.GATEWAY} {wording.LOG_IN}",
     "failed": "So it is not known whether the file was damaged on its way. Run the same command "
