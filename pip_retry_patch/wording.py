@@ -248,6 +248,10 @@ def _lost(hint: str, note: str = _FINE) -> tuple[str, ...]:
     return "{peer} cannot be reached.", _ASKED, _TRIED + note, hint
 
 
+def _answers(message: str, note: str, hint: str) -> tuple[str, ...]:
+    return message, _ASKED, f"{_TRIED}{note} Nothing is wrong with the package itself.", hint
+
+
 def _unproven(note: str, hint: str) -> tuple[str, ...]:
     return "{peer} did not prove that it is that host.", _ASKED, note, hint
 
@@ -276,10 +280,9 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         "Connect it to a network, then run the same command again.", "This machine has no network."
     ),
     "proxy unreachable": _lost("Check the proxy's address: " + _PROXYS),
-    "proxy refuses": (
+    "proxy refuses": _answers(
         "The proxy {peer.proxy} refuses the connection to {peer.host}.",
-        _ASKED,
-        _TRIED + "The proxy answered, not the host. Nothing is wrong with the package itself.",
+        "The proxy answered, not the host.",
         "Check its address and credentials: " + _PROXYS,
     ),
     # A host with such a certificate is not asked again.
@@ -307,16 +310,14 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         "Check the URL (https, port), the client certificate (--client-cert) and any proxy.",
     ),
     # A request whose answer is of no help.
-    "busy": (
+    "busy": _answers(
         "{peer} answers, but cannot serve the request.",
-        _ASKED,
-        _TRIED + "The server is busy, or not quite back. Nothing is wrong with the package itself.",
+        "The server is busy, or not quite back.",
         "Run the same command again in a few minutes.",
     ),
-    "asks for too long": (
+    "asks for too long": _answers(
         "{peer} wants to be asked again in {seconds:.0f} s.",
-        _ASKED,
-        _TRIED + "pip does not wait that long. Nothing is wrong with the package itself.",
+        "pip does not wait that long.",
         "Run the same command again after that time.",
     ),
     "bad redirect": _asking(

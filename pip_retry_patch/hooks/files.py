@@ -90,18 +90,17 @@ class FileHooks:
         """
         path = args[0] if args else kwargs.get("path")
         artifact = self._came.pop(path, None)
+        if artifact is None:
+            return wrapped(*args, **kwargs)
         mismatch: Exception | None = None
         try:
             checked = wrapped(*args, **kwargs)
         except self._mismatch as error:
-            if artifact is None:
-                raise
             mismatch = error  # what comes next is not told as what came of it
         if mismatch is not None:
             checked = look_into(mismatch, artifact, wrapped, path, self.pip)
         with harmless("removing what was kept"):
-            if artifact is not None:
-                artifact.place.finish()
+            artifact.place.finish()
         return checked
 
 
