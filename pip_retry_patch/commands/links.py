@@ -10,14 +10,13 @@ whose base has gone is silent, as is everything else about it.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from pip_retry_patch.commands.environment import UnableError, python_of
 from pip_retry_patch.store import writer
-from pip_retry_patch.wrapping import harmless, logger
+from pip_retry_patch.wrapping import harmless, logger, wrap
 
 NAME = "pip_retry_patch_link.pth"
 
@@ -158,24 +157,22 @@ def watch_venv(module: Any) -> None:
 
     `EnvBuilder.create` calls this method when the directories are there, before pip is in them.
     """
-    _link_after(module.EnvBuilder, "setup_python", lambda _, context: context.env_dir)
+    _link_after(module, "EnvBuilder.setup_python", lambda _, context: context.env_dir)
 
 
 def watch_virtualenv(module: Any) -> None:
     """Link what virtualenv makes; `module` is `virtualenv.run.session`."""
-    _link_after(module.Session, "run", lambda session: session.creator.dest)
+    _link_after(module, "Session.run", lambda session: session.creator.dest)
 
 
-def _link_after(owner: Any, name: str, environment: Callable[..., Any]) -> None:
+def _link_after(module: Any, path: str, environment: Callable[..., Any]) -> None:
     """Link the environment that a method works on, when it has returned."""
-    method = getattr(owner, name)
 
-    @functools.wraps(method)
-    def linking(*args: Any, **kwargs: Any) -> Any:
-        result = method(*args, **kwargs)
+    def linking(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        result = wrapped(*args, **kwargs)
         with harmless("linking an environment"):
-            for packages in packages_of(Path(environment(*args, *kwargs.values()))):
+            for packages in packages_of(Path(environment(instance, *args, *kwargs.values()))):
                 write(packages)
         return result
 
-    setattr(owner, name, linking)
+    wrap(module, path, linking)
