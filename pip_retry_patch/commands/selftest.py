@@ -201,9 +201,8 @@ def attempt(python: str, package: Package, **settings: str) -> tuple[str, float]
     with Server(package) as index, Server(package._replace(faults=())) as mirror:
         if package is _LOST:
             settings["PIP_RETRY_PATCH_MIRRORS"] = mirror.index
-        what = "--timeout=2", "--index-url", index.index, NAME
         env.update(settings, PIP_CONFIG_FILE=os.devnull)
-        problem = download(python, package, what, env)
+        problem = download(python, package, ["--timeout=2", "--index-url", index.index, NAME], env)
     return problem, (index.sent + mirror.sent) / len(package.wheel())
 
 

@@ -126,8 +126,7 @@ def not_the_file(name: str, path: str, outcome: Outcome) -> wording.Failure | No
     facts: dict[str, Any] = {"name": name, "host": outcome.peer.host}
     headers = outcome.response.headers
     if flaw == WEB_PAGE:
-        title = title_of(start_of(path))
-        return wording.failure("web page for file", title=title, **facts)
+        return wording.failure("web page for file", title=title_of(start_of(path)), **facts)
     media, coding = media_of(headers), coding_of(headers)
     shown = format_size(os.path.getsize(path))
     shown += f" of {clean(media, 40)}" if media else ""

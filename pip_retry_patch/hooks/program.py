@@ -54,12 +54,10 @@ class Program:
         # Else it may be a stream, with no end that could be asked for again.
         marks = "content-length", "etag", "last-modified"
         is_file = any(name in response.headers for name in marks)
-        is_ours = is_file and not outcome.is_for_urllib3
-        if is_ours and is_plain and span and outcome.length != 0:
-            send = functools.partial(repeat, calls, session, (), given)
+        if is_file and is_plain and span and outcome.length != 0 and not outcome.is_for_urllib3:
             job = Job(
                 kind=Kind.OTHER,
-                source=Source(outcome.url, send),
+                source=Source(outcome.url, functools.partial(repeat, calls, session, (), given)),
                 patience=Patience(),
                 error=lambda _, cause: cause,
                 forget=lambda _: None,

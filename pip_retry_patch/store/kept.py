@@ -82,8 +82,7 @@ class _Folder:
             if is_mine(os.lstat(self.path)):
                 for entry in list(os.scandir(self.path)):  # a file may vanish before the last one
                     found = os.lstat(entry.path)
-                    is_file = stat.S_ISREG(found.st_mode) and is_mine(found)
-                    if is_file and found.st_size > self.size:
+                    if stat.S_ISREG(found.st_mode) and is_mine(found) and found.st_size > self.size:
                         self.size, self.time, self.file = found.st_size, found.st_mtime, entry.path
                 return True
         return False
