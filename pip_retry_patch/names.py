@@ -51,9 +51,7 @@ def format_size(count: int) -> str:
         return f"{count / 1000.0 / 1000:.1f} MB"
     if count > 10 * 1000:
         return f"{count // 1000} kB"
-    if count > 1000:
-        return f"{count / 1000.0:.1f} kB"
-    return f"{count} bytes"
+    return f"{count / 1000.0:.1f} kB" if count > 1000 else f"{count} bytes"
 
 
 def format_sum(count: int) -> str:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 import time
 from typing import IO, Any, Callable, Iterator
 
-logger = logging.getLogger("pip_retry_patch")
+from pip_retry_patch.wrapping import logger
 
 # A link or a FIFO that somebody planted is not followed and not waited for. Windows would translate
 # line ends.
