@@ -89,8 +89,8 @@ class IndexHooks:
         location = args[0] if args else kwargs["location"]
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         url = location.url.split("#", 1)[0]
-        indexes, find_links = collector.search_scope.index_urls, collector.search_scope.find_links
-        places = [*indexes, *find_links]
+        indexes = collector.search_scope.index_urls
+        places = [*indexes, *collector.search_scope.find_links]
         fitting = [each for each in places if f"{url}/".startswith(each.rstrip("/") + "/")]
         index = max(fitting, key=len, default=url)  # as it is configured
         page = self._requests.pages[url] = Page(index)

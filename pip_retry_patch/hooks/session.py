@@ -135,7 +135,7 @@ class Requests:
         stale = self.stale and page and self.stale.find(self._pip, session, url, kwargs)
         if stale is not None and (patience.person or self.hosts.rests(url)):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
-        exchange = self._exchange(calls, session, (method, url), kwargs, patience)
+        exchange = self._exchange(calls, session, method, url, kwargs, patience)
         try:
             outcome = exchange.obtain()
         except Exception as error:
@@ -193,9 +193,8 @@ class Requests:
         return [source(found.url_without_fragment)]
 
     def _exchange(
-        self, calls: Calls, session: Any, args: tuple[str, str], kwargs: Any, patience: Patience
+        self, calls: Calls, session: Any, method: str, url: str, kwargs: Any, patience: Patience
     ) -> Exchange:
-        method, url = args
         artifact = self.files.get(url)
         whole = method == "GET" and not kwargs.get("stream")
         kwargs = dict(kwargs, stream=whole or kwargs.get("stream"))  # then the loop reads it
