@@ -63,20 +63,17 @@ def _tell() -> None:
 class Calls:
     """The wrapped function, and what it brought while its wrapper runs: answers and errors."""
 
-    def __init__(self, wrapped: Callable[..., Any]) -> None:
+    def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
         self.answers: list[Any] = []  # of the last call
         self.errors: list[Exception] = []
         self._is_over = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._note(self.wrapped, *args, **kwargs)
+        return self.note(self.wrapped, *args, **kwargs)
 
-    def on(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call the same method of another instance."""
-        return self._note(self.wrapped.__func__, instance, *args, **kwargs)  # type: ignore[attr-defined]
-
-    def _note(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def note(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call what stands for the wrapped function."""
         if self._is_over:
             return function(*args, **kwargs)
         self.answers.clear()

@@ -285,7 +285,7 @@ def repeat(
             # A longer one is for an answer that takes its time, not for a connection.
             longer = min(read * asking.slower, max(read, asking.longest))
             kwargs["timeout"] = connect * min(asking.slower, 1), longer
-    return calls.on(twin, *args, **kwargs)
+    return calls.note(calls.wrapped.__func__, twin, *args, **kwargs)
 
 
 def copy_of(thing: Any) -> Any:
