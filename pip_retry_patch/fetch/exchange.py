@@ -70,6 +70,7 @@ class Exchange:
         self._attempts = Attempts(job.patience, hosts.clock)
         self._mark = 0  # the offset from which progress counts
         self._listed_at = -PROGRESS  # the offset at which the page was read again
+        self._may_be_cached = False  # what is asked for again
         self._silences = 0  # requests and bodies that the read timeout ended, since progress
         self._first_answers = pages.FirstAnswers(job, hosts, story.tell)
 
@@ -179,12 +180,12 @@ class Exchange:
             return spare
         outcome = Outcome(source.url, question)
         again, latest = self._body is not None, self._latest.verdict
-        # A cache whose origin is away refuses this, and has the file.
-        is_refused = latest in (Verdict.BUSY, Verdict.REFUSED)
+        # A cache whose origin is away refuses to ask it, and has the file. Some gateways always do.
+        self._may_be_cached |= latest in (Verdict.BUSY, Verdict.REFUSED, Verdict.WITHHELD)
         asking = Asking(
             fields=question.fields(),
             past_caches=again,
-            fresh=self.job.fresh or ((again or self._doubted) and not is_refused),
+            fresh=self.job.fresh or ((again or self._doubted) and not self._may_be_cached),
             reconnects=self.job.fresh or latest != "",
             slower=IN_VAIN if self._hosts.is_lost(source.url) else self._slower,
             longest=self._attempts.left,

@@ -291,9 +291,7 @@ class Hosts:
             return patience
         if patience.person and errors.is_offline(error):
             return patience
-        # Where nothing is left of them, the first retry still comes at once; and where there is a
-        # network, as others have answered, the host may just be away.
-        least = min(PIPS_OWN if self.answered else 1.0, patience.first_contact)
+        least = min(PIPS_OWN, patience.first_contact)  # where others have spent them
         left = max(patience.first_contact - self.first_contact, least)
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)

@@ -188,10 +188,10 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     world = World(refused())
     lost(world.exchange)
     spent, asked = world.clock.seconds, len(world.asked)
-    # Another host: the seconds are spent, but for a moment.
+    # Another host: the seconds are spent, but for those that pip's own retries take.
     there = "https://away.example/x-1.0.tar.gz"
     lost(world.another(refused(there), url=there))
-    assert world.clock.seconds - spent < 2
+    assert 8 <= world.clock.seconds - spent <= 12
     spent, asked = world.clock.seconds, len(world.asked) - 1
     # The same host: it is asked once more, briefly, for each request.
     assert "other-1.0" in lost(world.another(refused(), url=OTHER)).context
@@ -211,11 +211,6 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     world.obtain()
     world.another(*[refused()] * 7, whole(BODY)).obtain()
     assert not world.hosts.first_contact, "only hosts that have not answered yet spend it"
-    # Where others answer, a further host has the time that pip's own retries take.
-    lost(world.another(refused(there), url=there))
-    spent = world.clock.seconds
-    lost(world.another(refused(MIRROR), url=MIRROR))
-    assert 8 <= world.clock.seconds - spent <= 12
 
 
 def test_a_proxy_that_has_answered_is_lost_like_a_host_that_has() -> None:
