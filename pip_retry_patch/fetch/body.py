@@ -82,8 +82,9 @@ class Body(Below):
 
     def close(self) -> None:
         self._ended, self._ahead, self._at = True, b"", 0
-        if self._answer is not None:
-            self._answer.drop()  # urllib3 knows only of the first
+        for outcome in (self._answer, self._exchange.spare):
+            if outcome is not None:
+                outcome.drop()  # urllib3 knows only of the first
 
     def read1(self, amt: int = -1) -> bytes:
         return self.read(amt if amt >= 0 else LARGE)

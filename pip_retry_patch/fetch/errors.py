@@ -90,7 +90,9 @@ def is_network_error(error: BaseException) -> bool:
 
 def _is_of_network(error: BaseException) -> bool:
     kinds = _kinds(error)
-    if kinds & {"ReadTimeoutError", "NewConnectionError", "ContentDecodingError"}:
+    # The pool of another thread's request may have been closed, so as to connect anew.
+    of_network = "ReadTimeoutError", "NewConnectionError", "ContentDecodingError", "ClosedPoolError"
+    if kinds & set(of_network):
         return True
     if kinds & _NOT_ITSELF or isinstance(error, http.client.InvalidURL):
         return False

@@ -89,9 +89,14 @@ class Exchange:
                 step = _OVER
             if step == _OVER and self.spare is None:
                 return self._give_up()
-            source = self._sources[0] if step == _OVER else self._turn()
+            if step == _OVER:
+                source, question = self._sources[0], Question()
+                source.end = None
+            else:
+                source = self._turn()
+                question = self._question(source)
             self._attempts.begin()
-            outcome = self._ask(source, Question() if step == _OVER else self._question(source))
+            outcome = self._ask(source, question)
             outcome.worth = self._judge(source, outcome)
             is_used = outcome.verdict in _USED
             if not is_used or self._attempts.count > 1:
@@ -205,7 +210,8 @@ class Exchange:
             if broken is not None and broken.status_code >= 400 and errors.is_network_error(error):
                 # Its status came, and nobody needs its page: pip would not get to know of a 404.
                 broken._content, outcome.response, outcome.error = b"", broken, None
-        for url in outcome.urls:
+        # What pip's cache has tells nothing of its host. A page in it was asked about (max-age=0).
+        for url in outcome.urls if self.job.kind == Kind.PAGE or not outcome.is_cached else ():
             is_last = url == outcome.urls[-1] and outcome.response is not None
             self._hosts.note(url, outcome.status if is_last else 0)
         peer = outcome.peer
@@ -294,22 +300,23 @@ class Exchange:
 
     def _use(self, source: Source, outcome: Outcome, is_spare: bool) -> None:
         """Note what an answer that is used tells of its source."""
-        host, before, hosts = names.host_of(source.url), self._latest, self._hosts
-        came_before = before.verdict
-        if source is not self._sources[0] or (source.mirror and not self.mirrored):
+        host, before, last, hosts = names.host_of(source.url), self._latest, self._last, self._hosts
+        if source is not self._sources[0]:
             self._sources.remove(source)
             self._sources.insert(0, source)
             if source.serves is not None:
                 self.mirrored.append((self._offset, source.mirror))
-                source.serves(before.trouble or wording.RESTS, self._offset)
+                source.serves(last.trouble or wording.RESTS, self._offset)
                 self.story.went_on_elsewhere()
-                if came_before != Verdict.REFUSED:  # one file that is missing is only that
-                    hosts.replaced.add(names.host_of(self.job.source.url))
+                if last.verdict != Verdict.REFUSED:  # one file that is missing is only that
+                    hosts.replaced.add(names.host_of(last.url))
+            in_vain = (other for other in self._sources if other.mirror and other.vain >= TURN)
+            hosts.replaced.update(names.host_of(other.url) for other in in_vain)
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
-            if came_before == Verdict.LOST and before.is_first_contact:
+            if before.verdict == Verdict.LOST and before.is_first_contact:
                 hosts.first_contact += self._attempts.seconds
-            if came_before == Verdict.CUT:
+            if before.verdict == Verdict.CUT:
                 self.story.resumed(replayed=True)
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
@@ -360,8 +367,10 @@ class Exchange:
             if any(other.vain < TURN for other in others):
                 return _AT_ONCE
             for other in others:
-                other.vain = 0
-        self._count(outcome)
+                other.vain = TURN - 1
+        # A mirror says nothing of how long pip's own source is waited for.
+        is_own = not source.mirror or all(other.mirror for other in others)
+        self._count(outcome if is_own else self._last)
         return _LATER
 
     def _count(self, outcome: Outcome) -> None:
@@ -404,7 +413,7 @@ class Exchange:
             return
         self._announced = True
         kind, any_more = "busy", " any more" if last.peer.key in self._hosts.answered else ""
-        if len(self._sources) > 1:
+        if any(source.mirror for source in self._sources):
             kind = "all failed"
         elif last.verdict == Verdict.LOST and last.error is not None:
             kind = "offline" if errors.is_offline(last.error) else "lost"
@@ -428,8 +437,8 @@ class Exchange:
             if error is self._why:
                 raise error
             raise error from self._why
-        is_refused = last.status >= 400 and not is_busy(last.status, last.response.headers)
-        if is_refused and last.status != PROXY_REFUSES:
+        is_refused = last.status >= 400 and last.status != PROXY_REFUSES
+        if is_refused and not is_busy(last.status, last.response.headers):
             return last
         if last.verdict in (Verdict.CUT, Verdict.DOUBTED, Verdict.WHOLE):
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
@@ -525,7 +534,6 @@ class Exchange:
         of_proxy = f"{outcome.peer}: " if outcome.peer.is_proxy else ""
         last = f" (last: {of_proxy}{trouble})" if self._why and verdict and trouble else ""
         facts.update(place=body.place(), why=why, last=last, trouble=trouble, status=outcome.status)
-        facts["first_contact"] = False
         if not facts["retries"]:
             return wording.failure("not tried", **facts)
         if outcome.status == PROXY_REFUSES and outcome.peer.proxy:

@@ -100,6 +100,8 @@ class FirstAnswers:
                 return Verdict.REFUSED  # it was cut earlier
             if has_files and not is_framed(response):
                 self._tell(wording.say("taken", name=job.name))
+        if odd is not None and source.mirror:
+            return Verdict.REFUSED
         if odd is not None and not may_doubt:
             raise job.error(odd, EarlyEnd())
         return Verdict.USE if odd is None else Verdict.DOUBTED

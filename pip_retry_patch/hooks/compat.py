@@ -137,6 +137,7 @@ class Pip:
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Callable[..., None] = no_record
         self._told: set[tuple[str, str]] = set()
+        self._broken_stdout: type[Exception] = self.module("utils.logging").BrokenStdoutLoggingError
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
             self.record = journal.Journal(self.settings.log, self.version, self._complain).note
@@ -149,6 +150,8 @@ class Pip:
         """Show a line to the user, through pip's logging."""
         with contextlib.ExitStack() as stack:
             _clear_progress_bar(self.name, stack)
+            # Nobody reads it (`| head`): pip meets that at its own next line, and says so.
+            stack.enter_context(contextlib.suppress(self._broken_stdout))
             logger.log(level, "%s", _fitted(line))
 
     def inform(self, line: str) -> None:

@@ -49,6 +49,7 @@ class Mirrors:
             intended = pip.module("models.index").PyPI.simple_url
         self._intended = intended and _directory(intended)
         self._index = ""
+        self._dropped: set[str] = set()  # they sent other bytes than a hash is of
         self._listed: dict[str, Page] = {}  # the pages that list a file, by its URL
         self._files: dict[tuple[str, str], dict[str, Any]] = {}  # of a mirror's page, by name
 
@@ -75,7 +76,7 @@ class Mirrors:
     def drop(self, name: str, mirrors: Iterable[str]) -> None:
         """Ask mirrors no more that sent other bytes than a hash is of."""
         dropped = list(dict.fromkeys(mirrors))
-        self._bases = [base for base in self._bases if base not in dropped]
+        self._dropped.update(dropped)
         shown = " and ".join(map(names.redacted, dropped))
         self._pip.announce(wording.say("mirror dropped", mirrors=shown, name=name))
 
@@ -86,13 +87,14 @@ class Mirrors:
         :param page: as `page_of` returned it, None for what is no page of the index.
         :param hashes: of a file, {} where none is known.
         """
-        bases = [base for base in self._bases if base != self._index]
+        unwanted = {self._index, *self._dropped}
+        bases = [base for base in self._bases if base not in unwanted]
         if page is not None:
             return [self._page_at(ask, base, page) for base in bases]
         listed = self._listed.get(_without_metadata(url))
         if not hashes or listed is None:
             return []
-        if listed.mirror:  # then the file is that mirror's, too
+        if listed.mirror and self._index not in self._dropped:  # the file is that mirror's, too
             bases = [self._index, *(base for base in bases if base != listed.mirror)]
         found = (self._file_of(ask, base, url, hashes) for base in bases)
         return [source for source in found if source is not None]
@@ -123,7 +125,8 @@ class Mirrors:
         if (base, page) not in self._files:
             source = self._page_at(ask, base, page)
             get = functools.partial(source.send, Asking({}), Outcome(source.url))
-            self._files[base, page] = compat.links_on(self._collector, source.url, get)
+            read = functools.partial(compat.links_on, self._collector, source.url, get)
+            self._files[base, page] = read() or read()  # most connections break but once
         return self._files[base, page]
 
     # Files.

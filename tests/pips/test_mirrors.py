@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import certificates
-from tests.support.downloads import NO_MATCH, OK, OURS, Download, end_of, said
+from tests.support.downloads import HASH, NO_MATCH, OK, OURS, Download, end_of, said
 from tests.support.environments import Environment
 from tests.support.hosts import HURRIED, dead_index, download
 from tests.support.lab.faults import Away, Busy, Cut, Drop, Entry, Redirect, Replaced, Reset, Stall
@@ -80,6 +80,20 @@ def test_a_mirror_that_sent_other_bytes_is_dropped_and_named(armed: Environment)
         run = get(armed, lab, liar).run
         assert end_of(run) == OURS and "HASHES" not in run.output, run.output
         assert f"{liar.url.partition('//')[2]}/simple/ sent other bytes of demo-1.0" in said(run)
+
+
+@pytest.mark.parametrize(("later", "end"), [(None, OK), (Replaced(), HASH)])
+@old_middle_new
+def test_the_index_stands_in_for_a_mirror_whose_page_was_read(
+    later: Entry, end: str, armed: Environment
+) -> None:
+    """Each source is asked until it is dropped, and nothing is asked for ever."""
+    package = Package("demo", SIZE, page_faults=[Busy(503)] * 2, forever=later)
+    with Lab([package]) as lab, Lab([Package("demo", SIZE, forever=Busy(404))]) as mirror:
+        run = get(armed, lab, mirror).run
+        assert end_of(run) == end, run.output
+        assert len(run.warnings(f"Going on with {lab.index_url}")) == 1
+        assert len(lab.log) + len(mirror.log) < 20
 
 
 @old_middle_new

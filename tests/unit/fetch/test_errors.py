@@ -132,7 +132,6 @@ def test_a_status_is_told_without_the_address_that_requests_adds() -> None:
     ("error", "full"),
     [
         (urllib3.exceptions.LocationParseError("//"), False),
-        (urllib3.exceptions.ClosedPoolError(NOBODY, "closed"), False),
         (http.client.InvalidURL("a blank"), False),
         (requests.exceptions.InvalidProxyURL("Please check proxy URL"), False),
         (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /a"), False),

@@ -519,6 +519,50 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
     assert world.lines == [f"{MIRROR} serves from 0 on: {wording.RESTS}"]
 
 
+OTHER_MIRROR = MIRROR.replace("mirror", "second")
+HOUR = always(busy, retry_after="3600")
+
+
+@pytest.mark.parametrize(
+    ("does", "first", "second", "lines", "replaced"),
+    [
+        (busy(404), refused(), serving(BODY), ["serves from 0 on: HTTP 404"], ["mirror"]),
+        (refused(), busy(404), serving(BODY), ["serves from 0 on: connection refused"], ["files"]),
+    ],
+)
+def test_each_host_is_told_and_passed_over_for_what_it_did(
+    does: Any, first: Any, second: Any, lines: list[str], replaced: list[str]
+) -> None:
+    world = World(does, mirrors={MIRROR: [first], OTHER_MIRROR: [second]})
+    assert world.read() == BODY
+    assert [line.partition(" ")[2] for line in world.lines] == lines
+    assert {host.partition(".")[0] for host in world.hosts.replaced} == set(replaced)
+
+
+def test_what_a_mirror_says_does_not_shorten_the_wait_for_the_index() -> None:
+    world = World(*[refused()] * 4, whole(BODY), mirrors={MIRROR: [HOUR]})
+    assert world.read() == BODY
+    # Nor does what it sends in place of a page stand for that.
+    odd = [always(read, b"\xff\0", content_encoding="br")]
+    world = page(refused(), refused(), always(read, PAGE), mirrors={MIRROR: odd})
+    assert world.obtain().response.content == PAGE
+
+
+def test_a_link_that_was_listed_anew_is_no_mirror() -> None:
+    world = World(busy(404))
+    again = world._source(URL, "", [lambda _: busy()])
+    lost(world.another(busy(404), mirrors=tuple, listed_again=lambda: [again]))
+    assert world.lines and all("mirror" not in line for line in world.lines)
+
+
+def test_what_pips_cache_has_tells_nothing_of_its_host() -> None:
+    cached: Any = whole(BODY)
+    cached.from_cache = True
+    world = World(cached)
+    world.obtain()
+    assert lost(world.another(refused(), url=OTHER)).first_contact
+
+
 def test_the_timeout_is_named_only_for_pips_own_source() -> None:
     for one, other, named in ((silent, refused, "--timeout"), (refused, silent, "retry-patch-")):
         world = World(one(), mirrors={MIRROR: [other()]})
