@@ -280,9 +280,7 @@ def test_a_first_answer_that_has_waited_may_break_as_well(at: int, status: int) 
     assert world.ranges == [None, REST, f"bytes={max(at, OFFSET)}-"]
 
 
-def test_a_first_answer_that_waits_is_read_when_all_have_ended_and_closed_with_all() -> (
-    None
-):
+def test_a_first_answer_that_waits_is_read_when_all_have_ended_and_closed_with_all() -> None:
     no_tunnel = OSError("Tunnel connection failed: 403 Forbidden")
     world = World(cut(2 * OFFSET), no_tunnel, no_tunnel, serving(BODY))
     assert world.read(kept=kept_by_an_earlier_run(BODY[:OFFSET])) == BODY
