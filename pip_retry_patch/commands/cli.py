@@ -34,8 +34,7 @@ _PYTHON = {
     "metavar": "PATH",
     "default": sys.executable,
     "type": interpreter,
-    "help": "the Python whose pip is meant, or the directory of its environment (default: the "
-    "Python that runs this)",
+    "help": "the Python whose pip is meant, or its environment's directory (default: this one)",
 }
 # What an argument is called, the commands that have it, and what argparse is told of it. Without a
 # metavar it is a switch.

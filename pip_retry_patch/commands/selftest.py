@@ -169,8 +169,7 @@ def selftest(python: str, compare: bool) -> int:
     plan = dict(PLAN)
     if found["pip"] < "20.3":  # in these no file continues from a mirror
         plan.popitem()
-    print(f"pip {found['pip']} on Python {found['python']}", end=", ")
-    print("against an unreliable index on 127.0.0.1")
+    print("pip {pip} on Python {python}, against an unreliable index on 127.0.0.1".format(**found))
     column = f"{'plain pip':15}" if compare else ""
     print(f"\n{'':29}{column}result    time   bytes fetched / size")
     for title, package in plan.items():

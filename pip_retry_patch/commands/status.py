@@ -96,9 +96,7 @@ def history(python: str, since: float | None, as_json: bool) -> int:
     """
     path = describe(python)["settings"]["retry-patch-log"]["value"]
     if not path:
-        raise UnableError(
-            "nothing is written down; to begin: pip config set global.retry-patch-log PATH"
-        )
+        raise UnableError("nothing is noted; to begin: pip config set global.retry-patch-log PATH")
     if os.path.exists(path) and not os.path.isfile(path):
         raise UnableError(f"{path} is no file, so what is written there is not kept")
     found = summary(path, time.time() - since if since else 0.0)

@@ -270,9 +270,8 @@ def _evidence(name: str, first: _Fetch, last: _Fetch) -> str:
         "not the file": last.flaw not in ("", DAMAGED),
         "same metadata": is_same and name.endswith(".metadata"),
         "same": is_same,
-        "different": True,
     }
-    text = _REMEDIES[next(remedy for remedy, fits in remedies.items() if fits)]
+    text = _REMEDIES[next((remedy for remedy, fits in remedies.items() if fits), "different")]
     package = short(name.partition(".metadata")[0])
     told = text.format(host=last.host, package=package, flaw=last.flaw)
     second = f"failed: {clean(last.then)}" if last.then else last.shown
