@@ -64,10 +64,8 @@ def describe(python: str) -> dict[str, Any]:
     try:
         return dict(json.loads(last))
     except ValueError:
-        raise UnableError(
-            f"{python} cannot be asked: {names.foreign(last)} (it needs pip, and pip-retry-patch "
-            "installed or linked)"
-        ) from None
+        needs = "it needs pip, and pip-retry-patch installed or linked"
+        raise UnableError(f"{python} cannot be asked: {names.foreign(last)} ({needs})") from None
 
 
 def run(

@@ -230,7 +230,7 @@ class Plain:
 
     def move(self, path: str, location: str) -> str:
         moved = os.path.join(location, os.path.basename(path))
-        if persist(os.replace, path, moved):
+        if self.folder and persist(os.replace, path, moved):
             return moved
         self.folder = ""  # what pip is about to read is there; pip removes it with its own
         return path
