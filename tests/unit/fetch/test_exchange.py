@@ -77,19 +77,16 @@ def slowness(world: World) -> list[float]:
     return [asking.slower for _, asking, _ in world.asked]
 
 
-def lost(exchange: Exchange) -> wording.Failure:
+def lost(exchange: Exchange, obtain: Callable[[], Any] | None = None) -> wording.Failure:
     """Ask for what never comes; return what is told of that."""
     with pytest.raises(GaveUpError) as end:
-        exchange.obtain()
+        (obtain or exchange.obtain)()
     failure: wording.Failure = end.value.failure
     return failure
 
 
-def given_up(world: World, first_answer: bool = False) -> wording.Failure:
-    with pytest.raises(GaveUpError) as end:
-        world.obtain() if first_answer else world.read()
-    failure: wording.Failure = end.value.failure
-    return failure
+def given_up(world: World) -> wording.Failure:
+    return lost(world.exchange, world.read)
 
 
 def busy_by_proxy() -> requests.Response:
@@ -321,7 +318,7 @@ def test_a_broken_page_is_asked_for_again(
 ) -> None:
     world = page(*does)
     if content is None:
-        assert "has no end" in given_up(world, first_answer=True).context
+        assert "has no end" in lost(world.exchange).context
     else:
         assert world.obtain().response.content == content
         assert not world.clock.seconds
