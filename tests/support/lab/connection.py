@@ -115,6 +115,8 @@ class Connection:
 
     def _serve(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # What waits here was never sent to a client that leaves.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE)
         if self.host.tls:
             if self.host.handshakes:  # take the client's hello, and let no handshake come of it
                 self.socket.recv(PIECE)

@@ -517,7 +517,6 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
 
 
 OTHER_MIRROR = MIRROR.replace("mirror", "second")
-HOUR = always(busy, retry_after="3600")
 
 
 @pytest.mark.parametrize(
@@ -537,11 +536,12 @@ def test_each_host_is_told_and_passed_over_for_what_it_did(
 
 
 def test_what_a_mirror_says_does_not_shorten_the_wait_for_the_index() -> None:
-    world = World(*[refused()] * 4, whole(BODY), mirrors={MIRROR: [HOUR]})
+    hour = always(busy, retry_after="3600")
+    world = World(*[refused()] * 4, whole(BODY), mirrors={MIRROR: [hour]})
     assert world.read() == BODY
     # Nor does what it sends in place of a page stand for that.
-    odd = [always(read, b"\xff\0", content_encoding="br")]
-    world = page(refused(), refused(), always(read, PAGE), mirrors={MIRROR: odd})
+    odd = always(read, b"\xff\0", content_encoding="br")
+    world = page(refused(), refused(), always(read, PAGE), mirrors={MIRROR: [odd]})
     assert world.obtain().response.content == PAGE
 
 
@@ -553,9 +553,8 @@ def test_a_link_that_was_listed_anew_is_no_mirror() -> None:
 
 
 def test_what_pips_cache_has_tells_nothing_of_its_host() -> None:
-    cached: Any = whole(BODY)
-    cached.from_cache = True
-    world = World(cached)
+    world = World(cached := whole(BODY))
+    cached.from_cache = True  # type: ignore[attr-defined]
     world.obtain()
     assert lost(world.another(refused(), url=OTHER)).first_contact
 
