@@ -74,6 +74,11 @@ def _kinds(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
+# What the network does, by urllib3's classes that would count as something else below. The pool of
+# another thread's request may have been closed, so as to connect anew.
+_ITSELF = frozenset(
+    ["ReadTimeoutError", "NewConnectionError", "ContentDecodingError", "ClosedPoolError"]
+)
 # What requests and urllib3 wrap around the error itself, or raise for what the user set wrong.
 _NOT_ITSELF = frozenset(
     ["RequestException", "LocationValueError", "PoolError", "UnrewindableBodyError"]
@@ -90,9 +95,7 @@ def is_network_error(error: BaseException) -> bool:
 
 def _is_of_network(error: BaseException) -> bool:
     kinds = _kinds(error)
-    # The pool of another thread's request may have been closed, so as to connect anew.
-    of_network = "ReadTimeoutError", "NewConnectionError", "ContentDecodingError", "ClosedPoolError"
-    if kinds & set(of_network):
+    if kinds & _ITSELF:
         return True
     if kinds & _NOT_ITSELF or isinstance(error, http.client.InvalidURL):
         return False

@@ -6,7 +6,6 @@ A first answer, the rest of a body, what an earlier run kept, a page and a mirro
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +40,10 @@ from pip_retry_patch.fetch.patience import (
 from pip_retry_patch.fetch.request import LARGE, Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.records import replace
+from pip_retry_patch.wrapping import logger
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
-
-logger = logging.getLogger("pip_retry_patch")
-
 
 _USED = (Verdict.USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 
@@ -87,14 +84,14 @@ class Exchange:
         while True:
             if step == _LATER and not self._attempts.wait(self._announce):
                 step = _OVER
-            if step == _OVER and self.spare is None:
-                return self._give_up()
-            if step == _OVER:
+            if step != _OVER:
+                source = self._turn()
+                question = self._question(source)
+            elif self.spare is not None:
                 source, question = self._sources[0], Question()
                 source.end = None
             else:
-                source = self._turn()
-                question = self._question(source)
+                return self._give_up()
             self._attempts.begin()
             outcome = self._ask(source, question)
             outcome.worth = self._judge(source, outcome)

@@ -46,7 +46,7 @@ DOUBTS = 3
 # does not wait for ever. And for a host that was waited for in vain.
 HAS_ANSWER, WAS_IN_VAIN = (5, 15.0), (1, 1.0)
 # Seconds that pip's own retries of a host that cannot be reached take, about.
-PIPS_OWN = 8.0
+PIPS_SECONDS = 8.0
 # A host that was waited for in vain is asked with timeouts of this part of pip's: pip's cache may
 # have what is asked for.
 IN_VAIN = 0.1
@@ -291,7 +291,7 @@ class Hosts:
             return patience
         if patience.person and errors.is_offline(error):
             return patience
-        least = min(PIPS_OWN, patience.first_contact)  # where others have spent them
+        least = min(PIPS_SECONDS, patience.first_contact)  # where others have spent them
         left = max(patience.first_contact - self.first_contact, least)
         if errors.is_unknown_name(error):
             left = min(left, UNKNOWN_NAME)

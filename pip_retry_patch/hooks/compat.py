@@ -137,7 +137,8 @@ class Pip:
         self.version = str(getattr(importlib.import_module(name), "__version__", ""))
         self.record: Callable[..., None] = no_record
         self._told: set[tuple[str, str]] = set()
-        self._broken_stdout: type[Exception] = self.module("utils.logging").BrokenStdoutLoggingError
+        found = self.module("utils.logging")
+        self._broken_stdout: Any = getattr(found, "BrokenStdoutLoggingError", BrokenPipeError)
         if self.settings.log:
             journal = importlib.import_module("pip_retry_patch.store.journal")
             self.record = journal.Journal(self.settings.log, self.version, self._complain).note

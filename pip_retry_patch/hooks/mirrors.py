@@ -92,11 +92,11 @@ class Mirrors:
         if page is not None:
             return [self._page_at(ask, base, page) for base in bases]
         listed = self._listed.get(_without_metadata(url))
-        if not hashes or listed is None:
+        if not hashes or listed is None or listed.mirrored is None:
             return []
         if listed.mirror and self._index not in self._dropped:  # the file is that mirror's, too
             bases = [self._index, *(base for base in bases if base != listed.mirror)]
-        found = (self._file_of(ask, base, url, hashes) for base in bases)
+        found = (self._file_of(ask, base, listed.mirrored, url, hashes) for base in bases)
         return [source for source in found if source is not None]
 
     # Pages.
@@ -131,10 +131,9 @@ class Mirrors:
 
     # Files.
 
-    def _file_of(self, ask: Ask, base: str, url: str, hashes: Hashes) -> Source | None:
+    def _file_of(self, ask: Ask, base: str, page: str, url: str, hashes: Hashes) -> Source | None:
         """Return where a mirror has a file, if its page lists no other hash for it."""
         listed = _without_metadata(url)
-        page = self._listed[listed].mirrored or ""
         link = self._links_of(ask, base, page).get(names.name_of(listed))
         if link is None:
             return None
