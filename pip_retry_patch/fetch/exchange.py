@@ -25,6 +25,7 @@ from pip_retry_patch.fetch.judge import (
     strong_validator,
 )
 from pip_retry_patch.fetch.patience import (
+    AT_HAND,
     BROKEN_URL,
     HAS_ANSWER,
     IN_VAIN,
@@ -35,6 +36,7 @@ from pip_retry_patch.fetch.patience import (
     TURN,
     WAS_IN_VAIN,
     Attempts,
+    Host,
     Hosts,
 )
 from pip_retry_patch.fetch.request import LARGE, Asking, Job, Kind, Outcome, Source
@@ -57,7 +59,7 @@ class Exchange:
     def __init__(self, job: Job, hosts: Hosts, story: Story) -> None:
         self.job = job
         self.story = story
-        self.mirrored: list[tuple[int, str]] = []  # the offsets at which mirrors went on
+        self.mirrors: list[str] = []  # that brought some of it, by their base URLs
         self.host = names.host_of(job.source.url)  # that brought the last answer
         # An answer that pip has already, which is read if the rest of what was kept does not come.
         self.spare: Outcome | None = None
@@ -94,25 +96,25 @@ class Exchange:
                 return self._give_up()
             self._attempts.begin()
             outcome = self._ask(source, question)
-            outcome.worth = self._judge(source, outcome)
+            outcome.worth = self._judge(outcome)
             is_used = outcome.verdict in _USED
             if not is_used or self._attempts.count > 1:
                 came, where = outcome.status or outcome.trouble, names.redacted(outcome.last_url)
                 logger.debug("Attempt %d, %s: %s", self._attempts.count, where, came)
             if is_used:
-                self._use(source, outcome, outcome is spare)
+                self._use(outcome, outcome is spare)
                 return outcome
             outcome.drop()
             self._latest = outcome
             if not (source.mirror or outcome is spare):
                 self._last = outcome
-            step = self._next(source, outcome)
+            step = self._next(outcome)
 
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
         self._offset = 0 if body is None else body.offset  # that pip has; no byte comes meanwhile
         # What came last of all, and of pip's own source. The interruption is the first.
-        self._latest = self._last = Outcome(self.job.source.url)
+        self._latest = self._last = Outcome(self.job.source.url, source=self.job.source)
         self._last.error = why
         self._fruitless = 0  # requests that brought no answer, for which our Range may be to blame
         self._doubted = self._announced = False
@@ -148,27 +150,27 @@ class Exchange:
 
     def _turn(self) -> Source:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
-        rests = self._hosts.rests
+
+        def comes_later(source: Source) -> tuple[bool, bool]:
+            return source.vain >= TURN, self._hosts.at(source.url).rest != ""
+
         sources = [source for source in self._sources if source.end is None]
-        if any(source.vain >= TURN or rests(source.url) for source in sources):
+        if any(any(comes_later(source)) for source in sources):
             sources = self._all_sources()
-        return min(sources, key=lambda source: (source.vain >= TURN, rests(source.url)))
+        return min(sources, key=comes_later)
 
     def _question(self, source: Source) -> Question:
-        body, host, latest = self._body, names.host_of(source.url), self._latest
-        if body is None or _refuses_part(latest) or not self.job.parts:
+        body, host, latest = self._body, self._hosts.at(source.url), self._latest
+        if body is None or _refuses_part(latest) or not self.job.parts or host.lost_parts > 1:
             return Question()
-        if host in self._hosts.loses_parts:
-            return Question()
-        if host not in self._hosts.sends_parts:
+        if not host.sends_parts:
             attempts = self._attempts
             is_last = attempts.unhelpful >= attempts.patience.attempts and latest.verdict
             if is_last or self._may_be_our_range:
                 return Question()
-        known, conditional = body.known, host not in self._hosts.ignores_if_range
-        if host in self._hosts.sends_no_validator:
-            known = replace(known, validator="")  # so that the part overlaps by more
-        return question_for(known, body.start, body.offset, body.last, conditional)
+        # Without a validator the part overlaps by more.
+        known = body.known if host.validates_parts else replace(body.known, validator="")
+        return question_for(known, body.start, body.offset, body.last, host.takes_if_range)
 
     @property
     def _may_be_our_range(self) -> bool:
@@ -180,8 +182,9 @@ class Exchange:
         if spare is not None and question.first is None and source is self._sources[0]:
             self.spare = None
             return spare
-        outcome = Outcome(source.url, question)
+        outcome = Outcome(source.url, question, source)
         again, latest = self._body is not None, self._latest.verdict
+        slower = self._slower if self.spare is None else AT_HAND
         # A cache whose origin is away refuses to ask it, and has the file. Some gateways always do.
         self._may_be_cached |= latest in (Verdict.BUSY, Verdict.REFUSED, Verdict.WITHHELD)
         asking = Asking(
@@ -189,7 +192,7 @@ class Exchange:
             past_caches=again,
             fresh=self.job.fresh or ((again or self._doubted) and not self._may_be_cached),
             reconnects=self.job.fresh or latest != "",
-            slower=IN_VAIN if self._hosts.is_lost(source.url) else self._slower,
+            slower=IN_VAIN if self._hosts.at(source.url).rest == Host.LOST else slower,
             longest=self._attempts.left,
         )
         clock = self._hosts.clock
@@ -213,14 +216,14 @@ class Exchange:
             self._hosts.note(url, outcome.status if is_last else 0)
         peer = outcome.peer
         if outcome.response is None:
-            outcome.is_first_contact = peer.key not in self._hosts.answered
+            outcome.is_first_contact = not self._hosts.named[peer.key].answered
         elif peer.proxy:
             self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
         return outcome
 
     # What an answer is worth.
 
-    def _judge(self, source: Source, outcome: Outcome) -> Answer:
+    def _judge(self, outcome: Outcome) -> Answer:
         self._silences += outcome.is_silence
         body, response = self._body, outcome.response
         if body is None and outcome.is_stale and self._may_doubt:
@@ -229,7 +232,7 @@ class Exchange:
             return Answer(self._judge_error(outcome, outcome.error))
         if body is None:
             others = outcome.status >= 400 and len(self._all_sources()) > 1
-            return Answer(self._first_answers.judge(outcome, source, others, self._may_doubt))
+            return Answer(self._first_answers.judge(outcome, others, self._may_doubt))
         answer = judge(body.known, body.offset, outcome.question, outcome.status, response.headers)
         if answer.verdict in (Verdict.CONTINUE, Verdict.REPLAY, Verdict.CHANGED):
             return self._read_up(body, outcome, answer)
@@ -295,53 +298,59 @@ class Exchange:
             return Answer(Verdict.CUT)
         return answer
 
-    def _use(self, source: Source, outcome: Outcome, is_spare: bool) -> None:
+    def _use(self, outcome: Outcome, is_spare: bool) -> None:
         """Note what an answer that is used tells of its source."""
-        host, before, last, hosts = names.host_of(source.url), self._latest, self._last, self._hosts
+        source, before, last = outcome.source, self._latest, self._last
         if source is not self._sources[0]:
             self._sources.remove(source)
             self._sources.insert(0, source)
+            replaced = [other.url for other in self._sources if other.mirror and other.vain >= TURN]
             if source.serves is not None:
-                self.mirrored.append((self._offset, source.mirror))
+                self.mirrors.append(source.mirror)
                 source.serves(last.trouble or wording.RESTS, self._offset)
                 self.story.went_on_elsewhere()
                 if last.verdict != Verdict.REFUSED:  # one file that is missing is only that
-                    hosts.replaced.add(names.host_of(last.url))
-            in_vain = (other for other in self._sources if other.mirror and other.vain >= TURN)
-            hosts.replaced.update(names.host_of(other.url) for other in in_vain)
+                    replaced.append(last.url)
+            for host in map(self._hosts.at, replaced):
+                host.rest = host.rest or Host.REPLACED
         self.host = names.host_of(outcome.response.url)
         if self._body is None:
             if before.verdict == Verdict.LOST and before.is_first_contact:
-                hosts.first_contact += self._attempts.seconds
+                self._hosts.first_contact += self._attempts.seconds
             if before.verdict == Verdict.CUT:
                 self.story.resumed(replayed=True)
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
             return
-        if self.spare is not None:
-            self.spare.drop()
-            self.spare = None
+        self._drop_spare()
+        host = self._hosts.at(source.url)
         if outcome.verdict == Verdict.CONTINUE:
-            hosts.sends_parts.add(host)
-        elif self._may_be_our_range and not (is_spare or host in hosts.sends_parts):
-            # Requests may be lost with a range by chance, but not each time.
-            known = host in hosts.may_lose_parts
-            (hosts.loses_parts if known else hosts.may_lose_parts).add(host)
+            host.sends_parts = True
+        elif self._may_be_our_range and not (is_spare or host.sends_parts):
+            host.lost_parts += 1  # once may be by chance
         if not source.mirror:
             self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY)
 
+    def _drop_spare(self) -> None:
+        if self.spare is not None:
+            self.spare.drop()
+            self.spare = None
+
     # What comes next, and the end.
 
-    def _next(self, source: Source, outcome: Outcome) -> str:
+    def _next(self, outcome: Outcome) -> str:
         """Count an answer that is of no use, and say when to ask again."""
-        verdict, job = outcome.verdict, self.job
+        verdict, source, job = outcome.verdict, outcome.source, self.job
+        host = self._hosts.at(source.url)
         if verdict == Verdict.UNCONDITIONAL:
-            self._hosts.ignores_if_range.add(names.host_of(source.url))
+            host.takes_if_range = False
             return _AT_ONCE
         if _refuses_part(outcome):
             if verdict == Verdict.WHOLE and not strong_validator(outcome.response.headers):
-                self._hosts.sends_no_validator.add(names.host_of(source.url))
+                host.validates_parts = False
             return _AT_ONCE
+        if outcome.is_silence:
+            self._drop_spare()  # a server's only worker may be busy with it
         if self._first_answers.usable is not None and self._doubted:
             return _OVER
         if verdict in (Verdict.DOUBTED, Verdict.LASTING) and self._may_doubt:
@@ -383,11 +392,10 @@ class Exchange:
             attempts.was_unreachable(errors.is_local(error))
             return
         if is_first and verdict == Verdict.BUSY:
-            host = names.host_of(outcome.last_url)
-            unseen = outcome.peer.is_proxy and host not in self._hosts.helped
-            if host in self._hosts.busy:
+            host = self._hosts.at(outcome.last_url)
+            if host.rest == Host.BUSY:
                 patience = patience.shortened(*WAS_IN_VAIN)
-            elif outcome.status == 500 or unseen:
+            elif outcome.status == 500 or (outcome.peer.is_proxy and not host.helped):
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         elif verdict == Verdict.REFUSED:
             patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
@@ -409,7 +417,8 @@ class Exchange:
         if self._announced and not attempts.is_asked_for(seconds):
             return
         self._announced = True
-        kind, any_more = "busy", " any more" if last.peer.key in self._hosts.answered else ""
+        answered = self._hosts.named[last.peer.key].answered
+        kind, any_more = "busy", " any more" if answered else ""
         if any(source.mirror for source in self._sources):
             kind = "all failed"
         elif last.verdict == Verdict.LOST and last.error is not None:
@@ -422,6 +431,7 @@ class Exchange:
         """Return an answer that pip knows how to tell, or raise what the search ends with."""
         last, usable = self._last, self._first_answers.usable
         if usable is not None:
+            self._use(usable, False)
             return usable
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]
@@ -441,11 +451,11 @@ class Exchange:
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
         # A host that is waited for in vain is waited for only once in a run.
         if last.verdict == Verdict.BUSY and last.status != 500:
-            self._hosts.busy.add(names.host_of(last.last_url))
+            self._hosts.at(last.last_url).rest = Host.BUSY
         elif last.error and self.job.patience.attempts:
             if last.is_first_contact:
                 self._hosts.first_contact += self._attempts.seconds
-            self._hosts.lost.add(last.peer.key)
+            self._hosts.named[last.peer.key].rest = Host.LOST
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
 
@@ -496,7 +506,7 @@ class Exchange:
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after or 0.0
             is_of_url = outcome.status == 500  # and not of its host
-            facts["first_contact"] = is_of_url or peer.host not in self._hosts.helped
+            facts["first_contact"] = is_of_url or not self._hosts.named[peer.host].helped
             if wanted > LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)

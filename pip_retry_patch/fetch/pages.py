@@ -25,7 +25,7 @@ from pip_retry_patch.fetch.judge import (
     unasked_part,
 )
 from pip_retry_patch.fetch.patience import Hosts
-from pip_retry_patch.fetch.request import Job, Kind, Outcome, Source
+from pip_retry_patch.fetch.request import Job, Kind, Outcome
 
 # What pip takes for a file, by the end of its name; the commonest first.
 _FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
@@ -59,7 +59,7 @@ class FirstAnswers:
         self._short = b""  # a page that came shorter than announced
         self.usable: Outcome | None = None
 
-    def judge(self, outcome: Outcome, source: Source, others: bool, may_doubt: bool) -> str:
+    def judge(self, outcome: Outcome, others: bool, may_doubt: bool) -> str:
         """Return a verdict.
 
         :param others: there are other sources.
@@ -67,9 +67,10 @@ class FirstAnswers:
         :raises Exception: it is of no use, and came twice.
         """
         job, status, response = self._job, outcome.status, outcome.response
+        from_mirror = outcome.source.mirror != ""
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
-        if source.mirror and status != 200:
+        if from_mirror and status != 200:
             return Verdict.REFUSED
         if self.usable is not None and (status >= 400 or not names_files(response.content)):
             return Verdict.REFUSED  # the one before it is better
@@ -100,7 +101,7 @@ class FirstAnswers:
                 return Verdict.REFUSED  # it was cut earlier
             if has_files and not is_framed(response):
                 self._tell(wording.say("taken", name=job.name))
-        if odd is not None and source.mirror:
+        if odd is not None and from_mirror:
             return Verdict.REFUSED
         if odd is not None and not may_doubt:
             raise job.error(odd, EarlyEnd())

@@ -6,6 +6,7 @@ test or a simulation in which nobody waits. docs/architecture.md gives the reaso
 
 from __future__ import annotations
 
+import collections
 import math
 import random
 import time
@@ -45,6 +46,9 @@ DOUBTS = 3
 # Attempts, and seconds of waiting in all, while a whole answer waits that can be read instead; it
 # does not wait for ever. And for a host that was waited for in vain.
 HAS_ANSWER, WAS_IN_VAIN = (5, 15.0), (1, 1.0)
+# Meanwhile the read timeout is this part of pip's: a server with one worker is silent as long as
+# that answer waits.
+AT_HAND = 1 / 3
 # Seconds that pip's own retries of a host that cannot be reached take, about.
 PIPS_SECONDS = 8.0
 # A host that was waited for in vain is asked with timeouts of this part of pip's: pip's cache may
@@ -242,52 +246,55 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None if wait is None else max(wait, 0.0)
 
 
-class Hosts:
-    """What became of each host in this run, by its name (`names.host_of`).
+class Host:
+    """What became of one host in this run.
 
-    A host is *lost* where a request brought no answer, however it ended, and *busy* where its
-    answer asks for time. *First contact* is a request to a host that has not answered yet. A proxy
-    is a host of its own.
+    It is *lost* where a request brought no answer, however it ended, and *busy* where its answer
+    asks for time. *First contact* is a request to a host that has not answered yet.
+
+    :ivar answered: it did, once. `helped`: with more than that it is busy.
+    :ivar rest: why others are asked first. LOST or BUSY: it was waited for in vain; REPLACED: a
+        mirror did its work. An answer ends it.
+    :ivar lost_parts: how often all requests with a range were lost, and one without was not.
+    :ivar validates_parts: its parts have the validators of the whole.
     """
+
+    LOST, BUSY, REPLACED = "lost", "busy", "replaced"
+
+    answered = helped = sends_parts = False
+    takes_if_range = validates_parts = True
+    lost_parts = 0
+    rest = ""
+
+
+class Hosts:
+    """The hosts of this run. A proxy is a host of its own."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.answered: set[str] = set()
-        self.helped: set[str] = set()  # with more than that they are busy
-        self.busy: set[str] = set()  # until patience ended: they are not waited for again
-        self.replaced: set[str] = set()  # by a mirror, which is asked first
-        self.lost: set[str] = set()  # waited for in vain; an answer takes them out
-        self.sends_parts: set[str] = set()
-        self.loses_parts: set[str] = set()  # no request with a range gets an answer
-        self.may_lose_parts: set[str] = set()
-        self.sends_no_validator: set[str] = set()  # with a part
-        self.ignores_if_range: set[str] = set()
+        self.named: dict[str, Host] = collections.defaultdict(Host)  # as `names.host_of` has it
         self.doubts = DOUBTS  # pages that may still be asked for once more, as they are of no use
         self.first_contact = 0.0  # seconds that were spent on it
 
+    def at(self, url: str) -> Host:
+        """Return the host of a URL."""
+        return self.named[names.host_of(url)]
+
     def note(self, url: str, status: int) -> None:
         """`url` was answered."""
-        host = names.host_of(url)
-        self.answered.add(host)
-        self.lost.discard(host)
+        host = self.at(url)
+        host.answered = True
         if not is_busy(status, {}):
-            self.helped.add(host)
-            self.busy.discard(host)
-            self.replaced.discard(host)
-
-    def rests(self, url: str) -> bool:
-        """Whether a host does not help, and others are asked first."""
-        return names.host_of(url) in self.busy | self.replaced | self.lost
-
-    def is_lost(self, url: str) -> bool:
-        """Whether a host was waited for in vain, and has not answered since."""
-        return names.host_of(url) in self.lost
+            host.helped, host.rest = True, ""
+        elif host.rest == Host.LOST:
+            host.rest = ""
 
     def patience(self, patience: Patience, peer: wording.Peer, error: Exception) -> Patience:
         """Return how much patience there is for a peer that a request was lost on."""
-        if peer.key in self.lost:
+        host = self.named[peer.key]
+        if host.rest == Host.LOST:
             return replace(patience, attempts=0, seconds=0.0)
-        if peer.key in self.answered or not patience.seconds:
+        if host.answered or not patience.seconds:
             return patience
         if patience.person and errors.is_offline(error):
             return patience

@@ -117,12 +117,13 @@ class Outcome:
     :param url: that was asked for. `urls` are those that were answered, redirects first;
         `is_answered`: the last of them is no redirect, and is the answer. `is_cached`: the last of
         them came from pip's HTTP cache; `came_from_cache`: any of them did.
-    :param question: what was asked for.
+    :param question: what was asked for. `source`: where, None outside of the loop.
     """
 
-    def __init__(self, url: str, question: Question = Question()) -> None:  # noqa: B008 - immutable
+    def __init__(self, url: str, question: Any = None, source: Any = None) -> None:
         self.url = url
-        self.question = question
+        self.question: Question = question or Question()
+        self.source: Source = source
         self.urls: list[str] = []
         self.is_answered = False
         self.is_cached = self.came_from_cache = False

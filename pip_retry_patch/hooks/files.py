@@ -114,7 +114,7 @@ class Artifact:
         the path of the file and the content type.
     :ivar place: where pip writes it. It is `continued` where an earlier run had a part of it.
     :ivar outcome: what came of pip's request for it. `body` is what pip reads from.
-    :ivar mirrored: see Exchange.
+    :ivar mirrors: that brought some of it, by their base URLs.
     :ivar fresh: this fetch is past every cache.
     :ivar parts: it may be joined of parts.
     """
@@ -141,7 +141,7 @@ class Artifact:
         self._location = ""  # where pip wants it
         self.outcome = Outcome(self.url)
         self.body: Body | None = None
-        self.mirrored: list[tuple[int, str]] = []
+        self.mirrors: list[str] = []
 
     def __fspath__(self) -> str:
         if not self.place.folder and not self.hashes:
@@ -297,10 +297,10 @@ class Artifact:
 
     def distrust(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""
-        mirrors, brought = self._hooks.requests.mirrors, [mirror for _, mirror in self.mirrored]
+        brought, self.mirrors = self.mirrors, []
+        mirrors = self._hooks.requests.mirrors
         if mirrors is not None and brought:
             mirrors.drop(self.name, brought)
-        self.mirrored = []
         return bool(brought)
 
 

@@ -133,7 +133,7 @@ class Requests:
             return calls(*args, **kwargs)
         page = self.pages.get(url)
         stale = self.stale and page and self.stale.find(self._pip, session, url, kwargs)
-        if stale is not None and (patience.person or self.hosts.rests(url)):
+        if stale is not None and (patience.person or self.hosts.at(url).rest):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
         exchange = self._exchange(calls, session, method, url, kwargs, patience)
         try:
@@ -148,7 +148,7 @@ class Requests:
             raise
         if page is not None:
             page.status = outcome.status
-            page.mirror = exchange.mirrored[-1][1] if exchange.mirrored else ""
+            page.mirror = exchange.mirrors[-1] if exchange.mirrors else ""
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.answered(outcome)
@@ -173,7 +173,7 @@ class Requests:
             outcome.cache_nothing()
         kept = None if artifact.fresh else artifact.place
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
-        artifact.mirrored = exchange.mirrored
+        artifact.mirrors = exchange.mirrors
 
     def _listed_again(self, session: Any, link: Any, source: Any) -> Sequence[Source]:
         """Read the page again that lists a file, and return where the file is now, if it has it.

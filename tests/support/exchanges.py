@@ -255,6 +255,9 @@ class World:
         """Return what pip reads: a first answer, and all of its body."""
         return b"".join(self.start(**options).raw.stream(piece, decode_content=False))
 
+    def resting(self) -> dict[str, str]:
+        return {name: host.rest for name, host in self.hosts.named.items() if host.rest}
+
     @property
     def urls(self) -> list[str]:
         return [url for url, _, _ in self.asked]

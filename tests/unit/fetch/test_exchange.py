@@ -413,7 +413,7 @@ def test_a_condition_that_is_ignored_is_left_out_at_once() -> None:
     asked = [asking.fields for _, asking, _ in world.asked]
     first = f"bytes={OFFSET - 4096}-"
     assert asked == [{}, {"Range": first, "If-Range": ETAG}, {"Range": first}]
-    assert world.hosts.ignores_if_range == {"files.example"}
+    assert not world.hosts.at(URL).takes_if_range
 
 
 def test_the_page_is_read_again_once_for_each_progress_and_never_in_a_hot_loop() -> None:
@@ -492,9 +492,9 @@ def test_after_two_requests_in_vain_it_is_the_next_ones_turn() -> None:
     assert world.urls == [URL, *[URL] * TURN, MIRROR] and set(world.moments) <= {0.0, 1.0}
     # Who is asked to ask the origin may be busy with nothing else.
     assert [asking.fresh for _, asking, _ in world.asked] == [False, True, False, False]
-    assert world.exchange.mirrored == [(OFFSET, MIRROR)]
+    assert world.exchange.mirrors == [MIRROR]
     assert f"{MIRROR} serves from {OFFSET} on: HTTP 503" in world.lines
-    assert world.hosts.replaced == {"files.example"} and not world.hosts.busy
+    assert world.resting() == {"files.example": "replaced"}
 
 
 @pytest.mark.parametrize("mirror", [lambda _: busy(404), lambda _: busy(500), refused()])
@@ -507,11 +507,11 @@ def test_a_first_answer_comes_from_a_mirror_too() -> None:
     world = World(lambda _: busy(404), mirrors={MIRROR: [serving(BODY)]})
     assert world.read() == BODY
     assert world.urls == [URL, MIRROR] and world.exchange.host == "mirror.example"
-    assert world.exchange.mirrored == [(0, MIRROR)]
-    assert world.lines == [f"{MIRROR} serves from 0 on: HTTP 404"] and not world.hosts.busy
+    assert world.exchange.mirrors == [MIRROR]
+    assert world.lines == [f"{MIRROR} serves from 0 on: HTTP 404"] and not world.resting()
     # While pip's own source rests, the mirror is asked first.
     world = World(serving(BODY), mirrors={MIRROR: [serving(BODY)]})
-    world.hosts.busy.add("files.example")
+    world.hosts.at(URL).rest = "busy"
     assert world.read() == BODY and world.urls == [MIRROR]
     assert world.lines == [f"{MIRROR} serves from 0 on: {wording.RESTS}"]
 
@@ -532,7 +532,7 @@ def test_each_host_is_told_and_passed_over_for_what_it_did(
     world = World(does, mirrors={MIRROR: [first], OTHER_MIRROR: [second]})
     assert world.read() == BODY
     assert [line.partition(" ")[2] for line in world.lines] == lines
-    assert {host.partition(".")[0] for host in world.hosts.replaced} == set(replaced)
+    assert {host.partition(".")[0] for host in world.resting()} == set(replaced)
 
 
 def test_what_a_mirror_says_does_not_shorten_the_wait_for_the_index() -> None:

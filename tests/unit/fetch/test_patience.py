@@ -22,6 +22,7 @@ NUMBERS = {
     **{"LONGEST_PAGE": 60.0, "LOOK_SECONDS": 2.0, "LOOK_BYTES": 64 << 20, "DECODED": 20},
     **{"DECODED_MORE": 10_000_000, "IN_VAIN": 0.1, "TURN": 2, "BROKEN_URL": 5, "DOUBTS": 3},
     **{"LONG_WAIT": 3.0, "HAS_ANSWER": (5, 15.0), "WAS_IN_VAIN": (1, 1.0), "PIPS_SECONDS": 8.0},
+    "AT_HAND": 1 / 3,
 }
 
 
