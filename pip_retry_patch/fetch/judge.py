@@ -232,7 +232,8 @@ def judge(
     ranged = question.first is not None
     if is_busy(status, headers) and not (ranged and status == 500):
         return Answer(Verdict.BUSY)
-    if status == 206 and not ranged and _brings_all(headers):  # some servers send nothing else
+    # Some servers send nothing else, with a label or without.
+    if status == 206 and not ranged and unasked_part(headers) is None:
         return _judge_whole(known, offset, question, headers)
     # A gateway may make a 200 of a part.
     if status == 206 or (ranged and status in WHOLE_STATUSES and "content-range" in headers):
@@ -248,11 +249,6 @@ def judge(
             return Answer(Verdict.COMPLETE, offset, offset)
     # Whatever our own fields bring down is asked again without them before it counts.
     return Answer(Verdict.WITHHELD if ranged else Verdict.REFUSED)
-
-
-def _brings_all(headers: Headers) -> bool:
-    said = parse_content_range(headers.get("content-range"))
-    return said is not None and said.first == 0 and said.last == (said.total or 0) - 1
 
 
 def _judge_part(known: Representation, offset: int, question: Question, headers: Headers) -> Answer:

@@ -17,6 +17,7 @@ skip or to fail |
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -207,8 +208,7 @@ class IndexHooks:
     def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
-        plain, more = names.plain(text), [text]
-        for project, lines in self._lines.items():
-            if project in plain:
-                more += lines.values()
+        more, words = [text], re.findall(r"[\w-]+", names.plain(text))
+        for project in self._lines.keys() & words:
+            more += self._lines[project].values()
         return "\n".join(more)

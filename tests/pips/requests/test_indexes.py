@@ -83,7 +83,7 @@ def test_the_project_of_another_index_is_not_taken_in_silence(
     [
         *((0, what) for what in ("missing", "demo==2.0")),
         *((status, "missing") for status in (400, 403, 404)),
-        (403, "demo elsewhere"),
+        (403, "demo demo-elsewhere"),
     ],
 )
 @old_middle_new

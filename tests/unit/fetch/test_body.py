@@ -260,6 +260,7 @@ ALL: Any = {"status": 206, "content_range": f"bytes 0-{len(BODY) - 1}/{len(BODY)
         ({}, [lambda _: busy()], OFFSET, [None, *[REST] * 5], "demo-1.0 w"),
         # Some servers label all of it as a part.
         (ALL, [lambda _: part(BODY, 0)], OFFSET, [None, REST], "demo-1.0 f"),
+        ({"status": 206}, [lambda _: whole(BODY, status=206)], OFFSET, [None, REST], "demo-1.0 f"),
     ],
 )
 def test_kept_bytes_are_continued(
