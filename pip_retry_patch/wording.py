@@ -325,7 +325,7 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         _AT_FAULT,
         "Check the address that you asked for. If it is right, tell those who run the server.",
     ),
-    "odd status": _asking("The server answers {status}, {what}."),
+    "odd status": _asking("The server answers {status}, which is no answer to that."),
     "odd coding": _asking("The answer came encoded as {coding}, which nobody had asked for."),
     "no page": _asking("What came is no page of an index ({why})."),
     "index refused": (

@@ -32,15 +32,6 @@ _FILES = tuple(end.encode() for end in (".whl", *names.SDISTS, ".tar", ".egg"))
 # What pages for people have, and no page of an index. They are the larger, but not here.
 _FOR_PEOPLE = (b"<form", b"<input", b"<script", b"<iframe", b'http-equiv="refresh')
 _START = 1 << 16
-
-# What a status means that comes with nothing, or with anything but what was asked for.
-_STATUSES = {
-    **dict.fromkeys(range(100, 200), "which is no final answer"),
-    204: "which says that there is no content",
-    205: "which says that there is no content",
-    300: "which offers several addresses, and names none",
-    304: "which says that nothing has changed, though nobody asked that",
-}
 BAD_REDIRECT = "the answer leads to an address that makes no sense"
 
 # urllib3's GzipDecoder, after what follows a whole stream proved to be no stream.
@@ -241,9 +232,8 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
         if where or status in REDIRECTS:
             where = where or "it names none"
             return wording.failure("bad redirect", why=BAD_REDIRECT, where=where, **about)
-        what = _STATUSES.get(status, "which is no status of HTTP")
         why = wording.answered(status)
-        return wording.failure("odd status", why=why, status=status, what=what, **about)
+        return wording.failure("odd status", why=why, status=status, **about)
     if status >= 400 or not whole:
         return None
     coding = _undecoded(response)

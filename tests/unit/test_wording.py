@@ -35,7 +35,7 @@ FACTS: dict[str, Any] = {
     **{"default": "120", "meant": " Did you mean retry-patch-patience?", "path": "/mnt/x"},
     **{"title": ' ("Sign in")', "whence": " from login.example"},
     **{"often": ", 4 times so far", "any_more": " any more", "now": "2026-01-02 03:04"},
-    **{"last": " (last: closed early)", "where": "http://[", "what": "which is no status of HTTP"},
+    **{"last": " (last: closed early)", "where": "http://["},
     **{"flaw": "damaged", "shown": "1.8 kB of text/plain", "tried": tried(3, 41.3)},
     **{"intended": "https://j.example/", "came": "demo-1.0 was damaged on its way"},
 }

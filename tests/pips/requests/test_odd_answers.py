@@ -89,7 +89,6 @@ NO_LENGTH = "What came has no end (9.0 kB), and the server tells no length"
 FOR_PEOPLE = 'is a web page for people ("Sign in"), and names no file of demo. If this network'
 UNREADABLE = "What came is no page of an index ("
 SENSELESS = "an address that makes no sense: it names none"
-SEVERAL = "300, which offers several addresses, and names none"
 GZIPPED = gzip.compress(WHEEL)
 
 PARTS = {  # though all was asked for
@@ -104,7 +103,7 @@ PARTS = {  # though all was asked for
 }
 STATUSES = {  # of which pip knows nothing
     "page-999": pages(reply(999), says="The server answers 999, "),
-    "page-300": pages(reply(300), says=SEVERAL),
+    "page-300": pages(reply(300), says="The server answers 300, "),
     "page-511": pages(reply(511), says="A web page came in place of the file."),
     "page-302": pages(reply(302), says=SENSELESS),
     **{f"file-{s}": files(reply(s), says=f"answers {s}, which ") for s in (102, 204, 304)},
