@@ -23,7 +23,8 @@ else:
         fields = tuple(cls.__annotations__)
 
         def __init__(self: Any, *values: Any, **named: Any) -> None:
-            vars(self).update(zip(fields, values), **named)
+            named.update(zip(fields, values))
+            self.__dict__ = named
 
         def __repr__(self: Any) -> str:
             shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in fields)

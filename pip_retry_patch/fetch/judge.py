@@ -102,12 +102,13 @@ def coding_of(headers: Headers) -> str:
 
     A transfer coding other than chunked, which pip's libraries do not decode, is like one.
     """
+    none = ("", "chunked", "identity")
     coding = (headers.get("content-encoding") or "").strip().lower()
-    if coding in ("", "identity"):
-        codings = (headers.get("transfer-encoding") or "").lower().split(",")
-        named = (each.strip() for each in codings)
-        coding = ", ".join(c for c in named if c not in ("", "chunked", "identity"))
-    return coding
+    transfer = headers.get("transfer-encoding") or ""
+    if coding in none and transfer:
+        named = (each.strip() for each in transfer.lower().split(","))
+        coding = ", ".join(each for each in named if each not in none)
+    return "" if coding in none else coding
 
 
 def length_of(headers: Headers) -> int | None:

@@ -252,9 +252,9 @@ def _undecoded(response: Any) -> str:
 
     What is text in spite of such a label is read as text.
     """
-    coding = coding_of(response.headers)
     is_decoded = getattr(response.raw, "_decoder", "") is not None
-    if not coding or is_decoded or names_files(response.content):
+    coding = "" if names_files(response.content) else coding_of(response.headers)
+    if not coding or is_decoded:
         return ""
     try:
         return coding if "\0" in response.content.decode("utf-8") else ""

@@ -120,24 +120,24 @@ class Outcome:
     :param question: what was asked for. `source`: where, None outside of the loop.
     """
 
+    is_answered = is_cached = came_from_cache = False
+    is_first_contact = False  # what it was lost on had not answered before
+    response: Any = None
+    answer: Any = None  # the last response whose header came; its content may break
+    error: Exception | None = None
+    worth = Answer("")
+    why = ""  # it is of no use, in words, where that needs to be said
+    timeout = 0.0  # seconds that pip waits for each of its bytes
+    stream: Any = None  # http.client's response, once `open` was called
+    _broken: Exception | None = None  # what broke the connection behind what was read
+    _count = _brought = 0  # bytes, in all and since the pace was good
+    _waited = 0.0  # seconds, since the pace was good
+
     def __init__(self, url: str, question: Any = None, source: Any = None) -> None:
         self.url = url
         self.question: Question = question or Question()
         self.source: Source = source
         self.urls: list[str] = []
-        self.is_answered = False
-        self.is_cached = self.came_from_cache = False
-        self.response: Any = None
-        self.error: Exception | None = None
-        self.is_first_contact = False  # what it was lost on had not answered before
-        self.answer: Any = None  # the last response whose header came; its content may break
-        self.worth = Answer("")
-        self.why = ""  # it is of no use, in words, where that needs to be said
-        self.timeout = 0.0  # seconds that pip waits for each of its bytes
-        self.stream: Any = None  # http.client's response, once `open` was called
-        self._broken: Exception | None = None  # what broke the connection behind what was read
-        self._count = self._brought = 0  # bytes, in all and since the pace was good
-        self._waited = 0.0  # seconds, since the pace was good
 
     @property
     def verdict(self) -> str:

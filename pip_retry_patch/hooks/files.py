@@ -219,8 +219,9 @@ class Artifact:
     def answered(self, outcome: Outcome) -> None:
         """Note the answer to pip's request for it, whose body comes next."""
         self.outcome = outcome
-        size = outcome.length or 0
-        if outcome.is_cached or (size < SMALLEST and outcome.length is not None):
+        length = outcome.length
+        size = length or 0
+        if outcome.is_cached or (size < SMALLEST and length is not None):
             return
         place = self._store.place(self._key)
         if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):

@@ -54,7 +54,7 @@ class Program:
         # Else it may be a stream, with no end that could be asked for again.
         marks = "content-length", "etag", "last-modified"
         is_file = any(name in response.headers for name in marks)
-        if is_file and is_plain and span and outcome.length != 0 and not outcome.is_for_urllib3:
+        if is_file and is_plain and span and span.total != 0 and not outcome.is_for_urllib3:
             job = Job(
                 kind=Kind.OTHER,
                 source=Source(outcome.url, functools.partial(repeat, calls, session, (), given)),

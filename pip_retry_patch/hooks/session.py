@@ -159,7 +159,7 @@ class Requests:
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
         span = span_of(outcome.status, outcome.response.headers, exchange.job.ranged)
-        if span is None or outcome.length == 0 or outcome.is_for_urllib3:
+        if span is None or span.total == 0 or outcome.is_for_urllib3:
             return
         # Since 25.1 pip resumes downloads by itself, also with `--retries 0`. (This module is not
         # imported before pip does it: that would enter an import cycle of 25.3 at the wrong end.)
