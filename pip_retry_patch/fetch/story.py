@@ -9,7 +9,7 @@ from pip_retry_patch.fetch.patience import LONG_WAIT, Attempts
 from pip_retry_patch.wording import Place, say
 from pip_retry_patch.wrapping import harmless
 
-# Each of so many interruptions of a body has a line; then each tenth of it has one.
+# Each of so many interruptions of a body has a line; then the 4th, the 8th, the 16th ... has one.
 EACH = 3
 
 
@@ -42,7 +42,6 @@ class Story:
         self.count = 0  # interruptions
         self.again = 0  # bytes that were fetched twice
         self._waited = 0.0  # seconds, in all of them
-        self._tenth = -1
         self._said = True  # of this interruption
         self._waits = False  # it was said that it waits
         self._wait = 0.0  # seconds, in this one
@@ -62,14 +61,7 @@ class Story:
         self.count += 1
         self._place, self._why, self._wait = place, why, 0.0
         self._waits = self._is_earlier = False
-        if place.total:
-            tenth = place.offset * 10 // place.total
-            is_new = self._tenth < tenth < 9  # no line in the last tenth: the summary follows
-        else:
-            tenth, is_new = 0, self.count & (self.count - 1) == 0
-        self._said = not (self.count <= EACH or is_new)
-        if not self._said:
-            self._tenth = max(self._tenth, tenth)
+        self._said = self.count > EACH and self.count & (self.count - 1) != 0
         self._note("interruption", place.offset, outcome=why)
 
     @_harmless

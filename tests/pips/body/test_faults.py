@@ -222,7 +222,7 @@ def test_heals(case: Case, armed: Environment) -> None:
     done.assert_right()
     assert done.run.times_interrupted == case.warnings, done.run.output
     assert case.says in said(done.run) and "\x1b[2J" not in done.run.output
-    assert len(done.warnings) <= 12, "after three, one for each tenth"
+    assert len(done.warnings) <= 12, "after three, one each time that their number has doubled"
     assert done.lab.sent("demo") <= case.wire * len(done.lab.wheel("demo"))
     pages = [request.range for request in done.lab.requests("demo", "page")]
     assert pages == [None] * (case.read + len(case.package.page_faults))
