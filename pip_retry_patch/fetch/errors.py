@@ -115,17 +115,14 @@ _CERTIFICATE_TROUBLE = {
 
 
 def certificate_trouble(error: BaseException) -> str:
-    """Return what is wrong with a certificate that was refused, as `wording.failure` calls it."""
+    """Return how `wording.failure` calls it that a certificate was refused; "" if none was."""
     for cause in causes(error):
         if isinstance(cause, _CERTIFICATE_ERRORS):
             trouble = _CERTIFICATE_TROUBLE.get(getattr(cause, "verify_code", 0), "unknown")
             return f"certificate {trouble}"
-    return "certificate of another"  # urllib3 compares names by itself
-
-
-def is_certificate_error(error: BaseException) -> bool:
-    """Whether a certificate was refused."""
-    return _is_any(error, _CERTIFICATE_ERRORS, "CertificateError")
+        if type(cause).__name__ == "CertificateError":  # urllib3 compares names by itself
+            return "certificate of another"
+    return ""
 
 
 # What OpenSSL calls a handshake that fails for a reason that time does not change: another
@@ -138,14 +135,13 @@ _LASTING_TLS = (
 )
 
 
-def lasting_tls(error: BaseException) -> str:
-    """Return OpenSSL's reason if TLS failed in a way that no wait can change; else ""."""
-    for cause in causes(error):
-        if isinstance(cause, _TLS_ERRORS) and not isinstance(cause, _CERTIFICATE_ERRORS):
-            found = f"{getattr(cause, 'reason', '')} {cause}".upper().replace(" ", "_")
-            if re.search(_LASTING_TLS, found):
-                return str(getattr(cause, "reason", None) or cause)
-    return ""
+def is_lasting_tls(error: BaseException) -> bool:
+    """Whether TLS failed in a way that no wait can change."""
+    return any(
+        re.search(_LASTING_TLS, f"{getattr(e, 'reason', '')} {e}".upper().replace(" ", "_"))
+        for e in causes(error)
+        if isinstance(e, _TLS_ERRORS) and not isinstance(e, _CERTIFICATE_ERRORS)
+    )
 
 
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))

@@ -25,10 +25,9 @@ from pip_retry_patch.fetch.judge import (
     strong_validator,
 )
 from pip_retry_patch.fetch.patience import (
-    AT_HAND,
     BROKEN_URL,
     HAS_ANSWER,
-    IN_VAIN,
+    HASTY,
     LONG_WAIT,
     LONGEST_REQUEST,
     PROGRESS,
@@ -184,7 +183,6 @@ class Exchange:
             return spare
         outcome = Outcome(source.url, question, source)
         again, latest = self._body is not None, self._latest.verdict
-        slower = self._slower if self.spare is None else AT_HAND
         # A cache whose origin is away refuses to ask it, and has the file. Some gateways always do.
         self._may_be_cached |= latest in (Verdict.BUSY, Verdict.REFUSED, Verdict.WITHHELD)
         asking = Asking(
@@ -192,7 +190,7 @@ class Exchange:
             past_caches=again,
             fresh=self.job.fresh or ((again or self._doubted) and not self._may_be_cached),
             reconnects=self.job.fresh or latest != "",
-            slower=IN_VAIN if self._hosts.at(source.url).rest == Host.LOST else slower,
+            slower=HASTY[1] if self._hosts.at(source.url).rest == Host.LOST else self._slower,
             longest=self._attempts.left,
         )
         clock = self._hosts.clock
@@ -258,7 +256,7 @@ class Exchange:
             return Verdict.CUT
         if errors.is_unreadable(error):
             return Verdict.BUSY
-        if errors.is_certificate_error(error) or errors.lasting_tls(error):
+        if errors.certificate_trouble(error) or errors.is_lasting_tls(error):
             # In the middle of a body it is a stranger as who sends a web page, and may go again.
             return Verdict.LASTING if self._body is None else Verdict.PAGE
         return Verdict.LASTING if errors.is_refused_tunnel(error) else Verdict.LOST
@@ -322,7 +320,9 @@ class Exchange:
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
             return
-        self._drop_spare()
+        if self.spare is not None:
+            self.spare.drop()
+            self.spare = None
         host = self._hosts.at(source.url)
         if outcome.verdict == Verdict.CONTINUE:
             host.sends_parts = True
@@ -330,11 +330,6 @@ class Exchange:
             host.lost_parts += 1  # once may be by chance
         if not source.mirror:
             self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY)
-
-    def _drop_spare(self) -> None:
-        if self.spare is not None:
-            self.spare.drop()
-            self.spare = None
 
     # What comes next, and the end.
 
@@ -349,16 +344,16 @@ class Exchange:
             if verdict == Verdict.WHOLE and not strong_validator(outcome.response.headers):
                 host.validates_parts = False
             return _AT_ONCE
-        if outcome.is_silence:
-            self._drop_spare()  # a server's only worker may be busy with it
-        if self._first_answers.usable is not None and self._doubted:
-            return _OVER
+        if self.spare is not None and outcome.is_silence and not source.mirror:
+            return _OVER  # the server's only worker may be busy with what waits
         if verdict in (Verdict.DOUBTED, Verdict.LASTING) and self._may_doubt:
             self._doubted = True
             if verdict == Verdict.DOUBTED:  # else another node of the host may be set right
                 job.forget([job.source.url, *outcome.urls])
             return _AT_ONCE
         is_refused = verdict == Verdict.REFUSED and not source.mirror
+        if is_refused and self._first_answers.usable is not None:
+            return _OVER
         if is_refused and self._offset - self._listed_at >= PROGRESS:
             self._listed_at = self._offset
             self._sources += job.listed_again()
@@ -381,15 +376,16 @@ class Exchange:
 
     def _count(self, outcome: Outcome) -> None:
         attempts, patience = self._attempts, self.job.patience
-        verdict, error, is_first = outcome.verdict, outcome.error, self._body is None
-        if self.spare is not None:
+        verdict, is_first = outcome.verdict, self._body is None
+        lost = outcome.error if verdict == Verdict.LOST else None
+        if lost is not None and is_first:
+            patience = self._hosts.patience(patience, outcome.peer, lost)
+        if self.spare is not None or self._first_answers.usable is not None:
             patience = patience.shortened(*HAS_ANSWER)
-        if verdict == Verdict.LOST and error is not None:
-            self._fruitless += errors.was_sent(error)
-            if is_first:
-                patience = self._hosts.patience(patience, outcome.peer, error)
+        if lost is not None:
+            self._fruitless += errors.was_sent(lost)
             attempts.patience = patience
-            attempts.was_unreachable(errors.is_local(error))
+            attempts.was_unreachable(errors.is_local(lost))
             return
         if is_first and verdict == Verdict.BUSY:
             host = self._hosts.at(outcome.last_url)
@@ -495,14 +491,10 @@ class Exchange:
             facts.update(where=names.redacted(where), retries=True)
             return wording.failure("bad redirect", **facts)
         if verdict == Verdict.LASTING:
-            facts["retries"] = True
-            kind = "bad TLS"
+            facts.update(retries=True, now=time.strftime("%Y-%m-%d %H:%M"))
             if error is None or errors.is_refused_tunnel(error):
-                kind = "proxy refuses"
-            elif errors.is_certificate_error(error):
-                kind = errors.certificate_trouble(error)
-                facts["now"] = time.strftime("%Y-%m-%d %H:%M")
-            return wording.failure(kind, **facts)
+                return wording.failure("proxy refuses", **facts)
+            return wording.failure(errors.certificate_trouble(error) or "bad TLS", **facts)
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after or 0.0
             is_of_url = outcome.status == 500  # and not of its host

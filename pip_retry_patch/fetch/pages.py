@@ -102,8 +102,9 @@ class FirstAnswers:
         """Whether a page of an index may be another one, and that is still asked in this run."""
         doubtful = self._job.kind == Kind.PAGE and is_doubtful(outcome.response)
         if doubtful and may_doubt and not outcome.came_from_cache:
-            self._hosts.doubts -= 1
-            return self._hosts.doubts >= 0
+            host = self._hosts.at(self._job.source.url)
+            host.doubts -= 1
+            return host.doubts >= 0
         return doubtful
 
 

@@ -40,20 +40,17 @@ TURN = 2
 # A 500 says that one URL is broken, not that its host is busy, and a proxy's error may say that a
 # host does not exist: so many attempts, as pip's own.
 BROKEN_URL = 5
-# Pages of no use that are asked for once more, in a run. Some indexes have such a page in place of
-# each project that they do not have.
+# Pages of no use that are asked for once more, of a host in a run. Some indexes have such a page in
+# place of each project that they do not have.
 DOUBTS = 3
 # Attempts, and seconds of waiting in all, while a whole answer waits that can be read instead; it
 # does not wait for ever. And for a host that was waited for in vain.
 HAS_ANSWER, WAS_IN_VAIN = (5, 15.0), (1, 1.0)
-# Meanwhile the read timeout is this part of pip's: a server with one worker is silent as long as
-# that answer waits.
-AT_HAND = 1 / 3
 # Seconds that pip's own retries of a host that cannot be reached take, about.
 PIPS_SECONDS = 8.0
-# A host that was waited for in vain is asked with timeouts of this part of pip's: pip's cache may
-# have what is asked for.
-IN_VAIN = 0.1
+# A host that was waited for in vain is asked with these parts of pip's timeouts, to connect and to
+# read: pip's cache may have what is asked for.
+HASTY = 0.1, 1 / 3
 # A single wait of more seconds is announced.
 LONG_WAIT = 3.0
 
@@ -111,9 +108,9 @@ class Clock:
         return time.monotonic() - self._left_out
 
     def sleep(self, seconds: float) -> None:
-        began = time.monotonic()
+        began = self.now()  # by which a stop that another thread has left out is none
         (self._sleep or time.sleep)(seconds)
-        self.leave_out(time.monotonic() - began - seconds)
+        self.leave_out(self.now() - began - seconds)
 
     def leave_out(self, excess: float) -> None:
         """Count no more than a second of what a wait took too long."""
@@ -255,16 +252,19 @@ class Host:
     :ivar answered: it did, once. `helped`: with more than that it is busy.
     :ivar rest: why others are asked first. LOST or BUSY: it was waited for in vain; REPLACED: a
         mirror did its work. An answer ends it.
+    :ivar is_away: it is a mirror's, and did not answer the last request.
     :ivar lost_parts: how often all requests with a range were lost, and one without was not.
     :ivar validates_parts: its parts have the validators of the whole.
+    :ivar doubts: pages of it that may still be asked for once more, as they are of no use.
     """
 
     LOST, BUSY, REPLACED = "lost", "busy", "replaced"
 
-    answered = helped = sends_parts = False
+    answered = helped = sends_parts = is_away = False
     takes_if_range = validates_parts = True
     lost_parts = 0
     rest = ""
+    doubts = DOUBTS
 
 
 class Hosts:
@@ -273,7 +273,6 @@ class Hosts:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.named: dict[str, Host] = collections.defaultdict(Host)  # as `names.host_of` has it
-        self.doubts = DOUBTS  # pages that may still be asked for once more, as they are of no use
         self.first_contact = 0.0  # seconds that were spent on it
 
     def at(self, url: str) -> Host:

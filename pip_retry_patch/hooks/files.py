@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
+from pip_retry_patch.fetch.patience import Host
 from pip_retry_patch.fetch.request import Kind, Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
@@ -299,10 +300,11 @@ class Artifact:
     def distrust(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""
         brought, self.mirrors = self.mirrors, []
-        mirrors = self._hooks.requests.mirrors
-        if mirrors is not None and brought:
-            mirrors.drop(self.name, brought)
-        return bool(brought)
+        requests = self._hooks.requests
+        dropped = requests.mirrors is not None and requests.mirrors.drop(self.url, brought)
+        if dropped and not brought:  # but it is where pip asks
+            requests.hosts.at(self.url).rest = Host.REPLACED
+        return dropped
 
 
 # The store.

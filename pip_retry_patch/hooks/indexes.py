@@ -39,12 +39,14 @@ _NOT_THERE = (404, 410)
 class Page:
     """A page of an index that pip asks for, and what came of that.
 
+    :param url: where pip asks for it; "" when that has ended.
     :param index: as it is configured.
     :param mirrored: what mirrors call it; None if they have no such page.
     :param mirror: the base URL of the one that brought it; "" if none did.
     :param status: of the last answer; 0 if none came.
     """
 
+    url: str
     index: str
     mirrored: str | None = None
     mirror: str = ""
@@ -52,7 +54,7 @@ class Page:
     error: Exception | None = None
 
 
-class _Search(threading.local):
+class Search(threading.local):
     """What a thread searches: those of `pip list --outdated` (pip 20.2 to 21.3) do it at once.
 
     `unread`: the indexes that could not be read for the project, and why; None where a login page
@@ -62,7 +64,7 @@ class _Search(threading.local):
     def __init__(self) -> None:
         self.project = ""
         self.session: Any = None
-        self.page = Page("")
+        self.page = Page("", "")
         self.unread: dict[str, Exception | None] = {}
 
 
@@ -73,7 +75,7 @@ class IndexHooks:
         self._pip = pip
         self._requests = requests
         self._strict = pip.settings.indexes == "all"  # no index may be missing
-        self._search = _Search()
+        self._search = requests.search
         # What to tell of a project that is not found, by what could not be read.
         self._lines: dict[str, dict[str, str]] = {}
 
@@ -94,7 +96,7 @@ class IndexHooks:
         places = [*indexes, *collector.search_scope.find_links]
         fitting = [each for each in places if f"{url}/".startswith(each.rstrip("/") + "/")]
         index = max(fitting, key=len, default=url)  # as it is configured
-        page = self._requests.pages[url] = Page(index)
+        page = Page(url, index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)
         self._search.session, self._search.page = collector.session, page
@@ -105,7 +107,7 @@ class IndexHooks:
                 raise
             content = None
         finally:
-            self._requests.pages.pop(url, None)
+            page.url = ""
         if quiet or location.scheme not in ("http", "https"):
             return content
         if content is not None:

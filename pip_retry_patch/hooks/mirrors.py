@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE
+from pip_retry_patch.fetch.patience import HASTY, LARGEST_PAGE, LONGEST_PAGE, Hosts
 from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.indexes import Page
@@ -37,8 +37,8 @@ Hashes = Mapping[str, Sequence[str]]
 class Mirrors:
     """The mirrors of one index, and what belongs to it."""
 
-    def __init__(self, pip: compat.Pip) -> None:
-        self._pip = pip
+    def __init__(self, pip: compat.Pip, hosts: Hosts) -> None:
+        self._pip, self._hosts = pip, hosts
         self._link = pip.module("models.link").Link
         self._collector = pip.module("index.collector")
         self._bases = [_directory(base) for base in pip.settings.mirrors]
@@ -73,12 +73,21 @@ class Mirrors:
         if page.mirrored is not None:
             self._listed.update((link.url_without_fragment, page) for link in links)
 
-    def drop(self, name: str, mirrors: Iterable[str]) -> None:
-        """Ask mirrors no more that sent other bytes than a hash is of."""
-        dropped = list(dict.fromkeys(mirrors))
-        self._dropped.update(dropped)
-        shown = " and ".join(map(names.redacted, dropped))
-        self._pip.announce(wording.say("mirror dropped", mirrors=shown, name=name))
+    def drop(self, url: str, brought: Sequence[str]) -> bool:
+        """Ask mirrors no more that sent other bytes of a file than its hash is of.
+
+        :param brought: those that did; if none, the one whose page lists the file at `url`.
+        :return: whether there was any.
+        """
+        listed = self._listed.get(url, Page("", ""))
+        who = dict.fromkeys(brought or [listed.mirror])
+        dropped = [mirror for mirror in who if mirror and mirror not in self._dropped]
+        if dropped:
+            self._dropped.update(dropped)
+            shown = " and ".join(map(names.redacted, dropped))
+            name = names.name_of(url)
+            self._pip.announce(wording.say("mirror dropped", mirrors=shown, name=name))
+        return bool(dropped)
 
     def sources(self, ask: Ask, url: str, page: str | None, hashes: Hashes) -> list[Source]:
         """Return where else something can be asked for that pip asks for at `url`.
@@ -167,8 +176,14 @@ class Mirrors:
         stranger.get_redirect_target = get_redirect_target
         stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
         # By calls of its own: what a mirror answers is never what pip is left with.
-        own, asking = Calls(calls.wrapped), replace(asking, past_caches=True)
-        return repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
+        own, host = Calls(calls.wrapped), self._hosts.at(url)
+        slower = HASTY[1] if host.is_away else asking.slower
+        asking = replace(asking, past_caches=True, slower=slower)
+        host.is_away = True
+        answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
+        host.is_away = False
+        self._hosts.note(url, answer.status_code)
+        return answer
 
 
 def _directory(url: str) -> str:

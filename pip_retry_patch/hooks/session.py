@@ -27,12 +27,12 @@ from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import span_of
-from pip_retry_patch.fetch.patience import Clock, Hosts, Patience
+from pip_retry_patch.fetch.patience import HASTY, Clock, Hosts, Patience
 from pip_retry_patch.fetch.request import Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.files import Artifact, FileHooks
-from pip_retry_patch.hooks.indexes import IndexHooks, Page
+from pip_retry_patch.hooks.indexes import IndexHooks, Page, Search
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls, fail_open, logger, wrap
 
@@ -75,7 +75,7 @@ def install(session: Any) -> str:
     # Nobody else pays for these two. And it is now, for pip 26.1 bans imports later.
     if pip.settings.mirrors:
         mirrors: Any = importlib.import_module("pip_retry_patch.hooks.mirrors")
-        requests.mirrors = mirrors.Mirrors(pip)
+        requests.mirrors = mirrors.Mirrors(pip, requests.hosts)
     if pip.settings.stale:
         requests.stale = importlib.import_module("pip_retry_patch.hooks.stale")
     for module, path, method in WRAPPED:
@@ -91,7 +91,7 @@ def install(session: Any) -> str:
 class Requests:
     """Guards the requests of pip's sessions.
 
-    `files` are the artifacts, and `pages` the pages of indexes that are being fetched, by URL.
+    `files` are the artifacts that are being fetched, by URL. `search` is what a thread searches.
     """
 
     def __init__(self, pip: compat.Pip) -> None:
@@ -103,7 +103,7 @@ class Requests:
         self.mirrors: Mirrors | None = None
         self.stale: Any = None  # hooks/stale.py, where the setting is on
         self.files: dict[str, Artifact] = {}
-        self.pages: dict[str, Page] = {}
+        self.search = Search()
 
     def patience(self, session: Any, url: str) -> Patience | None:
         """Return how long to try, by `--retries` too; None for what is no request to the network.
@@ -131,7 +131,7 @@ class Requests:
         patience = self.patience(session, url) if method in ("GET", "HEAD") else None
         if patience is None:
             return calls(*args, **kwargs)
-        page = self.pages.get(url)
+        page = self._page_at(url)
         stale = self.stale and page and self.stale.find(self._pip, session, url, kwargs)
         if stale is not None and (patience.person or self.hosts.at(url).rest):
             patience = replace(patience, attempts=min(patience.attempts, 1), seconds=0.0)
@@ -141,7 +141,7 @@ class Requests:
         except Exception as error:
             failure = getattr(error, "failure", None)
             if page is not None and failure is not None:
-                if stale is not None and not errors.is_certificate_error(error):
+                if stale is not None and not errors.certificate_trouble(error):
                     self.stale.tell(self._pip, page.index, stale, failure)
                     return stale
                 page.error = error
@@ -152,9 +152,15 @@ class Requests:
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.answered(outcome)
+            artifact.mirrors = exchange.mirrors
         if kwargs.get("stream") and method == "GET" and not outcome.is_cached:
             self._guard_body(exchange, outcome, artifact)
         return outcome.response
+
+    def _page_at(self, url: str) -> Page | None:
+        """Return the page of an index that this thread fetches from `url`, None if it is none."""
+        page = self.search.page
+        return page if page.url == url else None
 
     def _guard_body(self, exchange: Exchange, outcome: Outcome, artifact: Artifact | None) -> None:
         """Put a Body in place of what an answer reads from."""
@@ -173,7 +179,6 @@ class Requests:
             outcome.cache_nothing()
         kept = None if artifact.fresh else artifact.place
         artifact.body = Body(exchange, outcome, span, kept, artifact.written)
-        artifact.mirrors = exchange.mirrors
 
     def _listed_again(self, session: Any, link: Any, source: Any) -> Sequence[Source]:
         """Read the page again that lists a file, and return where the file is now, if it has it.
@@ -202,7 +207,7 @@ class Requests:
         def source(there: str) -> Source:
             return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
 
-        page = self.pages.get(url) if whole else None
+        page = self._page_at(url) if whole else None
         kind = artifact.kind if artifact else Kind.OTHER if page is None else Kind.PAGE
         hashes = artifact.hashes if artifact else {}
         link = artifact and artifact.link  # what holds the job holds no artifact
@@ -284,7 +289,7 @@ def repeat(
         if asking.slower != 1 and isinstance(connect, (int, float)):
             # A longer one is for an answer that takes its time, not for a connection.
             longer = min(read * asking.slower, max(read, asking.longest))
-            kwargs["timeout"] = connect * min(asking.slower, 1), longer
+            kwargs["timeout"] = connect * (HASTY[0] if asking.slower < 1 else 1), longer
     return calls.note(calls.wrapped.__func__, twin, *args, **kwargs)
 
 

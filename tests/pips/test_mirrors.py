@@ -83,13 +83,14 @@ def test_a_mirror_that_sent_other_bytes_is_dropped_and_named(armed: Environment)
 
 
 @pytest.mark.parametrize(("later", "end"), [(None, OK), (Replaced(), HASH)])
+@pytest.mark.parametrize("of_mirror", [Busy(404), Replaced()])
 @old_middle_new
 def test_the_index_stands_in_for_a_mirror_whose_page_was_read(
-    later: Entry, end: str, armed: Environment
+    of_mirror: Entry, later: Entry, end: str, armed: Environment
 ) -> None:
     """Each source is asked until it is dropped, and nothing is asked for ever."""
     package = Package("demo", SIZE, page_faults=[Busy(503)] * 2, forever=later)
-    with Lab([package]) as lab, Lab([Package("demo", SIZE, forever=Busy(404))]) as mirror:
+    with Lab([package]) as lab, Lab([Package("demo", SIZE, forever=of_mirror)]) as mirror:
         run = get(armed, lab, mirror).run
         assert end_of(run) == end, run.output
         assert len(run.warnings(f"Going on with {lab.index_url}")) == 1

@@ -62,7 +62,7 @@ LASTING = ("WRONG_VERSION_NUMBER", "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT
 # What else an error may be.
 IS: dict[str, Callable[[BaseException], object]] = {
     **{"sent": errors.was_sent, "silent": errors.is_silence, "unreadable": errors.is_unreadable},
-    **{"lasting": errors.lasting_tls, "certificate": errors.is_certificate_error},
+    **{"lasting": errors.is_lasting_tls, "certificate": errors.certificate_trouble},
     **{"no tunnel": errors.is_refused_tunnel, "full": errors.is_full},
 }
 

@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, ProtocolError
 from pip_retry_patch import settings, wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.patience import BROKEN_URL, IN_VAIN, READ_AGAIN, TURN, Patience
+from pip_retry_patch.fetch.patience import BROKEN_URL, HASTY, READ_AGAIN, TURN, Patience
 from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
@@ -193,7 +193,7 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     # The same host: it is asked once more, briefly, for each request.
     assert "other-1.0" in lost(world.another(refused(), url=OTHER)).context
     assert world.clock.seconds == spent and len(world.asked) == asked + 2
-    assert slowness(world)[-1] == IN_VAIN
+    assert slowness(world)[-1] == HASTY[1]
     # It may be back.
     world.another(whole(BODY), url=OTHER).obtain()
     world.another(whole(BODY), url=OTHER).obtain()
@@ -298,12 +298,9 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
         ([always(read, WITHOUT_END, framed="close")], WITHOUT_END, 2, TAKEN),
         ([always(read, WITHOUT_END, framed="close"), always(read, PAGE)], PAGE, 2, ""),
         ([always(read, WITHOUT_END), always(read, WITHOUT_END[:-7])], WITHOUT_END, 2, ""),
-        # It is not lost if what comes next is of less use, or nothing.
-        *(
-            ([always(read, WITHOUT_END), then], WITHOUT_END, 2, "")
-            for then in (always(read, b""), always(read, b"", status=404), busy(503), refused())
-        ),
-        *(([always(read, NOTHING), then], NOTHING, 2, "") for then in (busy(429), CUT_PAGE)),
+        # It is not lost if what comes next is of less use.
+        ([always(read, WITHOUT_END), always(read, b"")], WITHOUT_END, 2, ""),
+        ([always(read, WITHOUT_END), always(read, b"", status=404)], WITHOUT_END, 2, ""),
         # So is what is always shorter than announced, if it shows its end,
         ([always(read, PAGE, len(PAGE) + 5)], PAGE, 2, TAKEN),
         ([always(read, WITHOUT_END, len(PAGE))], None, 9, "waits at "),
@@ -324,6 +321,18 @@ def test_a_broken_page_is_asked_for_again(
         assert not world.clock.seconds
     assert len(world.asked) == asked
     assert line in "".join(world.lines) and bool(world.lines) == bool(line)
+
+
+@pytest.mark.parametrize("first", [NOTHING, WITHOUT_END])
+@pytest.mark.parametrize("then", [always(busy, 429), CUT_PAGE, refused()])
+def test_a_page_in_doubt_is_taken_if_no_better_one_comes_soon(first: bytes, then: Any) -> None:
+    world = page(always(read, first), then)
+    assert world.obtain().response.content == first and 0 < world.clock.seconds < 30
+    world = page(always(read, first), busy(), refused(), always(read, PAGE))
+    assert world.obtain().response.content == PAGE
+    # What comes the same twice is not asked of a mirror.
+    world = page(always(read, first), mirrors={MIRROR: [always(read, PAGE)]})
+    assert world.obtain().response.content == first and world.urls == [INDEX] * 2
 
 
 def test_a_page_that_is_damaged_in_pips_cache_is_removed_there() -> None:

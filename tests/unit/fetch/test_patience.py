@@ -20,9 +20,8 @@ NUMBERS = {
     **{"PROGRESS": 64 * 1024, "READ_AGAIN": 3, "FLOOR": 100, "MOVED": 60.0, "SLOW": 300.0},
     **{"UNKNOWN_NAME": 10.0, "LONGEST_REQUEST": 60.0, "LARGEST_PAGE": 64 << 20},
     **{"LONGEST_PAGE": 60.0, "LOOK_SECONDS": 2.0, "LOOK_BYTES": 64 << 20, "DECODED": 20},
-    **{"DECODED_MORE": 10_000_000, "IN_VAIN": 0.1, "TURN": 2, "BROKEN_URL": 5, "DOUBTS": 3},
+    **{"DECODED_MORE": 10_000_000, "HASTY": (0.1, 1 / 3), "TURN": 2, "BROKEN_URL": 5, "DOUBTS": 3},
     **{"LONG_WAIT": 3.0, "HAS_ANSWER": (5, 15.0), "WAS_IN_VAIN": (1, 1.0), "PIPS_SECONDS": 8.0},
-    "AT_HAND": 1 / 3,
 }
 
 
@@ -185,3 +184,11 @@ def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock.now() - began == 3.0
     clock.leave_out(0.5)  # as late as any sleep may be
     assert clock.now() - began == 3.0
+
+    def other(_: float) -> None:
+        clock._sleep = None
+        clock.sleep(2.0)
+
+    clock._sleep = other  # of two threads, each of which wakes from the same hour
+    clock.sleep(2.0)
+    assert clock.now() - began == 6.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,10 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pip_retry_patch.fetch.patience import Patience
+from pip_retry_patch.fetch.patience import Hosts, Patience
 from pip_retry_patch.fetch.request import Asking, Outcome
 from pip_retry_patch.hooks import session as hooks
+from pip_retry_patch.hooks.mirrors import Mirrors
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls
 from tests.support.exchanges import URL, response
@@ -48,7 +50,7 @@ class PipSession(requests.Session):
         moved = response(b"", status=302, url=URL, location=MOVED)
         for answer in (moved, moved, response(b"x", url=MOVED)):
             self.get_redirect_target(answer)
-        return SimpleNamespace(twin=self, args=args, given=given)
+        return SimpleNamespace(twin=self, args=args, given=given, status_code=200)
 
 
 def repeat(asking: Asking, **kwargs: Any) -> Any:
@@ -120,6 +122,7 @@ def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> N
         (4.0, math.inf, 2.5, (2.5, 10.0)),
         (4.0, math.inf, (3, 10), (3, 40)),
         *((4.0, math.inf, timeout, timeout) for timeout in ((3, None), None)),
+        (1 / 3, math.inf, (10, 12), (1.0, 4.0)),  # in haste
         # No longer than patience, and no less than pip's own.
         *((4.0, longest, 15, (15, read)) for longest, read in ((90, 60), (20, 20), (4, 15))),
     ],
@@ -130,6 +133,29 @@ def test_only_a_read_timeout_grows(slower: float, longest: float, timeout: Any, 
     # One that pip does not give is its session's.
     assert repeat(replace(AGAIN, slower=2.0)).given["timeout"] == (15, 30)
     assert "timeout" not in repeat(AGAIN).given
+
+
+def test_a_mirror_that_did_not_answer_is_asked_in_haste_until_it_does() -> None:
+    timeouts: list[Any] = []
+
+    class Session(PipSession):
+        is_secure_origin = staticmethod(bool)
+
+        def request(self, *args: Any, **given: Any) -> Any:
+            timeouts.append(given.get("timeout"))
+            if len(timeouts) <= 2:
+                raise ConnectionError
+            return super().request(*args, **given)
+
+    pip: Any = SimpleNamespace(
+        settings=SimpleNamespace(mirrors=(), mirrored="https://index.example/"),
+        module=lambda _: SimpleNamespace(Link=str),
+    )
+    mirrors, session = Mirrors(pip, Hosts()), Session()
+    for _ in range(4):
+        with contextlib.suppress(ConnectionError):
+            mirrors.ask(Calls(session.request), session, {}, URL, Asking({}), Outcome(URL))
+    assert timeouts == [None, (1.5, 5.0), (1.5, 5.0), None]
 
 
 @pytest.mark.parametrize(
