@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -136,26 +136,16 @@ def test_only_a_read_timeout_grows(slower: float, longest: float, timeout: Any, 
 
 
 def test_a_mirror_that_did_not_answer_is_asked_in_haste_until_it_does() -> None:
-    timeouts: list[Any] = []
-
-    class Session(PipSession):
-        is_secure_origin = staticmethod(bool)
-
-        def request(self, *args: Any, **given: Any) -> Any:
-            timeouts.append(given.get("timeout"))
-            if len(timeouts) <= 2:
-                raise ConnectionError
-            return super().request(*args, **given)
-
-    pip: Any = SimpleNamespace(
-        settings=SimpleNamespace(mirrors=(), mirrored="https://index.example/"),
-        module=lambda _: SimpleNamespace(Link=str),
-    )
-    mirrors, session = Mirrors(pip, Hosts()), Session()
-    for _ in range(4):
-        with contextlib.suppress(ConnectionError):
-            mirrors.ask(Calls(session.request), session, {}, URL, Asking({}), Outcome(URL))
-    assert timeouts == [None, (1.5, 5.0), (1.5, 5.0), None]
+    found = SimpleNamespace(mirrors=(), mirrored=MOVED)
+    pip: Any = SimpleNamespace(settings=found, module=lambda _: SimpleNamespace(Link=str))
+    mirrors, session = Mirrors(pip, Hosts()), PipSession()
+    session.is_secure_origin = bool  # type: ignore[attr-defined]
+    request: Any = Calls(session.request), session, {}, URL, Asking({}), Outcome(URL)
+    away = mock.patch.object(session, "get_redirect_target", side_effect=ConnectionError)
+    with away, pytest.raises(ConnectionError):
+        mirrors.ask(*request)
+    timeouts = [mirrors.ask(*request).given.get("timeout") for _ in range(2)]
+    assert timeouts == [(1.5, 5.0), None]
 
 
 @pytest.mark.parametrize(
