@@ -140,7 +140,7 @@ def is_lasting_tls(error: BaseException) -> bool:
     return any(
         re.search(_LASTING_TLS, f"{getattr(e, 'reason', '')} {e}".upper().replace(" ", "_"))
         for e in causes(error)
-        if isinstance(e, _TLS_ERRORS) and not isinstance(e, _CERTIFICATE_ERRORS)
+        if isinstance(e, _TLS_ERRORS)
     )
 
 

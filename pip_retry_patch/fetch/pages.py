@@ -61,7 +61,8 @@ class FirstAnswers:
         from_mirror = outcome.source.mirror != ""
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
-        if from_mirror and status != 200:
+        # A mirror that lacks the project says nothing of the index.
+        if from_mirror and (status != 200 or (job.whole and not names_files(response.content))):
             return Verdict.REFUSED
         if self.usable is not None and (status >= 400 or not names_files(response.content)):
             return Verdict.REFUSED  # the one before it is better

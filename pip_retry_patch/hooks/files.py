@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.patience import Host
 from pip_retry_patch.fetch.request import Kind, Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
@@ -300,11 +299,8 @@ class Artifact:
     def distrust(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""
         brought, self.mirrors = self.mirrors, []
-        requests = self._hooks.requests
-        dropped = requests.mirrors is not None and requests.mirrors.drop(self.url, brought)
-        if dropped and not brought:  # but it is where pip asks
-            requests.hosts.at(self.url).rest = Host.REPLACED
-        return dropped
+        mirrors = self._hooks.requests.mirrors
+        return mirrors is not None and mirrors.drop(self.url, brought)
 
 
 # The store.

@@ -210,7 +210,9 @@ class IndexHooks:
     def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound.__str__`: it may be in what could not be read."""
         text = calls(*args, **kwargs)
-        more, words = [text], re.findall(r"[\w-]+", names.plain(text))
+        # Behind it stands who requires the project.
+        found = text.partition(" (from ")[0]
+        more, words = [text], re.findall(r"[\w-]+", names.plain(found))
         for project in self._lines.keys() & words:
             more += self._lines[project].values()
         return "\n".join(more)

@@ -108,6 +108,13 @@ class Mirrors:
         found = (self._file_of(ask, base, listed.mirrored, url, hashes) for base in bases)
         return [source for source in found if source is not None]
 
+    def in_place_of(self, source: Source, ask: Ask, hashes: Hashes) -> Source:
+        """Return where the index has a file, if the mirror whose page pip has is asked no more."""
+        listed, found = self._listed.get(source.url), None
+        if listed is not None and listed.mirrored is not None and listed.mirror in self._dropped:
+            found = self._file_of(ask, self._index, listed.mirrored, source.url, hashes)
+        return source if found is None else Source(found.url, found.send)
+
     # Pages.
 
     def _page_at(self, ask: Ask, base: str, page: str) -> Source:

@@ -212,13 +212,15 @@ class Requests:
         hashes = artifact.hashes if artifact else {}
         link = artifact and artifact.link  # what holds the job holds no artifact
         mirrors: Callable[[], Sequence[Source]] = tuple
+        own = source(url)
         if self.mirrors is not None:
             ask = functools.partial(self.mirrors.ask, calls, session, kwargs)
+            own = self.mirrors.in_place_of(own, ask, hashes)
             mirrored = None if page is None else page.mirrored
             mirrors = functools.partial(self.mirrors.sources, ask, url, mirrored, hashes)
         job = Job(
             kind=kind,
-            source=source(url),
+            source=own,
             whole=whole,
             ranged=any(name.lower() == "range" for name in kwargs.get("headers") or ()),
             hashed=bool(hashes),

@@ -550,8 +550,9 @@ def test_what_a_mirror_says_does_not_shorten_the_wait_for_the_index() -> None:
     assert world.read() == BODY
     # Nor does what it sends in place of a page stand for that.
     odd = always(read, b"\xff\0", content_encoding="br")
-    world = page(refused(), refused(), always(read, PAGE), mirrors={MIRROR: [odd]})
-    assert world.obtain().response.content == PAGE
+    for other in (odd, always(read, NOTHING), always(read, LOGIN)):
+        world = page(refused(), refused(), always(read, PAGE), mirrors={MIRROR: [other]})
+        assert world.obtain().response.content == PAGE
 
 
 def test_a_link_that_was_listed_anew_is_no_mirror() -> None:

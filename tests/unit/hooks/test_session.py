@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from pip_retry_patch.fetch.patience import Hosts, Patience
 from pip_retry_patch.fetch.request import Asking, Outcome
 from pip_retry_patch.hooks import session as hooks
+from pip_retry_patch.hooks.indexes import IndexHooks, Search
 from pip_retry_patch.hooks.mirrors import Mirrors
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls
@@ -146,6 +147,18 @@ def test_a_mirror_that_did_not_answer_is_asked_in_haste_until_it_does() -> None:
         mirrors.ask(*request)
     timeouts = [mirrors.ask(*request).given.get("timeout") for _ in range(2)]
     assert timeouts == [(1.5, 5.0), None]
+
+
+def test_a_line_is_told_of_the_project_that_is_not_found_and_of_no_other() -> None:
+    pip: Any = SimpleNamespace(settings=SimpleNamespace(indexes="any"))
+    hooks = IndexHooks(pip, SimpleNamespace(search=Search()))  # type: ignore[arg-type]
+    hooks._search.project = "Demo"
+    hooks._note("index", "a line")
+    asked = {"demo==1.0": 1, "Demo": 1, "demo-more": 0, "more (from demo)": 0}
+    for what, count in asked.items():
+        assert (
+            hooks.tell(lambda what=what: f"found for {what}", None, (), {}).count("line") == count
+        )
 
 
 @pytest.mark.parametrize(
