@@ -36,10 +36,11 @@ def _without_secrets(word: str) -> str:
     path, mark, query = word.partition("?")
     if mark and slash and len(before) < len(path):
         word = path + query[len(query.rstrip(".,;:)'\"")) :]
-    return _without_userinfo(word)
+    return without_userinfo(word)
 
 
-def _without_userinfo(url: str) -> str:
+def without_userinfo(url: str) -> str:
+    """Return a URL without its credentials."""
     # All of them: who pastes a URL behind `https://` has two.
     return re.sub(r"//[^/]*@", "//", url) if "@" in url else url
 
@@ -70,7 +71,7 @@ def host_of(url: str) -> str:
 def redacted(text: str) -> str:
     """Return what may be a URL without its credentials and its query."""
     text = text.partition("?")[0]
-    return _without_userinfo(text) if "://" in text else text.rpartition("@")[2]
+    return without_userinfo(text) if "://" in text else text.rpartition("@")[2]
 
 
 @lru_cache(maxsize=16)

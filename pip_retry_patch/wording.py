@@ -97,11 +97,6 @@ class Peer:
     proxy: str = ""
     is_proxy: bool = False
 
-    @property
-    def key(self) -> str:
-        """The host that failed, or answers."""
-        return self.proxy if self.is_proxy else self.host
-
     def __str__(self) -> str:
         return f"The proxy {self.proxy}" if self.is_proxy else self.host
 

@@ -214,7 +214,7 @@ class Exchange:
             self._hosts.note(url, outcome.status if is_last else 0)
         peer = outcome.peer
         if outcome.response is None:
-            outcome.is_first_contact = not self._hosts.named[peer.key].answered
+            outcome.is_first_contact = not self._hosts.of(outcome).answered
         elif peer.proxy:
             self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
         return outcome
@@ -379,7 +379,7 @@ class Exchange:
         verdict, is_first = outcome.verdict, self._body is None
         lost = outcome.error if verdict == Verdict.LOST else None
         if lost is not None and is_first:
-            patience = self._hosts.patience(patience, outcome.peer, lost)
+            patience = self._hosts.patience(patience, outcome, lost)
         if self.spare is not None or self._first_answers.usable is not None:
             patience = patience.shortened(*HAS_ANSWER)
         if lost is not None:
@@ -413,8 +413,7 @@ class Exchange:
         if self._announced and not attempts.is_asked_for(seconds):
             return
         self._announced = True
-        answered = self._hosts.named[last.peer.key].answered
-        kind, any_more = "busy", " any more" if answered else ""
+        kind, any_more = "busy", " any more" if self._hosts.of(last).answered else ""
         if any(source.mirror for source in self._sources):
             kind = "all failed"
         elif last.verdict == Verdict.LOST and last.error is not None:
@@ -451,7 +450,7 @@ class Exchange:
         elif last.error and self.job.patience.attempts:
             if last.is_first_contact:
                 self._hosts.first_contact += self._attempts.seconds
-            self._hosts.named[last.peer.key].rest = Host.LOST
+            self._hosts.of(last).rest = Host.LOST
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
 
@@ -498,7 +497,7 @@ class Exchange:
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after or 0.0
             is_of_url = outcome.status == 500  # and not of its host
-            facts["first_contact"] = is_of_url or not self._hosts.named[peer.host].helped
+            facts["first_contact"] = is_of_url or not self._hosts.at(outcome.last_url).helped
             if wanted > LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)

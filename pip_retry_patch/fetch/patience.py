@@ -10,9 +10,9 @@ import collections
 import math
 import random
 import time
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
-from pip_retry_patch import names, wording
+from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.judge import is_busy, seconds_between
 from pip_retry_patch.records import record, replace
@@ -244,7 +244,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Host:
-    """What became of one host in this run.
+    """What became of one host in this run; or of one index, of which a host may have several.
 
     It is *lost* where a request brought no answer, however it ended, and *busy* where its answer
     asks for time. *First contact* is a request to a host that has not answered yet.
@@ -268,29 +268,41 @@ class Host:
 
 
 class Hosts:
-    """The hosts of this run. A proxy is a host of its own."""
+    """The hosts of this run. A proxy is a host of its own, and so is an index.
+
+    :ivar indexes: their base URLs without credentials. Of those that a URL begins with, the longest
+        counts.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.named: dict[str, Host] = collections.defaultdict(Host)  # as `names.host_of` has it
+        self.indexes: list[str] = []
+        self._found: dict[str, Host] = collections.defaultdict(Host)  # by base URL or `host_of`
         self.first_contact = 0.0  # seconds that were spent on it
 
     def at(self, url: str) -> Host:
-        """Return the host of a URL."""
-        return self.named[names.host_of(url)]
+        """Return the index that a URL is of; or else its host."""
+        url = names.without_userinfo(url)
+        index = max((base for base in self.indexes if url.startswith(base)), key=len, default="")
+        return self._found[index or names.host_of(url)]
+
+    def of(self, outcome: Any) -> Host:
+        """Return what answered a request, or failed to; `outcome` is one of request.py."""
+        peer = outcome.peer
+        return self._found[peer.proxy] if peer.is_proxy else self.at(outcome.last_url)
 
     def note(self, url: str, status: int) -> None:
         """`url` was answered."""
-        host = self.at(url)
-        host.answered = True
-        if not is_busy(status, {}):
-            host.helped, host.rest = True, ""
-        elif host.rest == Host.LOST:
-            host.rest = ""
+        for host in {self.at(url), self._found[names.host_of(url)]}:
+            host.answered = True
+            if not is_busy(status, {}):
+                host.helped, host.rest = True, ""
+            elif host.rest == Host.LOST:
+                host.rest = ""
 
-    def patience(self, patience: Patience, peer: wording.Peer, error: Exception) -> Patience:
-        """Return how much patience there is for a peer that a request was lost on."""
-        host = self.named[peer.key]
+    def patience(self, patience: Patience, outcome: Any, error: Exception) -> Patience:
+        """Return how much patience there is for who did not answer a request."""
+        host = self.of(outcome)
         if host.rest == Host.LOST:
             return replace(patience, attempts=0, seconds=0.0)
         if host.answered or not patience.seconds:

@@ -44,10 +44,10 @@ def settings_of(pip: str) -> settings.Settings:
     module = importlib.import_module(f"{pip}._internal.configuration")
     configuration = module.Configuration(isolated="--isolated" in sys.argv[1:])
     configuration.load()
-    return settings.read(configuration.items(), functools.partial(_command, pip))
+    return settings.read(configuration.items(), functools.partial(command_of, pip))
 
 
-def _command(pip: str) -> str | None:
+def command_of(pip: str) -> str | None:
     """Return the command that pip runs; None if that is not known.
 
     pip's own parser knows which words are values of options. Its `parse_command` must not be

@@ -12,12 +12,13 @@ the self-version check |
 skip or to fail |
 | `index.package_finder.PackageFinder.find_all_candidates(name)` | always | to see what was found |
 | `index.package_finder.parse_links(page)` | always | to name a page that pip cannot read |
-| `exceptions.DistributionNotFound.__str__()` | always | to add what was not read |
+| `exceptions.DistributionNotFound(text)` | always | to add what was not read |
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ class Search(threading.local):
         self.project = ""
         self.session: Any = None
         self.page = Page("", "")
-        self.unread: dict[str, Exception | None] = {}
+        self.unread: dict[str, Any] = {}
 
 
 class IndexHooks:
@@ -96,6 +97,8 @@ class IndexHooks:
         places = [*indexes, *collector.search_scope.find_links]
         fitting = [each for each in places if f"{url}/".startswith(each.rstrip("/") + "/")]
         index = max(fitting, key=len, default=url)  # as it is configured
+        bases = map(names.without_userinfo, (*places, *self._pip.settings.mirrors))
+        self._requests.hosts.indexes = [base.rstrip("/") + "/" for base in bases]
         page = Page(url, index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)
@@ -117,11 +120,10 @@ class IndexHooks:
         failure = getattr(page.error, "failure", None) or self._refusal(page, index in indexes)
         if failure is not None:
             error = page.error or self._pip.error(failure, LookupError(url))
-            if self._strict or not failure.first_contact or len(places) < 2:
+            if self._strict:
                 raise error
             self._search.unread[index] = error
             self._note_unread(index, failure)
-            self._pip.say_once("index unread", index, index=names.redacted(index), why=failure.why)
         return None
 
     def _refusal(self, page: Page, is_index: bool) -> wording.Failure | None:
@@ -180,15 +182,32 @@ class IndexHooks:
         if not unread:
             return found
         indexes = finder.search_scope.index_urls or finder.search_scope.find_links
-        errors = [error for error in map(unread.get, indexes) if error is not None]
-        if not found and len(errors) == len(indexes):
-            raise errors[0]
+        errors = {index: error for index, error in unread.items() if error is not None}
         hosts = {names.host_of(str(each.link.comes_from or each.link.url)) for each in found}
         places = sorted(hosts - {""})  # of local files
+        # What an index has that has answered before is taken from no other.
+        lost = [error for error in errors.values() if not error.failure.first_contact]
+        is_missing = not found and (lost or all(map(errors.get, indexes)))
+        if (lost and places) or (is_missing and not self._is_kept(project)):
+            raise [*lost, *errors.values()][0]
+        for index, error in errors.items():
+            facts = {"index": names.redacted(index), "why": error.failure.why}
+            self._pip.say_once("index unread", index, **facts)
         if places and indexes[0] in unread:
             facts = {"index": names.redacted(indexes[0]), "project": project}
             self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
+
+    def _is_kept(self, project: str) -> bool:
+        """Whether pip is content with what is installed."""
+        import importlib.metadata  # which an older pip does without
+
+        command, hosts = compat.command_of(self._pip.name), self._requests.hosts
+        if command == "list":  # but where no index can be read, nothing is known to be outdated
+            return any(hosts.at(index).helped for index in hosts.indexes)
+        anew = {"-I", "--ignore-installed"} & {*sys.argv}
+        kept = command == "install" and not anew and importlib.metadata.distributions(name=project)
+        return any(kept or ())
 
     @fail_open
     def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
@@ -207,12 +226,13 @@ class IndexHooks:
         return links
 
     @fail_open
-    def tell(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
-        """`DistributionNotFound.__str__`: it may be in what could not be read."""
-        text = calls(*args, **kwargs)
+    def tell(self, calls: Calls, error: Any, args: Any, kwargs: Any) -> Any:
+        """`DistributionNotFound(text)`: it may be in what could not be read."""
+        calls(*args, **kwargs)
+        text = str(args[0])
         # Behind it stands who requires the project.
         found = text.partition(" (from ")[0]
         more, words = [text], re.findall(r"[\w-]+", names.plain(found))
         for project in self._lines.keys() & words:
             more += self._lines[project].values()
-        return "\n".join(more)
+        error.args = ("\n".join(more),)  # `pip index versions` shows that

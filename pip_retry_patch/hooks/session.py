@@ -54,7 +54,7 @@ WRAPPED = (
     ("index.collector", "LinkCollector.fetch_response", "fetch"),
     ("index.package_finder", "PackageFinder.find_all_candidates", "find"),
     ("index.package_finder", "parse_links", "parse"),
-    ("exceptions", "DistributionNotFound.__str__", "tell"),
+    ("exceptions", "DistributionNotFound.__init__", "tell"),
 )
 
 

@@ -256,7 +256,7 @@ class World:
         return b"".join(self.start(**options).raw.stream(piece, decode_content=False))
 
     def resting(self) -> dict[str, str]:
-        return {name: host.rest for name, host in self.hosts.named.items() if host.rest}
+        return {name: host.rest for name, host in self.hosts._found.items() if host.rest}
 
     @property
     def urls(self) -> list[str]:

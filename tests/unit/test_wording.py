@@ -83,15 +83,15 @@ def test_a_place_has_a_unit_once(offset: int, total: int | None, expected: str) 
 
 
 @pytest.mark.parametrize(
-    ("peer", "key", "said", "via"),
+    ("peer", "said", "via"),
     [
-        (HOST, "h.example", "h.example", ""),
-        (PROXIED, "h.example", "h.example", f" through the proxy {BY_PROXY}"),
-        (FAILED, BY_PROXY, f"The proxy {BY_PROXY}", " on the way to h.example"),
+        (HOST, "h.example", ""),
+        (PROXIED, "h.example", f" through the proxy {BY_PROXY}"),
+        (FAILED, f"The proxy {BY_PROXY}", " on the way to h.example"),
     ],
 )
-def test_who_failed_is_named(peer: Peer, key: str, said: str, via: str) -> None:
-    assert (peer.key, str(peer), peer.via) == (key, said, via)
+def test_who_failed_is_named(peer: Peer, said: str, via: str) -> None:
+    assert (str(peer), peer.via) == (said, via)
 
 
 def test_only_another_version_is_begun_anew() -> None:

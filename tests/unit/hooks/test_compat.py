@@ -29,11 +29,11 @@ def test_the_command_is_the_one_that_pip_parses(
     words: str, command: str | None, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr(sys, "argv", words.split())
-    assert compat._command("pip") == command
+    assert compat.command_of("pip") == command
     assert capfd.readouterr() == ("", "")
     # Without a command line of pip's none is guessed.
     monkeypatch.delitem(sys.modules, "pip._internal.cli.main_parser")
-    assert compat._command("pip") is None
+    assert compat.command_of("pip") is None
 
 
 WINDOWS = r"C:\Users\Мария\new\table\pip\__pip-runner__.py"
