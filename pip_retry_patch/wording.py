@@ -330,7 +330,12 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         "Check its address and credentials. Or take it out of pip's options and settings.",
     ),
     # A file that is none.
-    "web page for file": _asking("A web page came in place of the file{title}.", GATEWAY, LOG_IN),
+    "web page for file": _asking(
+        "A web page came in place of the file{title}.",
+        GATEWAY,
+        "Open its address in a browser: log in there, or look for the address of the file itself. "
+        "Then run the command again.",
+    ),
     "not the file": _asking(
         "What came is {flaw} ({shown}).",
         "No hash is listed for it: it may be damaged on the server, or on its way.",

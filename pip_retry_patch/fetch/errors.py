@@ -226,6 +226,8 @@ def is_of_proxy(error: BaseException) -> bool:
     """
     if _is_any(error, (), "SOCKS4Error", "SOCKS5Error"):
         return False
+    if _is_any(error, (), "ProxyError") and _is_any(error, _TLS_ERRORS):
+        return True  # of a proxy by https
     return _is_any(error, (ConnectionRefusedError, socket.gaierror), *_NO_CONNECTION)
 
 

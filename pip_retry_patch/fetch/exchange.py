@@ -27,7 +27,6 @@ from pip_retry_patch.fetch.judge import (
 from pip_retry_patch.fetch.patience import (
     BROKEN_URL,
     HAS_ANSWER,
-    HASTY,
     LONG_WAIT,
     LONGEST_REQUEST,
     PROGRESS,
@@ -190,7 +189,8 @@ class Exchange:
             past_caches=again,
             fresh=self.job.fresh or ((again or self._doubted) and not self._may_be_cached),
             reconnects=self.job.fresh or latest != "",
-            slower=HASTY[1] if self._hosts.at(source.url).rest == Host.LOST else self._slower,
+            in_haste=self._hosts.at(source.url).rest == Host.LOST,
+            slower=self._slower,
             longest=self._attempts.left,
         )
         clock = self._hosts.clock

@@ -125,7 +125,10 @@ def is_doubtful(response: Any) -> bool:
     """
     if response.status_code >= 300:
         return False
-    content = response.content
+    content, media = response.content, media_of(response.headers)
+    is_json = media.endswith("html") and content[:64].lstrip().startswith(b"{")
+    if is_json or not media.endswith(("html", "json")):  # pip does not read it
+        return True
     return has_no_end(response) or not (names_files(content) or _lists_nothing(content))
 
 

@@ -48,9 +48,9 @@ DOUBTS = 3
 HAS_ANSWER, WAS_IN_VAIN = (5, 15.0), (1, 1.0)
 # Seconds that pip's own retries of a host that cannot be reached take, about.
 PIPS_SECONDS = 8.0
-# A host that was waited for in vain is asked with these parts of pip's timeouts, to connect and to
-# read: pip's cache may have what is asked for.
-HASTY = 0.1, 1 / 3
+# A host that was waited for in vain is asked with this part of pip's timeout to connect, for pip's
+# cache may have what is asked for; and a mirror with such a part of that to read.
+HASTY, HASTY_MIRROR = 0.1, 1 / 3
 # A single wait of more seconds is announced.
 LONG_WAIT = 3.0
 
@@ -282,8 +282,8 @@ class Hosts:
 
     def at(self, url: str) -> Host:
         """Return the index that a URL is of; or else its host."""
-        url = names.without_userinfo(url)
-        index = max((base for base in self.indexes if url.startswith(base)), key=len, default="")
+        bare = f"{names.without_userinfo(url)}/"
+        index = max((base for base in self.indexes if bare.startswith(base)), key=len, default="")
         return self._found[index or names.host_of(url)]
 
     def of(self, outcome: Any) -> Host:

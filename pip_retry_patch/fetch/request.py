@@ -48,13 +48,15 @@ class Asking:
     :param past_caches: pip's HTTP cache neither answers it nor keeps its answer.
     :param fresh: caches on the way are to ask the origin.
     :param reconnects: not over a connection that has been used: a sick node may be behind it.
-    :param slower: by how much its timeouts are longer; or shorter, where it is below 1.
-    :param longest: seconds to which a timeout is made longer at most.
+    :param in_haste: who does not let it connect soon is not waited for.
+    :param slower: by how much its read timeout is longer, or shorter.
+    :param longest: seconds to which that is made longer at most.
     """
 
     fields: dict[str, str]
     past_caches: bool = False
     fresh: bool = False
+    in_haste: bool = False
     slower: float = 1.0
     longest: float = math.inf
     reconnects: bool = False

@@ -140,6 +140,8 @@ class IndexHooks:
         failure = self._refused(page.index, page.status)
         if self._strict or page.status >= 500 or page.status == PROXY_REFUSES:
             return failure
+        if page.status == 200 and is_index:
+            self._search.unread.setdefault(page.index, None)
         if page.status and (page.status != 200 or is_index):
             self._note_unread(page.index, failure)
         return None
@@ -204,7 +206,7 @@ class IndexHooks:
 
         command, hosts = compat.command_of(self._pip.name), self._requests.hosts
         if command == "list":  # but where no index can be read, nothing is known to be outdated
-            return any(hosts.at(index).helped for index in hosts.indexes)
+            return any(hosts.at(index).answered for index in hosts.indexes)
         anew = {"-I", "--ignore-installed"} & {*sys.argv}
         kept = command == "install" and not anew and importlib.metadata.distributions(name=project)
         return any(kept or ())

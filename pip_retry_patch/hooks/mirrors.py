@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch.patience import HASTY, LARGEST_PAGE, LONGEST_PAGE, Hosts
+from pip_retry_patch.fetch.patience import HASTY_MIRROR, LARGEST_PAGE, LONGEST_PAGE, Hosts
 from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.indexes import Page
@@ -184,8 +184,8 @@ class Mirrors:
         stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
         # By calls of its own: what a mirror answers is never what pip is left with.
         own, host = Calls(calls.wrapped), self._hosts.at(url)
-        slower = HASTY[1] if host.is_away else asking.slower
-        asking = replace(asking, past_caches=True, slower=slower)
+        slower = HASTY_MIRROR if host.is_away else asking.slower
+        asking = replace(asking, past_caches=True, in_haste=host.is_away, slower=slower)
         host.is_away = True
         answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
         host.is_away = False

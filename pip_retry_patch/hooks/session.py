@@ -288,10 +288,10 @@ def repeat(
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
     if isinstance(read, (int, float)):
         outcome.timeout = read
-        if asking.slower != 1 and isinstance(connect, (int, float)):
+        if (asking.slower != 1 or asking.in_haste) and isinstance(connect, (int, float)):
             # A longer one is for an answer that takes its time, not for a connection.
             longer = min(read * asking.slower, max(read, asking.longest))
-            kwargs["timeout"] = connect * (HASTY[0] if asking.slower < 1 else 1), longer
+            kwargs["timeout"] = connect * (HASTY if asking.in_haste else 1), longer
     return calls.note(calls.wrapped.__func__, twin, *args, **kwargs)
 
 

@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, ProtocolError
 from pip_retry_patch import settings, wording, wrapping
 from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.exchange import Exchange
-from pip_retry_patch.fetch.patience import BROKEN_URL, HASTY, READ_AGAIN, TURN, Patience
+from pip_retry_patch.fetch.patience import BROKEN_URL, READ_AGAIN, TURN, Patience
 from pip_retry_patch.fetch.request import Asking, Kind, Outcome, Source
 from pip_retry_patch.records import replace
 from tests.support.exchanges import (
@@ -193,11 +193,11 @@ def test_first_contact_is_shared_by_all_hosts_and_a_lost_one_is_not_waited_for_a
     # The same host: it is asked once more, briefly, for each request.
     assert "other-1.0" in lost(world.another(refused(), url=OTHER)).context
     assert world.clock.seconds == spent and len(world.asked) == asked + 2
-    assert slowness(world)[-1] == HASTY[1]
+    assert [asking.in_haste for _, asking, _ in world.asked[-2:]] == [False, True]
     # It may be back.
     world.another(whole(BODY), url=OTHER).obtain()
     world.another(whole(BODY), url=OTHER).obtain()
-    assert slowness(world)[-1] == 1.0
+    assert not world.asked[-1][1].in_haste
     assert not lost(world.another(refused(), url=OTHER)).first_contact
     assert 120 <= world.clock.seconds - spent <= 150, "it has all patience"
     # It is waited for once, too, for `stale` lets pip go on.

@@ -105,7 +105,13 @@ def test_a_page_that_names_no_file_is_doubtful_where_it_has_words(
     body: bytes, doubtful: bool
 ) -> None:
     """pip's own tests have pages of an index that list nothing."""
-    assert pages.is_doubtful(page(body, content_length=str(len(body)))) is doubtful
+    fields = {"content_length": str(len(body)), "content_type": "text/html"}
+    assert pages.is_doubtful(page(body, **fields)) is doubtful
+    # What pip does not read is doubtful whatever it names.
+    for content, media in ((LINKS, "text/html"), (LINKS, ""), (b'{"url": "a.whl"}', "text/html")):
+        is_read = content == LINKS and media != ""
+        whole = page(content + b"</html>", content_type=media)
+        assert pages.is_doubtful(whole) is not is_read
 
 
 LOGIN = b"<html><title> Sign\n in </title><form><input type='password'></form></html>"

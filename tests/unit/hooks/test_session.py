@@ -123,7 +123,6 @@ def test_our_range_replaces_pips_own_in_any_case_and_no_condition_is_left() -> N
         (4.0, math.inf, 2.5, (2.5, 10.0)),
         (4.0, math.inf, (3, 10), (3, 40)),
         *((4.0, math.inf, timeout, timeout) for timeout in ((3, None), None)),
-        (1 / 3, math.inf, (10, 12), (1.0, 4.0)),  # in haste
         # No longer than patience, and no less than pip's own.
         *((4.0, longest, 15, (15, read)) for longest, read in ((90, 60), (20, 20), (4, 15))),
     ],
