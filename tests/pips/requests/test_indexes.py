@@ -114,6 +114,12 @@ def test_local_wheels_do_without_an_index_as_ever(either: Environment) -> None:
     assert len(run.warnings(UNREAD)) == either.armed
     missing = download(either, *options, "missing")
     assert end_of(missing) == (OURS if either.armed else NO_MATCH), missing.output
+    # So they do where it has answered before, and so does what is installed.
+    with Lab([Package("other"), Package("demo", page_forever=Busy(503))]) as lab:
+        run = download(either, *indexes(lab.index_url), "--find-links", links, "other", "demo")
+    assert end_of(run) == OK, run.output
+    kept = either.run("install", "--upgrade", "pip", *indexes(dead_index()), env=HURRIED)
+    assert end_of(kept) == OK and "already satisfied: pip" in kept.output, kept.output
 
 
 @pytest.mark.parametrize("fault", ["reset", "silence", "busy", "cut"])

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from pip_retry_patch.fetch import patience as numbers
-from pip_retry_patch.fetch.patience import Attempts, Clock, Patience, retry_after
+from pip_retry_patch.fetch.patience import Attempts, Clock, Host, Hosts, Patience, retry_after
 from pip_retry_patch.records import replace
 from tests.support.exchanges import VirtualClock
 
@@ -172,6 +172,17 @@ MOMENT = "Tue, 01 Jul 2025 10:00:00 GMT"
 def test_retry_after_is_seconds_or_a_date(value: Any, date: Any, expected: Any) -> None:
     found = {"retry-after": value, "date": date}
     assert retry_after({name: text for name, text in found.items() if text}) == expected
+
+
+def test_an_index_is_a_host_of_its_own() -> None:
+    hosts = Hosts()
+    hosts.indexes = [f"https://h.example/{name}/" for name in ("one", "two", "two/more", "links")]
+    hosts.note("https://h.example/two/demo/", 200)
+    hosts.at("https://user@h.example/links").rest = Host.BUSY
+    heard = {"one/demo/": 0, "two/x/": 1, "two/more/x/": 0, "demo.whl": 1, "links": 0, "links/a": 0}
+    for path, count in heard.items():
+        host = hosts.at(f"https://user:secret@h.example/{path}")
+        assert host.helped == count and (host.rest != "") == path.startswith("links")
 
 
 def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
