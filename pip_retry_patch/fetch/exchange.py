@@ -214,7 +214,8 @@ class Exchange:
             self._hosts.note(url, outcome.status if is_last else 0)
         peer = outcome.peer
         if outcome.response is None:
-            outcome.is_first_contact = not self._hosts.of(outcome).answered
+            heard_of = self._hosts.of(outcome), self._hosts.at(outcome.last_url)
+            outcome.is_first_contact = not any(host.answered for host in heard_of)
         elif peer.proxy:
             self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
         return outcome
@@ -450,7 +451,7 @@ class Exchange:
         elif last.error and self.job.patience.attempts:
             if last.is_first_contact:
                 self._hosts.first_contact += self._attempts.seconds
-            self._hosts.of(last).rest = Host.LOST
+            self._hosts.lose(last)
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
 

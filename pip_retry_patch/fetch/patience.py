@@ -252,7 +252,7 @@ class Host:
     :ivar answered: it did, once. `helped`: with more than that it is busy.
     :ivar rest: why others are asked first. LOST or BUSY: it was waited for in vain; REPLACED: a
         mirror did its work. An answer ends it.
-    :ivar is_away: it is a mirror's, and did not answer the last request.
+    :ivar is_away: it did not answer the last request to a mirror, or was waited for in vain.
     :ivar lost_parts: how often all requests with a range were lost, and one without was not.
     :ivar validates_parts: its parts have the validators of the whole.
     :ivar doubts: pages of it that may still be asked for once more, as they are of no use.
@@ -294,17 +294,24 @@ class Hosts:
     def note(self, url: str, status: int) -> None:
         """`url` was answered."""
         for host in {self.at(url), self._found[names.host_of(url)]}:
-            host.answered = True
+            host.answered, host.is_away = True, False
             if not is_busy(status, {}):
                 host.helped, host.rest = True, ""
             elif host.rest == Host.LOST:
                 host.rest = ""
 
+    def lose(self, outcome: Any) -> None:
+        """Who did not answer a request was waited for in vain."""
+        self.of(outcome).rest = Host.LOST
+        self._found[outcome.peer.host].is_away = True
+
     def patience(self, patience: Patience, outcome: Any, error: Exception) -> Patience:
         """Return how much patience there is for who did not answer a request."""
-        host = self.of(outcome)
+        host, all_of_it = self.of(outcome), self._found[outcome.peer.host]
         if host.rest == Host.LOST:
             return replace(patience, attempts=0, seconds=0.0)
+        if host is not all_of_it and all_of_it.is_away:  # for another index of it that was done
+            return replace(patience, seconds=min(PIPS_SECONDS, patience.seconds))
         if host.answered or not patience.seconds:
             return patience
         if patience.person and errors.is_offline(error):

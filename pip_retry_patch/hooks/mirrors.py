@@ -188,7 +188,6 @@ class Mirrors:
         asking = replace(asking, past_caches=True, in_haste=host.is_away, slower=slower)
         host.is_away = True
         answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
-        host.is_away = False
         self._hosts.note(url, answer.status_code)
         return answer
 

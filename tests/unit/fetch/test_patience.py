@@ -10,8 +10,9 @@ import pytest
 
 from pip_retry_patch.fetch import patience as numbers
 from pip_retry_patch.fetch.patience import Attempts, Clock, Host, Hosts, Patience, retry_after
+from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.records import replace
-from tests.support.exchanges import VirtualClock
+from tests.support.exchanges import VirtualClock, refused
 
 DEFAULT = Patience()
 
@@ -183,6 +184,13 @@ def test_an_index_is_a_host_of_its_own() -> None:
     for path, count in heard.items():
         host = hosts.at(f"https://user:secret@h.example/{path}")
         assert host.helped == count and (host.rest != "") == path.startswith("links")
+    # Whoever was waited for in vain is not waited for again because of another index.
+    outcome, lost = Outcome("https://h.example/two/x/"), refused("https://h.example/two/x/")
+    assert hosts.patience(DEFAULT, outcome, lost).seconds == 120
+    hosts.lose(Outcome("https://h.example/one/x/"))
+    assert hosts.patience(DEFAULT, outcome, lost).seconds == 8
+    hosts.note("https://h.example/demo.whl", 200)
+    assert hosts.patience(DEFAULT, outcome, lost).seconds == 120
 
 
 def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
