@@ -129,8 +129,8 @@ def mutants(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """Build what is released, into dist/, and check it. `-- v1.2.3` checks that tag as well."""
     session.install("-e", ".[test]", "twine", "check-wheel-contents", "cyclonedx-bom")
-    # tests/support/release.py: built twice, and an SBOM.
-    session.run("python", "-m", "tests.support.release", "dist", *session.posargs)
+    arguments = "dist", *session.posargs  # built twice, and an SBOM
+    session.run("python", ".ci/release.py", *arguments, env={"PYTHONPATH": "."})
     session.run("twine", "check", "--strict", *glob.glob("dist/*.whl"), *glob.glob("dist/*.gz"))
     session.run("check-wheel-contents", *glob.glob("dist/*.whl"))
 

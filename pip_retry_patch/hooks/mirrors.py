@@ -186,8 +186,11 @@ class Mirrors:
         own, host = Calls(calls.wrapped), self._hosts.at(url)
         slower = HASTY_MIRROR if host.is_away else asking.slower
         asking = replace(asking, past_caches=True, in_haste=host.is_away, slower=slower)
-        host.is_away = True
-        answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
+        try:
+            answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
+        except Exception:
+            host.is_away = True
+            raise
         self._hosts.note(url, answer.status_code)
         return answer
 

@@ -218,6 +218,9 @@ def test_a_proxy_that_has_answered_is_lost_like_a_host_that_has() -> None:
     failure = lost(world.another(away))
     assert failure.message.startswith("The proxy") and not failure.first_contact
     assert world.clock.seconds >= 120 and " any more" in world.lines[-1]
+    # So is who was heard of by pip's cache alone, which names no proxy.
+    (world := World(whole(BODY))).obtain()
+    assert not lost(world.another(away)).first_contact
 
 
 def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:

@@ -19,11 +19,10 @@ DEFAULT = Patience()
 # Other tests go up to each of them, and beyond.
 NUMBERS = {
     **{"PROGRESS": 64 * 1024, "READ_AGAIN": 3, "FLOOR": 100, "MOVED": 60.0, "SLOW": 300.0},
-    **{"UNKNOWN_NAME": 10.0, "LONGEST_REQUEST": 60.0, "LARGEST_PAGE": 64 << 20},
+    **{"UNKNOWN_NAME": 10.0, "LONGEST_REQUEST": 60.0, "LARGEST_PAGE": 64 << 20, "BROKEN_URL": 5},
     **{"LONGEST_PAGE": 60.0, "LOOK_SECONDS": 2.0, "LOOK_BYTES": 64 << 20, "DECODED": 20},
     **{"DECODED_MORE": 10_000_000, "HASTY": 0.1, "HASTY_MIRROR": 1 / 3, "TURN": 2, "DOUBTS": 3},
     **{"LONG_WAIT": 3.0, "HAS_ANSWER": (5, 15.0), "WAS_IN_VAIN": (1, 1.0), "PIPS_SECONDS": 8.0},
-    "BROKEN_URL": 5,
 }
 
 
@@ -189,8 +188,6 @@ def test_an_index_is_a_host_of_its_own() -> None:
     assert hosts.patience(DEFAULT, outcome, lost).seconds == 120
     hosts.lose(Outcome("https://h.example/one/x/"))
     assert hosts.patience(DEFAULT, outcome, lost).seconds == 8
-    hosts.note("https://h.example/demo.whl", 200)
-    assert hosts.patience(DEFAULT, outcome, lost).seconds == 120
 
 
 def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
