@@ -302,13 +302,19 @@ _FAILURES: dict[str, tuple[str, ...]] = {
         _ASKED,
         "To wait does not change that. The server, this machine's OpenSSL or something between "
         "them is set so.",
-        "Check the URL (https, port), the client certificate (--client-cert) and any proxy.",
+        "Check the URL (https, port), the client certificate (--client-cert) and the URL of any "
+        "proxy: most begin with http://.",
     ),
     # A request whose answer is of no help.
     "busy": _answers(
         "{peer} answers, but cannot serve the request.",
         "The server is busy, or not quite back.",
         "Run the same command again in a few minutes.",
+    ),
+    "unreadable": _answers(
+        "What {peer} answers cannot be read.",
+        "It may be something else than a web server.",
+        "Check the host, the port and any proxy.",
     ),
     "asks for too long": _answers(
         "{peer} wants to be asked again in {seconds:.0f} s.",

@@ -390,9 +390,10 @@ class Exchange:
             return
         if is_first and verdict == Verdict.BUSY:
             host = self._hosts.at(outcome.last_url)
+            is_odd = outcome.peer.is_proxy or outcome.error is not None
             if host.rest == Host.BUSY:
                 patience = patience.shortened(*WAS_IN_VAIN)
-            elif outcome.status == 500 or (outcome.peer.is_proxy and not host.helped):
+            elif outcome.status == 500 or (is_odd and not host.helped):
                 patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
         elif verdict == Verdict.REFUSED:
             patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
@@ -502,6 +503,8 @@ class Exchange:
             if wanted > LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
+            if error is not None and facts["first_contact"]:
+                return wording.failure("unreadable", **facts)
             longer = None if is_of_url else self._longer(outcome)
             return wording.failure("busy", longer, **facts)
         kind = "unreachable" if facts["first_contact"] else "lost"

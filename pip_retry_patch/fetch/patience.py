@@ -252,7 +252,7 @@ class Host:
     :ivar answered: it did, once. `helped`: with more than that it is busy.
     :ivar rest: why others are asked first. LOST or BUSY: it was waited for in vain; REPLACED: a
         mirror did its work. An answer ends it.
-    :ivar is_away: it did not answer the last request to a mirror, or was waited for in vain.
+    :ivar is_away: it was silent as a mirror when it was asked last, or was waited for in vain.
     :ivar lost_parts: how often all requests with a range were lost, and one without was not.
     :ivar validates_parts: its parts have the validators of the whole.
     :ivar doubts: pages of it that may still be asked for once more, as they are of no use.

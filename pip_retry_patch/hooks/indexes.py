@@ -18,7 +18,6 @@ skip or to fail |
 from __future__ import annotations
 
 import re
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +78,8 @@ class IndexHooks:
         self._search = requests.search
         # What to tell of a project that is not found, by what could not be read.
         self._lines: dict[str, dict[str, str]] = {}
+        # Why a project was not found that pip may do without.
+        self._missing: dict[str, Any] = {}
 
     @fail_open
     def create(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
@@ -190,8 +191,11 @@ class IndexHooks:
         # What an index has that has answered before is taken from no other.
         lost = [error for error in errors.values() if not error.failure.first_contact]
         is_missing = not found and (lost or all(map(errors.get, indexes)))
-        if (lost and places) or (is_missing and not self._is_kept(project)):
-            raise [*lost, *errors.values()][0]
+        first = [*lost, *errors.values(), None][0]
+        if (lost and places) or (is_missing and not self._may_do(project)):
+            raise first
+        if is_missing:
+            self._missing[names.plain(project)] = first
         for index, error in errors.items():
             facts = {"index": names.redacted(index), "why": error.failure.why}
             self._pip.say_once("index unread", index, **facts)
@@ -200,16 +204,14 @@ class IndexHooks:
             self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
         return found
 
-    def _is_kept(self, project: str) -> bool:
-        """Whether pip is content with what is installed."""
+    def _may_do(self, project: str) -> bool:
+        """Whether pip may do without a project of which no index can be read: it is installed."""
         import importlib.metadata  # which an older pip does without
 
-        command, hosts = compat.command_of(self._pip.name), self._requests.hosts
-        if command == "list":  # but where no index can be read, nothing is known to be outdated
+        hosts = self._requests.hosts
+        if compat.command_of(self._pip.name) == "list":  # of what an index has, if one answers
             return any(hosts.at(index).answered for index in hosts.indexes)
-        anew = {"-I", "--ignore-installed"} & {*sys.argv}
-        kept = command == "install" and not anew and importlib.metadata.distributions(name=project)
-        return any(kept or ())
+        return any(importlib.metadata.distributions(name=project))
 
     @fail_open
     def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
@@ -234,7 +236,11 @@ class IndexHooks:
         text = str(args[0])
         # Behind it stands who requires the project.
         found = text.partition(" (from ")[0]
-        more, words = [text], re.findall(r"[\w-]+", names.plain(found))
+        more, words = [text], {*re.findall(r"[\w-]+", names.plain(found))}
+        for project in self._missing.keys() & words:
+            raise self._missing[project]
+        if found.startswith("ResolutionImpossible"):
+            words.update(self._missing)
         for project in self._lines.keys() & words:
             more += self._lines[project].values()
         error.args = ("\n".join(more),)  # `pip index versions` shows that

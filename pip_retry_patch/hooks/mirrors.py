@@ -19,6 +19,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from pip_retry_patch import names, wording
+from pip_retry_patch.fetch import errors
 from pip_retry_patch.fetch.patience import HASTY_MIRROR, LARGEST_PAGE, LONGEST_PAGE, Hosts
 from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
@@ -188,8 +189,8 @@ class Mirrors:
         asking = replace(asking, past_caches=True, in_haste=host.is_away, slower=slower)
         try:
             answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
-        except Exception:
-            host.is_away = True
+        except Exception as error:
+            host.is_away = errors.is_silence(error)
             raise
         self._hosts.note(url, answer.status_code)
         return answer
