@@ -372,11 +372,3 @@ def with_kept(failure: Failure, is_kept: bool = True) -> Failure:
     if not is_kept:
         note = "Without a hash it cannot be continued safely: add #sha256=... to the URL."
     return replace(failure, note=f"{failure.note} {note}")
-
-
-def format_age(seconds: float) -> str:
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    return "a minute"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
+from pip_retry_patch.fetch import patience as budget
 from pip_retry_patch.fetch.judge import (
     GONE_FOR_GOOD,
     PROXY_REFUSES,
@@ -24,19 +25,7 @@ from pip_retry_patch.fetch.judge import (
     question_for,
     strong_validator,
 )
-from pip_retry_patch.fetch.patience import (
-    BROKEN_URL,
-    HAS_ANSWER,
-    LONG_WAIT,
-    LONGEST_REQUEST,
-    PROGRESS,
-    READ_AGAIN,
-    TURN,
-    WAS_IN_VAIN,
-    Attempts,
-    Host,
-    Hosts,
-)
+from pip_retry_patch.fetch.patience import Attempts, Host, Hosts
 from pip_retry_patch.fetch.request import LARGE, Asking, Job, Kind, Outcome, Source
 from pip_retry_patch.fetch.story import Story
 from pip_retry_patch.records import replace
@@ -66,7 +55,7 @@ class Exchange:
         self._has_all_sources = not job.patience.attempts
         self._attempts = Attempts(job.patience, hosts.clock)
         self._mark = 0  # the offset from which progress counts
-        self._listed_at = -PROGRESS  # the offset at which the page was read again
+        self._listed_at = -budget.PROGRESS  # the offset at which the page was read again
         self._may_be_cached = False  # what is asked for again
         self._silences = 0  # requests and bodies that the read timeout ended, since progress
         self._first_answers = pages.FirstAnswers(job, hosts, story.tell)
@@ -118,7 +107,7 @@ class Exchange:
         self._doubted = self._announced = False
         if body is None:
             return
-        if body.offset - self._mark >= PROGRESS:
+        if body.offset - self._mark >= budget.PROGRESS:
             self._mark, self._silences = body.offset, 0
             self._attempts = Attempts(self.job.patience, self._hosts.clock)
             for source in self._sources:
@@ -150,7 +139,7 @@ class Exchange:
         """Return whom to ask: the first one that was not asked in vain, or the first one."""
 
         def comes_later(source: Source) -> tuple[bool, bool]:
-            return source.vain >= TURN, self._hosts.at(source.url).rest != ""
+            return source.vain >= budget.TURN, self._hosts.at(source.url).rest != ""
 
         sources = [source for source in self._sources if source.end is None]
         if any(any(comes_later(source)) for source in sources):
@@ -199,7 +188,7 @@ class Exchange:
             try:
                 outcome.response = source.send(asking, outcome)
             finally:
-                clock.leave_out(clock.now() - began - LONGEST_REQUEST)
+                clock.leave_out(clock.now() - began - budget.LONGEST_REQUEST)
             if self.job.whole:
                 outcome.read_whole()
         except Exception as error:
@@ -271,7 +260,7 @@ class Exchange:
             outcome.open()
         is_part = answer.verdict == Verdict.CONTINUE
         position = (outcome.question.first or 0) if is_part else 0
-        limit = READ_AGAIN * (body.known.total or body.offset)
+        limit = budget.READ_AGAIN * (body.known.total or body.offset)
         try:
             while position < body.offset:
                 piece = outcome.read(min(LARGE, body.offset - position))
@@ -303,7 +292,8 @@ class Exchange:
         if source is not self._sources[0]:
             self._sources.remove(source)
             self._sources.insert(0, source)
-            replaced = [other.url for other in self._sources if other.mirror and other.vain >= TURN]
+            others = (other for other in self._sources if other.mirror)
+            replaced = [other.url for other in others if other.vain >= budget.TURN]
             if source.serves is not None:
                 self.mirrors.append(source.mirror)
                 source.serves(last.trouble or wording.RESTS, self._offset)
@@ -355,21 +345,21 @@ class Exchange:
         is_refused = verdict == Verdict.REFUSED and not source.mirror
         if is_refused and self._first_answers.usable is not None:
             return _OVER
-        if is_refused and self._offset - self._listed_at >= PROGRESS:
+        if is_refused and self._offset - self._listed_at >= budget.PROGRESS:
             self._listed_at = self._offset
             self._sources += job.listed_again()
         if is_refused and self._body is not None and outcome.status != GONE_FOR_GOOD:
-            source.vain = TURN  # only a node of the host may lack what has begun to come
+            source.vain = budget.TURN  # only a node of the host may lack what has begun to come
         elif verdict in (Verdict.REFUSED, Verdict.CHANGED, Verdict.LASTING, Verdict.DOUBTED):
             source.end = self._failure(outcome)
             return _AT_ONCE if self._all_sources() else _OVER
         source.vain += 1
         others = self._all_sources()
         if len(others) > 1:
-            if any(other.vain < TURN for other in others):
+            if any(other.vain < budget.TURN for other in others):
                 return _AT_ONCE
             for other in others:
-                other.vain = TURN - 1
+                other.vain = budget.TURN - 1
         # A mirror says nothing of how long pip's own source is waited for.
         is_own = not source.mirror or all(other.mirror for other in others)
         self._count(outcome if is_own else self._last)
@@ -382,7 +372,7 @@ class Exchange:
         if lost is not None and is_first:
             patience = self._hosts.patience(patience, outcome, lost)
         if self.spare is not None or self._first_answers.usable is not None:
-            patience = patience.shortened(*HAS_ANSWER)
+            patience = patience.shortened(*budget.HAS_ANSWER)
         if lost is not None:
             self._fruitless += errors.was_sent(lost)
             attempts.patience = patience
@@ -392,11 +382,11 @@ class Exchange:
             host = self._hosts.at(outcome.last_url)
             is_odd = outcome.peer.is_proxy or outcome.error is not None
             if host.rest == Host.BUSY:
-                patience = patience.shortened(*WAS_IN_VAIN)
+                patience = patience.shortened(*budget.WAS_IN_VAIN)
             elif outcome.status == 500 or (is_odd and not host.helped):
-                patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
+                patience = replace(patience, attempts=min(patience.attempts, budget.BROKEN_URL))
         elif verdict == Verdict.REFUSED:
-            patience = replace(patience, attempts=min(patience.attempts, BROKEN_URL))
+            patience = replace(patience, attempts=min(patience.attempts, budget.BROKEN_URL))
         if is_first and verdict == Verdict.CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, outcome.trouble)
@@ -407,7 +397,7 @@ class Exchange:
         """Tell of a wait before the next request, or of a silence that has taken its time."""
         attempts, latest, last = self._attempts, self._latest, self._last
         logger.debug("%s: %s; next attempt in %.1f s", self.job.name, latest.trouble, seconds)
-        if not (seconds or latest.is_silence or attempts.took > LONG_WAIT):
+        if not (seconds or latest.is_silence or attempts.took > budget.LONG_WAIT):
             return
         if self._body is not None or latest.verdict == Verdict.CUT:
             self.story.waits(seconds, attempts, latest.trouble)
@@ -500,7 +490,7 @@ class Exchange:
             wanted = outcome.retry_after or 0.0
             is_of_url = outcome.status == 500  # and not of its host
             facts["first_contact"] = is_of_url or not self._hosts.at(outcome.last_url).helped
-            if wanted > LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
+            if wanted > budget.LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
             if error is not None and facts["first_contact"]:

@@ -49,8 +49,8 @@ HAS_ANSWER, WAS_IN_VAIN = (5, 15.0), (1, 1.0)
 # Seconds that pip's own retries of a host that cannot be reached take, about.
 PIPS_SECONDS = 8.0
 # A host that was waited for in vain is asked with this part of pip's timeout to connect, for pip's
-# cache may have what is asked for; and a mirror with such a part of that to read.
-HASTY, HASTY_MIRROR = 0.1, 1 / 3
+# cache may have what is asked for.
+HASTY = 0.1
 # A single wait of more seconds is announced.
 LONG_WAIT = 3.0
 
@@ -252,7 +252,7 @@ class Host:
     :ivar answered: it did, once. `helped`: with more than that it is busy.
     :ivar rest: why others are asked first. LOST or BUSY: it was waited for in vain; REPLACED: a
         mirror did its work. An answer ends it.
-    :ivar is_away: it was silent as a mirror when it was asked last, or was waited for in vain.
+    :ivar is_away: one of its indexes was waited for in vain.
     :ivar lost_parts: how often all requests with a range were lost, and one without was not.
     :ivar validates_parts: its parts have the validators of the whole.
     :ivar doubts: pages of it that may still be asked for once more, as they are of no use.

@@ -342,9 +342,7 @@ class _Whole(Below):
     def closed(self) -> bool:
         return self._outcome is None
 
-    def read(self, amt: int | None = None) -> bytes:
-        if amt is None or amt < 0:
-            return b"".join(iter(lambda: self.read(LARGE), b""))
+    def read(self, amt: int = LARGE) -> bytes:
         piece = b"" if self._outcome is None else self._outcome.read(amt)
         self._left -= len(piece)
         if self._left < 0 or time.monotonic() > self._until:

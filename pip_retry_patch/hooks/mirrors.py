@@ -19,8 +19,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from pip_retry_patch import names, wording
-from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.patience import HASTY_MIRROR, LARGEST_PAGE, LONGEST_PAGE, Hosts
+from pip_retry_patch.fetch.patience import LARGEST_PAGE, LONGEST_PAGE, Hosts
 from pip_retry_patch.fetch.request import Asking, Outcome, Source
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.indexes import Page
@@ -184,14 +183,8 @@ class Mirrors:
         stranger.get_redirect_target = get_redirect_target
         stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
         # By calls of its own: what a mirror answers is never what pip is left with.
-        own, host = Calls(calls.wrapped), self._hosts.at(url)
-        slower = HASTY_MIRROR if host.is_away else asking.slower
-        asking = replace(asking, past_caches=True, in_haste=host.is_away, slower=slower)
-        try:
-            answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
-        except Exception as error:
-            host.is_away = errors.is_silence(error)
-            raise
+        own, asking = Calls(calls.wrapped), replace(asking, past_caches=True)
+        answer = repeat(own, stranger, ("GET", url), dict(kwargs, stream=True), asking, outcome)
         self._hosts.note(url, answer.status_code)
         return answer
 

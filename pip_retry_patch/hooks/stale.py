@@ -44,5 +44,5 @@ def find(pip: Pip, session: Any, url: str, kwargs: Mapping[str, Any]) -> Any:
 def tell(pip: Pip, index: str, page: Any, failure: wording.Failure) -> None:
     """Say once that pages come from pip's cache, and how old the first one is."""
     age = seconds_between(page.headers.get("date") or "", formatdate(usegmt=True)) or 0.0
-    facts = {"index": names.redacted(index), "age": wording.format_age(age)}
+    facts = {"index": names.redacted(index), "age": f"{age / 3600:.1f} hours"}
     pip.say_once("stale", "", why=failure.why or failure.message, **facts)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pip_retry_patch.fetch.patience import Hosts, Patience
+from pip_retry_patch.fetch.patience import Patience
 from pip_retry_patch.fetch.request import Asking, Outcome
 from pip_retry_patch.hooks import session as hooks
 from pip_retry_patch.hooks.indexes import IndexHooks, Search
-from pip_retry_patch.hooks.mirrors import Mirrors
 from pip_retry_patch.records import replace
 from pip_retry_patch.wrapping import Calls
 from tests.support.exchanges import URL, response
@@ -51,7 +49,7 @@ class PipSession(requests.Session):
         moved = response(b"", status=302, url=URL, location=MOVED)
         for answer in (moved, moved, response(b"x", url=MOVED)):
             self.get_redirect_target(answer)
-        return SimpleNamespace(twin=self, args=args, given=given, status_code=200)
+        return SimpleNamespace(twin=self, args=args, given=given)
 
 
 def repeat(asking: Asking, **kwargs: Any) -> Any:
@@ -133,19 +131,6 @@ def test_only_a_read_timeout_grows(slower: float, longest: float, timeout: Any, 
     # One that pip does not give is its session's.
     assert repeat(replace(AGAIN, slower=2.0)).given["timeout"] == (15, 30)
     assert "timeout" not in repeat(AGAIN).given
-
-
-def test_a_mirror_that_did_not_answer_is_asked_in_haste_until_it_does() -> None:
-    found = SimpleNamespace(mirrors=(), mirrored=MOVED)
-    pip: Any = SimpleNamespace(settings=found, module=lambda _: SimpleNamespace(Link=str))
-    mirrors, session = Mirrors(pip, Hosts()), PipSession()
-    session.is_secure_origin = bool  # type: ignore[attr-defined]
-    request: Any = Calls(session.request), session, {}, URL, Asking({}), Outcome(URL)
-    away = mock.patch.object(session, "get_redirect_target", side_effect=TimeoutError)
-    with away, pytest.raises(TimeoutError):
-        mirrors.ask(*request)
-    timeouts = [mirrors.ask(*request).given.get("timeout") for _ in range(2)]
-    assert timeouts == [(1.5, 5.0), None]
 
 
 def test_a_line_is_told_of_the_project_that_is_not_found_and_of_no_other() -> None:
