@@ -182,6 +182,7 @@ class Exchange:
             slower=self._slower,
             longest=self._attempts.left,
         )
+        was_heard = self._hosts.at(source.url).answered  # before it led elsewhere
         clock = self._hosts.clock
         began = clock.now()
         try:
@@ -204,7 +205,8 @@ class Exchange:
         peer = outcome.peer
         if outcome.response is None:
             heard_of = self._hosts.of(outcome), self._hosts.at(outcome.last_url)
-            outcome.is_first_contact = not any(host.answered for host in heard_of)
+            is_heard = was_heard or any(host.answered for host in heard_of)
+            outcome.is_first_contact = not is_heard
         elif peer.proxy:
             self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
         return outcome
@@ -381,7 +383,7 @@ class Exchange:
         if is_first and verdict == Verdict.BUSY:
             host = self._hosts.at(outcome.last_url)
             is_odd = outcome.peer.is_proxy or outcome.error is not None
-            if host.rest == Host.BUSY:
+            if host.rest == Host.BUSY or (not host.helped and self._hosts.was_in_vain(outcome)):
                 patience = patience.shortened(*budget.WAS_IN_VAIN)
             elif outcome.status == 500 or (is_odd and not host.helped):
                 patience = replace(patience, attempts=min(patience.attempts, budget.BROKEN_URL))
@@ -438,11 +440,11 @@ class Exchange:
             raise self.job.error(failure, errors.EarlyEnd()) from last.error
         # A host that is waited for in vain is waited for only once in a run.
         if last.verdict == Verdict.BUSY and last.status != 500:
-            self._hosts.at(last.last_url).rest = Host.BUSY
+            self._hosts.give_up(last, Host.BUSY)
         elif last.error and self.job.patience.attempts:
             if last.is_first_contact:
                 self._hosts.first_contact += self._attempts.seconds
-            self._hosts.lose(last)
+            self._hosts.give_up(last, Host.LOST)
         cause = last.error or LookupError(last.url)
         raise self.job.error(failure, cause) from cause
 

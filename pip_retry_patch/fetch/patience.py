@@ -252,7 +252,7 @@ class Host:
     :ivar answered: it did, once. `helped`: with more than that it is busy.
     :ivar rest: why others are asked first. LOST or BUSY: it was waited for in vain; REPLACED: a
         mirror did its work. An answer ends it.
-    :ivar is_away: one of its indexes was waited for in vain.
+    :ivar vain: the same of one of its indexes.
     :ivar lost_parts: how often all requests with a range were lost, and one without was not.
     :ivar validates_parts: its parts have the validators of the whole.
     :ivar doubts: pages of it that may still be asked for once more, as they are of no use.
@@ -260,10 +260,10 @@ class Host:
 
     LOST, BUSY, REPLACED = "lost", "busy", "replaced"
 
-    answered = helped = sends_parts = is_away = False
+    answered = helped = sends_parts = False
     takes_if_range = validates_parts = True
     lost_parts = 0
-    rest = ""
+    rest = vain = ""
     doubts = DOUBTS
 
 
@@ -294,24 +294,30 @@ class Hosts:
     def note(self, url: str, status: int) -> None:
         """`url` was answered."""
         for host in {self.at(url), self._found[names.host_of(url)]}:
-            host.answered, host.is_away = True, False
+            host.answered = True
             if not is_busy(status, {}):
-                host.helped, host.rest = True, ""
-            elif host.rest == Host.LOST:
-                host.rest = ""
+                host.helped, host.rest, host.vain = True, "", ""
+            elif Host.LOST in (host.rest, host.vain):
+                host.rest = host.vain = ""
 
-    def lose(self, outcome: Any) -> None:
-        """Who did not answer a request was waited for in vain."""
-        self.of(outcome).rest = Host.LOST
-        self._found[outcome.peer.host].is_away = True
+    def give_up(self, outcome: Any, why: str) -> None:
+        """Who failed was waited for in vain."""
+        host = self.of(outcome) if why == Host.LOST else self.at(outcome.last_url)
+        host.rest = self._found[outcome.peer.host].vain = why
+
+    def was_in_vain(self, outcome: Any) -> bool:
+        """Whether another index of the same host was waited for in vain."""
+        host, all_of_it = self.at(outcome.last_url), self._found[outcome.peer.host]
+        return host is not all_of_it and all_of_it.vain != ""
 
     def patience(self, patience: Patience, outcome: Any, error: Exception) -> Patience:
         """Return how much patience there is for who did not answer a request."""
-        host, all_of_it = self.of(outcome), self._found[outcome.peer.host]
+        host = self.of(outcome)
         if host.rest == Host.LOST:
             return replace(patience, attempts=0, seconds=0.0)
-        if host is not all_of_it and all_of_it.is_away:  # for another index of it that was done
-            return replace(patience, seconds=min(PIPS_SECONDS, patience.seconds))
+        if self.was_in_vain(outcome):
+            longest = patience.seconds if host.answered else patience.first_contact
+            return replace(patience, seconds=min(PIPS_SECONDS, longest))
         if host.answered or not patience.seconds:
             return patience
         if patience.person and errors.is_offline(error):

@@ -141,7 +141,7 @@ class IndexHooks:
         failure = self._refused(page.index, page.status)
         if self._strict or page.status >= 500 or page.status == PROXY_REFUSES:
             return failure
-        if page.status == 200 and is_index:
+        if 200 <= page.status < 300 and is_index:
             self._search.unread.setdefault(page.index, None)
         if page.status and (page.status != 200 or is_index):
             self._note_unread(page.index, failure)
@@ -208,10 +208,11 @@ class IndexHooks:
         """Whether pip may do without a project of which no index can be read: it is installed."""
         import importlib.metadata  # which an older pip does without
 
-        hosts = self._requests.hosts
-        if compat.command_of(self._pip.name) == "list":  # of what an index has, if one answers
+        command, hosts = compat.command_of(self._pip.name), self._requests.hosts
+        if command == "list":  # of what an index has, if one answers
             return any(hosts.at(index).answered for index in hosts.indexes)
-        return any(importlib.metadata.distributions(name=project))
+        # Of another program that uses pip's finder nothing is known.
+        return command is not None and any(importlib.metadata.distributions(name=project))
 
     @fail_open
     def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:

@@ -76,12 +76,13 @@ class Mirrors:
     def drop(self, url: str, brought: Sequence[str]) -> bool:
         """Ask mirrors no more that sent other bytes of a file than its hash is of.
 
-        :param brought: those that did; if none, the one whose page lists the file at `url`.
+        :param brought: those that did, beside the one whose page lists the file at `url`.
         :return: whether there was any.
         """
         listed = self._listed.get(url, Page("", ""))
-        who = dict.fromkeys(brought or [listed.mirror])
-        dropped = [mirror for mirror in who if mirror and mirror not in self._dropped]
+        kept = {"", self._index, *self._dropped}
+        who = dict.fromkeys([*brought, listed.mirror])
+        dropped = [mirror for mirror in who if mirror not in kept]
         if dropped:
             self._dropped.update(dropped)
             shown = " and ".join(map(names.redacted, dropped))
@@ -103,7 +104,7 @@ class Mirrors:
         listed = self._listed.get(_without_metadata(url))
         if not hashes or listed is None or listed.mirrored is None:
             return []
-        if listed.mirror and self._index not in self._dropped:  # the file is that mirror's, too
+        if listed.mirror:  # the file is that mirror's, too
             bases = [self._index, *(base for base in bases if base != listed.mirror)]
         found = (self._file_of(ask, base, listed.mirrored, url, hashes) for base in bases)
         return [source for source in found if source is not None]

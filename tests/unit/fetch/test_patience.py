@@ -186,7 +186,7 @@ def test_an_index_is_a_host_of_its_own() -> None:
     # Whoever was waited for in vain is not waited for again because of another index.
     outcome, lost = Outcome("https://h.example/two/x/"), refused("https://h.example/two/x/")
     assert hosts.patience(DEFAULT, outcome, lost).seconds == 120
-    hosts.lose(Outcome("https://h.example/one/x/"))
+    hosts.give_up(Outcome("https://h.example/one/x/"), Host.LOST)
     assert hosts.patience(DEFAULT, outcome, lost).seconds == 8
 
 
