@@ -182,7 +182,7 @@ class Exchange:
             slower=self._slower,
             longest=self._attempts.left,
         )
-        was_heard = self._hosts.at(source.url).answered  # before it led elsewhere
+        outcome.is_known = self._hosts.at(source.url).helped
         clock = self._hosts.clock
         began = clock.now()
         try:
@@ -205,8 +205,8 @@ class Exchange:
         peer = outcome.peer
         if outcome.response is None:
             heard_of = self._hosts.of(outcome), self._hosts.at(outcome.last_url)
-            is_heard = was_heard or any(host.answered for host in heard_of)
-            outcome.is_first_contact = not is_heard
+            is_known = outcome.is_known or any(host.answered for host in heard_of)
+            outcome.is_first_contact = not is_known
         elif peer.proxy:
             self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
         return outcome
@@ -383,8 +383,11 @@ class Exchange:
         if is_first and verdict == Verdict.BUSY:
             host = self._hosts.at(outcome.last_url)
             is_odd = outcome.peer.is_proxy or outcome.error is not None
-            if host.rest == Host.BUSY or (not host.helped and self._hosts.was_in_vain(outcome)):
+            in_vain = self._hosts.was_in_vain(outcome)
+            if host.rest == Host.BUSY or (in_vain and not host.helped):
                 patience = patience.shortened(*budget.WAS_IN_VAIN)
+            elif in_vain:
+                patience = patience.shortened(*budget.HAS_ANSWER)
             elif outcome.status == 500 or (is_odd and not host.helped):
                 patience = replace(patience, attempts=min(patience.attempts, budget.BROKEN_URL))
         elif verdict == Verdict.REFUSED:
@@ -491,7 +494,8 @@ class Exchange:
         if error is None or verdict == Verdict.BUSY:
             wanted = outcome.retry_after or 0.0
             is_of_url = outcome.status == 500  # and not of its host
-            facts["first_contact"] = is_of_url or not self._hosts.at(outcome.last_url).helped
+            is_known = outcome.is_known or self._hosts.at(outcome.last_url).helped
+            facts["first_contact"] = is_of_url or not is_known
             if wanted > budget.LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
                 setting = "retry-patch-patience", f"{wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
