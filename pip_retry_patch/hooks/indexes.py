@@ -234,7 +234,7 @@ class IndexHooks:
     def tell(self, calls: Calls, error: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound(text)`: it may be in what could not be read."""
         calls(*args, **kwargs)
-        text = str(args[0])
+        text = str(*args[:1])
         # Behind it stands who requires the project.
         found = text.partition(" (from ")[0]
         more, words = [text], {*re.findall(r"[\w-]+", names.plain(found))}
