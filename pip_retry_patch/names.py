@@ -68,6 +68,20 @@ def host_of(url: str) -> str:
     return clean(urlsplit(url).netloc.rpartition("@")[2])
 
 
+@lru_cache(maxsize=16)
+def base_of(url: str, bases: tuple[str, ...]) -> str:
+    """Return the longest base URL that `url` begins with, whatever credentials either has.
+
+    "" if it begins with none of them.
+    """
+
+    def bare(url: str) -> str:
+        return without_userinfo(url).rstrip("/") + "/"
+
+    fitting = (base for base in bases if bare(url).startswith(bare(base)))
+    return max(fitting, key=lambda base: len(bare(base)), default="")
+
+
 def redacted(text: str) -> str:
     """Return what may be a URL without its credentials and its query."""
     text = text.partition("?")[0]

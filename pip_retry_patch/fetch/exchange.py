@@ -169,7 +169,8 @@ class Exchange:
         if spare is not None and question.first is None and source is self._sources[0]:
             self.spare = None
             return spare
-        outcome = Outcome(source.url, question, source)
+        outcome, host = Outcome(source.url, question, source), self._hosts.at(source.url)
+        outcome.is_known = host.helped
         again, latest = self._body is not None, self._latest.verdict
         # A cache whose origin is away refuses to ask it, and has the file. Some gateways always do.
         self._may_be_cached |= latest in (Verdict.BUSY, Verdict.REFUSED, Verdict.WITHHELD)
@@ -178,11 +179,10 @@ class Exchange:
             past_caches=again,
             fresh=self.job.fresh or ((again or self._doubted) and not self._may_be_cached),
             reconnects=self.job.fresh or latest != "",
-            in_haste=self._hosts.at(source.url).rest == Host.LOST,
+            in_haste=host.rest == Host.LOST,
             slower=self._slower,
             longest=self._attempts.left,
         )
-        outcome.is_known = self._hosts.at(source.url).helped
         clock = self._hosts.clock
         began = clock.now()
         try:

@@ -270,21 +270,18 @@ class Host:
 class Hosts:
     """The hosts of this run. A proxy is a host of its own, and so is an index.
 
-    :ivar indexes: their base URLs without credentials. Of those that a URL begins with, the longest
-        counts.
+    :ivar indexes: their base URLs (`names.base_of`).
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.indexes: list[str] = []
+        self.indexes: tuple[str, ...] = ()
         self._found: dict[str, Host] = collections.defaultdict(Host)  # by base URL or `host_of`
         self.first_contact = 0.0  # seconds that were spent on it
 
     def at(self, url: str) -> Host:
         """Return the index that a URL is of; or else its host."""
-        bare = f"{names.without_userinfo(url)}/"
-        index = max((base for base in self.indexes if bare.startswith(base)), key=len, default="")
-        return self._found[index or names.host_of(url)]
+        return self._found[names.base_of(url, self.indexes) or names.host_of(url)]
 
     def of(self, outcome: Any) -> Host:
         """Return what answered a request, or failed to; `outcome` is one of request.py."""

@@ -95,11 +95,9 @@ class IndexHooks:
         quiet = getattr(collector, "pip_retry_patch_is_quiet", False)
         url = location.url.split("#", 1)[0]
         indexes = collector.search_scope.index_urls
-        places = [*indexes, *collector.search_scope.find_links]
-        fitting = [each for each in places if f"{url}/".startswith(each.rstrip("/") + "/")]
-        index = max(fitting, key=len, default=url)  # as it is configured
-        bases = map(names.without_userinfo, (*places, *self._pip.settings.mirrors))
-        self._requests.hosts.indexes = [base.rstrip("/") + "/" for base in bases]
+        places = (*indexes, *collector.search_scope.find_links)
+        index = names.base_of(url, places) or url  # as it is configured
+        self._requests.hosts.indexes = (*places, *self._pip.settings.mirrors)
         page = Page(url, index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)

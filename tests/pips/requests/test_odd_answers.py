@@ -103,9 +103,11 @@ PARTS = {  # though all was asked for
 }
 STATUSES = {  # of which pip knows nothing
     "page-999": pages(reply(999), says="The server answers 999, "),
+    "page-300": pages(reply(300), says="The server answers 300, "),
     "page-511": pages(reply(511), says="A web page came in place of the file."),
     "page-302": pages(reply(302), says=SENSELESS),
     **{f"file-{s}": files(reply(s), says=f"answers {s}, which ") for s in (102, 204, 304)},
+    "metadata-205": metadata(reply(205), says="The server answers 205, which "),
 }
 UNLISTED = {  # pages without a file, where nobody has the project
     "empty": pages(reply(200), says="/simple/demo/ came empty.", end=NO_MATCH),

@@ -176,7 +176,7 @@ def test_retry_after_is_seconds_or_a_date(value: Any, date: Any, expected: Any) 
 
 def test_an_index_is_a_host_of_its_own() -> None:
     hosts = Hosts()
-    hosts.indexes = [f"https://h.example/{name}/" for name in ("one", "two", "two/more", "links")]
+    hosts.indexes = tuple(f"https://h.example/{n}/" for n in ("one", "two", "two/more", "links"))
     hosts.note("https://h.example/two/demo/", 200)
     hosts.at("https://user@h.example/links").rest = Host.BUSY
     heard = {"one/demo/": 0, "two/x/": 1, "two/more/x/": 0, "demo.whl": 1, "links": 0, "links/a": 0}
