@@ -497,7 +497,7 @@ class Exchange:
             is_known = outcome.is_known or self._hosts.at(outcome.last_url).helped
             facts["first_contact"] = is_of_url or not is_known
             if wanted > budget.LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
-                setting = "retry-patch-patience", f"{wanted * 2:.0f}"
+                setting = "retry-patch-patience", f"{attempts.waited + wanted * 2:.0f}"
                 return wording.failure("asks for too long", setting, seconds=wanted, **facts)
             if error is not None and facts["first_contact"]:
                 return wording.failure("unreadable", **facts)

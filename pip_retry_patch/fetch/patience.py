@@ -87,7 +87,7 @@ class Patience:
             attempts=min(self.attempts, attempts),
             seconds=min(self.seconds, seconds),
             least=1,
-            last_limit=2 * seconds / attempts,
+            last_limit=seconds / attempts,
         )
 
 
@@ -133,7 +133,7 @@ class Attempts:
         self._lost = 0  # attempts that left this machine and reached no server
         self._lost_at: float | None = None  # the clock's reading, while the server is lost
         self._is_local = False  # the last attempt did not leave this machine
-        self.took = self._waited = 0.0  # seconds, of the last attempt and of all waits
+        self.took = self.waited = 0.0  # seconds, of the last attempt and of all waits
 
     def is_asked_for(self, wait: float) -> bool:
         """Whether a server asked for a wait of so many seconds, and it is a long one."""
@@ -168,8 +168,8 @@ class Attempts:
         """
         patience, asked = self.patience, max(self.retry_after or 0.0, 0.0)
         # The seconds that all waits together may take, but for the end of the last one.
-        in_all = max(patience.seconds, patience.attempts * patience.last_limit / 2)
-        left, longest = min(in_all - self._waited, self.left), patience.last_limit
+        in_all = max(patience.seconds, patience.attempts * patience.last_limit)
+        left, longest = min(in_all - self.waited, self.left), patience.last_limit
         if self._lost_at is not None:
             longest = patience.person_limit if patience.person else patience.lost_limit
             longest = min(longest, patience.seconds / 3)
@@ -197,7 +197,7 @@ class Attempts:
             announce(wait)
         if wait:
             self._clock.sleep(wait)
-            self._waited += wait
+            self.waited += wait
         self.retry_after = None
         return wait is not None
 

@@ -165,6 +165,12 @@ def test_a_first_answer_is_waited_for(
     assert failure is None or (failure.first_contact and message in str(failure))
 
 
+def test_so_many_long_waits_are_obeyed_as_pip_has_retries() -> None:
+    world = World(*[busy(429, "30")] * 5, whole(BODY))
+    world.obtain()
+    assert world.clock.seconds == 5 * 30 + 15
+
+
 def test_a_busy_host_is_waited_for_once_in_a_run_until_it_helps() -> None:
     world = World(lambda _: busy())
     assert lost(world.exchange).setting == ("retry-patch-attempts", "50")
@@ -620,7 +626,8 @@ def told(patience: Patience, bad: Callable[[], Any], lasts: float, what: str = "
         ("retry-patch-first-contact", Patience(first_contact=5, seconds=3), refused, 20, "first"),
         ("retry-patch-patience", Patience(seconds=5), refused, 20, "another"),
         ("retry-patch-patience", Patience(seconds=5), refused, 20, "body"),
-        ("retry-patch-patience", Patience(), lambda: busy(503, "200"), 100, "first"),
+        ("retry-patch-patience", Patience(), lambda: busy(503, "300"), 100, "first"),
+        ("retry-patch-patience", Patience(), lambda: busy(503, "70"), 280, "first"),
         ("retry-patch-patience", Patience(seconds=40, person=True), refused, 100, "first"),
         ("retry-patch-attempts", Patience(attempts=2), busy, 60, "body"),
         ("retry-patch-attempts", Patience(attempts=2), busy, 60, "first"),
