@@ -68,8 +68,8 @@ class FirstAnswers:
             return Verdict.REFUSED  # the one before it is better
         if status == PROXY_REFUSES and outcome.peer.proxy:
             return Verdict.LASTING
-        may_be_elsewhere = others and job.kind in (Kind.FILE, Kind.METADATA)
-        if may_be_elsewhere or (status in GONE and job.kind == Kind.FILE and job.patience.attempts):
+        may_be_elsewhere = others or (status in GONE and job.patience.attempts > 0)
+        if may_be_elsewhere and job.kind == Kind.FILE:
             return Verdict.REFUSED
         if status == 206 and not job.ranged:
             part = unasked_part(response.headers)
@@ -222,7 +222,7 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     cannot be read. A page that names files is one all the same.
     """
     status = response.status_code
-    if (status == 200 or kind == "other") and not whole:
+    if (status == 200 or kind == Kind.OTHER) and not whole:
         return None
     about: dict[str, Any] = {"name": names.name_of(url), "host": names.host_of(url)}
     about["first_contact"] = True
@@ -245,7 +245,7 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     if coding:
         return wording.failure("odd coding", coding=coding, **about)
     start = response.content[:4096]
-    is_other = kind == "other" and not names_files(response.content)
+    is_other = kind == Kind.OTHER and not names_files(response.content)
     if status == 200 and is_other and is_web_page("", start):
         title = title_of(start)
         return wording.failure("web page for file", why=wording.WEB_PAGE, title=title, **about)

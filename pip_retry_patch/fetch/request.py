@@ -35,8 +35,7 @@ class Kind:
     """What pip asks for."""
 
     PAGE = "page"  # of an index
-    FILE = "file"  # an artifact
-    METADATA = "metadata"  # of a wheel (PEP 658)
+    FILE = "file"  # an artifact, or its metadata (PEP 658)
     OTHER = "other"  # a requirements file, a range of a wheel
 
 

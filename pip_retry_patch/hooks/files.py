@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from pip_retry_patch import names, settings, wording
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.request import Kind, Outcome
+from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
 from pip_retry_patch.store.kept import SMALLEST, Place, Plain, Store, key_of
@@ -132,9 +132,7 @@ class Artifact:
         self.hashes = hooks.expected.get(self.url, {})
         if link.hash:
             self.hashes = {link.hash_name: [link.hash.lower()]}
-        self.kind = Kind.METADATA if self.name.endswith(".metadata") else Kind.FILE
-        # In the store, "" where nothing of it is kept.
-        self._key = key_of(self.hashes) or "" if self.kind == Kind.FILE else ""
+        self._key = key_of(self.hashes) or ""  # in the store, "" where nothing of it is kept
         self.fresh = self.disk_was_full = False
         self.parts = True
         self.place: Place | Plain = Plain("")

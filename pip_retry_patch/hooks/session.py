@@ -208,7 +208,7 @@ class Requests:
             return Source(there, functools.partial(repeat, calls, session, (method, there), kwargs))
 
         page = self._page_at(url) if whole else None
-        kind = artifact.kind if artifact else Kind.OTHER if page is None else Kind.PAGE
+        kind = Kind.FILE if artifact else Kind.PAGE if page else Kind.OTHER
         hashes = artifact.hashes if artifact else {}
         link = artifact and artifact.link  # what holds the job holds no artifact
         mirrors: Callable[[], Sequence[Source]] = tuple
