@@ -368,34 +368,21 @@ class Exchange:
         return _LATER
 
     def _count(self, outcome: Outcome) -> None:
-        attempts, patience = self._attempts, self.job.patience
-        verdict, is_first = outcome.verdict, self._body is None
-        lost = outcome.error if verdict == Verdict.LOST else None
-        if lost is not None and is_first:
-            patience = self._hosts.patience(patience, outcome, lost)
+        attempts, patience, verdict = self._attempts, self.job.patience, outcome.verdict
+        if self._body is None:
+            patience = self._hosts.patience(patience, outcome)
+        elif verdict == Verdict.REFUSED:
+            patience = patience.limited(budget.BROKEN_URL)
         if self.spare is not None or self._first_answers.usable is not None:
             patience = patience.shortened(*budget.HAS_ANSWER)
-        if lost is not None:
-            self._fruitless += errors.was_sent(lost)
-            attempts.patience = patience
-            attempts.was_unreachable(errors.is_local(lost))
+        attempts.patience = patience
+        if verdict == Verdict.LOST and outcome.error is not None:
+            self._fruitless += errors.was_sent(outcome.error)
+            attempts.was_unreachable(errors.is_local(outcome.error))
             return
-        if is_first and verdict == Verdict.BUSY:
-            host = self._hosts.at(outcome.last_url)
-            is_odd = outcome.peer.is_proxy or outcome.error is not None
-            in_vain = self._hosts.was_in_vain(outcome)
-            if host.rest == Host.BUSY or (in_vain and not host.helped):
-                patience = patience.shortened(*budget.WAS_IN_VAIN)
-            elif in_vain:
-                patience = patience.shortened(*budget.HAS_ANSWER)
-            elif outcome.status == 500 or (is_odd and not host.helped):
-                patience = replace(patience, attempts=min(patience.attempts, budget.BROKEN_URL))
-        elif verdict == Verdict.REFUSED:
-            patience = replace(patience, attempts=min(patience.attempts, budget.BROKEN_URL))
-        if is_first and verdict == Verdict.CUT:
+        if self._body is None and verdict == Verdict.CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, outcome.trouble)
-        attempts.patience = patience
         attempts.was_unhelpful(outcome.retry_after, at_once=verdict == Verdict.CUT)
 
     def _announce(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Mapping
 
 from pip_retry_patch import names
 from pip_retry_patch.fetch import errors
-from pip_retry_patch.fetch.judge import is_busy, seconds_between
+from pip_retry_patch.fetch.judge import Verdict, is_busy, seconds_between
 from pip_retry_patch.records import record, replace
 
 # Real progress: so many bytes beyond the furthest offset renew the budgets of `Patience`.
@@ -80,15 +80,14 @@ class Patience:
     person_limit: float = 1.0
     person: bool = False
 
+    def limited(self, attempts: int) -> Patience:
+        """Return no more of it than so many attempts."""
+        return replace(self, attempts=min(self.attempts, attempts))
+
     def shortened(self, attempts: int, seconds: float) -> Patience:
         """Return no more of it than so many attempts, which wait so many seconds in all."""
-        return replace(
-            self,
-            attempts=min(self.attempts, attempts),
-            seconds=min(self.seconds, seconds),
-            least=1,
-            last_limit=seconds / attempts,
-        )
+        seconds, limit = min(self.seconds, seconds), min(self.last_limit, seconds / attempts)
+        return replace(self.limited(attempts), seconds=seconds, least=1, last_limit=limit)
 
 
 class Clock:
@@ -307,8 +306,22 @@ class Hosts:
         host, all_of_it = self.at(outcome.last_url), self._found[outcome.peer.host]
         return host is not all_of_it and all_of_it.vain != ""
 
-    def patience(self, patience: Patience, outcome: Any, error: Exception) -> Patience:
-        """Return how much patience there is for who did not answer a request."""
+    def patience(self, patience: Patience, outcome: Any) -> Patience:
+        """Return how much patience there is, where pip has no byte yet."""
+        if outcome.verdict == Verdict.LOST:
+            return self._patience_with_lost(patience, outcome)
+        if outcome.verdict != Verdict.BUSY:
+            return patience
+        host, in_vain = self.at(outcome.last_url), self.was_in_vain(outcome)
+        is_odd = outcome.peer.is_proxy or outcome.error is not None
+        if host.rest == Host.BUSY or (in_vain and not host.helped):
+            return patience.shortened(*WAS_IN_VAIN)
+        if in_vain:
+            return patience.shortened(*HAS_ANSWER)
+        is_broken = outcome.status == 500 or (is_odd and not host.helped)
+        return patience.limited(BROKEN_URL) if is_broken else patience
+
+    def _patience_with_lost(self, patience: Patience, outcome: Any) -> Patience:
         host = self.of(outcome)
         if host.rest == Host.LOST:
             return replace(patience, attempts=0, seconds=0.0)
@@ -317,10 +330,10 @@ class Hosts:
             return replace(patience, seconds=min(PIPS_SECONDS, longest))
         if host.answered or not patience.seconds:
             return patience
-        if patience.person and errors.is_offline(error):
+        if patience.person and errors.is_offline(outcome.error):
             return patience
         least = min(PIPS_SECONDS, patience.first_contact)  # where others have spent them
         left = max(patience.first_contact - self.first_contact, least)
-        if errors.is_unknown_name(error):
+        if errors.is_unknown_name(outcome.error):
             left = min(left, UNKNOWN_NAME)
         return replace(patience, seconds=left)

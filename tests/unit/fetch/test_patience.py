@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from pip_retry_patch.fetch import patience as numbers
+from pip_retry_patch.fetch.judge import Answer, Verdict
 from pip_retry_patch.fetch.patience import Attempts, Clock, Host, Hosts, Patience, retry_after
 from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.records import replace
@@ -184,10 +185,11 @@ def test_an_index_is_a_host_of_its_own() -> None:
         host = hosts.at(f"https://user:secret@h.example/{path}")
         assert host.helped == count and (host.rest != "") == path.startswith("links")
     # Whoever was waited for in vain is not waited for again because of another index.
-    outcome, lost = Outcome("https://h.example/two/x/"), refused("https://h.example/two/x/")
-    assert hosts.patience(DEFAULT, outcome, lost).seconds == 120
+    outcome = Outcome("https://h.example/two/x/")
+    outcome.error, outcome.worth = refused(outcome.url), Answer(Verdict.LOST)
+    assert hosts.patience(DEFAULT, outcome).seconds == 120
     hosts.give_up(Outcome("https://h.example/one/x/"), Host.LOST)
-    assert hosts.patience(DEFAULT, outcome, lost).seconds == 8
+    assert hosts.patience(DEFAULT, outcome).seconds == 8
 
 
 def test_time_that_did_not_pass_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
