@@ -7,7 +7,7 @@ A first answer, the rest of a body, what an earlier run kept, a page and a mirro
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch import errors, pages
@@ -38,6 +38,11 @@ _USED = (Verdict.USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 
 # What comes next when an answer is of no use: the next request at once, after a wait, or none.
 _AT_ONCE, _LATER, _OVER = "at once", "later", "over"
+
+# Kinds of failures: what was waited for, what answered, and what no retry was allowed for.
+_WAITED_FOR = "gave up", "cut page", "busy", "lost", "unreachable", "offline", "proxy unreachable"
+_ANSWERED = "busy", "unreadable", "asks for too long"
+_RETRIED = {*_WAITED_FOR, *_ANSWERED, "not tried"}
 
 
 class Exchange:
@@ -451,55 +456,82 @@ class Exchange:
 
     def _failure(self, outcome: Outcome) -> wording.Failure:
         """Return why the last request was of no help."""
-        attempts, error, verdict = self._attempts, outcome.error, outcome.verdict
-        peer = outcome.peer
-        facts: dict[str, Any] = {
-            "name": self.job.name,
-            "host": peer.host,
-            "peer": peer,
-            "tried": wording.tried(attempts.count, attempts.seconds),
-            "why": outcome.trouble,
-            "retries": self.job.patience.attempts > 0,
-            "first_contact": outcome.is_first_contact,
-        }
-        if self._body is not None:
-            return self._failure_of_body(self._body, outcome, facts)
-        if verdict == Verdict.CUT:
-            facts["place"] = wording.Place(self.job.name, peer.host, outcome.received, None)
-            return wording.failure("cut page", self._longer(outcome), **facts)
-        if error is not None and not errors.is_network_error(error):
-            where = outcome.last_url
-            if isinstance(error, ValueError):
-                facts["why"], where = pages.BAD_REDIRECT, outcome.answer.headers.get("location", "")
-            facts.update(where=names.redacted(where), retries=True)
-            return wording.failure("bad redirect", **facts)
-        if verdict == Verdict.LASTING:
-            facts.update(retries=True, now=time.strftime("%Y-%m-%d %H:%M"))
-            if error is None or errors.is_refused_tunnel(error):
-                return wording.failure("proxy refuses", **facts)
-            return wording.failure(errors.certificate_trouble(error) or "bad TLS", **facts)
-        if error is None or verdict == Verdict.BUSY:
-            wanted = outcome.retry_after or 0.0
-            is_of_url = outcome.status == 500  # and not of its host
-            is_known = outcome.is_known or self._hosts.at(outcome.last_url).helped
-            facts["first_contact"] = is_of_url or not is_known
-            if wanted > budget.LONG_WAIT and attempts.unhelpful <= attempts.patience.attempts:
-                setting = "retry-patch-patience", f"{attempts.waited + wanted * 2:.0f}"
-                return wording.failure("asks for too long", setting, seconds=wanted, **facts)
-            if error is not None and facts["first_contact"]:
-                return wording.failure("unreadable", **facts)
-            longer = None if is_of_url else self._longer(outcome)
-            return wording.failure("busy", longer, **facts)
-        kind = "unreachable" if facts["first_contact"] else "lost"
-        if errors.is_offline(error):
-            kind = "offline"
-        elif peer.is_proxy:
-            kind = "proxy unreachable"
-        return wording.failure(kind, self._longer(outcome), **facts)
+        body, attempts, error = self._body, self._attempts, outcome.error
+        kind, peer, trouble = self._kind_of_failure(outcome), outcome.peer, outcome.trouble
+        place = wording.Place(self.job.name, peer.host, outcome.received, None)
+        why, where, last = trouble, outcome.last_url, ""
+        if body is not None:
+            place, why = body.place(), trouble or wording.EARLIER_RUN
+            if self._why is not None:
+                why, of_proxy = errors.reason(self._why), f"{peer}: " if peer.is_proxy else ""
+                last = f" (last: {of_proxy}{trouble})" if outcome.verdict and trouble else ""
+        elif isinstance(error, ValueError):
+            why, where = pages.BAD_REDIRECT, outcome.answer.headers.get("location", "")
+        is_first = outcome.is_first_contact
+        if kind in _ANSWERED:
+            is_first = outcome.status == 500 or not self._has_helped(outcome)  # 500 is of one URL
+        return wording.failure(
+            kind,
+            self._longer(kind, outcome),
+            name=self.job.name,
+            host=peer.host,
+            peer=peer,
+            place=place,
+            why=why,
+            trouble=trouble,
+            last=last,
+            where=names.redacted(where),
+            status=outcome.status,
+            seconds=outcome.retry_after or 0.0,
+            tried=wording.tried(attempts.count, attempts.seconds),
+            now=time.strftime("%Y-%m-%d %H:%M"),
+            first_contact=is_first,
+            retries=self.job.patience.attempts > 0 or kind not in _RETRIED,
+        )
 
-    def _longer(self, outcome: Outcome) -> tuple[str, str] | None:
-        """Return the setting that ended the wait for a server that was lost, and a longer value."""
+    def _kind_of_failure(self, outcome: Outcome) -> str:
+        """Return what `wording.failure` calls it."""
+        attempts, error, verdict = self._attempts, outcome.error, outcome.verdict
+        if self._body is not None:
+            if not self.job.patience.attempts:
+                return "not tried"
+            if outcome.status == PROXY_REFUSES and outcome.peer.proxy:
+                return "proxy refuses"
+            if verdict in (Verdict.CHANGED, Verdict.REFUSED):
+                return "changed" if verdict == Verdict.CHANGED else "refused"
+            is_stranger = verdict == Verdict.PAGE or (verdict == Verdict.LASTING and error)
+            return "stranger" if is_stranger else "gave up"
+        if verdict == Verdict.CUT:
+            return "cut page"
+        if error is not None and not errors.is_network_error(error):
+            return "bad redirect"
+        if verdict == Verdict.LASTING:
+            if error is None or errors.is_refused_tunnel(error):
+                return "proxy refuses"
+            return errors.certificate_trouble(error) or "bad TLS"
+        if error is None or verdict == Verdict.BUSY:
+            asks = (outcome.retry_after or 0.0) > budget.LONG_WAIT
+            if asks and attempts.unhelpful <= attempts.patience.attempts:
+                return "asks for too long"
+            return "unreadable" if error and not self._has_helped(outcome) else "busy"
+        if errors.is_offline(error):
+            return "offline"
+        if outcome.peer.is_proxy:
+            return "proxy unreachable"
+        return "unreachable" if outcome.is_first_contact else "lost"
+
+    def _has_helped(self, outcome: Outcome) -> bool:
+        return outcome.is_known or self._hosts.at(outcome.last_url).helped
+
+    def _longer(self, kind: str, outcome: Outcome) -> tuple[str, str] | None:
+        """Return the setting that ended the wait, and a longer value; None where it is no help."""
         patience, attempts, error = self.job.patience, self._attempts, outcome.error
+        if kind == "asks for too long":
+            seconds = attempts.waited + 2 * (outcome.retry_after or 0.0)
+            return "retry-patch-patience", f"{seconds:.0f}"
+        is_of_url = kind == "busy" and outcome.status == 500
+        if kind not in _WAITED_FOR or is_of_url or outcome.why == wording.NO_HELP:
+            return None
         if outcome.is_silence and outcome.timeout:
             return "--timeout", f"{self._slower * outcome.timeout:.0f}"
         if outcome.verdict != Verdict.LOST and attempts.unhelpful > attempts.patience.attempts:
@@ -510,25 +542,6 @@ class Exchange:
             return None
         is_waited_for = patience.person and error is not None and errors.is_offline(error)
         return f"retry-patch-{'patience' if is_waited_for else 'first-contact'}", "600"
-
-    def _failure_of_body(
-        self, body: Body, outcome: Outcome, facts: dict[str, Any]
-    ) -> wording.Failure:
-        trouble, verdict = outcome.trouble, outcome.verdict
-        why = errors.reason(self._why) if self._why else trouble or wording.EARLIER_RUN
-        of_proxy = f"{outcome.peer}: " if outcome.peer.is_proxy else ""
-        last = f" (last: {of_proxy}{trouble})" if self._why and verdict and trouble else ""
-        facts.update(place=body.place(), why=why, last=last, trouble=trouble, status=outcome.status)
-        if not facts["retries"]:
-            return wording.failure("not tried", **facts)
-        if outcome.status == PROXY_REFUSES and outcome.peer.proxy:
-            return wording.failure("proxy refuses", **facts)
-        if verdict in (Verdict.CHANGED, Verdict.REFUSED):
-            return wording.failure("changed" if verdict == Verdict.CHANGED else "refused", **facts)
-        if verdict == Verdict.PAGE or (verdict == Verdict.LASTING and outcome.error is not None):
-            return wording.failure("stranger", **facts)
-        longer = self._longer(outcome) if outcome.why != wording.NO_HELP else None
-        return wording.failure("gave up", longer, **facts)
 
 
 def _refuses_part(outcome: Outcome) -> bool:
