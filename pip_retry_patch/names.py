@@ -65,7 +65,7 @@ def format_sum(count: int) -> str:
 @lru_cache(maxsize=16)  # of each URL, many parts of a download ask for it
 def host_of(url: str) -> str:
     """Return the host of `url`, with its port but without credentials."""
-    return clean(urlsplit(url).netloc.rpartition("@")[2])
+    return clean(urlsplit(url).netloc.rpartition("@")[2].lower())
 
 
 @lru_cache(maxsize=16)
@@ -76,7 +76,9 @@ def base_of(url: str, bases: tuple[str, ...]) -> str:
     """
 
     def bare(url: str) -> str:
-        return without_userinfo(url).rstrip("/") + "/"
+        scheme, _, rest = without_userinfo(url).rstrip("/").partition("//")
+        host, _, path = rest.partition("/")
+        return f"{scheme}//{host.lower()}/{path}/"
 
     fitting = (base for base in bases if bare(url).startswith(bare(base)))
     return max(fitting, key=lambda base: len(bare(base)), default="")

@@ -138,8 +138,8 @@ _LINES = {
     # Of an index.
     "index unread": "The index {index} could not be read ({why}). pip goes on without it: what "
     "only this index has is not seen.",
-    "found elsewhere": "{project} was found at {places} only. The first index, {index}, could not "
-    "be read and may have another one of that name.",
+    "found elsewhere": "{project} was found at {places} only. The index {index} could not be read, "
+    "and may have another one of that name.",
     "may be unread": "But the index {index} could not be read ({why}), and may have it.",
     "stale": "The index {index} cannot be read ({why}). Taking its pages from pip's cache, up to "
     "{age} old: newer versions are not seen.",

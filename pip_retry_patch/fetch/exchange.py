@@ -203,8 +203,8 @@ class Exchange:
             if broken is not None and broken.status_code >= 400 and errors.is_network_error(error):
                 # Its status came, and nobody needs its page: pip would not get to know of a 404.
                 broken._content, outcome.response, outcome.error = b"", broken, None
-        # What pip's cache has tells nothing of its host. A page in it was asked about (max-age=0).
-        for url in outcome.urls if self.job.kind == Kind.PAGE or not outcome.is_cached else ():
+        # Who only leads to where nobody answers has not helped.
+        for url in outcome.asked if outcome.response is not None or outcome.is_answered else ():
             is_last = url == outcome.urls[-1] and outcome.response is not None
             self._hosts.note(url, outcome.status if is_last else 0)
         peer = outcome.peer

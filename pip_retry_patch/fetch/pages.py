@@ -62,7 +62,8 @@ class FirstAnswers:
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
         # A mirror that lacks the project says nothing of the index.
-        if from_mirror and (status != 200 or (job.whole and not names_files(response.content))):
+        project = job.source.url.rstrip("/").rpartition("/")[2]
+        if from_mirror and (status != 200 or (job.whole and not _lists(response.content, project))):
             return Verdict.REFUSED
         if self.usable is not None and (status >= 400 or not names_files(response.content)):
             return Verdict.REFUSED  # the one before it is better
@@ -102,7 +103,7 @@ class FirstAnswers:
     def _is_doubtful(self, outcome: Outcome, may_doubt: bool) -> bool:
         """Whether a page of an index may be another one, and that is still asked in this run."""
         doubtful = self._job.kind == Kind.PAGE and is_doubtful(outcome.response)
-        if doubtful and may_doubt and not outcome.came_from_cache:
+        if doubtful and may_doubt and not (outcome.came_from_cache or has_no_end(outcome.response)):
             host = self._hosts.at(self._job.source.url)
             host.doubts -= 1
             return host.doubts >= 0
@@ -176,15 +177,26 @@ def _is_for_people(content: bytes) -> bool:
     return any(mark in start for mark in _FOR_PEOPLE)
 
 
-def is_login(content: bytes, url: str, asked: str, project: str) -> bool:
-    """Whether something else than an index answers, by a page that came from `url`.
+def is_other(content: bytes, media: str, url: str, asked: str, project: str, strict: bool) -> bool:
+    """Whether a page that came from `url` may stand in place of what an index has.
 
     Some indexes show a page for people where they have no project. It comes from themselves, and
     asks for no password.
+
+    :param strict: so it does, unless it tells of the project, or lists nothing at all.
     """
+    is_json = content[:64].lstrip().startswith(b"{")
+    if is_json and (media.endswith("html") or b'"files"' not in content):
+        return True
     moved = names.host_of(url) != names.host_of(asked)
     asks = moved or b"password" in content[:_START].lower()
-    return asks and not _lists(content, project) and _is_for_people(content)
+    if asks and not _lists(content, project) and _is_for_people(content):
+        return True
+    is_cut = not _ends(media, content)
+    if not content.strip() or (is_cut and not names_files(content)):
+        return True
+    tells = names.plain(project) in names.plain(content.decode("latin-1"))
+    return strict and (is_cut or not (tells or _lists_nothing(content)))
 
 
 def _lists(content: bytes, project: str) -> bool:
@@ -243,7 +255,8 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
         return None
     coding = _undecoded(response)
     if coding:
-        return wording.failure("odd coding", coding=coding, **about)
+        why = f"it came encoded as {coding}"
+        return wording.failure("odd coding", why=why, coding=coding, **about)
     start = response.content[:4096]
     is_other = kind == Kind.OTHER and not names_files(response.content)
     if status == 200 and is_other and is_web_page("", start):

@@ -140,6 +140,7 @@ class Outcome:
         self.question: Question = question or Question()
         self.source: Source = source
         self.urls: list[str] = []
+        self.asked: list[str] = []  # of them, those that pip's cache did not answer by itself
 
     @property
     def verdict(self) -> str:

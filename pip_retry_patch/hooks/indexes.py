@@ -17,19 +17,24 @@ skip or to fail |
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import PROXY_REFUSES, media_of
-from pip_retry_patch.fetch.pages import is_login, oddity
+from pip_retry_patch.fetch.pages import is_other, oddity
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import record
 from pip_retry_patch.wrapping import Calls, fail_open
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
+
+# The indexes that have brought a page, in the environment: a run includes the pips that pip runs
+# for what a build needs.
+_HEARD = "_PIP_RETRY_PATCH_HEARD"
 
 # What an index answers that does not have the project.
 _NOT_THERE = (404, 410)
@@ -97,7 +102,10 @@ class IndexHooks:
         indexes = collector.search_scope.index_urls
         places = (*indexes, *collector.search_scope.find_links)
         index = names.base_of(url, places) or url  # as it is configured
-        self._requests.hosts.indexes = (*places, *self._pip.settings.mirrors)
+        hosts, heard = self._requests.hosts, os.environ.get(_HEARD, "").split()
+        hosts.indexes = (*places, *self._pip.settings.mirrors)
+        if names.redacted(index) in heard:
+            hosts.at(index).answered = hosts.at(index).helped = True
         page = Page(url, index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)
@@ -112,6 +120,8 @@ class IndexHooks:
             page.url = ""
         if quiet or location.scheme not in ("http", "https"):
             return content
+        if hosts.at(index).helped:
+            os.environ[_HEARD] = " ".join({*heard, names.redacted(index)})
         if content is not None:
             self._look(collector, url, index, content)
             return content
@@ -168,8 +178,8 @@ class IndexHooks:
         self._note(url, f"But {names.name_of(url)} {odd}.")
         # So that the next run asks for it again.
         compat.forget(collector.session, (url, page.url))
-        is_other = is_login(page.content, page.url, url, search.project)
-        if is_other and index in collector.search_scope.index_urls:
+        about = page.content, media, page.url, url, search.project, self._strict
+        if is_other(*about) and index in collector.search_scope.index_urls:
             search.unread.setdefault(index, None)
             if self._strict:
                 raise self._pip.error(self._refused(index, 200), LookupError(url))
@@ -182,35 +192,44 @@ class IndexHooks:
         found, unread = calls(*args, **kwargs), self._search.unread
         if not unread:
             return found
-        indexes = finder.search_scope.index_urls or finder.search_scope.find_links
+        scope = finder.search_scope
+        places = (*scope.index_urls, *scope.find_links)
+        indexes = [names.base_of(each, places) for each in scope.index_urls or scope.find_links]
         errors = {index: error for index, error in unread.items() if error is not None}
         hosts = {names.host_of(str(each.link.comes_from or each.link.url)) for each in found}
-        places = sorted(hosts - {""})  # of local files
+        hosts -= {""}  # of local files
         # What an index has that has answered before is taken from no other.
         lost = [error for error in errors.values() if not error.failure.first_contact]
-        is_missing = not found and (lost or all(map(errors.get, indexes)))
+        is_missing = not found and bool(lost or all(map(errors.get, indexes)))
         first = [*lost, *errors.values(), None][0]
-        if (lost and places) or (is_missing and not self._may_do(project)):
+        if ((lost and hosts) or is_missing) and not self._may_do(project, is_missing):
             raise first
         if is_missing:
             self._missing[names.plain(project)] = first
         for index, error in errors.items():
             facts = {"index": names.redacted(index), "why": error.failure.why}
             self._pip.say_once("index unread", index, **facts)
-        if places and indexes[0] in unread:
-            facts = {"index": names.redacted(indexes[0]), "project": project}
-            self._pip.say_once("found elsewhere", project, places=" and ".join(places), **facts)
+        # Of a further one that was not answered there is a line by now.
+        told = {*errors} - {indexes[0]}
+        hiding = [index for index in indexes if index in unread and index not in told]
+        if hosts and hiding:
+            facts = {"index": names.redacted(hiding[0]), "places": " and ".join(sorted(hosts))}
+            self._pip.say_once("found elsewhere", project, project=project, **facts)
         return found
 
-    def _may_do(self, project: str) -> bool:
-        """Whether pip may do without a project of which no index can be read: it is installed."""
+    def _may_do(self, project: str, is_missing: bool) -> bool:
+        """Whether pip may do without what an index has that cannot be read.
+
+        It installs nothing, or needs nothing that is installed.
+        """
         import importlib.metadata  # which an older pip does without
 
         command, hosts = compat.command_of(self._pip.name), self._requests.hosts
         if command == "list":  # of what an index has, if one answers
             return any(hosts.at(index).answered for index in hosts.indexes)
         # Of another program that uses pip's finder nothing is known.
-        return command is not None and any(importlib.metadata.distributions(name=project))
+        is_known = command is not None and is_missing
+        return is_known and any(importlib.metadata.distributions(name=project))
 
     @fail_open
     def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:

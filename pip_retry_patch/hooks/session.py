@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # pip's own default of `--retries`: what is not more was not asked for.
 PIPS_OWN = 5
 
+_CONDITIONS = {"if-none-match", "if-modified-since"}
+
 # What is wrapped in pip's own modules, and by which method of the hooks.
 WRAPPED = (
     ("network.session", "PipSession.request", "request"),
@@ -265,10 +267,13 @@ def repeat(
 
     def get_redirect_target(response: Any) -> Any:
         # requests calls this for every answer, for a redirect twice.
+        outcome.is_cached = getattr(response, "from_cache", False)
         if response.url not in outcome.urls[-1:]:
             outcome.urls.append(response.url)
+            # What has a condition was sent: CacheControl adds one to what is not fresh any more.
+            if not outcome.is_cached or _CONDITIONS & {*map(str.lower, response.request.headers)}:
+                outcome.asked.append(response.url)
         outcome.is_answered, outcome.answer = not response.is_redirect, response
-        outcome.is_cached = getattr(response, "from_cache", False)
         outcome.came_from_cache = outcome.came_from_cache or outcome.is_cached
         return original(response)
 

@@ -225,6 +225,7 @@ class World:
                 done = done(asking)
             if isinstance(done, Cut):
                 outcome.urls.append(url)
+                outcome.asked.append(url)
                 outcome.is_answered, outcome.answer = True, whole(b"", status=done.status)
                 raise done.error
             if isinstance(done, Exception):
@@ -233,6 +234,7 @@ class World:
             outcome.urls.append(url)
             outcome.is_answered, outcome.answer = True, done
             outcome.is_cached = outcome.came_from_cache = getattr(done, "from_cache", False)
+            outcome.asked += [] if outcome.is_cached else [url]
             return done
 
         def serves(why: str, offset: int) -> None:

@@ -240,7 +240,7 @@ def test_an_index_may_have_a_page_that_lists_nothing_but_no_login_page(
         words = *indexes(private.index_url, public.index_url), "demo"
         run = download(armed, *words)
         assert end_of(run) == OK, run.output
-        told = f"The first index, {private.index_url}, could not be read"
+        told = f"The index {private.index_url} could not be read"
         assert [told in line for line in run.warnings()] == [True] * (end != OK), run.output
         strict = download(armed, *words, PIP_RETRY_PATCH_INDEXES="all")
         assert end_of(strict) == end, strict.output

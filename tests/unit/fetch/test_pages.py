@@ -139,14 +139,20 @@ def test_a_page_of_an_index_is_doubted_for_a_reason(body: bytes, media: str, exp
 @pytest.mark.parametrize(
     ("body", "url", "expected"),
     [
-        (LOGIN, URL, True),
-        (LOGIN.replace(b"password", b"text"), ELSEWHERE, True),
-        (LOGIN.replace(b"password", b"text"), URL, False),
-        (LINKS + LOGIN, ELSEWHERE, False),
+        (LOGIN, URL, "TT"),
+        (LOGIN.replace(b"password", b"text"), ELSEWHERE, "TT"),
+        (LOGIN.replace(b"password", b"text"), URL, "FT"),
+        (LINKS + LOGIN, ELSEWHERE, "FF"),
+        (b"<html>Links for Demo</html>", URL, "FF"),
+        (b"<html>Not found</html>", URL, "FT"),
+        (b"<html></html>", URL, "FF"),
+        *((body, URL, "TT") for body in (b"", b"<html>Links", b'{"error": ""}', FILES)),
     ],
 )
-def test_a_login_page_is_told_from_an_index(body: bytes, url: str, expected: bool) -> None:
-    assert pages.is_login(body, url, URL, "demo") is expected
+def test_what_may_stand_in_place_of_an_index(body: bytes, url: str, expected: str) -> None:
+    """By default, and where each index is needed."""
+    found = (pages.is_other(body, "text/html", url, URL, "demo", each) for each in (False, True))
+    assert "".join(str(each)[0] for each in found) == expected
 
 
 def test_a_page_that_another_host_sent_names_it() -> None:
