@@ -44,7 +44,7 @@ class Body(Below):
         first.open()
         self._exchange = exchange
         self._answer: Outcome | None = first  # that is read
-        self._first: Outcome | None = first  # until the end
+        self.first: Outcome | None = first  # until the end
         self._source = first.stream
         self._written = written
         self._ahead, self._at = b"", 0  # received, and handed on up to there
@@ -191,11 +191,11 @@ class Body(Below):
     def _end(self) -> None:
         self._ended = True
         answer, self._answer = self._answer, None
-        if answer is not None and answer is not self._first:
+        if answer is not None and answer is not self.first:
             answer.drop()  # more may come, and urllib3 knows only of the first
         elif answer is not None:
             answer.stream.close()
-        self._first = self._written = None  # which hold what holds this
+        self.first = self._written = None  # which hold what holds this
         self._exchange.story.ended("finished", self.offset)
 
     def _continue(self, why: Exception | None) -> None:
@@ -204,8 +204,8 @@ class Body(Below):
         try:
             if broken is not None:
                 broken.drop()
-            if not self.known.hashed and self._first is not None:
-                self._first.cache_nothing()
+            if not self.known.hashed and self.first is not None:
+                self.first.cache_nothing()
             outcome = self._exchange.obtain(self, why)
         except Exception as error:
             self._error = error
@@ -236,17 +236,17 @@ class Body(Below):
     # What there is, to be compared with what comes again.
 
     def is_same(self, position: int, piece: bytes) -> bool:
-        """Whether these bytes are at this position of what pip has; True where a hash will tell."""
-        if self.known.hashed:
-            return True
+        """Whether these bytes are at this position of what pip has, as far as that can be told."""
         held_from = self.offset - self._held_size
         before, path = b"", self._written and self._written()
-        if position < held_from:
-            if not path:
-                return False  # nothing to compare with
+        if position < held_from and path:
             with open(path, "rb") as file:
                 file.seek(position - self.start)
                 before = file.read(min(len(piece), held_from - position))
+        if self.known.hashed:  # which will tell of what pip has not written yet
+            return piece.startswith(before)
+        if position < held_from and not path:
+            return False
         at = max(position + len(before) - held_from, 0)
         return before + b"".join(self._held)[at : at + len(piece) - len(before)] == piece
 

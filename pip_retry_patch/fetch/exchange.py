@@ -74,7 +74,7 @@ class Exchange:
             Restart.
         """
         self._begin(body, why)
-        step, spare = (_LATER if why is not None else _AT_ONCE), self.spare
+        step = _LATER if why is not None else _AT_ONCE
         while True:
             if step == _LATER and not self._attempts.wait(self._announce):
                 step = _OVER
@@ -94,11 +94,11 @@ class Exchange:
                 came, where = outcome.status or outcome.trouble, names.redacted(outcome.last_url)
                 logger.debug("Attempt %d, %s: %s", self._attempts.count, where, came)
             if is_used:
-                self._use(outcome, outcome is spare)
+                self._use(outcome)
                 return outcome
             outcome.drop()
             self._latest = outcome
-            if not (source.mirror or outcome is spare):
+            if not (source.mirror or self._is_spare(outcome)):
                 self._last = outcome
             step = self._next(outcome)
 
@@ -267,7 +267,11 @@ class Exchange:
             outcome.open()
         is_part = answer.verdict == Verdict.CONTINUE
         position = (outcome.question.first or 0) if is_part else 0
-        limit = budget.READ_AGAIN * (body.known.total or body.offset)
+        again = body.offset - position if answer.verdict != Verdict.CHANGED else 0
+        most = budget.READ_AGAIN * (body.known.total or body.offset) - self.story.again
+        if again > max(most, 0) and not self._is_spare(outcome):
+            outcome.why = wording.NO_HELP
+            return Answer(Verdict.LASTING)
         try:
             while position < body.offset:
                 piece = outcome.read(min(LARGE, body.offset - position))
@@ -278,12 +282,11 @@ class Exchange:
                     return answer
                 if not piece:
                     raise errors.EarlyEnd()
-                if self.story.again >= limit:
-                    outcome.why = wording.NO_HELP
-                    return Answer(Verdict.LASTING)
                 skipped = max(body.start - position, 0)
                 if not body.is_same(position + skipped, piece[skipped:]):
-                    return Answer(Verdict.CHANGED)
+                    # Some gateways make a whole answer of the part that we asked for.
+                    is_ours = body.known.hashed and outcome.question.first is not None
+                    return Answer(Verdict.WHOLE if is_ours else Verdict.CHANGED)
                 position += len(piece)
                 self.story.again += len(piece)
         except Exception as error:
@@ -293,7 +296,11 @@ class Exchange:
             return Answer(Verdict.CUT)
         return answer
 
-    def _use(self, outcome: Outcome, is_spare: bool) -> None:
+    def _is_spare(self, outcome: Outcome) -> bool:
+        """Whether it is pip's first answer, which has waited."""
+        return self._body is not None and outcome is self._body.first
+
+    def _use(self, outcome: Outcome) -> None:
         """Note what an answer that is used tells of its source."""
         source, before, last = outcome.source, self._latest, self._last
         if source is not self._sources[0]:
@@ -324,7 +331,7 @@ class Exchange:
         host = self._hosts.at(source.url)
         if outcome.verdict == Verdict.CONTINUE:
             host.sends_parts = True
-        elif self._may_be_our_range and not (is_spare or host.sends_parts):
+        elif self._may_be_our_range and not (self._is_spare(outcome) or host.sends_parts):
             host.lost_parts += 1  # once may be by chance
         if not source.mirror:
             self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY)
@@ -415,7 +422,7 @@ class Exchange:
         """Return an answer that pip knows how to tell, or raise what the search ends with."""
         last, usable = self._last, self._first_answers.usable
         if usable is not None:
-            self._use(usable, False)
+            self._use(usable)
             return usable
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
         ends = [source.end for source in self._sources if source.end and source.url == last.url]

@@ -279,6 +279,8 @@ def repeat(
 
     twin.get_adapter, twin.get_redirect_target = get_adapter, get_redirect_target
     kwargs = dict(kwargs)
+    if asking.past_caches:  # a program's hooks are for what it asks itself
+        twin.hooks, kwargs["hooks"] = {"response": []}, None
     if asking.fresh or asking.past_caches:
         ours = {**asking.fields, **({"Cache-Control": "no-cache"} if asking.fresh else {})}
         dropped = {"if-range", "if-none-match", *map(str.lower, ours)}
