@@ -16,6 +16,7 @@ from tests.support.lab.faults import Busy, Cut, Drop, Entry, Reset, Stall
 from tests.support.lab.packages import Package
 from tests.support.lab.server import Lab
 from tests.support.matrix import old_middle_new
+from tests.support.odd import odd_index, reply
 from tests.support.programs import Argument
 
 UNREAD = "could not be read"
@@ -73,7 +74,7 @@ def test_the_project_of_another_index_is_not_taken_in_silence(
         assert f"The index {first} {UNREAD} ({why})" in unread
         (found,) = run.warnings("was found at")
         host = public.url.partition("//")[2]
-        assert f"demo was found at {host} only. The first index, {first}, {UNREAD}" in found
+        assert f"demo was found at {host} only. The index {first} {UNREAD}" in found
         plain = download(bare, *words, PIP_RETRIES="0")
         assert end_of(plain) == OK and not plain.warnings(first)
 
@@ -138,6 +139,25 @@ def test_an_index_that_answered_before_is_never_gone_without(
         if (fault, plain) != ("cut", TRACEBACK):  # as pip 26.3 has it
             assert plain == OK
             assert public.requests("demo", "artifact"), "plain pip takes the public package"
+
+
+@old_middle_new
+def test_a_build_is_of_the_same_run(armed: Environment, bare: Environment, public: Lab) -> None:
+    """What it needs is searched by another pip, which knows that the private index answered."""
+    sdist = Package("project", 1000, sdist=True, build_requires=["demo"])
+    with Lab([sdist, Package("demo", page_forever=LOST["reset"])]) as lab:
+        words = "wheel", "--no-deps", *indexes(lab.index_url, public.index_url), "project"
+        for each in armed, bare:
+            assert not public.requests("demo", "artifact")
+            run = each.run(*words, "--wheel-dir", each.fresh_dir(), env=HURRIED)
+        assert public.requests("demo", "artifact"), run.output
+
+
+@old_middle_new
+def test_who_leads_to_nobody_has_not_answered(either: Environment, public: Lab) -> None:
+    with odd_index(page=[reply(302, Location=dead_index())]) as moved:
+        run = download(either, *indexes(public.index_url, moved.index_url), "demo")
+    assert end_of(run) == OK and len(run.warnings(UNREAD)) == either.armed, run.output
 
 
 @pytest.mark.parametrize("fault", ["reset", "403"])

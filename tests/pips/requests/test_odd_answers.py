@@ -221,12 +221,15 @@ def test_what_plain_pip_reads_is_read_by_as_many_requests(
         assert asked[0] == ["page"] * (what == "page-without-its-end") + asked[1]
 
 
-# What an index sends that does not have the project, and whether it may be missing.
+# What an index sends that does not have the project, and whether it may be missing,
+# and whether that is told where it may.
 OTHERS = {
-    "login": (FORM, OURS),
-    "search-form": (FORM.replace(b"password", b"text"), OK),
-    "title": (NOTHING, OK),
-    "empty": (b"", OK),
+    "login": (FORM, True, OURS),
+    "empty": (b"", True, OURS),
+    "error": (b'{"error": "backend"}', True, OURS),
+    "search-form": (FORM.replace(b"password", b"text"), False, OURS),
+    "title": (NOTHING, False, OURS),
+    "name": (NOTHING.replace(b"Hello", b"Links for Demo"), False, OK),
 }
 
 
@@ -235,13 +238,13 @@ OTHERS = {
 def test_an_index_may_have_a_page_that_lists_nothing_but_no_login_page(
     what: str, armed: Environment, bare: Environment
 ) -> None:
-    body, end = OTHERS[what]
+    body, is_told, end = OTHERS[what]
     with odd_index(page=[reply(200, body)]) as private, odd_index() as public:
         words = *indexes(private.index_url, public.index_url), "demo"
+        told = f"The index {private.index_url} could not be read"
         run = download(armed, *words)
         assert end_of(run) == OK, run.output
-        told = f"The index {private.index_url} could not be read"
-        assert [told in line for line in run.warnings()] == [True] * (end != OK), run.output
+        assert [told in line for line in run.warnings()] == [True] * is_told, run.output
         strict = download(armed, *words, PIP_RETRY_PATCH_INDEXES="all")
         assert end_of(strict) == end, strict.output
         assert (f"The index {private.index_url} could not be read" in said(strict)) == (end != OK)

@@ -182,7 +182,7 @@ def test_an_index_is_a_host_of_its_own() -> None:
     hosts.at("https://user@h.example/links").rest = Host.BUSY
     heard = {"one/demo/": 0, "two/x/": 1, "two/more/x/": 0, "demo.whl": 1, "links": 0, "links/a": 0}
     for path, count in heard.items():
-        host = hosts.at(f"https://user:secret@h.example/{path}")
+        host = hosts.at(f"https://user:secret@H.example/{path}")
         assert host.helped == count and (host.rest != "") == path.startswith("links")
     # Whoever was waited for in vain is not waited for again because of another index.
     outcome = Outcome("https://h.example/two/x/")

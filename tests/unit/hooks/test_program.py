@@ -41,8 +41,9 @@ def get(lab: Lab, method: str = "GET", **options: Any) -> requests.Response:
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_comes_whole(faults: list[Any], stream: bool, chunked: bool) -> None:
+    hooks: Any = {"response": lambda answer, **_: answer.raise_for_status()}  # for its own requests
     with Lab([Package("demo", SIZE, faults, chunked=chunked)]) as lab:
-        response = get(lab, stream=stream)
+        response = get(lab, stream=stream, hooks=hooks)
         assert b"".join(response.iter_content(4096)) == lab.wheel("demo")
         assert len(lab.log) == 1 + len(faults)
 

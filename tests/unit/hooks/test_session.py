@@ -46,7 +46,8 @@ class PipSession(requests.Session):
 
     def request(self, *args: Any, **given: Any) -> Any:
         # As requests does: the target of a redirect is asked for twice.
-        moved = response(b"", status=302, url=URL, location=MOVED)
+        moved: Any = response(b"", status=302, url=URL, location=MOVED)
+        moved.from_cache, moved.request = True, SimpleNamespace(headers=given.get("headers") or ())
         for answer in (moved, moved, response(b"x", url=MOVED)):
             self.get_redirect_target(answer)
         return SimpleNamespace(twin=self, args=args, given=given)
@@ -64,12 +65,14 @@ def repeat(asking: Asking, **kwargs: Any) -> Any:
 AGAIN = Asking({"Range": "bytes=100-"}, past_caches=True, fresh=True)
 
 
-@pytest.mark.parametrize("headers", [None, {"Accept": "text/html", "Range": "bytes=0-5"}])
+@pytest.mark.parametrize("headers", [None, {"Range": "bytes=0-5"}, {"If-None-Match": '"v0"'}])
 def test_a_first_request_is_pips_own_to_the_letter(headers: Any) -> None:
     sent = repeat(Asking({}), headers=headers, stream=True)
     assert sent.given == {"headers": headers, "stream": True} and sent.args == ("GET", URL)
     assert sent.twin.auth is sent.original.auth
     assert sent.twin.get_adapter(url=URL).cacheable_methods == ("GET",)
+    # Without a condition pip's cache has answered by itself.
+    assert sent.outcome.asked == [URL, MOVED]["If-None-Match" not in (headers or {}) :]
 
 
 def test_a_twin_has_the_same_pools_and_no_retries_no_cache_and_does_not_prompt() -> None:
