@@ -76,9 +76,9 @@ def base_of(url: str, bases: tuple[str, ...]) -> str:
     """
 
     def bare(url: str) -> str:
-        scheme, _, rest = without_userinfo(url).rstrip("/").partition("//")
+        scheme, _, rest = without_userinfo(url).partition("//")
         host, _, path = rest.partition("/")
-        return f"{scheme}//{host.lower()}/{path}/"
+        return f"{scheme}//{host.lower()}/{path}".rstrip("/") + "/"
 
     fitting = (base for base in bases if bare(url).startswith(bare(base)))
     return max(fitting, key=lambda base: len(bare(base)), default="")

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 
+from pip_retry_patch import names
 from pip_retry_patch.fetch import patience as numbers
 from pip_retry_patch.fetch.judge import Answer, Verdict
 from pip_retry_patch.fetch.patience import Attempts, Clock, Host, Hosts, Patience, retry_after
@@ -178,6 +179,7 @@ def test_retry_after_is_seconds_or_a_date(value: Any, date: Any, expected: Any) 
 def test_an_index_is_a_host_of_its_own() -> None:
     hosts = Hosts()
     hosts.indexes = tuple(f"https://h.example/{n}/" for n in ("one", "two", "two/more", "links"))
+    assert names.base_of("https://a.example/x", ("https://A.example",)) == "https://A.example"
     hosts.note("https://h.example/two/demo/", 200)
     hosts.at("https://user@h.example/links").rest = Host.BUSY
     heard = {"one/demo/": 0, "two/x/": 1, "two/more/x/": 0, "demo.whl": 1, "links": 0, "links/a": 0}
