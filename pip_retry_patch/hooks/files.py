@@ -225,12 +225,11 @@ class Artifact:
         if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
             path, why = self._store.path, self._store.trouble
             self._hooks.pip.say_once("unusable directory", "", path=path, why=why)
-        # Beside the file, pip's cache wants to have a copy on this disk.
-        if place is not None and self._store.make_room(COPIES * size, 2 * size):
+        if place is not None and self._store.make_room(COPIES * size, size):
             self.place = place
         elif place is not None:
             place.leave()
-            self._key, self.disk_was_full = "", not self._store.make_room(size, size)
+            self._key, self.disk_was_full = "", True
 
     def written(self) -> str | None:
         """Return the path of the file that pip writes, None while there is none.
