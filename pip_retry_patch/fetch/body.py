@@ -8,6 +8,7 @@ uninterrupted body, or one error.
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 from typing import Any, BinaryIO, Callable
 
@@ -240,7 +241,7 @@ class Body(Below):
         held_from = self.offset - self._held_size
         before, path = b"", self._written and self._written()
         if position < held_from and path:
-            with open(path, "rb") as file:
+            with contextlib.suppress(OSError), open(path, "rb") as file:
                 file.seek(position - self.start)
                 before = file.read(min(len(piece), held_from - position))
         if self.known.hashed:  # which will tell of what pip has not written yet

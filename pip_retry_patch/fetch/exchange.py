@@ -39,10 +39,10 @@ _USED = (Verdict.USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 # What comes next when an answer is of no use: the next request at once, after a wait, or none.
 _AT_ONCE, _LATER, _OVER = "at once", "later", "over"
 
-# Kinds of failures: what was waited for, what answered, and what no retry was allowed for.
+# Kinds of failures: what was waited for, what answered, and what `--retries 0` is a hint for.
 _WAITED_FOR = "gave up", "cut page", "busy", "lost", "unreachable", "offline", "proxy unreachable"
 _ANSWERED = "busy", "unreadable", "asks for too long"
-_RETRIED = {*_WAITED_FOR, *_ANSWERED, "not tried"}
+_OF_RETRIES = {*_WAITED_FOR, *_ANSWERED, "not tried"}
 
 
 class Exchange:
@@ -268,8 +268,8 @@ class Exchange:
         is_part = answer.verdict == Verdict.CONTINUE
         position = (outcome.question.first or 0) if is_part else 0
         again = body.offset - position if answer.verdict != Verdict.CHANGED else 0
-        most = budget.READ_AGAIN * (body.known.total or body.offset) - self.story.again
-        if again > max(most, 0) and not self._is_spare(outcome):
+        limit = budget.READ_AGAIN * (body.known.total or body.offset)
+        if again and self.story.again >= limit and not self._is_spare(outcome):
             outcome.why = wording.NO_HELP
             return Answer(Verdict.LASTING)
         try:
@@ -472,7 +472,7 @@ class Exchange:
             if self._why is not None:
                 why, of_proxy = errors.reason(self._why), f"{peer}: " if peer.is_proxy else ""
                 last = f" (last: {of_proxy}{trouble})" if outcome.verdict and trouble else ""
-        elif isinstance(error, ValueError):
+        elif kind == "bad redirect" and isinstance(error, ValueError):
             why, where = pages.BAD_REDIRECT, outcome.answer.headers.get("location", "")
         is_first = outcome.is_first_contact
         if kind in _ANSWERED:
@@ -493,7 +493,7 @@ class Exchange:
             tried=wording.tried(attempts.count, attempts.seconds),
             now=time.strftime("%Y-%m-%d %H:%M"),
             first_contact=is_first,
-            retries=self.job.patience.attempts > 0 or kind not in _RETRIED,
+            retries=self.job.patience.attempts > 0 or kind not in _OF_RETRIES,
         )
 
     def _kind_of_failure(self, outcome: Outcome) -> str:

@@ -17,6 +17,7 @@ skip or to fail |
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -32,8 +33,8 @@ from pip_retry_patch.wrapping import Calls, fail_open
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
 
-# The indexes that have brought a page, in the environment: a run includes the pips that pip runs
-# for what a build needs.
+# The indexes that have brought a page, as digests in the environment: a run includes the pips that
+# pip runs for what a build needs.
 _HEARD = "_PIP_RETRY_PATCH_HEARD"
 
 # What an index answers that does not have the project.
@@ -62,8 +63,8 @@ class Page:
 class Search(threading.local):
     """What a thread searches: those of `pip list --outdated` (pip 20.2 to 21.3) do it at once.
 
-    `unread`: the indexes that could not be read for the project, and why; None where a login page
-    came. `session`: pip's, by which it was asked for. `page`: that was read last.
+    `unread`: the indexes that could not be read for the project, and why; None where what
+    came is none. `session`: pip's, by which it was asked for. `page`: that was read last.
     """
 
     def __init__(self) -> None:
@@ -104,7 +105,8 @@ class IndexHooks:
         index = names.base_of(url, places) or url  # as it is configured
         hosts, heard = self._requests.hosts, os.environ.get(_HEARD, "").split()
         hosts.indexes = (*places, *self._pip.settings.mirrors)
-        if names.redacted(index) in heard:
+        digest = hashlib.sha256(names.redacted(index).encode()).hexdigest()[:16]
+        if digest in heard:
             hosts.at(index).answered = hosts.at(index).helped = True
         page = Page(url, index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
@@ -120,9 +122,9 @@ class IndexHooks:
             page.url = ""
         if quiet or location.scheme not in ("http", "https"):
             return content
-        if hosts.at(index).helped:
-            os.environ[_HEARD] = " ".join({*heard, names.redacted(index)})
         if content is not None:
+            if hosts.at(index).helped and digest not in heard:
+                os.environ[_HEARD] = " ".join([*heard, digest])
             self._look(collector, url, index, content)
             return content
         # pip's own code passes over an error of its own class, and logs it.
@@ -209,12 +211,14 @@ class IndexHooks:
         for index, error in errors.items():
             facts = {"index": names.redacted(index), "why": error.failure.why}
             self._pip.say_once("index unread", index, **facts)
-        # Of a further one that was not answered there is a line by now.
-        told = {*errors} - {indexes[0]}
-        hiding = [index for index in indexes if index in unread and index not in told]
+        # Of a further one that did not answer there is a line by now. And some indexes have no page
+        # of links for each project that they do not have.
+        hiding = [each for each in indexes[:1] if each in unread]
+        hiding += [each for each in indexes if each in unread and each not in errors]
         if hosts and hiding:
+            about = project if hiding[0] in errors else hiding[0]
             facts = {"index": names.redacted(hiding[0]), "places": " and ".join(sorted(hosts))}
-            self._pip.say_once("found elsewhere", project, project=project, **facts)
+            self._pip.say_once("found elsewhere", about, project=project, **facts)
         return found
 
     def _may_do(self, project: str, is_missing: bool) -> bool:
