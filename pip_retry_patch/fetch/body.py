@@ -239,17 +239,18 @@ class Body(Below):
     def is_same(self, position: int, piece: bytes) -> bool:
         """Whether these bytes are at this position of what pip has, as far as that can be told."""
         held_from = self.offset - self._held_size
+        wanted = max(min(len(piece), held_from - position), 0)  # bytes of pip's file
         before, path = b"", self._written and self._written()
-        if position < held_from and path:
+        if wanted and path:
             with contextlib.suppress(OSError), open(path, "rb") as file:
                 file.seek(position - self.start)
-                before = file.read(min(len(piece), held_from - position))
+                before = file.read(wanted)
         if self.known.hashed:  # which will tell of what pip has not written yet
             return piece.startswith(before)
-        if position < held_from and not path:
-            return False
-        at = max(position + len(before) - held_from, 0)
-        return before + b"".join(self._held)[at : at + len(piece) - len(before)] == piece
+        if len(before) < wanted:
+            return False  # nothing to compare with
+        at = max(position + wanted - held_from, 0)
+        return before + b"".join(self._held)[at : at + len(piece) - wanted] == piece
 
     def place(self) -> wording.Place:
         """Return where it stands, for what a user reads."""

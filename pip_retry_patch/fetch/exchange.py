@@ -18,6 +18,7 @@ from pip_retry_patch.fetch.judge import (
     Answer,
     Question,
     Verdict,
+    another,
     is_busy,
     is_web_page,
     judge,
@@ -267,9 +268,9 @@ class Exchange:
             outcome.open()
         is_part = answer.verdict == Verdict.CONTINUE
         position = (outcome.question.first or 0) if is_part else 0
-        again = body.offset - position if answer.verdict != Verdict.CHANGED else 0
+        reads = position < body.offset and answer.verdict != Verdict.CHANGED
         limit = budget.READ_AGAIN * (body.known.total or body.offset)
-        if again and self.story.again >= limit and not self._is_spare(outcome):
+        if reads and self.story.again >= limit and not self._is_spare(outcome):
             outcome.why = wording.NO_HELP
             return Answer(Verdict.LASTING)
         try:
@@ -284,9 +285,7 @@ class Exchange:
                     raise errors.EarlyEnd()
                 skipped = max(body.start - position, 0)
                 if not body.is_same(position + skipped, piece[skipped:]):
-                    # Some gateways make a whole answer of the part that we asked for.
-                    is_ours = body.known.hashed and outcome.question.first is not None
-                    return Answer(Verdict.WHOLE if is_ours else Verdict.CHANGED)
+                    return another(body.known, outcome.question)
                 position += len(piece)
                 self.story.again += len(piece)
         except Exception as error:

@@ -293,14 +293,21 @@ def _judge_whole(
         return Answer(Verdict.PAGE)
     is_other = length is not None and (length < offset or known.total not in (None, length))
     if is_other or coding_of(headers) != known.coding:
-        # A file that has a hash has no versions: it may be what a gateway says to our Range.
-        is_ours = known.hashed and question.first is not None
-        return Answer(Verdict.WHOLE if is_ours else Verdict.CHANGED)
+        return another(known, question)
     if question.if_range and known.validator == strong_validator(headers):
         return Answer(Verdict.UNCONDITIONAL)
     # Whether it is the same one is not for the validators to say: the bytes are compared, or a
     # hash covers them. Equal bytes prove the beginning even where a validator moved.
     return Answer(Verdict.REPLAY, length, length)
+
+
+def another(known: Representation, question: Question) -> Answer:
+    """Return what it is worth that something else than `known` came.
+
+    A file that has a hash has no versions: it may be what a gateway makes of our Range.
+    """
+    is_ours = known.hashed and question.first is not None
+    return Answer(Verdict.WHOLE if is_ours else Verdict.CHANGED)
 
 
 def question_for(

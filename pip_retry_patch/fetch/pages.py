@@ -62,9 +62,10 @@ class FirstAnswers:
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
         # A mirror that lacks the project says nothing of the index.
-        project = job.source.url.rstrip("/").rpartition("/")[2]
-        if from_mirror and (status != 200 or (job.whole and not _lists(response.content, project))):
-            return Verdict.REFUSED
+        if from_mirror:
+            project = job.source.url.rstrip("/").rpartition("/")[2]
+            if status != 200 or (job.whole and not _lists(response.content, project)):
+                return Verdict.REFUSED
         if self.usable is not None and (status >= 400 or not names_files(response.content)):
             return Verdict.REFUSED  # the one before it is better
         if status == PROXY_REFUSES and outcome.peer.proxy:
@@ -127,7 +128,7 @@ def is_doubtful(response: Any) -> bool:
     if response.status_code >= 300:
         return False
     content, media = response.content, media_of(response.headers)
-    is_json = media.endswith("html") and content[:64].lstrip().startswith(b"{")
+    is_json = media.endswith("html") and _is_json(content)
     if is_json or not media.endswith(("html", "json")):  # pip does not read it
         return True
     return has_no_end(response) or not (names_files(content) or _lists_nothing(content))
@@ -172,6 +173,10 @@ def title_of(content: bytes) -> str:
     return f' ("{title}")' if title else ""
 
 
+def _is_json(content: bytes) -> bool:
+    return content[:64].lstrip().startswith(b"{")
+
+
 def _is_for_people(content: bytes) -> bool:
     start = content[:_START].lower()
     return any(mark in start for mark in _FOR_PEOPLE)
@@ -185,8 +190,7 @@ def is_other(content: bytes, media: str, url: str, asked: str, project: str, str
 
     :param strict: so it does, unless it tells of the project, or lists nothing at all.
     """
-    is_json = content[:64].lstrip().startswith(b"{")
-    if is_json and (media.endswith("html") or b'"files"' not in content):
+    if _is_json(content) and (media.endswith("html") or b'"files"' not in content):
         return True
     moved = names.host_of(url) != names.host_of(asked)
     asks = moved or b"password" in content[:_START].lower()
@@ -222,7 +226,7 @@ def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> st
         kind = "names no file" if content.strip() else "came empty"
         return wording.say(kind, title=title_of(content))
     if media.endswith("html"):
-        if content[:64].lstrip().startswith(b"{"):
+        if _is_json(content):
             return wording.say("is JSON")
         if not _ends("", content):
             return wording.say("has no end")

@@ -86,7 +86,8 @@ class Patience:
 
     def shortened(self, attempts: int, seconds: float) -> Patience:
         """Return no more of it than so many attempts, which wait so many seconds in all."""
-        seconds, limit = min(self.seconds, seconds), min(self.last_limit, seconds / attempts)
+        limit = min(self.last_limit, seconds / attempts)
+        seconds = min(self.seconds, seconds)
         return replace(self.limited(attempts), seconds=seconds, least=1, last_limit=limit)
 
 

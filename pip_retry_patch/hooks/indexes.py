@@ -106,8 +106,9 @@ class IndexHooks:
         hosts, heard = self._requests.hosts, os.environ.get(_HEARD, "").split()
         hosts.indexes = (*places, *self._pip.settings.mirrors)
         digest = hashlib.sha256(names.redacted(index).encode()).hexdigest()[:16]
+        host = hosts.at(index)
         if digest in heard:
-            hosts.at(index).answered = hosts.at(index).helped = True
+            host.answered = host.helped = True
         page = Page(url, index)
         if self._requests.mirrors is not None and indexes[:1] == [index] and not quiet:
             page.mirrored = self._requests.mirrors.page_of(index, url)
@@ -123,7 +124,7 @@ class IndexHooks:
         if quiet or location.scheme not in ("http", "https"):
             return content
         if content is not None:
-            if hosts.at(index).helped and digest not in heard:
+            if host.helped and digest not in heard:
                 os.environ[_HEARD] = " ".join([*heard, digest])
             self._look(collector, url, index, content)
             return content
@@ -213,8 +214,8 @@ class IndexHooks:
             self._pip.say_once("index unread", index, **facts)
         # Of a further one that did not answer there is a line by now. And some indexes have no page
         # of links for each project that they do not have.
-        hiding = [each for each in indexes[:1] if each in unread]
-        hiding += [each for each in indexes if each in unread and each not in errors]
+        told = {*errors} - {indexes[0]}
+        hiding = [each for each in indexes if each in {*unread} - told]
         if hosts and hiding:
             about = project if hiding[0] in errors else hiding[0]
             facts = {"index": names.redacted(hiding[0]), "places": " and ".join(sorted(hosts))}

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # pip's own default of `--retries`: what is not more was not asked for.
 PIPS_OWN = 5
 
-_CONDITIONS = {"if-none-match", "if-modified-since"}
+_CONDITIONS = "If-None-Match", "If-Modified-Since"
 
 # What is wrapped in pip's own modules, and by which method of the hooks.
 WRAPPED = (
@@ -271,7 +271,7 @@ def repeat(
         if response.url not in outcome.urls[-1:]:
             outcome.urls.append(response.url)
             # What has a condition was sent: CacheControl adds one to what is not fresh any more.
-            if not outcome.is_cached or _CONDITIONS & {*map(str.lower, response.request.headers)}:
+            if not outcome.is_cached or any(c in response.request.headers for c in _CONDITIONS):
                 outcome.asked.append(response.url)
         outcome.is_answered, outcome.answer = not response.is_redirect, response
         outcome.came_from_cache = outcome.came_from_cache or outcome.is_cached
