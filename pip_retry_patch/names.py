@@ -105,8 +105,8 @@ def name_of(url: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return `text` with the names of projects in it in one spelling, more or less (PEP 503)."""
-    return text.lower().replace("_", "-").replace(".", "-")
+    """Return `text` with the names of projects in it in one spelling (PEP 503)."""
+    return re.sub("[-_.]+", "-", text).lower()
 
 
 # The ends of the names of sdists, as pip knows them.

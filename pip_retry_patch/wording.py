@@ -123,7 +123,7 @@ _LINES = {
     "waits": "{short} waits at {at} ({why}), trying {left}",
     "cut often": "{short}: cut {count} times{pause}, {twice} refetched",
     "kept": "Kept {at}; the same command continues there.",
-    "restarted": "{short} has changed on the server; starting anew",
+    "restarted": "The bytes of {short} differ from those that had arrived; starting anew",
     "unsafe": "{short} cannot be continued safely: add #sha256=... to the URL. Starting anew.",
     "accepted short": "The server announced {said} for {short} but has {size}. The hash that the "
     "index lists fits, so it is complete.",
