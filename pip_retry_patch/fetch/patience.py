@@ -19,8 +19,9 @@ from pip_retry_patch.records import record, replace
 
 # Real progress: so many bytes beyond the furthest offset renew the budgets of `Patience`.
 PROGRESS = 64 * 1024
-# No answer is read up to an offset any more after so many bytes were, by the file's size.
-READ_AGAIN = 3
+# No answer is read up to an offset any more after so many bytes were, by the file's size. pip
+# itself fetches a file anew five times (since 25.1), and must not be the one that gets it.
+READ_AGAIN = 4
 # A connection that brings fewer bytes a second than FLOOR has stopped: for MOVED seconds of
 # waiting where it had brought more, for SLOW seconds where it was slow from its first byte, for a
 # gateway that scans a file hands out a byte now and then.

@@ -123,8 +123,8 @@ HEALED = {
         3,
         1.4,
     ),
-    "no-ranges-and-cut-again-while-replaying": Case(
-        demo(CUT, f.Cut(THIRD // 2), f.Cut(2 * THIRD), ranges=False), MIX, 2, 2.5
+    "no-ranges-and-cut-again-as-often-as-26.3-asks": Case(
+        demo(CUT, f.Cut(THIRD // 2), *[f.Cut(9 * SIZE // 10)] * 3, ranges=False), MIX, 4, 4.4
     ),
     "416-to-a-range": Case(cut_then(f.Unsatisfiable()), (HASH, REFUSED), *REPLAY),
     "502-to-each-range": Case(
