@@ -7,8 +7,6 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-import trustme
-
 from tests.support.directories import lasting
 
 # Loopback, and the servers of a scene (scenes.py).
@@ -27,6 +25,8 @@ class Certificates(NamedTuple):
 @functools.lru_cache(maxsize=None)
 def certificates() -> Certificates:
     """Make a certificate of an authority of its own."""
+    import trustme  # whose cryptography Wine cannot load
+
     authority, folder = trustme.CA(), lasting()
     ca_pem, own_pem = folder / "ca.pem", folder / "own.pem"
     authority.cert_pem.write_to_path(str(ca_pem))

@@ -39,7 +39,7 @@ from tests.support.programs import Argument
 
 SITE = "Lib/site-packages"
 # What the unit tests import.
-TOOLS = ("filelock", "hypothesis", "packaging", "pytest", "pytest-timeout", "requests", "trustme")
+TOOLS = ("filelock", "hypothesis", "packaging", "pytest", "pytest-timeout", "requests")
 NO_COPYFILE2 = "import _winapi\nif hasattr(_winapi, 'CopyFile2'):\n    del _winapi.CopyFile2\n"
 # An antivirus program: it has each new file open for 60 ms, again and again.
 ANTIVIRUS = """
