@@ -156,11 +156,10 @@ class Exchange:
         body, host, latest = self._body, self._hosts.at(source.url), self._latest
         if body is None or _refuses_part(latest) or not self.job.parts or host.lost_parts > 1:
             return Question()
-        if not host.sends_parts:
-            attempts = self._attempts
-            is_last = attempts.unhelpful >= attempts.patience.attempts and latest.verdict
-            if is_last or self._may_be_our_range:
-                return Question()
+        attempts = self._attempts
+        is_last = attempts.unhelpful >= attempts.patience.attempts and latest.verdict
+        if not host.sends_parts and (is_last or self._may_be_our_range):
+            return Question()
         # Without a validator the part overlaps by more.
         known = body.known if host.validates_parts else replace(body.known, validator="")
         return question_for(known, body.start, body.offset, body.last, host.takes_if_range)
@@ -176,7 +175,6 @@ class Exchange:
             self.spare = None
             return spare
         outcome, host = Outcome(source.url, question, source), self._hosts.at(source.url)
-        outcome.is_known = host.helped
         again, latest = self._body is not None, self._latest.verdict
         # A cache whose origin is away refuses to ask it, and has the file. Some gateways always do.
         self._may_be_cached |= latest in (Verdict.BUSY, Verdict.REFUSED, Verdict.WITHHELD)
@@ -204,14 +202,14 @@ class Exchange:
             if broken is not None and broken.status_code >= 400 and errors.is_network_error(error):
                 # Its status came, and nobody needs its page: pip would not get to know of a 404.
                 broken._content, outcome.response, outcome.error = b"", broken, None
-        # Who only leads to where nobody answers has not helped.
-        for url in outcome.asked if outcome.response is not None or outcome.is_answered else ():
-            is_last = url == outcome.urls[-1] and outcome.response is not None
-            self._hosts.note(url, outcome.status if is_last else 0)
+        # Who only leads to where nobody answers, or who is busy, has not helped.
+        came = outcome.response is not None or outcome.is_answered
+        for url in outcome.asked if came and outcome.status != PROXY_REFUSES else ():
+            self._hosts.note(url, outcome.status)
         peer = outcome.peer
         if outcome.response is None:
             heard_of = self._hosts.of(outcome), self._hosts.at(outcome.last_url)
-            is_known = outcome.is_known or any(host.answered for host in heard_of)
+            is_known = self._has_helped(outcome) or any(host.answered for host in heard_of)
             outcome.is_first_contact = not is_known
         elif peer.proxy:
             self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
@@ -266,8 +264,7 @@ class Exchange:
         """
         if outcome.stream is None:
             outcome.open()
-        is_part = answer.verdict == Verdict.CONTINUE
-        position = (outcome.question.first or 0) if is_part else 0
+        position = (outcome.question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
         reads = position < body.offset and answer.verdict != Verdict.CHANGED
         limit = budget.READ_AGAIN * (body.known.total or body.offset)
         if reads and self.story.again >= limit and not self._is_spare(outcome):
@@ -424,8 +421,7 @@ class Exchange:
             self._use(usable)
             return usable
         # Of the source that was asked last where pip asks: its page may have led elsewhere.
-        ends = [source.end for source in self._sources if source.end and source.url == last.url]
-        failure = ends[0] if ends else self._failure(last)
+        failure = last.source.end or self._failure(last)
         self.story.ended("failed", self._offset)
         if self._body is not None:
             error = self.job.error(failure, self._why or errors.EarlyEnd())
@@ -468,13 +464,13 @@ class Exchange:
         why, where, last = trouble, outcome.last_url, ""
         if body is not None:
             place, why = body.place(), trouble or wording.EARLIER_RUN
-            if self._why is not None:
+            if self._why is not None and kind != "proxy refuses":
                 why, of_proxy = errors.reason(self._why), f"{peer}: " if peer.is_proxy else ""
                 last = f" (last: {of_proxy}{trouble})" if outcome.verdict and trouble else ""
         elif kind == "bad redirect" and isinstance(error, ValueError):
             why, where = pages.BAD_REDIRECT, outcome.answer.headers.get("location", "")
         is_first = outcome.is_first_contact
-        if kind in _ANSWERED:
+        if kind in (*_ANSWERED, "proxy refuses"):
             is_first = outcome.status == 500 or not self._has_helped(outcome)  # 500 is of one URL
         return wording.failure(
             kind,
@@ -527,7 +523,8 @@ class Exchange:
         return "unreachable" if outcome.is_first_contact else "lost"
 
     def _has_helped(self, outcome: Outcome) -> bool:
-        return outcome.is_known or self._hosts.at(outcome.last_url).helped
+        """Whether who was asked has, or who failed: a redirect may have led elsewhere."""
+        return any(self._hosts.at(url).helped for url in (outcome.url, outcome.last_url))
 
     def _longer(self, kind: str, outcome: Outcome) -> tuple[str, str] | None:
         """Return the setting that ended the wait, and a longer value; None where it is no help."""

@@ -58,11 +58,10 @@ class FirstAnswers:
         :raises Exception: it is of no use, and came twice.
         """
         job, status, response = self._job, outcome.status, outcome.response
-        from_mirror = outcome.source.mirror != ""
         if is_busy(status, response.headers) or (others and status >= 500):
             return Verdict.BUSY
         # A mirror that lacks the project says nothing of the index.
-        if from_mirror:
+        if outcome.source.mirror:
             project = job.source.url.rstrip("/").rpartition("/")[2]
             if status != 200 or (job.whole and not _lists(response.content, project)):
                 return Verdict.REFUSED
@@ -70,8 +69,7 @@ class FirstAnswers:
             return Verdict.REFUSED  # the one before it is better
         if status == PROXY_REFUSES and outcome.peer.proxy:
             return Verdict.LASTING
-        may_be_elsewhere = others or (status in GONE and job.patience.attempts > 0)
-        if may_be_elsewhere and job.kind == Kind.FILE:
+        if job.kind == Kind.FILE and (others or (status in GONE and job.patience.attempts > 0)):
             return Verdict.REFUSED
         if status == 206 and not job.ranged:
             part = unasked_part(response.headers)
@@ -95,8 +93,6 @@ class FirstAnswers:
                 return Verdict.REFUSED  # it was cut earlier
             if has_files and not is_framed(response):
                 self._tell(wording.say("taken", name=job.name))
-        if odd is not None and from_mirror:
-            return Verdict.REFUSED
         if odd is not None and not may_doubt:
             raise job.error(odd, EarlyEnd())
         return Verdict.USE if odd is None else Verdict.DOUBTED
@@ -182,55 +178,43 @@ def _is_for_people(content: bytes) -> bool:
     return any(mark in start for mark in _FOR_PEOPLE)
 
 
-def is_other(content: bytes, media: str, url: str, asked: str, project: str, strict: bool) -> bool:
-    """Whether a page that came from `url` may stand in place of what an index has.
-
-    Some indexes show a page for people where they have no project. It comes from themselves, and
-    asks for no password.
-
-    :param strict: so it does, unless it tells of the project, or lists nothing at all.
-    """
-    if _is_json(content) and (media.endswith("html") or b'"files"' not in content):
-        return True
-    moved = names.host_of(url) != names.host_of(asked)
-    asks = moved or b"password" in content[:_START].lower()
-    if asks and not _lists(content, project) and _is_for_people(content):
-        return True
-    is_cut = not _ends(media, content)
-    if not content.strip() or (is_cut and not names_files(content)):
-        return True
-    if not strict or is_cut:
-        return strict
-    tells = names.plain(project) in names.plain(content.decode("latin-1"))
-    return not (tells or _lists_nothing(content))
-
-
 def _lists(content: bytes, project: str) -> bool:
     """Whether a page may list a file of a project, by what stands anywhere in it."""
     name = names.plain(project).partition("-")[0].encode()
     return names_files(content) and (name in content or name in content.lower())
 
 
-def oddity(content: bytes, media: str, url: str, asked: str, project: str) -> str:
+def oddity(
+    content: bytes, media: str, url: str, asked: str, project: str, strict: bool
+) -> tuple[str, bool]:
     """Return why a page of an index may not be what that has, in words; "" for most pages.
 
+    And whether it may stand in place of that. Some indexes show a page for people where they have
+    no project. It comes from themselves, and asks for no password.
+
     :param url: where it came from in the end. `asked`: where it was asked for.
+    :param strict: such a page may, too, unless it tells of the project, or lists nothing at all.
     """
+    moved = names.host_of(url) != names.host_of(asked)
+    is_html, is_json, has_files = media.endswith("html"), _is_json(content), names_files(content)
     # A page for people may have something for them to download.
-    if not _lists(content, project) and _is_for_people(content):
-        host = names.host_of(url)
-        whence = f" from {host}" if host != names.host_of(asked) else ""
-        title = title_of(content)
-        return wording.say("for people", title=title, whence=whence, project=project)
-    if not names_files(content):
+    is_for_people = not _lists(content, project) and _is_for_people(content)
+    if is_for_people:
+        kind = "for people"
+    elif not has_files:
         kind = "names no file" if content.strip() else "came empty"
-        return wording.say(kind, title=title_of(content))
-    if media.endswith("html"):
-        if _is_json(content):
-            return wording.say("is JSON")
-        if not _ends("", content):
-            return wording.say("has no end")
-    return ""
+    elif is_html and (is_json or not _ends(media, content)):
+        kind = "is JSON" if is_json else "has no end"
+    else:
+        return "", False
+    whence = f" from {names.host_of(url)}" if moved else ""
+    odd = wording.say(kind, title=title_of(content), whence=whence, project=project)
+    asks = is_for_people and (moved or b"password" in content[:_START].lower())
+    is_cut, is_error = not _ends(media, content), is_json and (is_html or b'"files"' not in content)
+    if asks or is_error or not content.strip() or (is_cut and not has_files):
+        return odd, True
+    tells = names.plain(project) in names.plain(content.decode("latin-1"))
+    return odd, strict and (is_cut or not (tells or _lists_nothing(content)))
 
 
 def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failure | None:
@@ -242,8 +226,7 @@ def odd_answer(kind: str, whole: bool, url: str, response: Any) -> wording.Failu
     status = response.status_code
     if (status == 200 or kind == Kind.OTHER) and not whole:
         return None
-    about: dict[str, Any] = {"name": names.name_of(url), "host": names.host_of(url)}
-    about["first_contact"] = True
+    about: Any = {"name": names.name_of(url), "host": names.host_of(url), "first_contact": True}
     if status == 511:  # of a network that wants a login (RFC 6585)
         return wording.failure("web page for file", why=wording.answered(511), title="", **about)
     redirects = 300 <= status < 400
@@ -287,8 +270,7 @@ def _undecoded(response: Any) -> str:
 
 
 def _stream_is_cut(response: Any) -> bool:
-    is_coded = bool(response.headers.get("content-encoding"))
-    return is_coded and _is_open(getattr(response.raw, "_decoder", None))
+    return _is_open(getattr(response.raw, "_decoder", None))  # which it has if it is coded
 
 
 def _is_open(decoder: Any) -> bool:

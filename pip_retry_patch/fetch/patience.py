@@ -292,10 +292,9 @@ class Hosts:
     def note(self, url: str, status: int) -> None:
         """`url` was answered."""
         for host in {self.at(url), self._found[names.host_of(url)]}:
-            host.answered = True
-            if not is_busy(status, {}):
-                host.helped, host.rest, host.vain = True, "", ""
-            elif Host.LOST in (host.rest, host.vain):
+            helps = not is_busy(status, {"retry-after": ""})  # nor does a 413
+            host.answered, host.helped = True, host.helped or helps
+            if helps or Host.LOST in (host.rest, host.vain):
                 host.rest = host.vain = ""
 
     def give_up(self, outcome: Any, why: str) -> None:
@@ -325,14 +324,12 @@ class Hosts:
 
     def _patience_with_lost(self, patience: Patience, outcome: Any) -> Patience:
         host = self.of(outcome)
-        if host.rest == Host.LOST:
+        if host.rest == Host.LOST or not patience.seconds:
             return replace(patience, attempts=0, seconds=0.0)
         if self.was_in_vain(outcome):
             longest = patience.seconds if host.answered else patience.first_contact
             return replace(patience, seconds=min(PIPS_SECONDS, longest))
-        if host.answered or not patience.seconds:
-            return patience
-        if patience.person and errors.is_offline(outcome.error):
+        if host.answered or (patience.person and errors.is_offline(outcome.error)):
             return patience
         least = min(PIPS_SECONDS, patience.first_contact)  # where others have spent them
         left = max(patience.first_contact - self.first_contact, least)

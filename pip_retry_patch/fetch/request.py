@@ -122,7 +122,6 @@ class Outcome:
     """
 
     is_answered = is_cached = came_from_cache = False
-    is_known = False  # who was asked had helped before; a redirect may have led elsewhere
     is_first_contact = False  # what it was lost on had not answered before
     response: Any = None
     answer: Any = None  # the last response whose header came; its content may break

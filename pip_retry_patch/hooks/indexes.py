@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.judge import PROXY_REFUSES, media_of
-from pip_retry_patch.fetch.pages import is_other, oddity
+from pip_retry_patch.fetch.pages import oddity
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import record
 from pip_retry_patch.wrapping import Calls, fail_open
@@ -129,17 +129,11 @@ class IndexHooks:
             self._look(collector, url, index, content)
             return content
         # pip's own code passes over an error of its own class, and logs it.
-        failure = getattr(page.error, "failure", None) or self._refusal(page, index in indexes)
-        if failure is not None:
-            error = page.error or self._pip.error(failure, LookupError(url))
-            if self._strict:
-                raise error
-            self._search.unread[index] = error
-            self._note_unread(index, failure)
+        self._note_unread(url, page, index in indexes)
         return None
 
-    def _refusal(self, page: Page, is_index: bool) -> wording.Failure | None:
-        """Return why an index answered with no page, where that is an error.
+    def _note_unread(self, url: str, page: Page, is_index: bool) -> None:
+        """Note that an index answered with no page, or with nothing; raise where that is an error.
 
         A page that came as something else (text, JSON with an error) is only told of, too. But a
         link to a file, in place of an index, is answered so as well.
@@ -147,25 +141,25 @@ class IndexHooks:
         403 for a project is how some storages say that they do not have it. So it is only told of
         where nobody has it.
         """
-        if page.status in _NOT_THERE:
-            return None
-        failure = self._refused(page.index, page.status)
-        if self._strict or page.status >= 500 or page.status == PROXY_REFUSES:
-            return failure
-        if 200 <= page.status < 300 and is_index:
-            self._search.unread.setdefault(page.index, None)
-        if page.status and (page.status != 200 or is_index):
-            self._note_unread(page.index, failure)
-        return None
+        index, status, error = page.index, page.status, page.error
+        if error is None and status in _NOT_THERE:
+            return
+        failure = getattr(error, "failure", None) or self._refused(index, status)
+        if error or self._strict or status >= 500 or status == PROXY_REFUSES:
+            error = error or self._pip.error(failure, LookupError(url))
+            if self._strict:
+                raise error
+            self._search.unread[index] = error
+        elif 200 <= status < 300 and is_index:
+            self._search.unread.setdefault(index, None)
+        if error or (status and (status != 200 or is_index)):
+            line = wording.say("may be unread", index=names.redacted(index), why=failure.why)
+            self._note(index, line)
 
     def _refused(self, index: str, status: int) -> wording.Failure:
         why = wording.answered(status) if status not in (0, 200) else "no page of links came"
         facts: Any = {"index": names.redacted(index), "why": why}
         return wording.failure("index refused", first_contact=True, **facts)
-
-    def _note_unread(self, index: str, failure: wording.Failure) -> None:
-        line = wording.say("may be unread", index=names.redacted(index), why=failure.why)
-        self._note(index, line)
 
     def _note(self, what: str, line: str) -> None:
         self._lines.setdefault(names.plain(self._search.project), {})[what] = line
@@ -175,14 +169,14 @@ class IndexHooks:
         search = self._search
         # Up to pip 22.1 there is only HTML.
         media = media_of({"content-type": getattr(page, "content_type", "text/html")})
-        odd = oddity(page.content, media, page.url, url, search.project)
+        about = page.content, media, page.url, url, search.project
+        odd, is_other = oddity(*about, strict=self._strict)
         if not odd:
             return
         self._note(url, f"But {names.name_of(url)} {odd}.")
         # So that the next run asks for it again.
         compat.forget(collector.session, (url, page.url))
-        about = page.content, media, page.url, url, search.project, self._strict
-        if is_other(*about) and index in collector.search_scope.index_urls:
+        if is_other and index in collector.search_scope.index_urls:
             search.unread.setdefault(index, None)
             if self._strict:
                 raise self._pip.error(self._refused(index, 200), LookupError(url))
@@ -198,28 +192,26 @@ class IndexHooks:
         scope = finder.search_scope
         places = (*scope.index_urls, *scope.find_links)
         indexes = [names.base_of(each, places) for each in scope.index_urls or scope.find_links]
-        errors = {index: error for index, error in unread.items() if error is not None}
+        errors = [*filter(None, unread.values())]
         hosts = {names.host_of(str(each.link.comes_from or each.link.url)) for each in found}
         hosts -= {""}  # of local files
         # What an index has that has answered before is taken from no other.
-        lost = [error for error in errors.values() if not error.failure.first_contact]
-        is_missing = not found and bool(lost or all(map(errors.get, indexes)))
-        first = [*lost, *errors.values(), None][0]
+        lost = [error for error in errors if not error.failure.first_contact]
+        is_missing = not found and bool(lost or all(map(unread.get, indexes)))
+        first = [*lost, *errors, None][0]
         if ((lost and hosts) or is_missing) and not self._may_do(project, is_missing):
             raise first
         if is_missing:
             self._missing[names.plain(project)] = first
-        for index, error in errors.items():
-            facts = {"index": names.redacted(index), "why": error.failure.why}
-            self._pip.say_once("index unread", index, **facts)
-        # Of a further one that did not answer there is a line by now. And some indexes have no page
-        # of links for each project that they do not have.
-        told = {*errors} - {indexes[0]}
-        hiding = [each for each in indexes if each in {*unread} - told]
-        if hosts and hiding:
-            about = project if hiding[0] in errors else hiding[0]
-            facts = {"index": names.redacted(hiding[0]), "places": " and ".join(sorted(hosts))}
-            self._pip.say_once("found elsewhere", about, project=project, **facts)
+        for index, error in unread.items():
+            facts = {"index": names.redacted(index)}
+            if error is not None:
+                self._pip.say_once("index unread", index, why=error.failure.why, **facts)
+            # Of a further one that did not answer that is enough. And some indexes have no page of
+            # links for each project that they do not have.
+            if hosts and (error is None or index == indexes[0]):
+                facts.update(project=project, places=" and ".join(sorted(hosts)))
+                self._pip.say_once("found elsewhere", project if error else index, **facts)
         return found
 
     def _may_do(self, project: str, is_missing: bool) -> bool:

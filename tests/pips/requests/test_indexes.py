@@ -155,9 +155,11 @@ def test_a_build_is_of_the_same_run(armed: Environment, bare: Environment, publi
 
 @old_middle_new
 def test_who_leads_to_nobody_has_not_answered(either: Environment, public: Lab) -> None:
-    with odd_index(page=[reply(302, Location=dead_index())]) as moved:
-        run = download(either, *indexes(public.index_url, moved.index_url), "demo")
-    assert end_of(run) == OK and len(run.warnings(UNREAD)) == either.armed, run.output
+    with Lab([Package("demo", page_forever=Busy(504))]) as busy:
+        for where in (dead_index(), f"{busy.index_url}demo/"):
+            with odd_index(page=[reply(302, Location=where)]) as moved:
+                run = download(either, *indexes(public.index_url, moved.index_url), "demo")
+            assert end_of(run) == OK and len(run.warnings(UNREAD)) == either.armed, run.output
 
 
 @pytest.mark.parametrize("fault", ["reset", "403"])

@@ -239,12 +239,14 @@ def test_an_index_may_have_a_page_that_lists_nothing_but_no_login_page(
     what: str, armed: Environment, bare: Environment
 ) -> None:
     body, is_told, end = OTHERS[what]
-    with odd_index(page=[reply(200, body)]) as private, odd_index() as public:
-        words = *indexes(private.index_url, public.index_url), "demo"
-        told = f"The index {private.index_url} could not be read"
+    page = [reply(200, body)]
+    with odd_index(page=page) as private, odd_index(page=page) as other, odd_index() as public:
+        words = *indexes(private.index_url, other.index_url, public.index_url), "demo"
+        told = [f"The index {each.index_url} could not be read" for each in (private, other)]
         run = download(armed, *words)
         assert end_of(run) == OK, run.output
-        assert [told in line for line in run.warnings()] == [True] * is_told, run.output
+        found = [[line for line in run.warnings() if each in line] for each in told]
+        assert [*map(len, found)] == [is_told] * 2 and len(run.warnings()) == 2 * is_told
         strict = download(armed, *words, PIP_RETRY_PATCH_INDEXES="all")
         assert end_of(strict) == end, strict.output
         assert (f"The index {private.index_url} could not be read" in said(strict)) == (end != OK)

@@ -132,7 +132,7 @@ LINKS = b"<html><a href='demo-1.0.tar.gz'>demo-1.0.tar.gz</a>"
     ],
 )
 def test_a_page_of_an_index_is_doubted_for_a_reason(body: bytes, media: str, expected: str) -> None:
-    told = pages.oddity(body, media, URL, URL, "demo")
+    told, _ = pages.oddity(body, media, URL, URL, "demo", False)
     assert expected in told and bool(told) == bool(expected)
 
 
@@ -151,10 +151,10 @@ def test_a_page_of_an_index_is_doubted_for_a_reason(body: bytes, media: str, exp
 )
 def test_what_may_stand_in_place_of_an_index(body: bytes, url: str, expected: str) -> None:
     """By default, and where each index is needed."""
-    found = (pages.is_other(body, "text/html", url, URL, "demo", each) for each in (False, True))
-    assert "".join(str(each)[0] for each in found) == expected
+    found = (pages.oddity(body, "text/html", url, URL, "demo", each) for each in (False, True))
+    assert "".join(str(is_other)[0] for _, is_other in found) == expected
 
 
 def test_a_page_that_another_host_sent_names_it() -> None:
-    told = pages.oddity(LOGIN, "text/html", ELSEWHERE, URL, "demo")
+    told, _ = pages.oddity(LOGIN, "text/html", ELSEWHERE, URL, "demo", False)
     assert 'for people ("Sign in") from b.example, and names no file of demo' in told
