@@ -23,6 +23,7 @@ RATE = 4_000_000  # bytes per second, so that hardly anything is under way when 
 CLOSED_LATE = 200_000
 KEY = f"sha256-{'a' * 32}"  # the name of a kept file
 SLACK = 1_500_000  # a kill of a container, or in Wine, takes longer
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows this module is only imported
 
 
 def start(
@@ -49,7 +50,7 @@ def until(condition: Callable[[], bool], *running: subprocess.Popen[str]) -> Non
         time.sleep(0.002)
 
 
-def stop(process: subprocess.Popen[str], how: int = signal.SIGKILL) -> str:
+def stop(process: subprocess.Popen[str], how: int = KILL) -> str:
     os.kill(process.pid, how)
     outcome = programs.finish(process, 20)
     assert outcome.returncode != 0
@@ -91,7 +92,7 @@ def plain_then_rest(requests: list[Request], *offsets: int) -> None:
 
 
 def interrupted(
-    pip: Environment, lab: Lab, cache: Path, count: int = HALF, how: int = signal.SIGKILL
+    pip: Environment, lab: Lab, cache: Path, count: int = HALF, how: int = KILL
 ) -> Path:
     """Let a pip be killed in mid-download; return the file that it leaves, if it is armed."""
     process = start(pip, lab, cache)
