@@ -133,6 +133,7 @@ _LINES = {
     "taken": "{short} looks cut, but came like that twice. It is taken as it is.",
     # Of a host.
     "lost": "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}",
+    "silent": "{peer} does not answer{any_more}{peer.via} ({why}). Trying {left}",
     "offline": "This machine has no network ({why}). Trying {left}",
     "busy": "{peer} is busy ({why}). Trying {left}",
     # Of an index.
@@ -239,8 +240,10 @@ def _asking(context: str, note: str = _AT_FAULT, hint: str = _TELL_THEM) -> tupl
     return "Asking {host} for {name} failed.", context, note, hint
 
 
-def _lost(hint: str, note: str = _FINE) -> tuple[str, ...]:
-    return "{peer} cannot be reached.", _ASKED, _TRIED + note, hint
+def _lost(
+    hint: str, note: str = _FINE, message: str = "{peer} cannot be reached."
+) -> tuple[str, ...]:
+    return message, _ASKED, _TRIED + note, hint
 
 
 def _answers(message: str, note: str, hint: str) -> tuple[str, ...]:
@@ -270,6 +273,9 @@ _FAILURES: dict[str, tuple[str, ...]] = {
     "cut page": (_STOPPED, "The page from {place.host} has no end: {why}; {tried}.", _FINE, _AGAIN),
     # A request that was not answered.
     "lost": _lost(_AGAIN),
+    "silent": _lost(
+        _AGAIN, "It took the connection, but sent nothing in time.", "{peer} does not answer."
+    ),
     "unreachable": _lost("Check the host's name and the network, then run the same command again."),
     "offline": _lost(
         "Connect it to a network, then run the same command again.", "This machine has no network."

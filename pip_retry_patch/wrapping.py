@@ -54,8 +54,9 @@ def harmless(where: str) -> Iterator[None]:
 
 
 def _tell() -> None:
-    if sys.stderr is not None and not {"-q", "-qq", "--quiet"} & set(sys.argv):
-        what = f"failed {len(failures)} times in this run, and left pip to itself: {failures[0]}"
+    if sys.stderr is not None and not {"-q", "-qq", "--quiet"} & {*getattr(sys, "argv", ())}:
+        times = f"{len(failures)} times" if len(failures) > 1 else "once"
+        what = f"failed {times} in this run, and left pip to itself: {failures[0]}"
         advice = "Please report it; PIP_RETRY_PATCH=0 switches it off."
         print(f"WARNING: pip-retry-patch {what}. {advice}", file=sys.stderr)
 

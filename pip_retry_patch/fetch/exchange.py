@@ -41,7 +41,8 @@ _USED = (Verdict.USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 _AT_ONCE, _LATER, _OVER = "at once", "later", "over"
 
 # Kinds of failures: what was waited for, what answered, and what `--retries 0` is a hint for.
-_WAITED_FOR = "gave up", "cut page", "busy", "lost", "unreachable", "offline", "proxy unreachable"
+_UNREACHABLE = "lost", "silent", "unreachable", "offline", "proxy unreachable"
+_WAITED_FOR = "gave up", "cut page", "busy", *_UNREACHABLE
 _ANSWERED = "busy", "unreadable", "asks for too long"
 _OF_RETRIES = {*_WAITED_FOR, *_ANSWERED, "not tried"}
 
@@ -255,7 +256,10 @@ class Exchange:
         if errors.certificate_trouble(error) or errors.is_lasting_tls(error):
             # In the middle of a body it is a stranger as who sends a web page, and may go again.
             return Verdict.LASTING if self._body is None else Verdict.PAGE
-        return Verdict.LASTING if errors.is_refused_tunnel(error) else Verdict.LOST
+        if not outcome.is_refused_by_proxy:
+            return Verdict.LOST
+        # A proxy that has let requests through may do so again.
+        return Verdict.BUSY if self._hosts.at(f"//{outcome.peer.proxy}").helped else Verdict.LASTING
 
     def _read_up(self, body: Body, outcome: Outcome, answer: Answer) -> Answer:
         """Read an answer up to the offset, and return whether it is the same one so far.
@@ -409,7 +413,8 @@ class Exchange:
         if any(source.mirror for source in self._sources):
             kind = "all failed"
         elif last.verdict == Verdict.LOST and last.error is not None:
-            kind = "offline" if errors.is_offline(last.error) else "lost"
+            kind = "silent" if last.is_silence else "lost"
+            kind = "offline" if errors.is_offline(last.error) else kind
         left = attempts.budget(seconds) + ("; Ctrl-C stops." if attempts.patience.person else ".")
         facts = {"name": self.job.name, "any_more": any_more, "peer": last.peer}
         self.story.tell(wording.say(kind, left=left, why=latest.trouble, **facts))
@@ -494,11 +499,11 @@ class Exchange:
     def _kind_of_failure(self, outcome: Outcome) -> str:
         """Return what `wording.failure` calls it."""
         attempts, error, verdict = self._attempts, outcome.error, outcome.verdict
+        if self._body is not None and not self.job.patience.attempts:
+            return "not tried"
+        if outcome.is_refused_by_proxy:
+            return "proxy refuses"
         if self._body is not None:
-            if not self.job.patience.attempts:
-                return "not tried"
-            if outcome.status == PROXY_REFUSES and outcome.peer.proxy:
-                return "proxy refuses"
             if verdict in (Verdict.CHANGED, Verdict.REFUSED):
                 return "changed" if verdict == Verdict.CHANGED else "refused"
             is_stranger = verdict == Verdict.PAGE or (verdict == Verdict.LASTING and error)
@@ -507,9 +512,7 @@ class Exchange:
             return "cut page"
         if error is not None and not errors.is_network_error(error):
             return "bad redirect"
-        if verdict == Verdict.LASTING:
-            if error is None or errors.is_refused_tunnel(error):
-                return "proxy refuses"
+        if verdict == Verdict.LASTING and error is not None:
             return errors.certificate_trouble(error) or "bad TLS"
         if error is None or verdict == Verdict.BUSY:
             asks = (outcome.retry_after or 0.0) > budget.LONG_WAIT
@@ -520,6 +523,8 @@ class Exchange:
             return "offline"
         if outcome.peer.is_proxy:
             return "proxy unreachable"
+        if outcome.is_silence:
+            return "silent"
         return "unreachable" if outcome.is_first_contact else "lost"
 
     def _has_helped(self, outcome: Outcome) -> bool:

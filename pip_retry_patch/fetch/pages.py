@@ -14,7 +14,6 @@ from pip_retry_patch import names, wording
 from pip_retry_patch.fetch.errors import EarlyEnd
 from pip_retry_patch.fetch.judge import (
     GONE,
-    PROXY_REFUSES,
     REDIRECTS,
     Verdict,
     coding_of,
@@ -67,7 +66,7 @@ class FirstAnswers:
                 return Verdict.REFUSED
         if self.usable is not None and (status >= 400 or not names_files(response.content)):
             return Verdict.REFUSED  # the one before it is better
-        if status == PROXY_REFUSES and outcome.peer.proxy:
+        if outcome.is_refused_by_proxy:
             return Verdict.LASTING
         if job.kind == Kind.FILE and (others or (status in GONE and job.patience.attempts > 0)):
             return Verdict.REFUSED

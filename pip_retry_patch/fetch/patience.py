@@ -133,6 +133,7 @@ class Attempts:
         self._began = self._asked_at = clock.now()
         self._lost = 0  # attempts that left this machine and reached no server
         self._lost_at: float | None = None  # the clock's reading, while the server is lost
+        self._least = 0.0  # seconds that its requests take which come in any case
         self._is_local = False  # the last attempt did not leave this machine
         self.took = self.waited = 0.0  # seconds, of the last attempt and of all waits
 
@@ -154,7 +155,7 @@ class Attempts:
         """The seconds that are left for a server that is lost; without end if none is."""
         if self._lost_at is None:
             return math.inf
-        return self.patience.seconds + self._lost_at - self._clock.now()
+        return max(self.patience.seconds, self._least) + self._lost_at - self._clock.now()
 
     @property
     def seconds(self) -> float:
@@ -224,11 +225,12 @@ class Attempts:
 
         While this machine had no network nothing was learnt of the server.
         """
+        self.took = self._clock.now() - self._asked_at
         if self._lost_at is None or (self._is_local and not local):
             self._lost_at = self._asked_at
+            self._least = self.took * self.patience.least if self.patience.seconds else 0.0
         self._lost += not local
         self._is_local, self.retry_after = local, None
-        self.took = self._clock.now() - self._asked_at
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

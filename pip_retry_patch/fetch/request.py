@@ -174,6 +174,13 @@ class Outcome:
         return self.error is not None and errors.is_silence(self.error)
 
     @property
+    def is_refused_by_proxy(self) -> bool:
+        """Whether a proxy that answers does not let it through."""
+        if self.error is not None:
+            return errors.is_refused_tunnel(self.error)
+        return self.status == PROXY_REFUSES and self.peer.proxy != ""
+
+    @property
     def is_stale(self) -> bool:
         """Whether pip's cache, which keeps redirects, may have led to where nothing is any more."""
         return self.came_from_cache and (self.error is not None or self.status >= 400)

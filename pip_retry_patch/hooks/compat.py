@@ -42,9 +42,13 @@ _ERASE = "\r\x1b[2K"
 def settings_of(pip: str) -> settings.Settings:
     """Return the settings that are in force for the command that pip runs."""
     module = importlib.import_module(f"{pip}._internal.configuration")
-    configuration = module.Configuration(isolated="--isolated" in sys.argv[1:])
+    configuration = module.Configuration(isolated=is_isolated())
     configuration.load()
     return settings.read(configuration.items(), functools.partial(command_of, pip))
+
+
+def is_isolated() -> bool:
+    return "--isolated" in getattr(sys, "argv", [])[1:]  # where pip is embedded there may be none
 
 
 def command_of(pip: str) -> str | None:
@@ -98,22 +102,23 @@ def _clear_progress_bar(pip: str, stack: Any) -> bool:
     from drawing itself in another thread until `stack` is left. Before pip 22.0 a bar erases one
     line, on whatever terminal, and so it is done here; but not on Windows.
     """
-    out: Any = sys.__stdout__
-    are_terminals = _is_terminal(out) and _is_terminal(sys.__stderr__)
-    if not are_terminals or not logger.isEnabledFor(logging.INFO):
+    if not logger.isEnabledFor(logging.INFO):
         return False
+    # A program may have redirected it; while a bar is drawn, rich has.
+    is_own = getattr(sys.stdout, "rich_proxied_file", sys.stdout) is sys.__stdout__
+    out: Any = sys.__stdout__ if is_own else None
+    is_terminal = _is_terminal(out)
     with harmless("erasing a progress bar"):
         bar = _bar(pip)
-        if bar is not None:
+        if bar is not None and bar.console.is_terminal:  # or is taken for one (FORCE_COLOR)
             stack.enter_context(bar._lock)
             drawn = bar._live_render
             bar.console.control(drawn.position_cursor())
             drawn._shape = None  # or it would be erased again, with what is written now
-        elif f"{pip}._vendor.rich" not in sys.modules and os.name != "nt":
+        elif is_terminal and f"{pip}._vendor.rich" not in sys.modules and os.name != "nt":
             out.write(_ERASE)
             out.flush()
-        return True
-    return False
+    return is_terminal
 
 
 def is_for_a_person() -> bool:
@@ -122,7 +127,10 @@ def is_for_a_person() -> bool:
 
 
 def _is_terminal(stream: Any) -> bool:
-    return stream is not None and bool(stream.isatty())  # without a console there are no streams
+    # Without a console there are no streams, and a program may have put its own there, or none.
+    with contextlib.suppress(AttributeError, ValueError):
+        return bool(stream.isatty())
+    return False
 
 
 class Pip:
@@ -253,7 +261,8 @@ def _advised(failure: wording.Failure, found: settings.Settings) -> wording.Fail
         how = f"set {origin}={value}. It is set in the environment, and overrides the configuration"
     else:
         section = origin[1:].partition("]")[0] if origin.startswith("[") else "global"
-        how = f"pip config set {section}.{name} {value}"
+        file = "--site " if is_isolated() else ""  # the user's own is not read then
+        how = f"pip config {file}set {section}.{name} {value}"
     return replace(failure, hint=f"{failure.hint} To make pip try longer: {how}", setting=None)
 
 

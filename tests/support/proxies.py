@@ -27,10 +27,12 @@ class CuttingConnectProxy:
 
     `downstream` (bytes sent to clients) is counted for each server address, `struck` for each way
     in which a tunnel was ended.
+
+    :param refuses: two of three CONNECTs are answered with 407.
     """
 
-    def __init__(self, after: int | None = None) -> None:
-        self._after = after
+    def __init__(self, after: int | None = None, refuses: bool = False) -> None:
+        self._after, self._refuses = after, refuses
         self.struck: Counter[str] = Counter()
         self.downstream: Counter[tuple[str, int]] = Counter()
         self._numbers = itertools.count()
@@ -66,7 +68,11 @@ class CuttingConnectProxy:
 
     def _serve(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         client, (host, _, port) = handler.connection, handler.path.rpartition(":")
-        how, after = self.fate(next(self._numbers))
+        number = next(self._numbers)
+        if self._refuses and number % 3:
+            handler.send_error(407)
+            return
+        how, after = self.fate(number)
         if how != "drop":
             client.settimeout(IDLE_SECONDS)
             # A small buffer: what was sent but not read when the cut comes is hardly anything.

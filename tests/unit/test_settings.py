@@ -105,13 +105,8 @@ def test_mirrors_are_listed_as_pip_writes_lists_and_shown_without_credentials() 
     assert found.mirrors == (one, other)
     shown = table(found)["retry-patch-mirrors"]["value"]
     assert list(shown) == [one, "https://b.example:8080/x/"]
-    for nonsense in (
-        "ftp://user:secret@a.example/x?token=1",
-        "//b.example",
-        "file:///c",
-        "https://[",
-        "https://a.example:80a/",
-    ):
+    secret = "ftp://user:secret@a.example/x?token=1"
+    for nonsense in (secret, "//b.example", "file:///c", "https://[", "https://a.example:80a/"):
         found = read([("global.retry-patch-mirrors", f"{one} {nonsense}")])
         (line,) = found.complaints
         assert "secret" not in line and "token" not in line

@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 import zipfile
 from pathlib import Path, PureWindowsPath
-from typing import Mapping
+from typing import Any
 
 import pytest
 
@@ -67,21 +67,13 @@ class Windows(Environment):
     def python(self) -> Path:
         return self.prefix / "python.exe"
 
-    def start(
-        self,
-        *arguments: Argument,
-        env: Mapping[str, Argument] | None = None,
-        cwd: Path | None = None,
-        machine: bool = False,
-    ) -> subprocess.Popen[str]:
+    def start(self, *arguments: Argument, **how: Any) -> subprocess.Popen[str]:
+        env, cwd = how.get("env"), how.get("cwd")
         home = self.fresh_dir()
         ours: dict[str, Argument] = {"LOCALAPPDATA": home, "PIP_CONFIG_FILE": "nul"}
         variables = {**ours, **self.strictness, **(env or {})}
-        wine: dict[str, Argument] = {
-            "HOME": self.prefix,
-            "WINEPREFIX": self.prefix / "wine",
-            "WINEDEBUG": "-all",
-        }
+        wine: dict[str, Argument] = {"HOME": self.prefix, "WINEDEBUG": "-all"}
+        wine["WINEPREFIX"] = self.prefix / "wine"
         command = ["wine", seen(self.python), *map(seen, arguments)]
         wine.update({name: seen(value) for name, value in variables.items()})
         return programs.launch(command, wine, cwd or home)

@@ -246,11 +246,11 @@ def test_a_connection_that_has_stopped_moving_is_left_for_another(
 def test_a_real_wheel_arrives_through_a_proxy_that_cuts_every_tunnel(
     pip: str, armed: Environment, bare: Environment
 ) -> None:
-    """From the configured default index: 18 MB, cut each 4 MB."""
+    """From the configured default index: 18 MB, cut each 4 MB; one also forgets who may use it."""
     target, after = armed.fresh_dir(), 4_000_000
     options = "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", target
     for environment in (bare, armed) if pip == "24.0" else (armed,):
-        with CuttingConnectProxy(after=after) as proxy:
+        with CuttingConnectProxy(after, refuses=pip == NEWEST) as proxy:
             words = *options, "--proxy", proxy.url, "numpy==1.26.4"
             run = environment.run("download", *words, machine=True, timeout=300)
         assert end_of(run) == (OK if environment.armed else HASH), run.output

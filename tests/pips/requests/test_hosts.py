@@ -101,11 +101,9 @@ FOR_EVER = {
     "no-name": Case(NOBODY, "be reached (name not resolved). Trying", words=NO_NAME),
     # The answer stands, and is no missing project.
     "407": Case(page(Busy(407)), "index http://127.0.0.1:{port}/simple/ could", 0),
-    "501": Case(page(Busy(501)), "HTTP 501.", 0),
     "bad-redirect": Case(page(Redirect("http://me:'SECRET@a:x/")), SENSELESS, 0),
     "file-bad-redirect": Case(file(Redirect("gopher://a.example/")), SENSELESS, 0),
     "circles": Case(page(Redirect("?in=circles")), "Too many redirects: ", 0),
-    "file-circles": Case(file(Redirect("?in=circles")), "Too many redirects: ", 0),
     # A proxy answers in the name of a host, or not at all; tests/infra has one with a password.
     "proxy-502": Case(ANSWER % b"502 No", f"{THE_PROXY} answers, but cannot", words=HTTP),
     "no-proxy": Case(NOBODY, f"{THE_PROXY} cannot be reached on the way to demo", words=PROXY),

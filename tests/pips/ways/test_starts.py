@@ -84,11 +84,15 @@ def test_flags_and_variables(how: str, armed: Environment) -> None:
 
 ZIPAPP = 'import runpy\nrunpy.run_module("pip", run_name="__main__")\n'
 BOOTSTRAP = """
-import runpy, sys
+import runpy, sys, types
 sys.path.insert(0, sys.argv.pop(1))
 if sys.argv.pop(1) == "get-pip":
     from pip._internal.cli.main import main
-    sys.exit(main(sys.argv[1:]))
+    words, streams = sys.argv[1:], sys.stderr
+    # As programs have it that embed Python.
+    sys.stderr = types.SimpleNamespace(write=streams.write, flush=streams.flush)
+    del sys.argv
+    sys.exit(main(words))
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 
