@@ -32,9 +32,8 @@ def foreign(text: str) -> str:
 
 
 def _without_secrets(word: str) -> str:
-    before, slash, _ = word.partition("/")
     path, mark, query = word.partition("?")
-    if mark and slash and len(before) < len(path):
+    if mark and "/" in path:
         word = path + query[len(query.rstrip(".,;:)'\"")) :]
     return without_userinfo(word)
 

@@ -103,10 +103,9 @@ class Peer:
     @property
     def via(self) -> str:
         """The other one of both, where there are two."""
-        if not self.proxy:
-            return ""
-        way = f"on the way to {self.host}" if self.is_proxy else f"through the proxy {self.proxy}"
-        return f" {way}"
+        if self.is_proxy:
+            return f" on the way to {self.host}"
+        return f" through the proxy {self.proxy}" if self.proxy else ""
 
 
 def tried(attempts: int, seconds: float) -> str:

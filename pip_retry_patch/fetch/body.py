@@ -7,7 +7,6 @@ uninterrupted body, or one error.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import math
 from typing import Any, BinaryIO, Callable
@@ -51,8 +50,7 @@ class Body(Below):
         self._ahead, self._at = b"", 0  # received, and handed on up to there
         self._ended = False
         self._error: BaseException | None = None
-        self._held: collections.deque[bytes] = collections.deque()
-        self._held_size = 0
+        self._held = bytearray()
         self._replayed: int | None = None  # the offset up to which all came again
         self.start = self.offset = span.first or 0
         self.stop = None if span.last is None else span.last + 1  # of the answer that is read
@@ -146,10 +144,8 @@ class Body(Below):
         self._ahead = piece
         self.offset += len(piece)
         if not self.known.hashed:
-            self._held.append(piece)
-            self._held_size += len(piece)
-            while self._held_size - len(self._held[0]) >= HELD:
-                self._held_size -= len(self._held.popleft())
+            self._held += piece
+            del self._held[:-HELD]
         elif self._superseded is not None and self.offset > (self.continued or 0) + HELD:
             superseded, self._superseded = self._superseded, None
             with harmless("removing what was kept"):
@@ -210,7 +206,7 @@ class Body(Below):
             outcome = self._exchange.obtain(self, why)
         except Exception as error:
             self._error = error
-            if isinstance(error, errors.Restart) or hasattr(error, "failure") or error is why:
+            if hasattr(error, "failure") or error is why:
                 raise
             # A mistake of ours: pip gets what it would have met without us, an error or an end.
             note_failure("continuing a body", error)
@@ -219,26 +215,23 @@ class Body(Below):
                 return
             self._error = why
             raise why from None
-        answer = outcome.worth
+        self._answer, answer = outcome, outcome.worth
         self.stop = answer.stop
         self.joined |= answer.verdict == Verdict.CONTINUE
         self._replayed = None
         if answer.verdict == Verdict.REPLAY:  # the next part is to be of this version
             self._replayed, headers = self.offset, outcome.response.headers
             self.known.validator = Representation.of(headers, None, self.known.hashed).validator
-        if answer.total is not None and self.known.total is None:
+        if self.known.total is None:
             self.known.total = answer.total
         if answer.verdict == Verdict.COMPLETE:
-            outcome.drop()
             self._end()
-        else:
-            self._answer = outcome
 
     # What there is, to be compared with what comes again.
 
     def is_same(self, position: int, piece: bytes) -> bool:
         """Whether these bytes are at this position of what pip has, as far as that can be told."""
-        held_from = self.offset - self._held_size
+        held_from = self.offset - len(self._held)
         wanted = max(min(len(piece), held_from - position), 0)  # bytes of pip's file
         before, path = b"", self._written and self._written()
         if wanted and path:
@@ -250,7 +243,7 @@ class Body(Below):
         if len(before) < wanted:
             return False  # nothing to compare with
         at = max(position + wanted - held_from, 0)
-        return before + b"".join(self._held)[at : at + len(piece) - wanted] == piece
+        return before + self._held[at : at + len(piece) - wanted] == piece
 
     def place(self) -> wording.Place:
         """Return where it stands, for what a user reads."""

@@ -6,6 +6,7 @@ of them: pip's, a distribution's, a program's.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import re
@@ -117,11 +118,10 @@ _CERTIFICATE_TROUBLE = {
 def certificate_trouble(error: BaseException) -> str:
     """Return how `wording.failure` calls it that a certificate was refused; "" if none was."""
     for cause in causes(error):
-        if isinstance(cause, _CERTIFICATE_ERRORS):
+        # urllib3 before 2 compares names by itself.
+        if isinstance(cause, _CERTIFICATE_ERRORS) or type(cause).__name__ == "CertificateError":
             trouble = _CERTIFICATE_TROUBLE.get(getattr(cause, "verify_code", 0), "unknown")
             return f"certificate {trouble}"
-        if type(cause).__name__ == "CertificateError":  # urllib3 compares names by itself
-            return "certificate of another"
     return ""
 
 
@@ -185,10 +185,9 @@ def tunnel_answer(error: BaseException) -> str:
     http.client says so in an OSError, on every Python.
     """
     for cause in causes(error):
-        if isinstance(cause, OSError) and cause.args:
-            found = re.match(r"Tunnel connection failed: (\d{3}\b.*)", str(cause.args[0]))
-            if found:
-                return found[1]
+        found = re.match(r"Tunnel connection failed: (\d{3}\b.*)", str(cause))
+        if found:
+            return found[1]
     return ""
 
 
@@ -231,21 +230,17 @@ def is_of_proxy(error: BaseException) -> bool:
     return _is_any(error, (ConnectionRefusedError, socket.gaierror), *_NO_CONNECTION)
 
 
-# What errors mean, by the name of the class, or else by the class.
-_BY_NAME = {
+# What errors mean, by the name of the class. Before Python 3.10 socket.timeout is one of its own.
+_MEANINGS = {
+    "RemoteDisconnected": wording.NO_ANSWER,
+    "BadStatusLine": wording.NOT_HTTP,
     "ConnectTimeoutError": wording.NO_CONNECTION_IN_TIME,
-    **dict.fromkeys(("ReadTimeoutError", "TimeoutError"), wording.NO_DATA_IN_TIME),
+    **dict.fromkeys(("ReadTimeoutError", "TimeoutError", "timeout"), wording.NO_DATA_IN_TIME),
+    **dict.fromkeys(("NameResolutionError", "gaierror"), wording.NAME_NOT_RESOLVED),
     **dict.fromkeys(("ContentDecodingError", "DecodeError"), wording.NOT_DECODABLE),
-    "NameResolutionError": wording.NAME_NOT_RESOLVED,
+    **dict.fromkeys(("SSLEOFError", "SSLZeroReturnError"), wording.CLOSED_EARLY),
     "TooManyRedirects": "too many redirects",
 }
-_BY_CLASS = (
-    (http.client.RemoteDisconnected, wording.NO_ANSWER),
-    (http.client.BadStatusLine, wording.NOT_HTTP),
-    (socket.timeout, wording.NO_DATA_IN_TIME),
-    (socket.gaierror, wording.NAME_NOT_RESOLVED),
-    (TLS_ENDS, wording.CLOSED_EARLY),
-)
 
 
 def reason(error: BaseException) -> str:
@@ -261,10 +256,8 @@ def reason(error: BaseException) -> str:
         # urllib3 2 says it so of chunks.
         if isinstance(e, http.client.IncompleteRead) or str(e) == "Response ended prematurely":
             return getattr(e, "why", wording.CLOSED_EARLY)
-        meanings = (meaning for kinds, meaning in _BY_CLASS if isinstance(e, kinds))
-        meaning = _BY_NAME.get(type(e).__name__) or next(meanings, None)
-        if meaning is not None:
-            return meaning
+        if type(e).__name__ in _MEANINGS:
+            return _MEANINGS[type(e).__name__]
         if isinstance(e, _TLS_ERRORS):
             said = names.foreign(getattr(e, "reason", None) or str(e))
             return names.clean(f"the encrypted stream was damaged: {said}")
@@ -323,15 +316,10 @@ def has_network() -> bool:
 
 def _has_route(host: str, port: int | None) -> bool:
     """Whether packets to one of its addresses could leave. UDP's connect sends none to find out."""
-    try:
+    with contextlib.suppress(OSError, UnicodeError):
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError):
-        return False
-    for family, kind, protocol, _, address in addresses:
-        try:
-            with socket.socket(family, kind, protocol) as probe:
+        for family, kind, protocol, _, address in addresses:
+            with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
                 probe.connect(address)
                 return True
-        except OSError:
-            continue
     return False

@@ -207,13 +207,12 @@ class Exchange:
         came = outcome.response is not None or outcome.is_answered
         for url in outcome.asked if came and outcome.status != PROXY_REFUSES else ():
             self._hosts.note(url, outcome.status)
-        peer = outcome.peer
         if outcome.response is None:
             heard_of = self._hosts.of(outcome), self._hosts.at(outcome.last_url)
             is_known = self._has_helped(outcome) or any(host.answered for host in heard_of)
             outcome.is_first_contact = not is_known
-        elif peer.proxy:
-            self._hosts.note(f"//{peer.proxy}", 0)  # it answers, too
+        elif outcome.peer.proxy:
+            self._hosts.note(f"//{outcome.peer.proxy}", 0)  # it answers, too
         return outcome
 
     # What an answer is worth.
@@ -221,7 +220,9 @@ class Exchange:
     def _judge(self, outcome: Outcome) -> Answer:
         self._silences += outcome.is_silence
         body, response = self._body, outcome.response
-        if body is None and outcome.is_stale and self._may_doubt:
+        # pip's cache, which keeps redirects, may have led to where nothing is any more.
+        is_stale = outcome.came_from_cache and (outcome.error is not None or outcome.status >= 400)
+        if body is None and is_stale and self._may_doubt:
             return Answer(Verdict.DOUBTED)
         if outcome.error is not None:
             return Answer(self._judge_error(outcome, outcome.error))
@@ -266,8 +267,7 @@ class Exchange:
 
         Of another one only the first bytes are read: it may be a web page.
         """
-        if outcome.stream is None:
-            outcome.open()
+        outcome.open()
         position = (outcome.question.first or 0) if answer.verdict == Verdict.CONTINUE else 0
         reads = position < body.offset and answer.verdict != Verdict.CHANGED
         limit = budget.READ_AGAIN * (body.known.total or body.offset)
@@ -306,22 +306,20 @@ class Exchange:
         if source is not self._sources[0]:
             self._sources.remove(source)
             self._sources.insert(0, source)
-            others = (other for other in self._sources if other.mirror)
-            replaced = [other.url for other in others if other.vain >= budget.TURN]
+            replaced = [s.url for s in self._sources if s.mirror and s.vain >= budget.TURN]
             if source.serves is not None:
                 self.mirrors.append(source.mirror)
                 source.serves(last.trouble or wording.RESTS, self._offset)
-                self.story.went_on_elsewhere()
                 if last.verdict != Verdict.REFUSED:  # one file that is missing is only that
                     replaced.append(last.url)
             for host in map(self._hosts.at, replaced):
                 host.rest = host.rest or Host.REPLACED
-        self.host = names.host_of(outcome.response.url)
+        self.host, is_told = names.host_of(outcome.response.url), source.mirror != ""
         if self._body is None:
             if before.verdict == Verdict.LOST and before.is_first_contact:
                 self._hosts.first_contact += self._attempts.seconds
             if before.verdict == Verdict.CUT:
-                self.story.resumed(replayed=True)
+                self.story.resumed(replayed=True, told=is_told)
             if self.job.whole and self.story.count:
                 self.story.ended("finished", len(outcome.response.content))
             return
@@ -333,8 +331,7 @@ class Exchange:
             host.sends_parts = True
         elif self._may_be_our_range and not (self._is_spare(outcome) or host.sends_parts):
             host.lost_parts += 1  # once may be by chance
-        if not source.mirror:
-            self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY)
+        self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY, told=is_told)
 
     # What comes next, and the end.
 
@@ -480,7 +477,6 @@ class Exchange:
         return wording.failure(
             kind,
             self._longer(kind, outcome),
-            name=self.job.name,
             host=peer.host,
             peer=peer,
             place=place,

@@ -181,11 +181,6 @@ class Outcome:
         return self.status == PROXY_REFUSES and self.peer.proxy != ""
 
     @property
-    def is_stale(self) -> bool:
-        """Whether pip's cache, which keeps redirects, may have led to where nothing is any more."""
-        return self.came_from_cache and (self.error is not None or self.status >= 400)
-
-    @property
     def received(self) -> int:
         """Bytes of the content that came, where it broke."""
         return 0 if self.answer is None else int(self.answer.raw.tell())
@@ -202,7 +197,6 @@ class Outcome:
     @property
     def peer(self) -> wording.Peer:
         """Whom the request went to, and what failed of them."""
-        host, is_proxy = names.host_of(self.last_url), False
         if self.error is not None:
             pool, is_proxy = errors.pool_of(self.error), errors.is_of_proxy(self.error)
         else:
@@ -210,7 +204,7 @@ class Outcome:
             # In the host's name: by plain http nobody can tell.
             is_proxy = self.status in _OF_PROXY and self.last_url.startswith("http:")
         proxy = names.host_of(errors.proxy_of(pool))
-        return wording.Peer(host, proxy, bool(proxy) and is_proxy)
+        return wording.Peer(names.host_of(self.last_url), proxy, bool(proxy) and is_proxy)
 
     # Its content.
 
@@ -221,12 +215,12 @@ class Outcome:
         return bool(raw.chunked) and not getattr(raw._fp, "chunked", True)
 
     def open(self, ragged: bool = False) -> None:
-        """Get ready to read the content.
+        """Get ready to read the content, before anything is put below the response.
 
         :param ragged: a TLS connection may end without close_notify.
         """
-        raw = self.response.raw
-        self.stream = getattr(raw._fp, _BELOW_TEE, raw._fp)
+        source = self.response.raw._fp
+        self.stream = self.stream or getattr(source, _BELOW_TEE, source)
         with contextlib.suppress(AttributeError):
             self.stream.fp.raw._sock.suppress_ragged_eofs = ragged
 
@@ -238,23 +232,21 @@ class Outcome:
         # http.client's `read` loses what it has when it breaks; `read1` is one read of the socket.
         read1, pieces, left, took = self.stream.read1, [], most, 0.0
         began = time.monotonic()
-        while left > 0 and took < SOON and self._broken is None:
-            try:
+        try:
+            while left > 0 and took < SOON and self._broken is None:
                 piece = read1(left)
-            except Exception as error:
-                self._broken = error
-                break
-            took = time.monotonic() - began
-            if not piece:
-                break
-            pieces.append(piece)
-            left -= len(piece)
-        if self._broken is None:
+                took = time.monotonic() - began
+                if not piece:
+                    break
+                pieces.append(piece)
+                left -= len(piece)
             self._note_pace(most - left, took)
+        except Exception as error:
+            self._broken = error
         if not pieces and self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def read_whole(self, most: float = math.inf, seconds: float = math.inf) -> None:
         """Read all of the content, of which no trickle lasts for ever.
@@ -310,8 +302,7 @@ class Outcome:
         To close the response would close what was put below it.
         """
         with contextlib.suppress(Exception):
-            if self.stream is None:
-                self.open()
+            self.open()
             self.stream.close()
             if self.response.raw._connection is not None:
                 self.response.raw._connection.close()

@@ -33,7 +33,6 @@ class Story:
         record: Callable[..., None],
         restart_bar: Callable[[], None] = lambda: None,
     ) -> None:
-        self._name = name
         self._host = host
         self.tell = tell
         self._inform = inform  # of what is in order again
@@ -47,12 +46,11 @@ class Story:
         self._wait = 0.0  # seconds, in this one
         self._place = Place(name, host, 0, None)
         self._why = ""
-        self._is_earlier = False  # the rest of what an earlier run received is asked for
 
     @_harmless
     def continues(self, place: Place) -> None:
         """What an earlier run received was handed on, and the rest is asked for."""
-        self._place, self._why, self._is_earlier = place, wording.EARLIER_RUN, True
+        self._place, self._why = place, wording.EARLIER_RUN
         self._said = self._waits = False
 
     @_harmless
@@ -60,7 +58,7 @@ class Story:
         """The connection of a body broke."""
         self.count += 1
         self._place, self._why, self._wait = place, why, 0.0
-        self._waits = self._is_earlier = False
+        self._waits = False
         self._said = self.count > EACH and self.count & (self.count - 1) != 0
         self._note("interruption", place.offset, outcome=why)
 
@@ -77,21 +75,20 @@ class Story:
             self.tell(say("waits", place=self._place, why=why, left=attempts.budget(seconds)))
 
     @_harmless
-    def resumed(self, replayed: bool) -> None:
-        """The rest of a body comes; `replayed`: after all that came before has come again."""
+    def resumed(self, replayed: bool, told: bool) -> None:
+        """The rest of a body comes; `replayed`: after all that came before has come again.
+
+        :param told: a mirror delivers it, and has said so itself.
+        """
         if self._wait:
             self._note("wait", self._place.offset, seconds=self._wait, outcome="resumed")
         self._restart_bar()
-        if self._waits or not self._said:
-            self._said, self._waits = True, False
-            kind = "replayed" if replayed else "continuing" if self._is_earlier else "resumed"
+        told = told or (self._said and not self._waits)
+        self._said, self._waits = True, False
+        if not told:
+            kind = "replayed" if replayed else "resumed" if self.count else "continuing"
             often = f", {self.count} times so far" if self.count > EACH else ""
             self._inform(say(kind, place=self._place, why=self._why, often=often))
-
-    @_harmless
-    def went_on_elsewhere(self) -> None:
-        """A mirror delivers the rest, and has said so itself."""
-        self._said, self._waits = True, False
 
     @_harmless
     def ended(self, outcome: str, size: int) -> None:
@@ -101,11 +98,10 @@ class Story:
         if outcome == "finished" and self.count > EACH:
             pause = f", waited {self._waited:.0f} s" if self._waited >= 1 else ""
             twice = names.format_size(self.again) if self.again else "nothing"
-            self._inform(
-                say("cut often", name=self._name, count=self.count, pause=pause, twice=twice)
-            )
+            facts = {"count": self.count, "pause": pause, "twice": twice}
+            self._inform(say("cut often", place=self._place, **facts))
         self._note("end", size, seconds=self._waited, outcome=outcome, again=self.again)
 
     def _note(self, kind: str, offset: int, **facts: Any) -> None:
-        total = self._place.total
-        self._record(kind, self._name, self._host, offset=offset, total=total, **facts)
+        place = self._place
+        self._record(kind, place.name, self._host, offset=offset, total=place.total, **facts)
