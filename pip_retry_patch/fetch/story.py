@@ -26,14 +26,13 @@ class Story:
 
     def __init__(
         self,
-        name: str,
-        host: str,
+        url: str,
         tell: Callable[[str], None],
         inform: Callable[[str], None],
         record: Callable[..., None],
         restart_bar: Callable[[], None] = lambda: None,
     ) -> None:
-        self._host = host
+        self._host = names.host_of(url)
         self.tell = tell
         self._inform = inform  # of what is in order again
         self._record = record
@@ -44,7 +43,7 @@ class Story:
         self._said = True  # of this interruption
         self._waits = False  # it was said that it waits
         self._wait = 0.0  # seconds, in this one
-        self._place = Place(name, host, 0, None)
+        self._place = Place(names.name_of(url), self._host, 0, None)
         self._why = ""
 
     @_harmless

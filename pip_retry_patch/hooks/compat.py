@@ -237,8 +237,8 @@ class Pip:
                     # pip lets a terminal break them anywhere.
                     fitted = (text(_fitted(part, 72, "\n")) for part in parts)
                     diagnostic.__init__(self, **dict(zip(shown, fitted)))
-                    # `pip index versions` shows the first argument (21.2 to 26.1).
-                    self.args = (str(failure),)
+                # `pip index versions` shows the first argument (21.2 to 26.1).
+                self.args = (str(self),)
 
             def __str__(self) -> str:
                 # Of a diagnostic error this is what --log writes.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import mimetypes
 import os
 import tempfile
 import traceback
@@ -57,14 +56,12 @@ class FileHooks:
     @fail_open
     def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
-        if len(args) != 2:
-            return calls(*args, **kwargs)
-        link, location = args
+        link, *location = args  # before 20.3 without one
         patience = self.requests.patience(downloader._session, link.url_without_fragment)
-        if patience is None or not patience.attempts:
-            return calls(link, location)  # `--retries 0`: a file is fetched once, whatever comes
+        if not location or patience is None or not patience.attempts:
+            return calls(*args, **kwargs)  # `--retries 0`: a file is fetched once, whatever comes
         artifact = Artifact(self, downloader._session, link, functools.partial(calls, link))
-        path, content_type = artifact.fetch(location)
+        path, content_type = artifact.fetch(*location)
         if artifact.hashes:
             self._came[path] = artifact
         return path, content_type
@@ -112,7 +109,7 @@ class Artifact:
 
     :param call: lets pip download it into a directory, whose path may be an os.PathLike; returns
         the path of the file and the content type.
-    :ivar place: where pip writes it. It is `continued` where an earlier run had a part of it.
+    :ivar place: where pip writes it.
     :ivar outcome: what came of pip's request for it. `body` is what pip reads from.
     :ivar mirrors: that brought some of it, by their base URLs.
     :ivar fresh: this fetch is past every cache.
@@ -124,8 +121,7 @@ class Artifact:
         self._session = session
         self._call = call
         self.link = link
-        found = hooks.pip.settings
-        self._store = _store(directory(found, compat.cache_of(session)), found.partials_size)
+        self._store = store_of(hooks.pip.settings, compat.cache_of(session))
         self.url: str = link.url_without_fragment
         self.name = names.name_of(self.url)
         # One of these digests the file must have, by algorithm, in lower case.
@@ -142,17 +138,11 @@ class Artifact:
         self.mirrors: list[str] = []
 
     def __fspath__(self) -> str:
-        if not self.place.folder and not self.hashes:
-            # What comes again is compared with what is in it.
+        if not self.place.folder:  # one of its own: what comes again is compared with what is in it
             self.place = Plain(tempfile.mkdtemp(dir=self._location))
-        return self.place.folder or os.fspath(self._location)
+        return self.place.folder
 
     __str__ = __fspath__
-
-    @property
-    def continued(self) -> int | None:
-        """How much of it an earlier run had received, in bytes."""
-        return None if self.body is None else self.body.continued
 
     def fetch(self, location: str, fresh: bool = False) -> tuple[str, str]:
         """Let pip download it into a directory; begin anew where that may help.
@@ -198,7 +188,7 @@ class Artifact:
                     place = wording.Place(self.name, "", kept, self.outcome.length)
                     self._inform("kept", place=place)
                 raise
-            content_type = mimetypes.guess_type(path)[0] or ""
+            content_type = self.outcome.response.headers.get("content-type", "")
         finally:
             files.pop(self.url, None)
             files.pop(as_is, None)
@@ -208,7 +198,7 @@ class Artifact:
         failure = None if self.hashes else not_the_file(self.name, path, self.outcome)
         if failure is not None:
             raise errors.Restart(failure, self._hooks.pip.error(failure, errors.EarlyEnd()))
-        return self._moved(path, location), content_type
+        return self.place.move(path, location), content_type
 
     def _inform(self, kind: str, **facts: Any) -> None:
         """Show a line on which there is nothing to do."""
@@ -216,29 +206,21 @@ class Artifact:
 
     def answered(self, outcome: Outcome) -> None:
         """Note the answer to pip's request for it, whose body comes next."""
-        self.outcome = outcome
-        length = outcome.length
-        size = length or 0
-        if outcome.is_cached or (size < SMALLEST and length is not None):
+        self.outcome, size = outcome, outcome.length
+        if outcome.is_cached or (size is not None and size < SMALLEST):
             return
         place = self._store.place(self._key)
         if self._store.trouble and isinstance(self._hooks.pip.settings.partials, str):
             path, why = self._store.path, self._store.trouble
             self._hooks.pip.say_once("unusable directory", "", path=path, why=why)
-        if place is not None and self._store.make_room(COPIES * size, size):
+        if place is not None and self._store.make_room(COPIES * (size or 0), size or 0):
             self.place = place
         elif place is not None:
             place.leave()
             self._key, self.disk_was_full = "", True
 
     def written(self) -> str | None:
-        """Return the path of the file that pip writes, None while there is none.
-
-        Without a directory of its own it is a guess, which its hash has to prove.
-        """
-        if not self.place.folder:
-            path = os.path.join(self._location, self.link.filename)
-            return path if os.path.isfile(path) else None
+        """Return the path of the file that pip writes, None while there is none."""
         with contextlib.suppress(OSError), os.scandir(self.place.folder) as found:
             return next((entry.path for entry in found if entry.is_file()), None)
         return None
@@ -253,14 +235,6 @@ class Artifact:
         self._inform("accepted short", size=size, said=said)
         return path
 
-    def _moved(self, path: str, location: str) -> str:
-        """Put the file where pip wants it, and return where it is."""
-        with harmless("moving a file"):
-            return self.place.move(path, location)
-        self.place = Plain("")  # the other one would remove what pip is about to read
-        wanted = os.path.join(location, os.path.basename(path))
-        return wanted if os.path.exists(wanted) else path
-
     def _makes_room(self, error: Exception) -> bool:
         """Whether another try may find a disk that works, and has room.
 
@@ -273,26 +247,19 @@ class Artifact:
         if errors.is_full(error):
             self.disk_was_full = True  # so pip's cache gets no copy
             helps = self._store.purge()[1] > 0 or helps
-            self._forget_cached()
+            self.forget()
         if helps:
             traceback.clear_frames(error.__traceback__)  # so pip's progress bar ends
             if self.outcome.response is not None:
                 self.outcome.cache_nothing()  # the copy that it has begun takes room
         return helps
 
-    def _forget_cached(self) -> None:
-        compat.forget(self._session, {self.url, *self.outcome.urls})
-
     def forget(self) -> None:
         """Remove what pip's HTTP cache has of it, and what is kept of it."""
+        is_other = self.body is None or self.body.continued is None
         # Where something else came in its place, what is kept is as good as before.
-        self.place.leave() if self.continued is None else self.place.finish()
-        self._forget_cached()
-
-    @property
-    def was_joined(self) -> bool:
-        """Whether it was joined of parts, which an answer brought."""
-        return self.body is not None and self.body.joined
+        self.place.leave() if is_other else self.place.finish()
+        compat.forget(self._session, {self.url, *self.outcome.urls})
 
     def distrust(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""
@@ -307,14 +274,13 @@ class Artifact:
 _store = functools.lru_cache(maxsize=None)(Store)  # it remembers in a run what it met
 
 
-def directory(found: settings.Settings, cache: str | None) -> str:
-    """Return where unfinished downloads are kept, "" if nowhere.
+def store_of(found: settings.Settings, cache: str | None) -> Store:
+    """Return where unfinished downloads are kept; it may be nowhere.
 
     :param cache: pip's cache directory, None if it has none that it uses.
     """
-    if isinstance(found.partials, str):
-        return found.partials
-    return os.path.join(cache, "retry-patch") if cache and found.partials else ""
+    path = os.path.join(cache, "retry-patch") if cache and found.partials else ""
+    return _store(found.partials if isinstance(found.partials, str) else path, found.partials_size)
 
 
 def install_purge(commands: Any) -> None:
@@ -328,8 +294,7 @@ def install_purge(commands: Any) -> None:
             return wrapped(*args, **kwargs)
         finally:
             # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
-            path = "" if args[1] else directory(found, args[0].cache_dir)
-            count, size = Store(path, found.partials_size).purge()
+            count, size = (0, 0) if args[1] else store_of(found, args[0].cache_dir).purge()
             if count:
                 logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))
 

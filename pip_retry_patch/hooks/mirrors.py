@@ -80,12 +80,10 @@ class Mirrors:
         :return: whether there was any.
         """
         listed = self._listed.get(url, Page("", ""))
-        kept = {"", self._index, *self._dropped}
-        who = dict.fromkeys([*brought, listed.mirror])
-        dropped = [mirror for mirror in who if mirror not in kept]
+        dropped = {*brought, listed.mirror} - {"", self._index, *self._dropped}
         if dropped:
-            self._dropped.update(dropped)
-            shown = " and ".join(map(names.redacted, dropped))
+            self._dropped |= dropped
+            shown = " and ".join(sorted(map(names.redacted, dropped)))
             name = names.name_of(url)
             self._pip.announce(wording.say("mirror dropped", mirrors=shown, name=name))
         return bool(dropped)

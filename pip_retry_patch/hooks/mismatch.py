@@ -183,7 +183,7 @@ def _others(artifact: Any, path: str, fetches: list[_Fetch]) -> Iterator[str]:
         mirrors = artifact.distrust()  # each of them once: there may be another one
         artifact.forget()
         if len(fetches) > 1 and not mirrors:
-            if not artifact.was_joined:  # a host may send other parts than it says
+            if not came.is_joined:  # a host may send other parts than it says
                 return
             artifact.parts = False
         try:
@@ -231,11 +231,13 @@ class _Fetch:
     """What is known of a file that did not fit.
 
     `flaw` is what `flaw_of` finds. `came` is how it came, for whatever comes next. `then` is why
-    nothing came next.
+    nothing came next. `is_joined`: of parts, which an answer brought.
     """
 
     def __init__(self, artifact: Any, path: str) -> None:
-        outcome, kept, self.then = artifact.outcome, artifact.continued, ""
+        outcome, body, self.then = artifact.outcome, artifact.body, ""
+        kept = None if body is None else body.continued
+        self.is_joined = body is not None and body.joined
         headers, announced = outcome.response.headers, outcome.length
         cached = outcome.is_cached
         media, self.coding = media_of(headers), coding_of(headers)
@@ -254,7 +256,7 @@ class _Fetch:
         elif announced is not None:
             of = f" of {format_size(announced)}"
             whole = ", complete" if self.size == announced else ", NOT complete"
-        if artifact.was_joined:
+        if self.is_joined:
             whole += ", joined of parts"
         coded = f", compressed ({clean(self.coding, 20)})" if self.coding else ""
         self.shown = f"{format_size(self.size)}{of} from {place}{whole}{coded}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable
 
-from pip_retry_patch import names
 from pip_retry_patch.fetch.body import Body
 from pip_retry_patch.fetch.exchange import Exchange
 from pip_retry_patch.fetch.judge import span_of
@@ -63,7 +62,6 @@ class Program:
                 forget=lambda _: None,
                 ranged=outcome.status == 206,
             )
-            host = names.host_of(job.source.url)
-            story = Story(job.name, host, logger.info, logger.info, no_record)
+            story = Story(outcome.url, logger.info, logger.info, no_record)
             Body(Exchange(job, self._hosts, story), outcome, span)
         return response

@@ -13,7 +13,6 @@ from typing import Any
 from pip_retry_patch import settings
 from pip_retry_patch.hooks import compat, files
 from pip_retry_patch.hooks.session import WRAPPED
-from pip_retry_patch.store.kept import Store
 from pip_retry_patch.wrapping import import_function_wrapper, version_of_wrapt
 
 _IN_PLACE = "in place"
@@ -54,8 +53,8 @@ def describe() -> dict[str, Any]:
 
 def _kept(found: settings.Settings, cache: str | None) -> dict[str, Any]:
     """Try the store, and tell of what is in it."""
-    directory = files.directory(found, cache)
-    store, path = Store(directory, found.partials_size), Path(directory)
+    store = files.store_of(found, cache)
+    directory, path = store.path, Path(store.path)
     missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
     place = store.place(f"md5-{'0' * 32}")  # no file has it
     if place is not None:

@@ -150,7 +150,7 @@ class Requests:
             raise
         if page is not None:
             page.status = outcome.status
-            page.mirror = exchange.mirrors[-1] if exchange.mirrors else ""
+            page.mirror = outcome.source.mirror
         artifact = self.files.get(url)
         if artifact is not None:
             artifact.answered(outcome)
@@ -237,8 +237,7 @@ class Requests:
         pip = self._pip
         # Where only pages are read, standard output is for the result.
         inform = pip.inform if kind == Kind.FILE else pip.announce
-        host = names.host_of(url)
-        story = Story(job.name, host, pip.announce, inform, pip.record, pip.restart_bar)
+        story = Story(own.url, pip.announce, inform, pip.record, pip.restart_bar)
         return Exchange(job, self.hosts, story)
 
 

@@ -24,6 +24,7 @@ from typing import BinaryIO, Mapping, Sequence
 
 from pip_retry_patch import wording
 from pip_retry_patch.store.writer import SAFE, is_mine, is_safe, lock, persist
+from pip_retry_patch.wrapping import harmless
 
 SMALLEST = 1_000_000  # bytes: less is not worth another request, and not kept
 LONGEST_KEPT = 7 * 24 * 3600  # seconds
@@ -261,13 +262,12 @@ class Place:
         self._own.hold(new=True)
         self.folder, self.kept_size = self._own.path, 0
         self.kept: BinaryIO | None = None
-        self._older: _Folder | None = None  # where `kept` is, as long as that is open
         self._is_moved = False
         for folder in self._leftovers:
             if self.kept is None and folder.size >= SMALLEST and folder.hold():
                 try:
                     self.kept = os.fdopen(os.open(folder.file, os.O_RDONLY | SAFE), "rb")
-                    self.kept_size, self._older = os.fstat(self.kept.fileno()).st_size, folder
+                    self.kept_size = os.fstat(self.kept.fileno()).st_size
                 except OSError:
                     folder.release()
 
@@ -284,7 +284,8 @@ class Place:
         wanted = os.path.join(location, os.path.basename(path))
         self._is_moved = True
         if persist(os.replace, path, wanted):
-            self._own.remove()  # a batch of files does not hold a lock for each
+            with harmless("removing an empty folder"):  # the file is where pip wants it
+                self._own.remove()  # a batch of files does not hold a lock for each
             return wanted
         atexit.register(self._own.remove)
         return path
@@ -299,7 +300,7 @@ class Place:
         """Leave the longer of both files to the next run, and return its bytes; 0 if none."""
         self._own.look()
         size = 0 if self._is_moved else self._own.size
-        older = self.kept_size if self._older else 0
+        older = self.kept_size if self.kept else 0
         is_kept = size >= max(SMALLEST, older)
         self._give_back(size if is_kept else -1)
         self._leftovers = []
@@ -311,10 +312,10 @@ class Place:
 
     def _give_back(self, longest: float = float("inf")) -> None:
         """Give up what was kept. Remove what nobody holds and is not longer than `longest`."""
-        if self.kept is not None and self._older is not None:
+        if self.kept is not None:
             self.kept.close()  # first, for Windows removes no open file
-            self._older.release()
-            self._older = None
+            self.kept = None
         for folder in self._leftovers:
+            folder.release()  # where that was
             if folder.look() and folder.size <= longest and folder.hold():
                 folder.remove()

@@ -205,7 +205,7 @@ class World:
         def record(*facts: Any, **more: Any) -> None:
             self.records.append((*facts, more))
 
-        story = Story(job.name, "files.example", tell, tell, record)
+        story = Story(job.source.url, tell, tell, record)
         return Exchange(job, self.hosts, story)
 
     def another(self, *does: Any, url: str = URL, **changes: Any) -> Exchange:

@@ -43,8 +43,7 @@ class HashMismatch(Exception):
 class World:
     """An artifact that brings one file after another, and pip's check of its hash."""
 
-    continued = body = None
-    was_joined, parts = False, True
+    body, parts = SimpleNamespace(continued=None, joined=False), True
 
     def __init__(self, folder: Path, *fetches: bytes, name: str = WHEEL, **facts: Any) -> None:
         self.folder, self.fetches, self.name = folder, list(fetches), name
@@ -125,7 +124,7 @@ def test_what_was_joined_of_parts_twice_is_fetched_in_one_piece(tmp_path: Path) 
     """The network may have damaged it once; a server may always send other parts than it says."""
     for fetches in ((WRONG, RIGHT), (WRONG, WRONG, RIGHT)):
         world = World(tmp_path, *fetches)
-        world.was_joined = True
+        world.body = SimpleNamespace(continued=None, joined=True)
         assert world.check() == "verified" and world.parts is (len(fetches) == 2)
 
 
