@@ -7,6 +7,7 @@ uninterrupted body, or one error.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import math
 from typing import Any, BinaryIO, Callable
@@ -50,7 +51,8 @@ class Body(Below):
         self._ahead, self._at = b"", 0  # received, and handed on up to there
         self._ended = False
         self._error: BaseException | None = None
-        self._held = bytearray()
+        self._held: collections.deque[bytes] = collections.deque()
+        self._held_size = 0
         self._replayed: int | None = None  # the offset up to which all came again
         self.start = self.offset = span.first or 0
         self.stop = None if span.last is None else span.last + 1  # of the answer that is read
@@ -144,8 +146,10 @@ class Body(Below):
         self._ahead = piece
         self.offset += len(piece)
         if not self.known.hashed:
-            self._held += piece
-            del self._held[:-HELD]
+            self._held.append(piece)
+            self._held_size += len(piece)
+            while self._held_size - len(self._held[0]) >= HELD:
+                self._held_size -= len(self._held.popleft())
         elif self._superseded is not None and self.offset > (self.continued or 0) + HELD:
             superseded, self._superseded = self._superseded, None
             with harmless("removing what was kept"):
@@ -231,7 +235,7 @@ class Body(Below):
 
     def is_same(self, position: int, piece: bytes) -> bool:
         """Whether these bytes are at this position of what pip has, as far as that can be told."""
-        held_from = self.offset - len(self._held)
+        held_from = self.offset - self._held_size
         wanted = max(min(len(piece), held_from - position), 0)  # bytes of pip's file
         before, path = b"", self._written and self._written()
         if wanted and path:
@@ -243,7 +247,7 @@ class Body(Below):
         if len(before) < wanted:
             return False  # nothing to compare with
         at = max(position + wanted - held_from, 0)
-        return before + self._held[at : at + len(piece) - wanted] == piece
+        return before + b"".join(self._held)[at : at + len(piece) - wanted] == piece
 
     def place(self) -> wording.Place:
         """Return where it stands, for what a user reads."""
