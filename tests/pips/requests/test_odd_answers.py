@@ -118,9 +118,6 @@ UNLISTED = {  # pages without a file, where nobody has the project
     "text": pages(reply(200, PAGE, "text/plain"), says=NO_LINKS, end=NO_MATCH),
     "json-with-an-error": pages(ERROR, says=NO_LINKS, end=NO_MATCH),
     "br": pages(reply(200, b"\x8b\x05\x80hello" * 9, Content_Encoding="br"), says="as br"),
-    "403-in-br": pages(
-        reply(403, b"\x8b\x05\x80", Content_Encoding="br"), says="HTTP 403)", end=NO_MATCH
-    ),
     "404-that-breaks": pages(
         reply(404, b"hello", Content_Encoding="gzip"), says="No matching", end=NO_MATCH
     ),

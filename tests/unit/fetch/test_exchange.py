@@ -403,10 +403,7 @@ def test_a_host_that_twice_lost_each_request_with_a_range_is_sent_no_more_of_the
 
 @pytest.mark.parametrize(
     ("answer", "moments"),
-    [
-        (busy, [0, 0, 1, 3, 7, 15, 31, 61, 91]),
-        (refused, [0, 0, 1, 3, 7, *range(15, 126, 10)]),
-    ],
+    [(busy, [0, 0, 1, 3, 7, 15, 31, 61, 91]), (refused, [0, 0, 1, 3, 7, *range(15, 126, 10)])],
 )
 def test_how_long_a_server_is_tried(answer: Any, moments: list[float]) -> None:
     world = World(cut(), lambda _: answer())
@@ -515,6 +512,8 @@ def test_after_two_requests_in_vain_it_is_the_next_ones_turn() -> None:
     assert world.exchange.mirrors == [MIRROR]
     assert f"{MIRROR} serves from {OFFSET} on: HTTP 503" in world.lines
     assert world.resting() == {"files.example": "replaced"}
+    world = World(cut(), lambda _: busy(), mirrors={MIRROR: [busy(), busy(), serving(BODY)]})
+    assert world.read() == BODY and "wait" in [kind for kind, *_ in world.records]
 
 
 @pytest.mark.parametrize("mirror", [lambda _: busy(404), lambda _: busy(500), refused()])
