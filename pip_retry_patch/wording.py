@@ -132,7 +132,7 @@ _LINES = {
     "taken": "{short} looks cut, but came like that twice. It is taken as it is.",
     # Of a host.
     "lost": "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}",
-    "silent": "{peer} does not answer{any_more}{peer.via} ({why}). Trying {left}",
+    "no answer": "{peer} does not answer{any_more}{peer.via} ({why}). Trying {left}",
     "offline": "This machine has no network ({why}). Trying {left}",
     "busy": "{peer} is busy ({why}). Trying {left}",
     # Of an index.
@@ -272,8 +272,8 @@ _FAILURES: dict[str, tuple[str, ...]] = {
     "cut page": (_STOPPED, "The page from {place.host} has no end: {why}; {tried}.", _FINE, _AGAIN),
     # A request that was not answered.
     "lost": _lost(_AGAIN),
-    "silent": _lost(
-        _AGAIN, "It took the connection, but sent nothing in time.", "{peer} does not answer."
+    "no answer": _lost(
+        _AGAIN, "It took the connection, but sent no answer.", "{peer} does not answer."
     ),
     "unreachable": _lost("Check the host's name and the network, then run the same command again."),
     "offline": _lost(

@@ -41,7 +41,7 @@ _USED = (Verdict.USE, Verdict.CONTINUE, Verdict.REPLAY, Verdict.COMPLETE)
 _AT_ONCE, _LATER, _OVER = "at once", "later", "over"
 
 # Kinds of failures: what was waited for, what answered, and what `--retries 0` is a hint for.
-_UNREACHABLE = "lost", "silent", "unreachable", "offline", "proxy unreachable"
+_UNREACHABLE = "lost", "no answer", "unreachable", "offline", "proxy unreachable"
 _WAITED_FOR = "gave up", "cut page", "busy", *_UNREACHABLE
 _ANSWERED = "busy", "unreadable", "asks for too long"
 _OF_RETRIES = {*_WAITED_FOR, *_ANSWERED, "not tried"}
@@ -410,7 +410,7 @@ class Exchange:
         if any(source.mirror for source in self._sources):
             kind = "all failed"
         elif last.verdict == Verdict.LOST and last.error is not None:
-            kind = "silent" if last.is_silence else "lost"
+            kind = "no answer" if errors.was_sent(last.error) else "lost"
             kind = "offline" if errors.is_offline(last.error) else kind
         left = attempts.budget(seconds) + ("; Ctrl-C stops." if attempts.patience.person else ".")
         facts = {"name": self.job.name, "any_more": any_more, "peer": last.peer}
@@ -519,8 +519,8 @@ class Exchange:
             return "offline"
         if outcome.peer.is_proxy:
             return "proxy unreachable"
-        if outcome.is_silence:
-            return "silent"
+        if errors.was_sent(error):
+            return "no answer"
         return "unreachable" if outcome.is_first_contact else "lost"
 
     def _has_helped(self, outcome: Outcome) -> bool:

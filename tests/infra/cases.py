@@ -27,7 +27,7 @@ ENDLESS = "no end"  # beside the ends of tests/support/downloads.py
 WORDS = {HASH: "blames hash", OTHER: "error", None: ""}
 ACCUSED = re.compile(
     r"((?:The proxy )?[\w.-]+\.example(?::\d+)?) (?:is (?:away|unreachable|busy)|answers, but"
-    r"|cannot be reached(?: any more)?|did not prove|wants to be|and this)"
+    r"|(?:cannot be reached|does not answer)(?: any more)?|did not prove|wants to be|and this)"
     r"( through the proxy [\w.-]+:\d+)?"
 )
 PLAIN_SECONDS = 60  # after that it has no end
