@@ -114,6 +114,7 @@ def tried(attempts: int, seconds: float) -> str:
     return f"{attempts} attempt{'s' if attempts != 1 else ''} in {took}"
 
 
+_LOST = "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}"
 _LINES = {
     # Of one file or page.
     "continuing": "Continuing {short} from {at}, kept from an earlier run",
@@ -131,7 +132,7 @@ _LINES = {
     "fetched anew": "{came} ({shown}). Fetched anew, its hash fits.",
     "taken": "{short} looks cut, but came like that twice. It is taken as it is.",
     # Of a host.
-    "lost": "{peer} cannot be reached{any_more}{peer.via} ({why}). Trying {left}",
+    **dict.fromkeys(("lost", "unreachable", "proxy unreachable"), _LOST),
     "no answer": "{peer} does not answer{any_more}{peer.via} ({why}). Trying {left}",
     "offline": "This machine has no network ({why}). Trying {left}",
     "busy": "{peer} is busy ({why}). Trying {left}",

@@ -162,8 +162,8 @@ _NO_CONNECTION = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionEr
 
 
 def was_sent(error: BaseException) -> bool:
-    """Whether a request that ended without an answer may have reached a server."""
-    return not _is_any(error, socket.gaierror, *_NO_CONNECTION, "ProxyError")
+    """Whether a request that ended without an answer may have reached a server, or its proxy."""
+    return not (tunnel_answer(error) or _is_any(error, socket.gaierror, *_NO_CONNECTION))
 
 
 def is_silence(error: BaseException) -> bool:

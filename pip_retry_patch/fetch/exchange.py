@@ -410,8 +410,7 @@ class Exchange:
         if any(source.mirror for source in self._sources):
             kind = "all failed"
         elif last.verdict == Verdict.LOST and last.error is not None:
-            kind = "no answer" if errors.was_sent(last.error) else "lost"
-            kind = "offline" if errors.is_offline(last.error) else kind
+            kind = self._kind_of_failure(last)
         left = attempts.budget(seconds) + ("; Ctrl-C stops." if attempts.patience.person else ".")
         facts = {"name": self.job.name, "any_more": any_more, "peer": last.peer}
         self.story.tell(wording.say(kind, left=left, why=latest.trouble, **facts))

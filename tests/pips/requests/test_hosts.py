@@ -109,7 +109,7 @@ FOR_EVER = {
     "no-proxy": Case(NOBODY, f"{THE_PROXY} cannot be reached on the way to demo", words=PROXY),
     "connect-302": Case(ANSWER % b"302 Found", "answers 302 Found to CONNECT. note: 2", 0, PROXY),
     "connect-503": Case(ANSWER % b"503 No", "the proxy answers 503 No to CONNECT", 1, PROXY),
-    "connect-closed": Case(b"", "the proxy 127.0.0.1:{port}. The network failed", 1, PROXY),
+    "connect-closed": Case(b"", "the proxy 127.0.0.1:{port}. It took the conn", 1, PROXY),
 }
 
 

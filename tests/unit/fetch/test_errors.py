@@ -75,7 +75,7 @@ IS: dict[str, Callable[[BaseException], object]] = {
         (READ_TIMEOUT, wording.NO_DATA_IN_TIME, ["sent", "silent"]),
         (socket.timeout("timed out"), wording.NO_DATA_IN_TIME, ["sent", "silent"]),
         *((error, "connection reset by peer", ["sent"]) for error in (RESET, aborted(RESET))),
-        (ProxyError("no", RESET), "connection reset by peer", []),
+        (ProxyError("no", RESET), "connection reset by peer", ["sent"]),
         (aborted(http.client.RemoteDisconnected("closed")), wording.NO_ANSWER, ["sent"]),
         (http.client.BadStatusLine("nonsense"), wording.NOT_HTTP, ["sent", "unreadable"]),
         (ProtocolError("", http.client.IncompleteRead(b"", 5)), wording.CLOSED_EARLY, ["sent"]),
