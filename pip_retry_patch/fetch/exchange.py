@@ -221,7 +221,10 @@ class Exchange:
         self._silences += outcome.is_silence
         body, response = self._body, outcome.response
         # pip's cache, which keeps redirects, may have led to where nothing is any more.
-        is_stale = outcome.came_from_cache and (outcome.error is not None or outcome.status >= 400)
+        is_bad = outcome.error is not None or outcome.status >= 400
+        is_stale = outcome.came_from_cache and (
+            is_bad or (self.job.whole and pages.is_short(response))
+        )
         if body is None and is_stale and self._may_doubt:
             return Answer(Verdict.DOUBTED)
         if outcome.error is not None:

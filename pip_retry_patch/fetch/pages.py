@@ -46,7 +46,7 @@ class FirstAnswers:
 
     def __init__(self, job: Job, hosts: Hosts, tell: Callable[[str], None]) -> None:
         self._job, self._hosts, self._tell = job, hosts, tell
-        self._short = b""  # a page that came shorter than announced
+        self._short: bytes | None = None  # a page that came shorter than announced
         self.usable: Outcome | None = None
 
     def judge(self, outcome: Outcome, others: bool, may_doubt: bool) -> str:
@@ -64,7 +64,8 @@ class FirstAnswers:
             project = job.source.url.rstrip("/").rpartition("/")[2]
             if status != 200 or (job.whole and not _lists(response.content, project)):
                 return Verdict.REFUSED
-        if self.usable is not None and (status >= 400 or not names_files(response.content)):
+        is_page = job.kind == Kind.PAGE
+        if self.usable and (status >= 400 or (is_page and not names_files(response.content))):
             return Verdict.REFUSED  # the one before it is better
         if outcome.is_refused_by_proxy:
             return Verdict.LASTING
@@ -76,8 +77,12 @@ class FirstAnswers:
                 outcome.why = wording.OTHER_PART if part.first != 0 else wording.ONLY_A_PART
                 return Verdict.WHOLE
         odd = odd_answer(job.kind, job.whole, job.source.url, response)
-        if job.whole and status < 400 and is_short(response):
-            comes_again = response.content == self._short and has_end(response)
+        came = job.whole and status < 400 and not outcome.is_cached
+        short = came and is_short(response)
+        # Of a requirements file, which has no end of its own, the coding may show one. See below.
+        is_text = job.kind == Kind.OTHER and job.patience.attempts > 0
+        if short or (came and is_text and _stream_is_cut(response)):
+            comes_again = response.content == self._short and (not short or has_end(response))
             self._short, outcome.why = response.content, wording.CLOSED_EARLY
             if not comes_again:
                 return Verdict.CUT
@@ -90,26 +95,36 @@ class FirstAnswers:
                 return Verdict.DOUBTED
             if self.usable and len(response.content) < len(self.usable.response.content):
                 return Verdict.REFUSED  # it was cut earlier
-            if has_files and not is_framed(response):
+            if has_files and has_no_end(response) and not is_framed(response):
                 self._tell(wording.say("taken", name=job.name))
         if odd is not None and not may_doubt:
             raise job.error(odd, EarlyEnd())
         return Verdict.USE if odd is None else Verdict.DOUBTED
 
     def _is_doubtful(self, outcome: Outcome, may_doubt: bool) -> bool:
-        """Whether a page of an index may be another one, and that is still asked in this run."""
-        doubtful = self._job.kind == Kind.PAGE and is_doubtful(outcome.response)
-        if doubtful and may_doubt and not (outcome.came_from_cache or has_no_end(outcome.response)):
-            host = self._hosts.at(self._job.source.url)
+        """Whether an answer that is read whole may be another one, and that is still asked.
+
+        A page is asked for once more where it makes no sense, so often in a run, or where nothing
+        proves its end. So is a requirements file, or one that came empty.
+        """
+        job, response, cached = self._job, outcome.response, outcome.came_from_cache
+        if not job.whole or response.status_code >= 300:
+            return False
+        is_open = not (cached or proves_end(response))
+        if job.kind != Kind.PAGE:
+            return is_open or not (cached or response.content)
+        doubtful = is_doubtful(response)
+        if doubtful and may_doubt and not (cached or is_open or has_no_end(response)):
+            host = self._hosts.at(job.source.url)
             host.doubts -= 1
             return host.doubts >= 0
-        return doubtful
+        return doubtful or is_open
 
 
 def is_short(response: Any) -> bool:
     """Whether fewer bytes came than the header announced (urllib3 1.26 does not look)."""
     length = length_of(response.headers)
-    if length is None or getattr(response, "from_cache", False):
+    if length is None:
         return False
     return int(response.raw.tell()) < length and response.status_code not in (204, 304)
 
@@ -146,6 +161,11 @@ def has_end(response: Any) -> bool:
     """Whether a page shows its end, whatever length its header announced."""
     content, media = response.content, media_of(response.headers)
     return (media.endswith("json") or _closes(content)) and _ends(media, content)
+
+
+def proves_end(response: Any) -> bool:
+    """Whether the end of what came is one, by its framing, its coding or what it is."""
+    return is_framed(response) or coding_of(response.headers) != "" or has_end(response)
 
 
 def names_files(content: bytes) -> bool:

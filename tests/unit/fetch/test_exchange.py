@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import itertools
 import math
@@ -42,10 +43,12 @@ from tests.support.exchanges import (
 BODY = bytes(range(256)) * 1200  # 307,200 bytes
 OFFSET, REST = 100_000, "bytes=100000-"
 PAGE = b'<!DOCTYPE html><html><body><a href="demo-1.0-py3-none-any.whl">x</a></body></html>'
+LINK = b'<a href="demo-1.0-py3-none-any.whl">x</a>'
 WITHOUT_END = PAGE.replace(b"</html>", b"")
 NOTHING = b"<!DOCTYPE html><html><body>Links for demo</body></html>"
 LOGIN = b"<!DOCTYPE html><html><form></form></html>"
 JSON, FILES = "application/vnd.pypi.simple.v1+json", b'{"files": ["demo-1.0.tar.gz"]}'
+ZIPPED, CODED = gzip.compress(b"demo\n", mtime=0), {"framed": "close", "content_encoding": "gzip"}
 INDEX = "https://index.example/simple/demo/"
 OTHER = "https://files.example/other-1.0-py3-none-any.whl"
 CUT_PAGE = Cut(requests.exceptions.ChunkedEncodingError(RESET))
@@ -68,6 +71,16 @@ def read(content: bytes, announced: int | None = None, **options: Any) -> reques
     if announced is not None:
         answer.headers["Content-Length"] = str(announced)
     return answer
+
+
+def text(content: bytes, announced: int | None = None, **options: Any) -> requests.Response:
+    """Return a requirements file."""
+    cached = options.pop("from_cache", False)
+    answer: Any = response(content, content_type="text/plain", **options)
+    if announced is not None:
+        answer.headers["Content-Length"] = str(announced)
+    answer.from_cache = cached
+    return answer  # type: ignore[no-any-return]
 
 
 def always(make: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[Asking], Any]:
@@ -315,6 +328,10 @@ def test_with_retries_0_nothing_is_tried_again(first: Any) -> None:
         ([always(read, WITHOUT_END, len(PAGE))], None, 9, "waits at "),
         ([always(read, LOGIN, len(PAGE))], LOGIN, 2, TAKEN),
         ([always(read, FILES[:-1], len(PAGE), content_type=JSON)], None, 9, "waits at "),
+        # Nothing proves the end of links that are no document, but their length.
+        ([always(read, LINK, framed="close"), always(read, 2 * LINK)], 2 * LINK, 2, ""),
+        ([always(read, LINK, framed="close")], LINK, 2, ""),
+        ([always(read, LINK)], LINK, 1, ""),
         # or is no page.
         ([always(read, b"not here", 900, status=404)], b"not here", 1, ""),
     ],
@@ -342,6 +359,35 @@ def test_a_page_in_doubt_is_taken_if_no_better_one_comes_soon(first: bytes, then
     # What comes the same twice is not asked of a mirror.
     world = page(always(read, first), mirrors={MIRROR: [always(read, PAGE)]})
     assert world.obtain().response.content == first and world.urls == [INDEX] * 2
+
+
+@pytest.mark.parametrize(
+    ("does", "content", "asked"),
+    [
+        ([always(text, b"demo\n")], b"demo\n", 1),
+        # Nothing proves its end: the longer one is taken, and what comes twice the same.
+        ([always(text, b"de", framed="close"), always(text, b"demo\n")], b"demo\n", 2),
+        (2 * [text(b"demo\n", framed="close"), text(b"de", framed="close")], b"demo\n", 2),
+        ([always(text, b"demo\n", framed="close")], b"demo\n", 2),
+        ([always(text, b""), always(text, b"demo\n")], b"demo\n", 2),
+        # Its coding shows the end, or that there is none.
+        ([always(text, ZIPPED, **CODED)], b"demo\n", 1),
+        (
+            [*[always(text, ZIPPED[:end], **CODED) for end in (15, 16)], text(b"demo\n")],
+            b"demo\n",
+            3,
+        ),
+        ([always(text, ZIPPED[:-1], **CODED)], b"demo\n", 2),
+        # pip's cache has less of it than there was.
+        ([always(text, b"de", 5, from_cache=True), always(text, b"demo\n")], b"demo\n", 2),
+        ([always(text, b"demo\n", framed="close", from_cache=True)], b"demo\n", 1),
+    ],
+)
+def test_a_requirements_file_is_read_to_its_end(
+    does: list[Any], content: bytes, asked: int
+) -> None:
+    world = World(*does, url="https://files.example/r.txt", kind=Kind.OTHER, whole=True)
+    assert world.obtain().response.content == content and len(world.asked) == asked
 
 
 def test_a_page_that_is_damaged_in_pips_cache_is_removed_there() -> None:
