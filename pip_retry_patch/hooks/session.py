@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from pip_retry_patch import names
@@ -169,10 +168,9 @@ class Requests:
         span = span_of(outcome.status, outcome.response.headers, exchange.job.ranged)
         if span is None or span.total == 0 or outcome.is_for_urllib3:
             return
-        # Since 25.1 pip resumes downloads by itself, also with `--retries 0`. (This module is not
-        # imported before pip does it: that would enter an import cycle of 25.3 at the wrong end.)
-        downloads = sys.modules.get(f"{self._pip.name}._internal.network.download")
-        if hasattr(downloads, "_FileDownload") and not exchange.job.patience.attempts:
+        # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
+        resumes = hasattr(self._pip.module("exceptions"), "IncompleteDownloadError")
+        if resumes and not exchange.job.patience.attempts:
             return
         if artifact is None:
             Body(exchange, outcome, span)
