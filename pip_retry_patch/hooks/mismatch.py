@@ -115,12 +115,12 @@ def _flaw_of_tar(path: str, opener: str, to_its_end: bool) -> str:
 def not_the_file(name: str, path: str, outcome: Outcome) -> wording.Failure | None:
     """Return what is said of a file that no hash is known of and that pip cannot use in any way.
 
-    If no Content-Length has told how long it is, it may have been cut, and pip would end in a
-    traceback as it unpacks it.
+    If no Content-Length has told how long it is, or pip's cache had it, it may have been cut, and
+    pip would end in a traceback as it unpacks it.
 
     :param outcome: the answer that brought it.
     """
-    flaw = flaw_of(path, to_its_end=outcome.length is None)
+    flaw = flaw_of(path, to_its_end=outcome.length is None or outcome.is_cached)
     if not flaw:
         return None
     facts: dict[str, Any] = {"name": name, "host": outcome.peer.host}
