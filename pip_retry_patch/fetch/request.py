@@ -48,7 +48,7 @@ class Asking:
     :param fresh: caches on the way are to ask the origin.
     :param reconnects: not over a connection that has been used: a sick node may be behind it.
     :param in_haste: who does not let it connect soon is not waited for.
-    :param slower: by how much its read timeout is longer, or shorter.
+    :param slower: by how much its timeout is longer.
     :param longest: seconds to which that is made longer at most.
     """
 

@@ -293,7 +293,10 @@ def repeat(
     if isinstance(read, (int, float)):
         outcome.timeout = read
         if (asking.slower != 1 or asking.in_haste) and isinstance(connect, (int, float)):
-            # A longer one is for an answer that takes its time, not for a connection.
+            # urllib3 waits for TLS, and for a proxy's answer to CONNECT, as for a connection. Once
+            # a file has begun to come they are known not to be slow.
+            slower = 1.0 if asking.past_caches else asking.slower
+            connect = min(connect * slower, max(connect, asking.longest))
             longer = min(read * asking.slower, max(read, asking.longest))
             kwargs["timeout"] = connect * (HASTY if asking.in_haste else 1), longer
     return calls.note(calls.wrapped.__func__, twin, *args, **kwargs)

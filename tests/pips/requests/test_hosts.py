@@ -142,6 +142,7 @@ FOR_A_WHILE = {
     "metadata-500": Case(Package("demo", metadata=True, metadata_faults=[Busy(500)] * 3)),
     "file-503": Case(Package("demo", faults=[Busy(503)] * 3)),
     **{how: Case(Package("demo"), handshakes=[how] * 3) for how in ("cut", "stall")},
+    "late": Case(Package("demo"), handshakes=["late"] * 30),
 }
 
 

@@ -118,9 +118,12 @@ class Connection:
         # What waits here was never sent to a client that leaves.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE)
         if self.host.tls:
-            if self.host.handshakes:  # take the client's hello, and let no handshake come of it
+            how = self.host.handshakes.pop(0) if self.host.handshakes else ""
+            if how == "late":
+                self.host.closing.wait(3)
+            elif how:  # take the client's hello, and let no handshake come of it
                 self.socket.recv(PIECE)
-                self.pause(60 if self.host.handshakes.pop(0) == "stall" else 0)
+                self.pause(60 if how == "stall" else 0)
                 return
             self.socket = self.host.tls.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False

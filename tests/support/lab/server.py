@@ -56,7 +56,8 @@ class Lab:
 
     :param tls: a server-side context; the index then speaks HTTPS.
     :param rate: bytes per second, for each response.
-    :param handshakes: how the first TLS connections end, one after the other: "cut" or "stall".
+    :param handshakes: how the first TLS connections end, one after the other: "cut" or "stall"; or
+        begin, "late".
     :param host: where it listens, within `place`.
     """
 
