@@ -255,7 +255,7 @@ class IndexHooks:
         for project in self._missing.keys() & words:
             raise self._missing[project]
         if found.startswith("ResolutionImpossible"):
-            words.update(self._missing)
+            words.update(self._missing, self._lines)  # it names none
         for project in self._lines.keys() & words:
             more += self._lines[project].values()
         error.args = ("\n".join(more),)  # `pip index versions` shows that

@@ -340,6 +340,16 @@ def test_a_file_that_a_redirect_of_pips_cache_leads_to_is_guarded(either: Enviro
 
 
 @old_middle_new
+def test_a_conflict_with_a_constraint_does_not_hide_a_page_that_is_none(armed: Environment) -> None:
+    """pip calls it ResolutionImpossible (21 and later), and names no project."""
+    limits = armed.fresh_dir() / "constraints.txt"
+    limits.write_text("demo==1.0\n")
+    with odd_index(page=[reply(200, FORM)]) as index:
+        run = download(armed, "--index-url", index.index_url, "-c", limits, "demo")
+    assert end_of(run) != OK and "is a web page for people" in said(run), run.output
+
+
+@old_middle_new
 def test_what_is_no_requirements_file_is_told(armed: Environment, bare: Environment) -> None:
     with answering(reply(200, FORM)) as port:
         words = "-r", f"http://127.0.0.1:{port}/requirements.txt"
