@@ -262,8 +262,8 @@ _FAILURES: dict[str, tuple[str, ...]] = {
     "refused": _stopped(
         "asked for the rest, the server answered {status}.",
         "What had arrived was in order, but the server does not send the rest.",
-        "Run the same command again: it asks the index for a new link to the file. If it stays so, "
-        "check pip's credentials for {place.host}.",
+        "Run the same command again: if an index lists the file, it gives a new link to it. If it "
+        "stays so, check pip's credentials for {place.host}.",
     ),
     "stranger": _stopped("then {trouble} ({tried}).", GATEWAY, LOG_IN),
     "changed": _stopped(

@@ -187,7 +187,9 @@ class Requests:
         """
         page = str(link and link.comes_from)  # of what is no link, nothing lists it
         if not page.startswith(("http://", "https://")):
-            return ()
+            # Metadata comes from no page, as far as pip knows. Another node may have it.
+            is_metadata = link and link.filename.endswith(".metadata")
+            return [source(link.url_without_fragment)] if is_metadata else ()
         collector = self._pip.module("index.collector")
         get = getattr(collector, "_get_simple_response", None) or collector._get_html_response
         compat.forget(session, [page])
