@@ -65,6 +65,9 @@ class Exchange:
         self._listed_at = -budget.PROGRESS  # the offset at which the page was read again
         self._may_be_cached = False  # what is asked for again
         self._silences = 0  # requests and bodies that the read timeout ended, since progress
+        self._offset = 0  # that pip has; no byte comes while it is asked for more
+        self._fruitless = 0  # requests that brought no answer, for which our Range may be to blame
+        self._is_part = self._sent_parts = False  # what is read, and what its host did before
         self._first_answers = pages.FirstAnswers(job, hosts, story.tell)
 
     def obtain(self, body: Body | None = None, why: Exception | None = None) -> Outcome:
@@ -106,11 +109,15 @@ class Exchange:
 
     def _begin(self, body: Body | None, why: Exception | None) -> None:
         self._body, self._why = body, why
-        self._offset = 0 if body is None else body.offset  # that pip has; no byte comes meanwhile
+        before, self._offset = self._offset, 0 if body is None else body.offset
         # What came last of all, and of pip's own source. The interruption is the first.
         self._latest = self._last = Outcome(self.job.source.url, source=self.job.source)
         self._last.error = why
-        self._fruitless = 0  # requests that brought no answer, for which our Range may be to blame
+        if self._is_part and self._offset == before:  # without a byte it is no answer either
+            self._fruitless += 1
+            self._hosts.at(self._sources[0].url).sends_parts = self._sent_parts
+        else:
+            self._fruitless = 0
         self._doubted = self._announced = False
         if body is None:
             return
@@ -330,8 +337,9 @@ class Exchange:
             self.spare.drop()
             self.spare = None
         host = self._hosts.at(source.url)
-        if outcome.verdict == Verdict.CONTINUE:
-            host.sends_parts = True
+        self._is_part = outcome.verdict == Verdict.CONTINUE
+        if self._is_part:
+            self._sent_parts, host.sends_parts = host.sends_parts, True
         elif self._may_be_our_range and not (self._is_spare(outcome) or host.sends_parts):
             host.lost_parts += 1  # once may be by chance
         self.story.resumed(replayed=outcome.verdict == Verdict.REPLAY, told=is_told)
@@ -392,6 +400,8 @@ class Exchange:
             self._fruitless += errors.was_sent(outcome.error)
             attempts.was_unreachable(errors.is_local(outcome.error))
             return
+        # Of a part that broke within its overlap no byte is new.
+        self._fruitless += verdict == Verdict.CUT and outcome.status == 206
         if self._body is None and verdict == Verdict.CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, outcome.trouble)

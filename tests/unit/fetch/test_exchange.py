@@ -447,6 +447,23 @@ def test_a_host_that_twice_lost_each_request_with_a_range_is_sent_no_more_of_the
         assert world.read() == BODY and world.ranges == ranges
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_parts_without_a_byte_are_no_answers(hashed: bool) -> None:
+    """A gateway may send the header of a part, and break the rest of each."""
+
+    def gateway(asking: Asking) -> requests.Response:
+        first = asking.fields.get("Range", "")[6:-1]
+        if not first:
+            return whole(BODY)
+        label = f"bytes {first}-{len(BODY) - 1}/{len(BODY)}"
+        rest = len(BODY) - int(first)
+        return response(RESET, status=206, length=rest, etag=ETAG, content_range=label)
+
+    world = World(cut(), gateway, hashed=hashed)
+    assert world.read() == BODY
+    assert [bool(wanted) for wanted in world.ranges] == [False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("answer", "moments"),
     [(busy, [0, 0, 1, 3, 7, 15, 31, 61, 91]), (refused, [0, 0, 1, 3, 7, *range(15, 126, 10)])],
