@@ -275,7 +275,9 @@ def _judge_part(known: Representation, offset: int, question: Question, headers:
         return other
     if known.total is not None and said.last >= known.total:
         return other
-    if length not in (None, said.last - first + 1) and not proven:
+    # Less than its label says may have been cut; more may begin elsewhere, too.
+    size = said.last - first + 1
+    if length is not None and (length > size or (length < size and not proven)):
         return other
     same_size = known.total is not None and said.total == known.total
     compared = same_size and (offset - first >= LONG_OVERLAP or first == 0)

@@ -167,6 +167,7 @@ UNFIT = (
         *((f"bytes {span}", STRONG, None, False, False) for span in UNFIT),
         # A length that contradicts the label counts where nothing else proves it.
         *((FITS, etag, 599, True, etag == STRONG) for etag in (STRONG, OTHER)),
+        *((FITS, STRONG, length, False, False) for length in (601, TOTAL)),  # all of it, say
         # Without a label: only exactly what is missing, and proven.
         (None, STRONG, 600, True, True),
         *((None, STRONG, length, False, False) for length in (599, TOTAL, None)),
