@@ -359,9 +359,13 @@ class Exchange:
             return _AT_ONCE
         if self.spare is not None and outcome.is_silence and not source.mirror:
             return _OVER  # the server's only worker may be busy with what waits
+        is_refusal = verdict == Verdict.LASTING and outcome.error is not None
+        if is_refusal and self._body is None and len(self._all_sources()) == 1:
+            self._count(outcome)  # another node of the host may be set right
+            return _LATER
         if verdict in (Verdict.DOUBTED, Verdict.LASTING) and self._may_doubt:
             self._doubted = True
-            if verdict == Verdict.DOUBTED:  # else another node of the host may be set right
+            if verdict == Verdict.DOUBTED:
                 job.forget([job.source.url, *outcome.urls])
             return _AT_ONCE
         is_refused = verdict == Verdict.REFUSED and not source.mirror
@@ -412,6 +416,8 @@ class Exchange:
         attempts, latest, last = self._attempts, self._latest, self._last
         logger.debug("%s: %s; next attempt in %.1f s", self.job.name, latest.trouble, seconds)
         if not (seconds or latest.is_silence or attempts.took > budget.LONG_WAIT):
+            return
+        if latest.verdict == Verdict.LASTING:  # it may be for nothing, and is short
             return
         if self._body is not None or latest.verdict == Verdict.CUT:
             self.story.waits(seconds, attempts, latest.trouble)

@@ -313,6 +313,9 @@ class Hosts:
         """Return how much patience there is, where pip has no byte yet."""
         if outcome.verdict == Verdict.LOST:
             return self._patience_with_lost(patience, outcome)
+        if outcome.verdict == Verdict.LASTING:  # pip's own retries would find a node that is right
+            is_known = self.of(outcome).rest != ""
+            return patience.shortened(*(WAS_IN_VAIN if is_known else (BROKEN_URL, PIPS_SECONDS)))
         if outcome.verdict != Verdict.BUSY:
             return patience
         host, in_vain = self.at(outcome.last_url), self.was_in_vain(outcome)

@@ -107,7 +107,7 @@ FOR_EVER = {
     # A proxy answers in the name of a host, or not at all; tests/infra has one with a password.
     "proxy-502": Case(ANSWER % b"502 No", f"{THE_PROXY} answers, but cannot", words=HTTP),
     "no-proxy": Case(NOBODY, f"{THE_PROXY} cannot be reached on the way to demo", words=PROXY),
-    "connect-302": Case(ANSWER % b"302 Found", "answers 302 Found to CONNECT. note: 2", 0, PROXY),
+    "connect-302": Case(ANSWER % b"302 Found", "answers 302 Found to CONNECT. note: 4", 0, PROXY),
     "connect-503": Case(ANSWER % b"503 No", "the proxy answers 503 No to CONNECT", 1, PROXY),
     "connect-closed": Case(b"", "the proxy 127.0.0.1:{port}. It took the conn", 1, PROXY),
 }
