@@ -79,7 +79,7 @@ class FirstAnswers:
         odd = odd_answer(job.kind, job.whole, job.source.url, response)
         came = job.whole and status < 400 and not outcome.is_cached
         short = came and is_short(response)
-        # Of a requirements file, which has no end of its own, the coding may show one. See below.
+        # A requirements file has no end of its own, but its coding may show that one is missing.
         is_text = job.kind == Kind.OTHER and job.patience.attempts > 0
         if short or (came and is_text and _stream_is_cut(response)):
             comes_again = response.content == self._short and (not short or has_end(response))
