@@ -228,9 +228,10 @@ class Exchange:
         self._silences += outcome.is_silence
         body, response = self._body, outcome.response
         # pip's cache, which keeps redirects, may have led to where nothing is any more.
-        is_bad = outcome.error is not None or outcome.status >= 400
         is_stale = outcome.came_from_cache and (
-            is_bad or (self.job.whole and pages.is_short(response))
+            outcome.error is not None
+            or outcome.status >= 400
+            or (self.job.whole and pages.is_short(response))
         )
         if body is None and is_stale and self._may_doubt:
             return Answer(Verdict.DOUBTED)
@@ -415,9 +416,8 @@ class Exchange:
         """Tell of a wait before the next request, or of a silence that has taken its time."""
         attempts, latest, last = self._attempts, self._latest, self._last
         logger.debug("%s: %s; next attempt in %.1f s", self.job.name, latest.trouble, seconds)
-        if not (seconds or latest.is_silence or attempts.took > budget.LONG_WAIT):
-            return
-        if latest.verdict == Verdict.LASTING:  # it may be for nothing, and is short
+        is_long = seconds or latest.is_silence or attempts.took > budget.LONG_WAIT
+        if not is_long or latest.verdict == Verdict.LASTING:  # its waits are short
             return
         if self._body is not None or latest.verdict == Verdict.CUT:
             self.story.waits(seconds, attempts, latest.trouble)

@@ -135,8 +135,6 @@ def is_doubtful(response: Any) -> bool:
     It names no file, or ends in a way that its framing does not show. An error of a gateway may
     come as one, or as nothing at all. But a page without a word is no error.
     """
-    if response.status_code >= 300:
-        return False
     content, media = response.content, media_of(response.headers)
     is_json = media.endswith("html") and _is_json(content)
     if is_json or not media.endswith(("html", "json")):  # pip does not read it
@@ -164,7 +162,7 @@ def has_end(response: Any) -> bool:
 
 
 def proves_end(response: Any) -> bool:
-    """Whether the end of what came is one, by its framing, its coding or what it is."""
+    """Whether the end of what came can be told: by its framing, its coding or what it is."""
     return is_framed(response) or coding_of(response.headers) != "" or has_end(response)
 
 

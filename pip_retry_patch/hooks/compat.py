@@ -269,6 +269,12 @@ def _advised(failure: wording.Failure, found: settings.Settings) -> wording.Fail
 # Pages.
 
 
+def page_of(link: Any) -> str:
+    """Return the URL of the page that lists a link; "" where none does, or it is no link."""
+    page = str(link and link.comes_from)
+    return page if page.startswith(("http://", "https://")) else ""
+
+
 def links_on(collector: Any, page: str, get: Callable[[], Any]) -> dict[str, Any]:
     """Return the links to files that a page has, by the file's name; nothing if it is unreadable.
 

@@ -259,9 +259,8 @@ class Artifact:
         is_other = self.body is None or self.body.continued is None
         # Where something else came in its place, what is kept is as good as before.
         self.place.leave() if is_other else self.place.finish()
-        page = str(self.link.comes_from)  # the next run reads it anew: it may list another hash
-        pages = [page] if page.startswith(("http://", "https://")) else []
-        compat.forget(self._session, {self.url, *self.outcome.urls, *pages})
+        page = compat.page_of(self.link)  # the next run reads it anew: it may list another hash
+        compat.forget(self._session, filter(None, {self.url, *self.outcome.urls, page}))
 
     def distrust(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""

@@ -169,8 +169,8 @@ class Requests:
         if span is None or span.total == 0 or outcome.is_for_urllib3:
             return
         # Since 25.1 pip resumes downloads by itself, also with `--retries 0`.
-        resumes = hasattr(self._pip.module("exceptions"), "IncompleteDownloadError")
-        if resumes and not exchange.job.patience.attempts:
+        attempts = exchange.job.patience.attempts
+        if not attempts and hasattr(self._pip.module("exceptions"), "IncompleteDownloadError"):
             return
         if artifact is None:
             Body(exchange, outcome, span)
@@ -185,8 +185,8 @@ class Requests:
 
         Some indexes sign their links for seconds. And what is still listed may be on another node.
         """
-        page = str(link and link.comes_from)  # of what is no link, nothing lists it
-        if not page.startswith(("http://", "https://")):
+        page = compat.page_of(link)
+        if not page:
             # Metadata comes from no page, as far as pip knows. Another node may have it.
             is_metadata = link and link.filename.endswith(".metadata")
             return [source(link.url_without_fragment)] if is_metadata else ()

@@ -66,17 +66,15 @@ def page(*does: Any, **job: Any) -> World:
 
 def read(content: bytes, announced: int | None = None, **options: Any) -> requests.Response:
     """Return a page that was read, and announced a length."""
-    answer = response(content, **{"content_type": "text/html", **options})
+    answer = text(content, announced, **{"content_type": "text/html", **options})
     assert answer.content == content
-    if announced is not None:
-        answer.headers["Content-Length"] = str(announced)
     return answer
 
 
 def text(content: bytes, announced: int | None = None, **options: Any) -> requests.Response:
     """Return a requirements file."""
     cached = options.pop("from_cache", False)
-    answer: Any = response(content, content_type="text/plain", **options)
+    answer: Any = response(content, **{"content_type": "text/plain", **options})
     if announced is not None:
         answer.headers["Content-Length"] = str(announced)
     answer.from_cache = cached

@@ -134,10 +134,8 @@ def test_only_a_read_timeout_grows_but_for_a_first_answer(
     asking = replace(AGAIN, slower=slower, longest=longest)
     assert repeat(asking, timeout=timeout).given["timeout"] == given
     if given == (3, 40):  # of TLS, or of a proxy
-        assert repeat(replace(asking, past_caches=False), timeout=timeout).given["timeout"] == (
-            12,
-            40,
-        )
+        first = replace(asking, past_caches=False)
+        assert repeat(first, timeout=timeout).given["timeout"] == (12, 40)
     # One that pip does not give is its session's.
     assert repeat(replace(AGAIN, slower=2.0)).given["timeout"] == (15, 30)
     assert "timeout" not in repeat(AGAIN).given
