@@ -133,7 +133,7 @@ class Exchange:
         if why is None:
             self.story.continues(body.place())
         else:
-            self._attempts.was_unhelpful(at_once=True)
+            self._attempts.was_unhelpful(at_once=True, silent=self._latest.is_silence)
             self.story.interrupted(body.place(), self._latest.trouble)
 
     @property
@@ -410,7 +410,8 @@ class Exchange:
         if self._body is None and verdict == Verdict.CUT:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, outcome.trouble)
-        attempts.was_unhelpful(outcome.retry_after, at_once=verdict == Verdict.CUT)
+        is_cut, is_silence = verdict == Verdict.CUT, outcome.is_silence
+        attempts.was_unhelpful(outcome.retry_after, at_once=is_cut, silent=is_silence)
 
     def _announce(self, seconds: float) -> None:
         """Tell of a wait before the next request, or of a silence that has taken its time."""

@@ -135,7 +135,7 @@ class Attempts:
         self._lost_at: float | None = None  # the clock's reading, while the server is lost
         self._least = 0.0  # seconds that its requests take which come in any case
         self._is_local = False  # the last attempt did not leave this machine
-        self.took = self.waited = 0.0  # seconds, of the last attempt and of all waits
+        self.took = self.waited = 0.0  # seconds, of the last attempt and of waits and silences
 
     def is_asked_for(self, wait: float) -> bool:
         """Whether a server asked for a wait of so many seconds, and it is a long one."""
@@ -208,17 +208,23 @@ class Attempts:
         self.count += 1
         self._asked_at = self._clock.now()
 
-    def was_unhelpful(self, retry_after: float | None = None, at_once: bool = False) -> None:
+    def was_unhelpful(
+        self, retry_after: float | None = None, at_once: bool = False, silent: bool = False
+    ) -> None:
         """Count the attempt: a server answered, or took the request, but that did not help.
 
         Its seconds begin again if it is lost, its attempts do not.
 
         :param retry_after: the seconds that it asked for.
         :param at_once: the time since `begin` was not spent in waiting for an answer.
+        :param silent: but in waiting for more of it, and in vain.
         """
+        took = self._clock.now() - self._asked_at
         self.unhelpful += 1
         self._lost_at, self._is_local, self.retry_after = None, False, retry_after
-        self.took = 0.0 if at_once else self._clock.now() - self._asked_at
+        self.took = 0.0 if at_once else took
+        if silent:
+            self.waited += min(took, LONGEST_REQUEST)
 
     def was_unreachable(self, local: bool) -> None:
         """Count the attempt: it reached no server, and did not leave this machine if `local`.

@@ -266,6 +266,19 @@ def test_only_silence_makes_later_timeouts_longer_up_to_four_times() -> None:
     assert slowness(world) == [1, 1, 1]
 
 
+@pytest.mark.parametrize("job", [{}, {"kind": Kind.PAGE, "whole": True}])
+def test_silences_behind_a_header_are_waits(job: Any) -> None:
+    """pip itself resumes five times (since 25.1), and reads a page once."""
+
+    def stalls(asking: Asking) -> requests.Response:
+        world.clock.seconds += 15 * asking.slower
+        return response(BODY[:OFFSET], socket.timeout("timed out"), length=len(BODY), etag=ETAG)
+
+    world = World(stalls, **job)
+    given_up(world)
+    assert len(world.asked) == 6 and world.clock.seconds < 320
+
+
 def test_a_request_in_which_the_process_did_not_run_spends_no_patience() -> None:
     def sleeps(_: Asking) -> Exception:
         world.clock.seconds += 3600.0
