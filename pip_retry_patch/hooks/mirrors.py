@@ -165,21 +165,16 @@ class Mirrors:
     ) -> Any:
         """Send a request of pip's session without anything of the index's, and with no cache."""
 
-        def check(url: str) -> None:
+        def get_adapter(url: str) -> Any:
+            # requests calls this before each request, for the target of a redirect as well.
             if urlsplit(url).scheme not in ("http", "https"):
                 raise ConnectionError("it leads to what is not http or https")
             if not session.is_secure_origin(self._link(url)):
                 raise ConnectionError("pip does not trust that host (--trusted-host)")
+            return session.get_adapter(url)
 
-        def get_redirect_target(response: Any) -> Any:
-            target = session.get_redirect_target(response)
-            if target is not None:
-                check(urljoin(response.url, target))
-            return target
-
-        check(url)
         stranger = copy_of(session)
-        stranger.get_redirect_target = get_redirect_target
+        stranger.get_adapter = get_adapter
         stranger.cookies = type(session.cookies)()  # to a jar, all ports of a host are one
         # By calls of its own: what a mirror answers is never what pip is left with.
         own, asking = Calls(calls.wrapped), replace(asking, past_caches=True)
