@@ -144,27 +144,26 @@ class Artifact:
 
     __str__ = __fspath__
 
-    def fetch(self, location: str, fresh: bool = False) -> tuple[str, str]:
+    def fetch(self, location: str, fresh: bool = False, left: int = RESTARTS) -> tuple[str, str]:
         """Let pip download it into a directory; begin anew where that may help.
 
-        :param fresh: past every cache.
+        :param fresh: past every cache. `left`: how often it may begin anew.
         """
         self.fresh = fresh
-        for left in reversed(range(RESTARTS + 1)):
-            try:
-                return self._fetch(location)
-            except errors.Restart as restart:
-                self.forget()
-                changed = restart.failure.changed
-                if not left or (self.fresh and not changed):
-                    raise restart.error from None
-                if changed or self.outcome.length is None:
-                    self._inform("restarted" if self.hashes else "unsafe")
-                self.fresh = True
-            except Exception as error:
-                if not left or not self._makes_room(error):
-                    raise
-        raise AssertionError("the last one returns or raises")
+        try:
+            return self._fetch(location)
+        except errors.Restart as restart:
+            self.forget()
+            changed = restart.failure.changed
+            if not left or (fresh and not changed):
+                raise restart.error from None
+            if changed or self.outcome.length is None:
+                self._inform("restarted" if self.hashes else "unsafe")
+            fresh = True
+        except Exception as error:
+            if not left or not self._makes_room(error):
+                raise
+        return self.fetch(location, fresh, left - 1)
 
     def _fetch(self, location: str) -> tuple[str, str]:
         if self.fresh:
@@ -204,9 +203,9 @@ class Artifact:
         """Show a line on which there is nothing to do."""
         self._hooks.pip.inform(wording.say(kind, **{"name": self.name, **facts}))
 
-    def answered(self, outcome: Outcome) -> None:
+    def answered(self, outcome: Outcome, mirrors: list[str]) -> None:
         """Note the answer to pip's request for it, whose body comes next."""
-        self.outcome, size = outcome, outcome.length
+        self.outcome, self.mirrors, size = outcome, mirrors, outcome.length
         if outcome.is_cached or (size is not None and size < SMALLEST):
             return
         place = self._store.place(self._key)
@@ -264,9 +263,8 @@ class Artifact:
 
     def distrust(self) -> bool:
         """Ask mirrors that brought bytes of it no more; return whether there were any."""
-        brought, self.mirrors = self.mirrors, []
         mirrors = self._hooks.requests.mirrors
-        return mirrors is not None and mirrors.drop(self.url, brought)
+        return mirrors is not None and mirrors.drop(self.url, self.mirrors)
 
 
 # The store.

@@ -39,8 +39,6 @@ class Mirrors:
 
     def __init__(self, pip: compat.Pip, hosts: Hosts) -> None:
         self._pip, self._hosts = pip, hosts
-        self._link = pip.module("models.link").Link
-        self._collector = pip.module("index.collector")
         self._bases = [_directory(base) for base in pip.settings.mirrors]
         # Those of a file are for the index that the files name, or else for pip's default. Those of
         # the environment are for whichever index pip is told to use (None), if it names none.
@@ -140,7 +138,8 @@ class Mirrors:
         if (base, page) not in self._files:
             source = self._page_at(ask, base, page)
             get = functools.partial(source.send, Asking({}), Outcome(source.url))
-            read = functools.partial(compat.links_on, self._collector, source.url, get)
+            collector = self._pip.module("index.collector")
+            read = functools.partial(compat.links_on, collector, source.url, get)
             self._files[base, page] = read() or read()  # most connections break but once
         return self._files[base, page]
 
@@ -169,7 +168,7 @@ class Mirrors:
             # requests calls this before each request, for the target of a redirect as well.
             if urlsplit(url).scheme not in ("http", "https"):
                 raise ConnectionError("it leads to what is not http or https")
-            if not session.is_secure_origin(self._link(url)):
+            if not session.is_secure_origin(self._pip.module("models.link").Link(url)):
                 raise ConnectionError("pip does not trust that host (--trusted-host)")
             return session.get_adapter(url)
 

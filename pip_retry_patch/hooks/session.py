@@ -152,8 +152,7 @@ class Requests:
             page.mirror = outcome.source.mirror
         artifact = self.files.get(url)
         if artifact is not None:
-            artifact.answered(outcome)
-            artifact.mirrors = exchange.mirrors
+            artifact.answered(outcome, exchange.mirrors)
         if kwargs.get("stream") and method == "GET" and not outcome.is_cached:
             self._guard_body(exchange, outcome, artifact)
         return outcome.response
