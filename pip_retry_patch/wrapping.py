@@ -98,14 +98,14 @@ def fail_open(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     The latter has the attribute `failure`. Any other error is a mistake of ours: then the last
     answer of the wrapped function is returned; if there is none, it is called as without us.
 
-    `wrapper` is a method that takes what wrapt hands to wrappers, with `Calls` as the wrapped one.
+    `wrapper` takes what wrapt hands to wrappers, with `Calls` as the wrapped function.
     """
 
     @functools.wraps(wrapper)
-    def guarded(self: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    def guarded(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         calls = Calls(wrapped)
         try:
-            return wrapper(self, calls, instance, args, kwargs)
+            return wrapper(calls, instance, args, kwargs)
         except Exception as error:
             if hasattr(error, "failure") or any(error is theirs for theirs in calls.errors):
                 raise

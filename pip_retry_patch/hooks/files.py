@@ -18,7 +18,7 @@ from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
 from pip_retry_patch.store.kept import SMALLEST, Place, Plain, Store, key_of
-from pip_retry_patch.wrapping import Calls, fail_open, harmless, logger, wrap
+from pip_retry_patch.wrapping import Calls, harmless, logger, wrap
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
@@ -41,7 +41,6 @@ class FileHooks:
         self.expected: dict[str, dict[str, list[str]]] = {}  # digests by algorithm, by URL
         self._came: dict[str, Artifact] = {}  # what the hash will be checked of, by path
 
-    @fail_open
     def expect(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`get_http_url(link, download, download_dir, hashes)`: what will be checked is known."""
         url, allowed = args[0].url_without_fragment, getattr(kwargs.get("hashes"), "_allowed", {})
@@ -53,7 +52,6 @@ class FileHooks:
         finally:
             self.expected.pop(url, None)
 
-    @fail_open
     def download(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Any:
         """`Downloader.__call__(link, location)` of pip 20.3 and later."""
         link, *location = args  # before 20.3 without one
@@ -66,7 +64,6 @@ class FileHooks:
             self._came[path] = artifact
         return path, content_type
 
-    @fail_open
     def download_all(self, calls: Calls, downloader: Any, args: Any, kwargs: Any) -> Iterable[Any]:
         """`BatchDownloader.__call__(links, location)`: up to 25.0 it has a loop of its own.
 

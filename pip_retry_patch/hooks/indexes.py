@@ -28,7 +28,7 @@ from pip_retry_patch.fetch.judge import PROXY_REFUSES, media_of
 from pip_retry_patch.fetch.pages import oddity
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.records import record
-from pip_retry_patch.wrapping import Calls, fail_open
+from pip_retry_patch.wrapping import Calls
 
 if TYPE_CHECKING:
     from pip_retry_patch.hooks.session import Requests
@@ -87,14 +87,12 @@ class IndexHooks:
         # Why a project was not found that pip may do without.
         self._missing: dict[str, Any] = {}
 
-    @fail_open
     def create(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.create`: only the self-version check asks for an index in any case."""
         collector = calls(*args, **kwargs)
         collector.pip_retry_patch_is_quiet = kwargs.get("suppress_no_index", False)
         return collector
 
-    @fail_open
     def fetch(self, calls: Calls, collector: Any, args: Any, kwargs: Any) -> Any:
         """`LinkCollector.fetch_response`: skip an index that pip can do without, but say so."""
         location = args[0] if args else kwargs["location"]
@@ -181,7 +179,6 @@ class IndexHooks:
             if self._strict:
                 raise self._pip.error(self._refused(index, 200), LookupError(url))
 
-    @fail_open
     def find(self, calls: Calls, finder: Any, args: Any, kwargs: Any) -> Any:
         """`PackageFinder.find_all_candidates`: look at what was found, and what could not be."""
         project = args[0] if args else kwargs["project_name"]
@@ -228,7 +225,6 @@ class IndexHooks:
         is_known = command is not None and is_missing
         return is_known and any(importlib.metadata.distributions(name=project))
 
-    @fail_open
     def parse(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
         """`parse_links(page)`: where it fails on a page, pip ends in a traceback."""
         page = args[0]
@@ -244,7 +240,6 @@ class IndexHooks:
             self._requests.mirrors.note_links(self._search.page, links)
         return links
 
-    @fail_open
     def tell(self, calls: Calls, error: Any, args: Any, kwargs: Any) -> Any:
         """`DistributionNotFound(text)`: it may be in what could not be read."""
         calls(*args, **kwargs)

@@ -35,12 +35,11 @@ class Program:
         if len(args) > 2:
             return wrapped(*args, **kwargs)
         given = {**dict(zip(("method", "url"), args)), **kwargs, "stream": True}
-        response = self._answer(wrapped, session, (), given)
+        response = fail_open(self._answer)(wrapped, session, (), given)
         if not (kwargs.get("stream") or session.stream):
             response.content  # noqa: B018  (reads it; what it raises is the program's to see)
         return response
 
-    @fail_open
     def _answer(self, calls: Calls, session: Any, _: Any, given: Any) -> Any:
         response = calls(**given)
         if not hasattr(response.raw, "_fp"):  # it is not of urllib3: of a `file:` URL, say

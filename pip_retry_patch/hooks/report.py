@@ -88,5 +88,5 @@ def _state(module: str, path: str) -> str:
         found = operator.attrgetter(path)(importlib.import_module(f"pip._internal.{module}"))
     except (ImportError, AttributeError):
         return "this pip has none"
-    hooks = type(getattr(getattr(found, "_self_wrapper", None), "__self__", None))
-    return _IN_PLACE if hooks.__module__.startswith("pip_retry_patch.") else "not wrapped"
+    home = str(getattr(getattr(found, "_self_wrapper", None), "__module__", ""))
+    return _IN_PLACE if home.startswith("pip_retry_patch.") else "not wrapped"

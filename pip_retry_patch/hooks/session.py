@@ -81,8 +81,9 @@ def install(session: Any) -> str:
         requests.stale = importlib.import_module("pip_retry_patch.hooks.stale")
     for module, path, method in WRAPPED:
         owner = next(each for each in (requests, files, indexes) if hasattr(each, method))
-        try:
-            wrap(pip.module(module), path, getattr(owner, method))
+        hook = getattr(owner, method)
+        try:  # the hash check alone fails closed
+            wrap(pip.module(module), path, hook if method == "check" else fail_open(hook))
         except (ModuleNotFoundError, AttributeError):
             # Without any one of them the others still do their part.
             logger.debug("pip-retry-patch: this pip has no %s.%s", module, path)
@@ -125,7 +126,6 @@ class Requests:
             return self._patience
         return replace(self._patience, attempts=total, least=total)
 
-    @fail_open
     def request(self, calls: Calls, session: Any, args: Any, kwargs: Any) -> Any:
         """`PipSession.request(method, url, **kwargs)`."""
         method, url = args if len(args) == 2 else ("", "")

@@ -34,13 +34,10 @@ def wrapped(*brings: Any) -> Callable[[], Any]:
 
 
 def call(wrapper: Callable[[Any], Any], *brings: Any) -> Any:
-    class Hook:
-        @wrapping.fail_open
-        def hook(self, calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
-            return wrapper(calls)
+    def hook(calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
+        return wrapper(calls)
 
-    hook: Any = Hook().hook
-    return hook(wrapped(*brings), None, (), {})
+    return wrapping.fail_open(hook)(wrapped(*brings), None, (), {})
 
 
 def mistake(*_: Any) -> Any:

@@ -148,7 +148,7 @@ def test_a_line_is_told_of_the_project_that_is_not_found_and_of_no_other() -> No
     hooks._note("index", "a line")
     for what, count in ("demo==1.0", 1), ("Demo", 1), ("demo-more", 0), ("more (from demo)", 0):
         error = Exception()
-        hooks.tell(lambda _: None, error, (f"found for {what}",), {})
+        hooks.tell(Calls(lambda *_: None), error, (f"found for {what}",), {})
         assert str(error).count("line") == count
 
 
