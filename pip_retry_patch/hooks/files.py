@@ -18,7 +18,7 @@ from pip_retry_patch.fetch.request import Outcome
 from pip_retry_patch.hooks import compat
 from pip_retry_patch.hooks.mismatch import digest, look_into, not_the_file
 from pip_retry_patch.store.kept import SMALLEST, Place, Plain, Store, key_of
-from pip_retry_patch.wrapping import Calls, harmless, logger, wrap
+from pip_retry_patch.wrapping import Calls, fail_open, harmless, logger, wrap
 
 if TYPE_CHECKING:
     from pip_retry_patch.fetch.body import Body
@@ -285,13 +285,11 @@ def install_purge(commands: Any) -> None:
     if not found.enabled:
         return
 
-    def purge_cache(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            return wrapped(*args, **kwargs)
-        finally:
-            # "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
-            count, size = (0, 0) if args[1] else store_of(found, args[0].cache_dir).purge()
-            if count:
-                logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))
+    def purge_cache(calls: Calls, _: Any, args: Any, kwargs: Any) -> Any:
+        # First: "No matching packages" of pip 20 is no reason to leave ours; wrong arguments are.
+        count, size = (0, 0) if args[1] else store_of(found, args[0].cache_dir).purge()
+        if count:
+            logger.info("%s", wording.say("purged", count=count, size=names.format_sum(size)))
+        return calls(*args, **kwargs)
 
-    wrap(commands, "CacheCommand.purge_cache", purge_cache)
+    wrap(commands, "CacheCommand.purge_cache", fail_open(purge_cache))
