@@ -394,6 +394,7 @@ class Exchange:
 
     def _count(self, outcome: Outcome) -> None:
         attempts, patience, verdict = self._attempts, self.job.patience, outcome.verdict
+        is_cut = verdict == Verdict.CUT
         if self._body is None:
             patience = self._hosts.patience(patience, outcome)
         elif verdict == Verdict.REFUSED:
@@ -406,12 +407,11 @@ class Exchange:
             attempts.was_unreachable(errors.is_local(outcome.error))
             return
         # Of a part that broke within its overlap no byte is new.
-        self._fruitless += verdict == Verdict.CUT and outcome.status == 206
-        if self._body is None and verdict == Verdict.CUT:
+        self._fruitless += is_cut and outcome.status == 206
+        if self._body is None and is_cut:
             place = wording.Place(self.job.name, self.host, outcome.received, None)
             self.story.interrupted(place, outcome.trouble)
-        is_cut, is_silence = verdict == Verdict.CUT, outcome.is_silence
-        attempts.was_unhelpful(outcome.retry_after, at_once=is_cut, silent=is_silence)
+        attempts.was_unhelpful(outcome.retry_after, at_once=is_cut, silent=outcome.is_silence)
 
     def _announce(self, seconds: float) -> None:
         """Tell of a wait before the next request, or of a silence that has taken its time."""
